@@ -1,0 +1,54 @@
+# Everything here needs CPython 3.11 or newer with pip, and make. Nothing else is assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+SOURCES := src tests samples benchmarks
+
+.PHONY: demo test test-oldest lint bench picture lock clean
+
+# A stamp file, so that a second run installs nothing.
+$(VENV)/.installed: pyproject.toml requirements/newest.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/newest.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+# The same suite on the oldest livekit-agents that is supported.
+$(OLDEST)/.installed: pyproject.toml requirements/oldest.txt
+	@test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	@echo "Installing the oldest supported versions into $(OLDEST) ..."
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/oldest.txt
+	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
+	@$(BIN)/python -m samples.offline.demo
+
+test: lint $(VENV)/.installed test-oldest  ## lint, types, and the suite on the oldest and newest LiveKit
+	$(BIN)/python -m pytest
+
+test-oldest: $(OLDEST)/.installed
+	$(OLDEST)/bin/python -m pytest -q
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+
+bench: $(VENV)/.installed  ## a few minutes; prints a table of ratios measured in one run
+	@$(BIN)/python -m benchmarks
+
+picture: $(VENV)/.installed  ## the waterfall in the README, from a real run of the demo
+	@$(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg
+
+lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a resolver)
+	@$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+		--extra offline --group dev pyproject.toml -o requirements/newest.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+		--extra offline --group dev --constraint requirements/oldest.in pyproject.toml -o requirements/oldest.txt
+
+clean:
+	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache dist demo-out

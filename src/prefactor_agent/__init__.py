@@ -1,0 +1,1 @@
+"""Tracing for LiveKit voice agents."""
