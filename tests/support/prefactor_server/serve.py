@@ -104,6 +104,10 @@ class Service:
             if not self.faults.any_live("refuse"):
                 await self.listener.open()
             return None
+        if what == "reset":
+            self.faults.clear()
+            await self.listener.open()
+            return state.reset()
         if what == "hits":
             return self.faults.plans[command["ident"]].hits
         if what == "terminate":

@@ -107,6 +107,15 @@ class State:
         if self._file is not None:
             self._file.close()
 
+    def reset(self) -> None:
+        """Forgets everything, the log too."""
+        if self._file is not None:
+            self._file.close()
+        if self.path is not None:
+            self.path.unlink(missing_ok=True)
+        vars(self).update(vars(State(self.path)))
+        self.open()
+
     def _apply(self, record: Json) -> None:
         kind = record["t"]
         if kind == "span":
