@@ -1,1 +1,1 @@
-"""What the session heard, said and called, recorded in memory. Knows LiveKit, knows no disk and no network."""
+"""What the session heard, said and called, in memory. Knows LiveKit; no disk, no network."""

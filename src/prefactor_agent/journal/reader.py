@@ -1,0 +1,184 @@
+"""Reads calls from the journal, also while they run."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import schema
+from .rows import Row
+
+JSON = dict[str, Any]
+
+
+class JournalError(Exception):
+    """The journal cannot be read, or has no such call. The message is one line that says what to
+    do."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSpan:
+    """One span as it was kept. Times are microseconds since the Unix epoch."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    type: str
+    name: str
+    status: str
+    started_us: int
+    finished_us: int | None
+    payload: JSON
+    result: JSON
+
+    @property
+    def duration_us(self) -> int | None:
+        return self.finished_us - self.started_us if self.finished_us is not None else None
+
+    def stream(self, name: str) -> JSON:
+        """What passed through one of its streams; empty if it has no such stream."""
+        stream: JSON = self.result.get("streams", {}).get(name, {})
+        return stream
+
+
+class Journal:
+    """A journal file, opened for reading.
+
+    Raises:
+        JournalError: There is no such file, or it is none of ours, damaged, newer or locked.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.exists():
+            raise JournalError(f"no call has been traced yet: there is no journal at {path}")
+        try:
+            self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
+            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise self._trouble(error) from None
+        if version > schema.VERSION:
+            raise JournalError(
+                f"{path} was written by a newer prefactor-agent: pip install -U prefactor-agent"
+            )
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def sessions(self, limit: int | None = None) -> list[StoredSpan]:
+        """The sessions' own spans, newest first."""
+        return list(
+            self._spans(
+                "parent_id IS NULL ORDER BY started_us DESC, rowid DESC LIMIT ?",
+                (-1 if limit is None else limit,),
+            )
+        )
+
+    def find(self, name: str = "last") -> str:
+        """The id of the call that ``name`` means: an id, any unique beginning of one, or ``last``.
+
+        Raises:
+            JournalError: No call, or more than one, is meant.
+        """
+        if name == "last":
+            newest = self.sessions(limit=1)
+            if not newest:
+                raise JournalError(f"no call has been traced yet: {self.path} is empty")
+            return newest[0].id
+        # The ids are of digits and small letters: anything else finds nothing, and is no pattern.
+        found = self._query(
+            "SELECT id FROM spans WHERE parent_id IS NULL AND substr(id, 1, ?) = ? "
+            "ORDER BY started_us DESC LIMIT 4",
+            (len(name), name),
+        )
+        if not found:
+            raise JournalError(f"no call begins with {name!r}: see prefactor-agent sessions")
+        if len(found) > 1:
+            listed = ", ".join(row[0] for row in found[:3]) + (" …" if len(found) > 3 else "")
+            raise JournalError(f"{name!r} could be {listed}: give more of the id")
+        id_: str = found[0][0]
+        return id_
+
+    def call(self, session_id: str) -> list[StoredSpan]:
+        """All spans of a call in the order in which they began, with what passed through their
+        streams."""
+        columns: dict[str, dict[str, list[JSON]]] = defaultdict(lambda: defaultdict(list))
+        for span_id, stream, data in self._query(
+            "SELECT span_id, stream, columns FROM chunks WHERE span_id IN "
+            "(SELECT id FROM spans WHERE session_id = ?) ORDER BY rowid",
+            (session_id,),
+        ):
+            columns[span_id][stream].append(json.loads(data))
+        spans = []
+        for span in self._spans("session_id = ? ORDER BY started_us, rowid", (session_id,)):
+            streams: JSON = span.result.get("streams", {})
+            for name, parts in columns.get(span.id, {}).items():
+                streams[name] = {**streams.get(name, {}), **_joined(parts)}
+            if streams:
+                span.result["streams"] = streams
+            spans.append(span)
+        return spans
+
+    def counts(self, session_id: str) -> dict[str, int]:
+        """How many spans of each type a call has, and of each status (as ``status:failed``)."""
+        rows = self._query(
+            "SELECT type, status, count(*) FROM spans WHERE session_id = ? GROUP BY type, status",
+            (session_id,),
+        )
+        counts: dict[str, int] = defaultdict(int)
+        for type_, status, count in rows:
+            counts[type_] += count
+            counts[f"status:{status}"] += count
+        return dict(counts)
+
+    def _spans(self, where: str, values: Iterable[Any]) -> Iterator[StoredSpan]:
+        columns = ", ".join(Row._fields)
+        query = f"SELECT {columns} FROM spans WHERE {where}"  # noqa: S608  # never the user's words
+        for row in map(Row._make, self._query(query, values)):
+            yield StoredSpan(
+                id=row.id,
+                session_id=row.session_id,
+                parent_id=row.parent_id,
+                type=row.type,
+                name=row.name,
+                status=row.status,
+                started_us=row.started_us,
+                finished_us=row.finished_us,
+                payload=json.loads(row.payload),
+                result=json.loads(row.result) if row.result else {},
+            )
+
+    def _query(self, sql: str, values: Iterable[Any]) -> list[Any]:
+        try:
+            return self._connection.execute(sql, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise self._trouble(error) from None
+
+    def _trouble(self, error: sqlite3.Error) -> JournalError:
+        if "locked" in str(error) or "busy" in str(error):
+            return JournalError(f"{self.path} is locked by another program: try again in a moment")
+        if "no such table" in str(error):
+            return JournalError(f"no call has been traced yet: {self.path} is empty")
+        if isinstance(error, sqlite3.OperationalError):
+            return JournalError(f"{self.path} cannot be read ({error}): check its permissions")
+        return JournalError(f"{self.path} is damaged or no journal ({error})")
+
+
+def _joined(parts: list[JSON]) -> JSON:
+    joined: JSON = {}
+    count = 0
+    for part in parts:
+        length = len(part["offset_us"])
+        if "n" in part and "n" not in joined:
+            joined["n"] = [1] * count
+        for name, values in part.items():
+            joined.setdefault(name, []).extend(values)
+        if "n" in joined and "n" not in part:
+            joined["n"].extend([1] * length)
+        count += length
+    return joined

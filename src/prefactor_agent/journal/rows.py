@@ -1,0 +1,91 @@
+"""A span as it is kept: plain values and JSON. Runs on the journal's thread, never on the event
+loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from ..record.clock import to_unix_us
+from ..record.guard import report
+from ..record.plain import plain
+from ..record.span import Span
+
+
+class Row(NamedTuple):
+    """One line of the table ``spans``."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    type: str
+    name: str
+    status: str
+    started_us: int
+    finished_us: int | None
+    payload: str
+    result: str | None
+
+
+class Chunks(NamedTuple):
+    """One line of the table ``chunks``."""
+
+    span_id: str
+    stream: str
+    columns: str
+
+
+def span_row(span: Span) -> Row:
+    """The row of a span as it is now; of one that has ended, with the exact sums of its streams."""
+    status = span.status  # read first: once it says that the span has ended, the rest is final
+    finished = span.finished_ns
+    result: str | None = None
+    if not span.open:
+        outcome = _resolve(span.result)
+        if span.streams:
+            outcome = {**outcome, "streams": {n: s.summary() for n, s in span.streams.items()}}
+        result = dumps(outcome)
+    return Row(
+        span.id,
+        span.session_id,
+        span.parent_id,
+        span.type,
+        span.name,
+        status.value,
+        to_unix_us(span.started_ns),
+        to_unix_us(finished) if finished is not None and result is not None else None,
+        dumps(_resolve(span.payload)),
+        result,
+    )
+
+
+def chunk_rows(span: Span, *, final: bool) -> list[Chunks]:
+    """What passed through the span's streams since the last call."""
+    taken = [(name, stream.take_rows(final=final)) for name, stream in span.streams.items()]
+    return [Chunks(span.id, name, dumps(columns)) for name, columns in taken if columns]
+
+
+def dumps(value: Any) -> str:
+    """JSON; a function in it is called for its value, a number that is none becomes null."""
+    return to_json(value, fallback=_fallback, inf_nan_mode="null", bytes_mode="base64").decode()
+
+
+def _resolve(part: Any) -> Mapping[str, Any]:
+    try:
+        resolved: Mapping[str, Any] = part() if callable(part) else (part or {})
+    except Exception as error:
+        report("span.result", error)
+        return {"tracer_error": type(error).__name__}
+    return resolved
+
+
+def _fallback(value: Any) -> Any:
+    if callable(value):
+        try:
+            return value()
+        except Exception as error:
+            report("span.payload", error)
+            return {"tracer_error": type(error).__name__}
+    return plain(value)

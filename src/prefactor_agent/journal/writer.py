@@ -1,0 +1,290 @@
+"""Writes spans to the journal, from a thread of its own.
+
+On the event loop a span costs one ``deque.append``. The thread wakes at most every
+``flush_interval``, takes what is there, and writes it in one transaction; it ends by itself when
+nothing is open any more. A file that cannot be written to stops the journal, never the agent: one
+line in the log says why, and what was lost is counted."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing.util
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections import Counter, deque
+from pathlib import Path
+from typing import NamedTuple
+
+from ..config import Settings
+from ..record.guard import failures, logger, report
+from ..record.span import Span
+from . import schema
+from .rows import Chunks, Row, chunk_rows, span_row
+
+QUEUE_LIMIT = 50_000
+"""Spans that wait for a disk that does not answer; further ones are counted as lost."""
+IDLE_SECONDS = 2.0
+BUSY_SECONDS = 5.0
+"""How long one write waits for other processes that write to the same file."""
+
+_SPANS = f"""
+    INSERT INTO spans VALUES ({", ".join("?" * len(Row._fields))})
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status, finished_us = excluded.finished_us,
+        payload = excluded.payload, result = excluded.result
+"""  # noqa: S608  # the number of columns, nothing else
+_CHUNKS = "INSERT INTO chunks VALUES (?, ?, ?)"
+_LEFT_OPEN = """
+    UPDATE spans SET status = 'cancelled', finished_us = ?, result =
+    '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
+"""
+
+
+class Batch(NamedTuple):
+    """What one transaction writes."""
+
+    rows: list[Row]
+    chunks: list[Chunks]
+    finished: list[tuple[int, str]]
+    """When each session that is over ended, and its id."""
+
+    def followed_by(self, later: Batch) -> Batch:
+        return Batch(
+            self.rows + later.rows, self.chunks + later.chunks, self.finished + later.finished
+        )
+
+
+class JournalWriter:
+    """The journal as a sink: see :class:`prefactor_agent.record.span.Sink`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.journal
+        self._interval = settings.flush_interval
+        self._exit_timeout = settings.flush_timeout
+        self._reset()
+        writers.add(self)
+        # Runs at the end of the main process and of LiveKit's job processes alike: the latter leave
+        # through multiprocessing, which calls no atexit handlers of ours.
+        multiprocessing.util.Finalize(
+            None, _flush_at_exit, args=(weakref.ref(self),), exitpriority=100
+        )
+
+    def _reset(self) -> None:
+        self._queue: deque[Span] = deque()
+        self._open: dict[str, Span] = {}
+        self._lost: Counter[str] = Counter()
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._round = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._stopped: str | None = None
+        self._retry: Batch | None = None
+
+    # On the event loop
+
+    def put(self, span: Span) -> None:
+        if len(self._queue) >= QUEUE_LIMIT and span.parent_id is not None:
+            self._lost[span.session_id] += 1
+            return
+        self._queue.append(span)
+        if self._thread is None:
+            self._start()
+
+    def _start(self) -> None:
+        self._thread = threading.Thread(target=self._run, name="prefactor-journal", daemon=True)
+        self._thread.start()
+
+    # Anywhere
+
+    def flush(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        while (self._queue or self._retry) and self._stopped is None:
+            if self._thread is None:
+                self._start()
+            self._wake.set()
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.005)
+        # What was taken from the queue is written when the thread is between two rounds.
+        with self._round:
+            return self._stopped is None
+
+    # On the thread
+
+    def _run(self) -> None:
+        idle_since = time.monotonic()
+        while True:
+            self._wake.wait(self._interval)
+            self._wake.clear()
+            with self._round:
+                try:
+                    busy = self._write_all()
+                except Exception as error:
+                    report("journal", error)
+                    busy = False
+            now = time.monotonic()
+            if busy or self._open:
+                idle_since = now
+            elif now - idle_since > IDLE_SECONDS:
+                break
+        with self._round:
+            self._close()
+            self._thread = None
+        # A span put just before that found a thread that was about to end.
+        if self._queue:
+            self._start()
+
+    def _write_all(self) -> bool:
+        taken: dict[str, Span] = {}
+        while self._queue:
+            span = self._queue.popleft()
+            taken[span.id] = span
+        chunks: list[Chunks] = []
+        rows: list[Row] = []
+        finished: list[tuple[int, str]] = []
+        for span in taken.values():
+            done = not span.open
+            if done:
+                self._open.pop(span.id, None)
+                chunks += chunk_rows(span, final=True)
+            elif span.streams:
+                self._open[span.id] = span
+            row = span_row(span)
+            if done and span.parent_id is None:
+                finished.append((row.finished_us or row.started_us, span.session_id))
+                row = self._with_losses(row)
+            rows.append(row)
+        for span in self._open.values():
+            chunks += chunk_rows(span, final=False)
+        batch = Batch(rows, chunks, finished)
+        if self._retry is not None:
+            batch, self._retry = self._retry.followed_by(batch), None
+        if not batch.rows and not batch.chunks:
+            return False
+        self._write(batch)
+        return True
+
+    def _write(self, batch: Batch) -> None:
+        if self._stopped is not None:
+            self._count_lost(batch.rows)
+            return
+        try:
+            connection = self._connect()
+            with connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.executemany(_SPANS, batch.rows)
+                connection.executemany(_CHUNKS, batch.chunks)
+                connection.executemany(_LEFT_OPEN, batch.finished)
+        except schema.NewerJournalError:
+            self._stop(
+                f"{self._path} was written by a newer prefactor-agent: upgrade, or set "
+                "PREFACTOR_JOURNAL to another file",
+                batch,
+            )
+        except (sqlite3.OperationalError, OSError) as error:
+            self._failed(error, batch)
+        except sqlite3.DatabaseError as error:
+            self._set_aside(error, batch)
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            create_private(self._path)
+            connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = NORMAL")
+                schema.migrate(connection)
+            except BaseException:
+                connection.close()
+                raise
+            self._connection = connection
+        return self._connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+
+    def _failed(self, error: Exception, batch: Batch) -> None:
+        """Disk full, or file locked: keep it for the next round. No place to write to: stop."""
+        self._close()
+        if isinstance(error, OSError) or "unable to open" in str(error) or "readonly" in str(error):
+            self._stop(
+                f"{self._path} cannot be written ({error}): set PREFACTOR_JOURNAL to a place "
+                "that can",
+                batch,
+            )
+            return
+        if len(batch.rows) > QUEUE_LIMIT:
+            self._count_lost(batch.rows[QUEUE_LIMIT:])
+            batch = Batch(batch.rows[:QUEUE_LIMIT], [], batch.finished)
+        self._retry = batch
+        failures["journal.write"] += 1
+        if failures["journal.write"] == 1:
+            logger.warning(
+                "%s cannot be written now (%s): the trace waits in memory until it can",
+                self._path,
+                error,
+            )
+
+    def _set_aside(self, error: Exception, batch: Batch) -> None:
+        """The file is damaged: keep it under another name and begin a new one."""
+        self._close()
+        aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time_ns() // 1_000_000}")
+        try:
+            self._path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        except OSError as problem:
+            self._stop(f"{self._path} is damaged and cannot be renamed ({problem})", batch)
+            return
+        logger.warning(
+            "%s is damaged (%s): set aside as %s, a new journal begins", self._path, error, aside
+        )
+        self._retry = batch
+
+    def _stop(self, why: str, batch: Batch) -> None:
+        self._stopped = why
+        self._close()
+        self._count_lost(batch.rows)
+        failures["journal"] += 1
+        logger.warning("no journal is written: %s; the agent is not affected", why)
+
+    def _count_lost(self, rows: list[Row]) -> None:
+        for row in rows:
+            self._lost[row.session_id] += 1
+
+    def _with_losses(self, row: Row) -> Row:
+        lost = self._lost.pop(row.session_id, 0)
+        if not lost or row.result is None:
+            return row
+        return row._replace(result=f'{{"lost_spans":{lost},{row.result[1:]}')
+
+
+def create_private(path: Path) -> None:
+    """Make the file, if it is not there, readable by its owner only."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+
+
+writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
+
+
+def _flush_at_exit(reference: weakref.ref[JournalWriter]) -> None:
+    if (writer := reference()) is not None:
+        writer.flush(writer._exit_timeout)
+
+
+def _forget_parent() -> None:
+    # Threads do not survive a fork, and a SQLite connection must not be used across one. What the
+    # parent had not written yet is the parent's to write.
+    for writer in list(writers):
+        writer._reset()
+
+
+os.register_at_fork(after_in_child=_forget_parent)

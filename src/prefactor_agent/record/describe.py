@@ -1,0 +1,132 @@
+"""LiveKit's objects as plain data: models, rooms, messages. Reads public attributes only."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from livekit.agents import Agent, AgentSession, get_job_context, llm
+
+from .turns import without_none
+
+JSON = dict[str, Any]
+
+MESSAGES_KEPT = 20
+"""The latest messages of an LLM call's input that its span keeps; the others are counted."""
+
+
+def model(owner: Any) -> JSON:
+    """Label, model and provider of an STT, LLM or TTS, as far as it tells."""
+    if owner is None or not hasattr(owner, "label"):
+        return {}
+    return without_none(
+        {
+            "label": getattr(owner, "label", None),
+            "model_name": _known(getattr(owner, "model", None)),
+            "provider": _known(getattr(owner, "provider", None)),
+        }
+    )
+
+
+def model_of(agent: Agent, session: AgentSession[Any], kind: str) -> Any:
+    """The agent's own ``stt``, ``llm``, ``tts`` or ``vad``, else the session's; an agent may say
+    ``None``."""
+    own = getattr(agent, kind, None)
+    if own is None or hasattr(own, "label") or hasattr(own, "capabilities"):
+        return own
+    return getattr(session, kind, None)
+
+
+def session_payload(session: AgentSession[Any], agent: Agent) -> JSON:
+    """Who is talking to whom, where, with which models."""
+    models = {
+        kind: described
+        for kind in ("stt", "llm", "tts", "vad")
+        if (described := model(model_of(agent, session, kind)))
+    }
+    payload: JSON = {
+        "name": "livekit-session",
+        "type": "livekit:session",
+        "agent_name": agent.id,
+        "session_class": type(session).__name__,
+        "agent_class": type(agent).__name__,
+        "models": models,
+        "metadata": {},
+    }
+    try:
+        context = get_job_context()
+    except RuntimeError:  # no job: a test, or a session without a room
+        return payload
+    with contextlib.suppress(Exception):  # a fake job context has only some of this
+        job = context.job
+        payload["job"] = without_none(
+            {
+                "id": job.id,
+                "agent_name": job.agent_name or None,
+                "metadata": job.metadata or None,
+            }
+        )
+        payload["worker_id"] = context.worker_id
+    with contextlib.suppress(Exception):
+        payload["room"] = without_none({"name": context.room.name, "sid": context.job.room.sid})
+    return payload
+
+
+def tool_names(tools: Iterable[Any]) -> list[str]:
+    return [name for tool in tools if isinstance(name := getattr(tool, "id", None), str)]
+
+
+class Messages:
+    """The input of an LLM call as plain data. Called off the event loop.
+
+    Most of a conversation is in every call again; what has been described is kept by item id.
+    Images and audio are named, never copied."""
+
+    def __init__(self) -> None:
+        self._described: dict[str, tuple[Any, JSON]] = {}
+
+    def describe(self, items: Sequence[Any], total: int) -> JSON:
+        described: dict[str, tuple[Any, JSON]] = {}
+        for item in items:
+            known = self._described.get(item.id)
+            described[item.id] = known if known and known[0] is item else (item, _item(item))
+        self._described = described
+        inputs: JSON = {"messages": [message for _, message in described.values()]}
+        if total > len(items):
+            inputs |= {"messages_total": total, "messages_omitted": total - len(items)}
+        return inputs
+
+
+def _item(item: Any) -> JSON:
+    match item:
+        case llm.ChatMessage():
+            return {"role": item.role, "content": _content(item.content)}
+        case llm.FunctionCall():
+            return {
+                "role": "assistant",
+                "tool_call": {
+                    "call_id": item.call_id,
+                    "name": item.name,
+                    "arguments": item.arguments,
+                },
+            }
+        case llm.FunctionCallOutput():
+            return {
+                "role": "tool",
+                "call_id": item.call_id,
+                "name": item.name,
+                "content": item.output,
+                "is_error": item.is_error,
+            }
+        case _:
+            return {"role": "other", "type": getattr(item, "type", type(item).__name__)}
+
+
+def _content(parts: Sequence[Any]) -> str | list[Any]:
+    plain = [part if isinstance(part, str) else {"type": type(part).__name__} for part in parts]
+    return plain[0] if len(plain) == 1 and isinstance(plain[0], str) else plain
+
+
+def _known(value: Any) -> str | None:
+    return value if isinstance(value, str) and value and value != "unknown" else None

@@ -1,0 +1,31 @@
+"""The private names of LiveKit that the tracer reads: all of them, in one place.
+
+Each has no public counterpart, is read only, and may be missing in some version: the caller then
+gets ``None`` and the trace lacks that one fact. ``tests/record/test_livekit_private.py`` runs on
+the oldest and the newest supported version."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from livekit.agents import llm
+
+
+def running_function_call() -> llm.FunctionCall | None:
+    """The function call that the current task was started for, if it runs a tool.
+
+    A tool that asks for a ``RunContext`` is told this publicly. For one that does not, LiveKit
+    notes it on the task (voice/generation.py ``_execute_tools_task``, voice/agent.py
+    ``_set_activity_task_info``)."""
+    task = asyncio.current_task()
+    info = getattr(task, "__livekit_agents_activity_task", None)
+    call = getattr(info, "function_call", None)
+    return call if isinstance(call, llm.FunctionCall) else None
+
+
+def interruption_source(speech: Any) -> str | None:
+    """Why a speech was interrupted: ``audio_activity``, ``user_turn`` or ``programmatic`` (from 1.8
+    on)."""
+    source = getattr(speech, "_interrupt_source", None)
+    return source if isinstance(source, str) else None

@@ -1,0 +1,112 @@
+"""How loud the audio is, and when it can be heard.
+
+Only levels leave this module, never samples. A level is the RMS of a stretch of audio in dBFS: 0 is
+a full-scale square wave, -127 stands for digital silence. Detectors (a VAD, an STT) say when they
+*noticed* speech; what a caller perceives is when sound began and ended, so both ends are measured
+here on the frames themselves, in windows of 10 ms."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+SILENCE_DBFS = -127
+WINDOW_MS = 10
+
+_FULL_SCALE = 32768.0**2
+
+
+def to_dbfs(mean_square: float) -> float:
+    """The level of a mean square of 16-bit samples."""
+    if mean_square <= 0.0:
+        return float(SILENCE_DBFS)
+    return max(float(SILENCE_DBFS), 10.0 * math.log10(mean_square / _FULL_SCALE))
+
+
+def mean_squares(frame: rtc.AudioFrame) -> list[float]:
+    """The mean square of each 10 ms of a frame; what is left over counts with the last window."""
+    samples = np.frombuffer(frame.data, dtype=np.int16).astype(np.float32)
+    window = max(1, frame.sample_rate * WINDOW_MS // 1000) * frame.num_channels
+    count = samples.size // window
+    if count <= 1:
+        return [float(np.dot(samples, samples)) / samples.size] if samples.size else []
+    head = samples[: (count - 1) * window].reshape(count - 1, window)
+    tail = samples[(count - 1) * window :]
+    return [
+        *(np.einsum("ij,ij->i", head, head) / window).tolist(),
+        float(np.dot(tail, tail)) / tail.size,
+    ]
+
+
+class AudioClock:
+    """Places audio in time by the samples counted, anchored to when frames arrived.
+
+    Frames arrive late and in bursts, never early: the earliest arrival relative to its place in the
+    audio is the best guess of when the stream began. The minimum is kept over the last one to two
+    seconds, so that a stream that stood still (a muted microphone) is placed anew.
+    """
+
+    __slots__ = ("_bucket_end_ns", "_last_min", "_min", "_played_ns")
+
+    def __init__(self) -> None:
+        self._played_ns = 0
+        self._min: int | None = None
+        self._last_min: int | None = None
+        self._bucket_end_ns = 0
+
+    def advance(self, arrived_ns: int, duration_ns: int) -> int:
+        """Count one frame that arrived just now; returns the moment at which its audio began."""
+        self._played_ns += duration_ns
+        begun = arrived_ns - self._played_ns
+        if arrived_ns >= self._bucket_end_ns:
+            self._last_min, self._min = self._min, begun
+            self._bucket_end_ns = arrived_ns + 1_000_000_000
+        elif self._min is None or begun < self._min:
+            self._min = begun
+        assert self._min is not None
+        anchor = self._min if self._last_min is None else min(self._min, self._last_min)
+        return anchor + self._played_ns - duration_ns
+
+
+class Audibility:
+    """Tells sound from silence, window by window, above a noise floor that it learns.
+
+    A window is audible when it stands clear of the floor, and not hopelessly below the loudest
+    recent sound; it takes more to begin a sound than to continue one (hysteresis). The floor
+    follows quiet windows down at once and creeps up slowly, so that steady noise is learned within
+    seconds and speech is not. Digital silence teaches nothing above ``LEAST_DBFS``."""
+
+    LEAST_DBFS = -60.0
+    """Nothing below this is heard on a phone or a laptop."""
+    BEGIN_ABOVE_FLOOR = 12.0
+    GOES_ON_ABOVE_FLOOR = 8.0
+    BELOW_PEAK = 40.0
+    FLOOR_RISE_PER_WINDOW = 0.02
+    """2 dB a second."""
+    PEAK_FALL_PER_WINDOW = 0.05
+
+    __slots__ = ("_floor", "_peak", "audible")
+
+    def __init__(self) -> None:
+        self._floor = -75.0
+        self._peak = -50.0
+        self.audible = False
+
+    def hear(self, level: float) -> bool:
+        """Take the level of the next window in dBFS; returns whether it is audible."""
+        floor = self._floor
+        if level < floor:
+            # A single quiet window is often a dip inside noise: move most of the way, not all.
+            self._floor = max(floor + (level - floor) * 0.5, -90.0)
+        else:
+            self._floor = min(level, floor + self.FLOOR_RISE_PER_WINDOW)
+        self._peak = max(level, self._peak - self.PEAK_FALL_PER_WINDOW, -50.0)
+        above = self.GOES_ON_ABOVE_FLOOR if self.audible else self.BEGIN_ABOVE_FLOOR
+        threshold = max(self._floor + above, self._peak - self.BELOW_PEAK, self.LEAST_DBFS)
+        self.audible = level > threshold
+        return self.audible

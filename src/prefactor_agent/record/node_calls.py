@@ -1,0 +1,380 @@
+"""What is recorded of each call of each node: the :class:`.nodes.NodeCall` of every kind of
+node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterable, Mapping
+from typing import Any, cast
+
+from livekit import rtc
+from livekit.agents import Agent, AgentSession
+
+from . import describe
+from .call import PREFACTOR_STATUS, describe_error, status_of
+from .clock import now_ns
+from .context import current_turn
+from .guard import guarded
+from .nodes import HookCall, NodeCall
+from .passthrough import lent
+from .session import SessionTrace
+from .span import Span, SpanType, Status
+from .stream import UNABSORBED, AudioLevels, LLMOutput, Stream
+from .turns import AssistantTurn, without_none
+from .voice import AgentVoice
+
+JSON = dict[str, Any]
+
+
+class _InputText:
+    """Looks at text on its way into a node."""
+
+    def __init__(self, stream: Stream) -> None:
+        self.stream: Stream | None = stream
+
+    def look(self, item: Any) -> None: ...
+
+    def end(self, error: BaseException | None) -> None: ...
+
+
+class _InputAudio:
+    """Looks at the user's audio on its way into the STT node."""
+
+    stream: Stream | None = None
+
+    def __init__(self, trace: SessionTrace) -> None:
+        self._trace = trace
+
+    @guarded("node.stt.audio")
+    def look(self, item: Any) -> None:
+        if isinstance(item, rtc.AudioFrame):
+            self._trace.voice.hear(item, now_ns())
+
+    def end(self, error: BaseException | None) -> None: ...
+
+
+class _SpanCall:
+    """A node call that is one span, under the turn that the call belongs to."""
+
+    type: SpanType
+    source: str
+    stream: Stream | None = None
+
+    def __init__(
+        self, trace: SessionTrace, agent: Agent, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.args, self.kwargs = args, kwargs
+        self._trace = trace
+        turn = current_turn.get()
+        # A turn of another session, or one that is over, can be left behind in a context.
+        mine = turn is not None and turn.trace is trace and turn.span.open
+        self.turn: AssistantTurn | None = turn if mine else None
+        self.started_ns = now_ns()
+        self.span = self._begin(agent)
+        if self.turn is not None:
+            self.turn.open_nodes[self.type] = self.span
+
+    def _begin(self, agent: Agent) -> Span:
+        raise NotImplementedError
+
+    def _span(self, payload: JSON, streams: Mapping[str, Stream], owner: Any = None) -> Span:
+        name = self.type.removeprefix("livekit:")
+        return self._trace.call.begin(
+            self.type,
+            name,
+            self.turn.span if self.turn else None,
+            without_none(
+                {
+                    "name": name,
+                    "type": self.type.value,
+                    "turn_index": self.turn.index if self.turn else None,
+                    "timestamp": round(time.time(), 6),
+                    **describe.model(owner),
+                    "metadata": {},
+                    **payload,
+                }
+            ),
+            streams=streams,
+            at=self.started_ns,
+        )
+
+    def look(self, item: Any) -> None: ...
+
+    def value(self, result: Any) -> None: ...
+
+    def end(self, error: BaseException | None) -> None:
+        self._end(error)
+
+    @guarded("node.end")
+    def _end(self, error: BaseException | None) -> None:
+        if not self.span.open:
+            return
+        status = status_of(error)
+        finished_ns = now_ns()
+        if error is not None and status is Status.FAILED:
+            self._trace.error(self.source, error, self.span, None)
+        if self.turn is not None and self.turn.open_nodes.get(self.type) is self.span:
+            del self.turn.open_nodes[self.type]
+        self._trace.call.end(
+            self.span, status, lambda: self._result(status, error, finished_ns), at=finished_ns
+        )
+
+    def _result(self, status: Status, error: BaseException | None, finished_ns: int) -> JSON:
+        failed = status is Status.FAILED and error is not None
+        result = {
+            "status": PREFACTOR_STATUS[status],
+            "error": describe_error(error) if failed and error is not None else None,
+            **self._outcome(finished_ns),
+        }
+        return without_none(result)
+
+    def _outcome(self, finished_ns: int) -> JSON:
+        """What came of it. Called off the event loop."""
+        raise NotImplementedError
+
+
+class LLMNodeCall(_SpanCall):
+    type = SpanType.LLM
+    source = "llm_node"
+
+    def _begin(self, agent: Agent) -> Span:
+        self.output = LLMOutput(self.started_ns)
+        self.stream = self.output
+        if self.turn is not None:
+            self.turn.outputs.append(self.output)
+        owner = describe.model_of(agent, _session(self._trace), "llm")
+        chat_ctx = _argument(self, 0, "chat_ctx")
+        tools = _argument(self, 1, "tools") or []
+        settings = _argument(self, 2, "model_settings")
+        items = chat_ctx.items if chat_ctx is not None else []
+        self._model = describe.model(owner).get("model_name")
+        kept, total = items[-describe.MESSAGES_KEPT :], len(items)
+        messages = self._trace.messages
+        inputs: JSON = {
+            "tools": describe.tool_names(tools),
+            "ai": {"model": {"id": self._model}} if self._model else None,
+        }
+        choice = getattr(settings, "tool_choice", None)
+        if isinstance(choice, str | dict):
+            inputs["tool_choice"] = choice
+        return self._span(
+            {"inputs": lambda: without_none({**messages.describe(kept, total), **inputs})},
+            {"output": self.output},
+            owner,
+        )
+
+    def value(self, result: Any) -> None:
+        if result is not None:
+            self.output.add(result)
+
+    def _outcome(self, finished_ns: int) -> JSON:
+        output = self.output
+        output.absorb()
+        text = "".join(output.text)
+        first = output.first
+        tool_calls = output.tool_calls or None
+        finish = None
+        if output.count:
+            finish = "tool-calls" if tool_calls else "stop"
+        return {
+            "text": text,
+            "tool_calls": tool_calls,
+            "usage": output.usage,
+            "request_id": output.request_id,
+            "time_to_first_token_ms": _ms(self.started_ns, first),
+            "finish_reason": finish,
+            "ai": {"finishReason": finish} if finish else None,
+            "token_usage": _token_usage(output.usage),
+        }
+
+
+class TTSNodeCall(_SpanCall):
+    type = SpanType.TTS
+    source = "tts_node"
+
+    def _begin(self, agent: Agent) -> Span:
+        self.text, self.audio = Stream(self.started_ns), AudioLevels(self.started_ns)
+        self.voice = AgentVoice(self.audio)
+        _watch_input(self, "text", _InputText(self.text))
+        owner = describe.model_of(agent, _session(self._trace), "tts")
+        return self._span({}, {"text": self.text, "audio": self.audio}, owner)
+
+    @guarded("node.tts.audio")
+    def look(self, item: Any) -> None:
+        if isinstance(item, rtc.AudioFrame):
+            audio = self.audio
+            audio.times.append(now_ns())
+            audio.items.append(self.voice.hear(item))
+            if len(audio.items) >= UNABSORBED:
+                audio.absorb()
+
+    def _outcome(self, finished_ns: int) -> JSON:
+        self.text.absorb()
+        self.audio.absorb()
+        voice, audio, seconds = self.voice, self.audio, self.audio.seconds
+        first_text, first_audio = self.text.first, audio.first
+        begins = voice.sound_begins_ns
+        factor = None
+        if seconds and first_text is not None and audio.last_ns is not None:
+            factor = round((audio.last_ns - first_text) / 1e9 / seconds, 4)
+        return {
+            "text": "".join(self.text.text),
+            "characters": self.text.total,
+            "frames": audio.count,
+            "audio_seconds": seconds,
+            "time_to_first_byte_ms": _ms(first_text, first_audio),
+            "real_time_factor": factor,
+            "longest_gap_ms": round(audio.longest_gap_ns / 1e6, 3) if audio.count > 1 else None,
+            "leading_silence_ms": begins / 1e6 if begins is not None else None,
+        }
+
+
+class TranscriptionNodeCall(_SpanCall):
+    type = SpanType.TRANSCRIPTION
+    source = "transcription_node"
+
+    def _begin(self, agent: Agent) -> Span:
+        self.text = Stream(self.started_ns)
+        self.stream = self.text
+        if self.turn is not None:
+            self.turn.texts.append(self.text)
+        return self._span({}, {"text": self.text})
+
+    def _outcome(self, finished_ns: int) -> JSON:
+        self.text.absorb()
+        return {"text": "".join(self.text.text), "characters": self.text.total}
+
+
+class RealtimeNodeCall(_SpanCall):
+    type = SpanType.REALTIME
+    source = "realtime_audio_output_node"
+
+    def _begin(self, agent: Agent) -> Span:
+        self.audio = AudioLevels(self.started_ns)
+        self.voice = AgentVoice(self.audio)
+        owner = describe.model_of(agent, _session(self._trace), "llm")
+        return self._span({}, {"audio": self.audio}, owner)
+
+    @guarded("node.realtime.audio")
+    def look(self, item: Any) -> None:
+        if isinstance(item, rtc.AudioFrame):
+            self.audio.times.append(now_ns())
+            self.audio.items.append(self.voice.hear(item))
+            if len(self.audio.items) >= UNABSORBED:
+                self.audio.absorb()
+
+    def _outcome(self, finished_ns: int) -> JSON:
+        self.audio.absorb()
+        begins = self.voice.sound_begins_ns
+        return {
+            "frames": self.audio.count,
+            "audio_seconds": self.audio.seconds,
+            "leading_silence_ms": begins / 1e6 if begins is not None else None,
+        }
+
+
+class STTNodeCall:
+    """The STT node is one stream for the whole session: it has no span, its utterances have."""
+
+    stream: Stream | None = None
+
+    def __init__(
+        self, trace: SessionTrace, agent: Agent, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        self.args, self.kwargs = args, kwargs
+        self._trace = trace
+        _watch_input(self, "audio", _InputAudio(trace))
+        trace.utterances.use_model(describe.model_of(agent, _session(trace), "stt"))
+
+    @guarded("node.stt.event")
+    def look(self, item: Any) -> None:
+        if item is not None:
+            self._trace.utterances.hear(item)
+
+    def value(self, result: Any) -> None: ...
+
+    @guarded("node.end")
+    def end(self, error: BaseException | None) -> None:
+        if error is not None and status_of(error) is Status.FAILED:
+            self._trace.error("stt_node", error, self._trace.utterances.open_span(), None)
+
+
+class _Hook:
+    def __init__(self, trace: SessionTrace, agent: Agent, name: str) -> None:
+        self._trace, self._agent, self._name = trace, agent, name
+        self._started_ns = now_ns()
+
+    @guarded("hook.end")
+    def end(self, error: BaseException | None) -> None:
+        self._trace.note_hook(self._agent, self._name, self._started_ns, error)
+
+
+class _UserTurnHook(_Hook):
+    """``on_user_turn_completed``: when it is called, the turn is committed."""
+
+    def __init__(self, trace: SessionTrace, agent: Agent, name: str, message: Any) -> None:
+        self._turn = trace.commit_user_turn(message)
+        super().__init__(trace, agent, name)
+
+    def end(self, error: BaseException | None) -> None:
+        self._turn.moments["hook_done"] = now_ns()
+        super().end(error)
+
+
+_NODES: dict[str, Any] = {
+    "stt_node": STTNodeCall,
+    "llm_node": LLMNodeCall,
+    "tts_node": TTSNodeCall,
+    "transcription_node": TranscriptionNodeCall,
+    "realtime_audio_output_node": RealtimeNodeCall,
+}
+
+
+def open_node(
+    trace: SessionTrace, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> NodeCall:
+    return cast(NodeCall, _NODES[name](trace, agent, args, kwargs))
+
+
+def open_hook(
+    trace: SessionTrace, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> HookCall:
+    if name == "on_user_turn_completed":
+        message = kwargs.get("new_message", args[1] if len(args) > 1 else None)
+        return _UserTurnHook(trace, agent, name, message)
+    return _Hook(trace, agent, name)
+
+
+def _session(trace: SessionTrace) -> AgentSession[Any]:
+    session = trace.session
+    assert session is not None, "a node runs only while its session lives"
+    return session
+
+
+def _argument(call: Any, position: int, name: str) -> Any:
+    """An argument of a node, which a caller may give by position (LiveKit does) or by name."""
+    return call.args[position] if len(call.args) > position else call.kwargs.get(name)
+
+
+def _watch_input(call: Any, name: str, watcher: Any) -> None:
+    """Put a stand-in for the input stream into the arguments of a node call."""
+    source = _argument(call, 0, name)
+    if not isinstance(source, AsyncIterable):
+        return
+    if call.args:
+        call.args = (lent(source, watcher), *call.args[1:])
+    else:
+        call.kwargs = {**call.kwargs, name: lent(source, watcher)}
+
+
+def _ms(begun_ns: int | None, ended_ns: int | None) -> float | None:
+    if begun_ns is None or ended_ns is None:
+        return None
+    return round((ended_ns - begun_ns) / 1e6, 3)
+
+
+def _token_usage(usage: JSON | None) -> JSON | None:
+    if not usage:
+        return None
+    keys = ("prompt_tokens", "completion_tokens", "total_tokens")
+    return {key: usage[key] for key in keys if key in usage}

@@ -1,0 +1,65 @@
+"""When the agent's audio was played, from the public events of ``session.output.audio``.
+
+LiveKit plays one speech at a time (voice/agent_activity.py, ``_scheduling_task``), so a playback
+event belongs to ``session.current_speech``. The output may be exchanged while the session runs (a
+recorder, an avatar): ``follow`` is called again before each speech and moves the subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .clock import from_wall, now_ns
+from .guard import guarded
+from .turns import AssistantTurn, Segment
+
+if TYPE_CHECKING:
+    from livekit.agents.voice.io import AudioOutput, PlaybackFinishedEvent, PlaybackStartedEvent
+
+
+class Playback:
+    def __init__(self, speaking: Callable[[], AssistantTurn | None]) -> None:
+        self._speaking = speaking
+        self._output: AudioOutput | None = None
+        self._last: AssistantTurn | None = None
+
+    @guarded("playback.follow")
+    def follow(self, output: AudioOutput | None) -> None:
+        """Listen to this output from now on, and to no other."""
+        if output is self._output:
+            return
+        if self._output is not None:
+            self._output.off("playback_started", self._on_started)
+            self._output.off("playback_finished", self._on_finished)
+        self._output = output
+        if output is not None:
+            output.on("playback_started", self._on_started)
+            output.on("playback_finished", self._on_finished)
+
+    @property
+    def playing(self) -> AssistantTurn | None:
+        """The turn whose audio is being played right now."""
+        return self._last if self._last is not None and self._last.playing else None
+
+    @guarded("playback.started")
+    def _on_started(self, event: PlaybackStartedEvent) -> None:
+        turn = self._speaking() or self._last
+        if turn is None:
+            return
+        self._last = turn
+        # Stamped by the output when the first frame was played; the event itself may come a little
+        # later.
+        moment = min(now_ns(), from_wall(event.created_at))
+        turn.segments.append(Segment(started_ns=moment))
+        turn.moments.setdefault("playback_started", moment)
+
+    @guarded("playback.finished")
+    def _on_finished(self, event: PlaybackFinishedEvent) -> None:
+        turn = self._last
+        if turn is None or (segment := turn.playing) is None:
+            return
+        segment.finished_ns = now_ns()
+        segment.position_s = event.playback_position
+        segment.interrupted = event.interrupted
+        segment.spoken = event.synchronized_transcript
+        turn.moments["playback_finished"] = segment.finished_ns

@@ -1,0 +1,154 @@
+"""What is recorded of a traced tool's call: an input span while the body runs, and a result span
+when it ends."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from livekit.agents import Agent, RunContext, StopResponse, ToolError
+
+from . import livekit_private
+from .call import describe_error
+from .clock import now_ns
+from .context import current_turn
+from .guard import guarded
+from .plain import plain
+from .span import SpanType, Status
+from .turns import without_none
+
+JSON = dict[str, Any]
+
+
+class ToolCall:
+    """One run of a tool's body, inside a traced session."""
+
+    @staticmethod
+    @guarded("tool.begin")
+    def begin(
+        name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> ToolCall | None:
+        """Begin the input span; ``None`` outside a session, where a tool is just a function."""
+        turn = current_turn.get()
+        if turn is None or turn.trace.closed:
+            return None
+        return ToolCall(name, signature, args, kwargs)
+
+    def __init__(
+        self,
+        name: str,
+        signature: inspect.Signature,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        turn = current_turn.get()
+        assert turn is not None
+        self._turn = turn
+        self._call = turn.trace.call
+        self._name = name
+        inputs, context = _inputs(signature, args, kwargs)
+        request = context.function_call if context else livekit_private.running_function_call()
+        self._started_ns = now_ns()
+        type_ = f"{SpanType.TOOL}:{name}"
+        self.span = self._call.begin(
+            type_,
+            name,
+            turn.span if turn.span.open else None,
+            without_none(
+                {
+                    "name": name,
+                    "type": type_,
+                    "tool_name": name,
+                    "call_id": request.call_id if request else None,
+                    "group_id": getattr(request, "group_id", None),
+                    "turn_index": turn.index,
+                    "inputs": inputs,
+                    "created_at": round(time.time(), 6),
+                    "metadata": {},
+                }
+            ),
+            at=self._started_ns,
+        )
+        turn.tools_executed += 1
+        turn.trace.count_tool()
+
+    def returned(self, value: Any) -> None:
+        self._returned(value)
+
+    def raised(self, error: BaseException) -> None:
+        self._raised(error)
+
+    @guarded("tool.end")
+    def _returned(self, value: Any) -> None:
+        kind, outputs = _outcome(value)
+        self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
+
+    @guarded("tool.end")
+    def _raised(self, error: BaseException) -> None:
+        if isinstance(error, StopResponse):
+            self._end(Status.COMPLETE, {"outcome": "stop_response", "is_error": False})
+        elif isinstance(error, asyncio.CancelledError):
+            self._end(Status.CANCELLED, {"outcome": "cancelled", "is_error": False})
+        else:
+            kind = "tool_error" if isinstance(error, ToolError) else "exception"
+            described = describe_error(error)
+            self._end(Status.FAILED, {"outcome": kind, "is_error": True, "error": described})
+
+    def _end(self, status: Status, result: JSON) -> None:
+        finished_ns = now_ns()
+        words = {Status.COMPLETE: "completed", Status.FAILED: "failed"}
+        result = {
+            "status": words.get(status, "cancelled"),
+            **result,
+            "duration_ms": round((finished_ns - self._started_ns) / 1e6, 3),
+        }
+        told = self._call.begin(
+            SpanType.TOOL_RESULT,
+            self._name,
+            self.span,
+            {
+                "name": self._name,
+                "type": SpanType.TOOL_RESULT.value,
+                "tool_name": self._name,
+                "call_id": self.span.payload.get("call_id"),
+            },
+            at=finished_ns,
+        )
+        self._call.end(told, status, result, at=finished_ns)
+        self._call.end(self.span, status, result, at=finished_ns)
+
+
+def _inputs(
+    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[JSON, RunContext[Any] | None]:
+    """The validated arguments by name, and the run context among them."""
+    bound = signature.bind(*args, **kwargs)
+    bound.apply_defaults()
+    context = None
+    inputs: JSON = {}
+    for index, (name, value) in enumerate(bound.arguments.items()):
+        if isinstance(value, RunContext):
+            context = value
+        elif not (index == 0 and name == "self"):
+            inputs[name] = plain(value)
+    return inputs, context
+
+
+def _outcome(value: Any) -> tuple[str, JSON]:
+    """What kind of answer a tool gave; LiveKit gives each its own meaning
+    (``make_tool_output``)."""
+    if isinstance(value, Agent):
+        return "handoff", {"agent": value.id}
+    if isinstance(value, tuple | list) and any(isinstance(part, Agent) for part in value):
+        agent = next(part for part in value if isinstance(part, Agent))
+        rest = [part for part in value if not isinstance(part, Agent)]
+        return "handoff", {"agent": agent.id, "output": plain(rest[0] if len(rest) == 1 else rest)}
+    if type(value).__name__ == "ToolResult":  # from 1.8 on
+        return "tool_result", {
+            "output": plain(value.output),
+            "reply_required": value.reply_required,
+        }
+    return "returned", {"output": plain(value)}

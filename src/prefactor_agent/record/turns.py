@@ -1,0 +1,191 @@
+"""The two kinds of turn: what is known of one while it runs, and what is said of it when it
+ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from .call import Call
+from .span import Span
+from .stream import AudioLevels, LLMOutput, SpeechEvents, Stream
+
+if TYPE_CHECKING:
+    from .session import SessionTrace
+
+JSON = dict[str, Any]
+
+
+@dataclass(eq=False)
+class Utterance:
+    """One stretch of the user's speech as the STT heard it: the span that the session-long STT
+    stream is cut into."""
+
+    span: Span
+    audio: AudioLevels
+    events: SpeechEvents
+    finals: list[str] = field(default_factory=list)
+    interims: int = 0
+    started_by_stt: bool = False
+    speech_ended: bool = False
+    final_ns: int | None = None
+    audible_end_ns: int | None = None
+
+
+@dataclass(eq=False)
+class UserTurn:
+    span: Span
+    index: int
+    modality: str = "audio"
+    utterance: Utterance | None = None
+    finals: list[str] = field(default_factory=list)
+    interims: int = 0
+    language: str | None = None
+    speaker_id: str | None = None
+    confidence: float | None = None
+    message_id: str | None = None
+    transcript: str | None = None
+    metrics: JSON = field(default_factory=dict)
+    moments: dict[str, int] = field(default_factory=dict)
+    """Monotonic nanoseconds of what a later computation of latency needs; a missing one was not
+    seen."""
+
+    def text(self) -> str:
+        return self.transcript if self.transcript is not None else " ".join(self.finals)
+
+    def heard_anything(self) -> bool:
+        return bool(self.finals or self.interims or self.utterance)
+
+
+@dataclass(eq=False)
+class Segment:
+    """One stretch of agent audio that was handed to the output as a whole."""
+
+    started_ns: int
+    finished_ns: int | None = None
+    position_s: float | None = None
+    interrupted: bool = False
+    spoken: str | None = None
+
+
+@dataclass(eq=False)
+class AssistantTurn:
+    span: Span
+    index: int
+    speech_id: str
+    speech: Any
+    """LiveKit's ``SpeechHandle``, while the turn lasts."""
+    trace: SessionTrace
+    begun_before_commit: UserTurn | None = None
+    """The user's turn that was still open when the speech was created: the generation is
+    preemptive."""
+    preemptive: str | None = None
+    answers: UserTurn | None = None
+    open_nodes: dict[str, Span] = field(default_factory=dict)
+    outputs: list[LLMOutput] = field(default_factory=list)
+    texts: list[Stream] = field(default_factory=list)
+    """What went through the transcription node: the text of a ``say``, which no LLM generated."""
+    spoken: list[str] = field(default_factory=list)
+    """What LiveKit committed to the history: what the caller can have heard."""
+    segments: list[Segment] = field(default_factory=list)
+    pauses: list[tuple[int, str]] = field(default_factory=list)
+    tools_executed: int = 0
+    item_metrics: JSON = field(default_factory=dict)
+    error: JSON | None = None
+    interrupted_by: str | None = None
+    user_spoke_over_ns: int | None = None
+    moments: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def playing(self) -> Segment | None:
+        return (
+            self.segments[-1] if self.segments and self.segments[-1].finished_ns is None else None
+        )
+
+
+def offsets(call: Call, moments: dict[str, int]) -> JSON:
+    """Moments on the axis of the call, in microseconds, in the order in which they happened."""
+    return {
+        name: call.offset_us(moment)
+        for name, moment in sorted(moments.items(), key=lambda item: item[1])
+    }
+
+
+def without_none(values: JSON) -> JSON:
+    """A number that was not measured is absent, not null and not zero."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def user_turn_result(call: Call, turn: UserTurn, status: str, finished_at: float) -> JSON:
+    metrics = turn.metrics
+    return without_none(
+        {
+            "status": status,
+            "transcript": turn.text(),
+            "language": turn.language,
+            "speaker_id": turn.speaker_id,
+            "confidence": turn.confidence,
+            "is_final": status == "completed",
+            "interim_revisions": turn.interims if turn.modality == "audio" else None,
+            "end_of_turn_delay_ms": _ms(metrics.get("end_of_turn_delay")),
+            "transcription_delay_ms": _ms(metrics.get("transcription_delay")),
+            "metrics": metrics or None,
+            "finished_at": finished_at,
+            "moments_us": offsets(call, turn.moments),
+        }
+    )
+
+
+def assistant_turn_result(
+    call: Call, turn: AssistantTurn, status: str, interrupted: bool, finished_at: float
+) -> JSON:
+    """Called off the event loop, after the turn's LLM streams were absorbed."""
+    sources: list[Stream] = [*turn.outputs] or turn.texts
+    for source in sources:
+        source.absorb()
+    generated = "".join("".join(source.text) for source in sources)
+    spoken = " ".join(turn.spoken)
+    played = [segment for segment in turn.segments if segment.position_s is not None]
+    return without_none(
+        {
+            "status": status,
+            "outputs": {"text": spoken},
+            "generated_text": generated,
+            "spoken_text": spoken,
+            "interrupted": interrupted,
+            "interrupted_by": turn.interrupted_by,
+            "preemptive": turn.preemptive,
+            "playback_position_s": round(sum(s.position_s or 0.0 for s in played), 6)
+            if played
+            else None,
+            "segments": [
+                without_none(
+                    {
+                        "started_us": call.offset_us(segment.started_ns),
+                        "finished_us": call.offset_us(segment.finished_ns)
+                        if segment.finished_ns is not None
+                        else None,
+                        "position_s": segment.position_s,
+                        "interrupted": segment.interrupted,
+                        "spoken_text": segment.spoken,
+                    }
+                )
+                for segment in turn.segments
+            ]
+            or None,
+            "pauses": [
+                {"at_us": call.offset_us(moment), "state": state} for moment, state in turn.pauses
+            ]
+            or None,
+            "user_turn_id": turn.answers.span.id if turn.answers else None,
+            "tool_calls": turn.tools_executed,
+            "metrics": turn.item_metrics or None,
+            "error": turn.error,
+            "finished_at": finished_at,
+            "moments_us": offsets(call, turn.moments),
+        }
+    )
+
+
+def _ms(seconds: Any) -> float | None:
+    return round(seconds * 1000, 3) if isinstance(seconds, int | float) else None

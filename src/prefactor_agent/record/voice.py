@@ -1,0 +1,110 @@
+"""The two voices on the axis of time: when each could be heard."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from .loudness import WINDOW_MS, Audibility, AudioClock, mean_squares, to_dbfs
+from .stream import UNABSORBED, AudioLevels
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+_WINDOW_NS = WINDOW_MS * 1_000_000
+_PAUSE_NS = 500_000_000
+"""Silence after which the next sound is a new stretch of speech (words lie closer together)."""
+_KEPT_NS = 10_000_000_000
+
+
+class UserVoice:
+    """The user's voice as it enters the STT node, on the clock of its samples."""
+
+    def __init__(self) -> None:
+        self._clock = AudioClock()
+        self._audibility = Audibility()
+        self._recent: deque[tuple[int, int]] = deque()
+        self.levels: AudioLevels | None = None
+        """Where the frames are noted while an utterance is open."""
+        self.onset_ns: int | None = None
+        """When the present (or last) stretch of sound began."""
+        self.heard_until_ns: int | None = None
+        """When the last audible sound ended."""
+        self.sample_rate: int | None = None
+        self.channels: int | None = None
+
+    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> None:
+        samples, rate = frame.samples_per_channel, frame.sample_rate
+        self.sample_rate, self.channels = rate, frame.num_channels
+        duration = samples * 1_000_000_000 // rate
+        begun = self._clock.advance(arrived_ns, duration)
+        squares = mean_squares(frame)
+        hear = self._audibility.hear
+        last = len(squares) - 1
+        for index, square in enumerate(squares):
+            if hear(to_dbfs(square)):
+                at = begun + index * _WINDOW_NS
+                if self.heard_until_ns is None or at - self.heard_until_ns > _PAUSE_NS:
+                    self.onset_ns = at
+                self.heard_until_ns = begun + duration if index == last else at + _WINDOW_NS
+        packed = pack(samples, squares)
+        recent = self._recent
+        recent.append((begun, packed))
+        if begun - recent[0][0] > _KEPT_NS:
+            recent.popleft()
+        levels = self.levels
+        if levels is not None:
+            levels.times.append(begun)
+            levels.items.append(packed)
+            if len(levels.items) >= UNABSORBED:
+                levels.absorb()
+
+    def recent_onset(self, now: int) -> int | None:
+        """When the sound that is (or was just) heard began, if that is not too long ago."""
+        if self.onset_ns is None or self.heard_until_ns is None:
+            return None
+        # A detector needs some hundred milliseconds of speech, and an STT its time on top.
+        return self.onset_ns if now - self.heard_until_ns < 2_000_000_000 else None
+
+    def refill(self, audio: AudioLevels) -> None:
+        """Give a stream that begins in the past the frames since then."""
+        audio.sample_rate, audio.channels = self.sample_rate, self.channels
+        for begun, packed in self._recent:
+            if begun >= audio.started_ns:
+                audio.times.append(begun)
+                audio.items.append(packed)
+
+
+class AgentVoice:
+    """The agent's voice as it leaves one TTS call: levels, and where in it the sound begins and
+    ends."""
+
+    def __init__(self, levels: AudioLevels) -> None:
+        self._levels = levels
+        self._audibility = Audibility()
+        self._position_ns = 0
+        self.sound_begins_ns: int | None = None
+        """How far into the audio the first audible sound is: the leading silence of the voice."""
+        self.sound_ends_ns: int | None = None
+
+    def hear(self, frame: rtc.AudioFrame) -> int:
+        levels = self._levels
+        samples, rate = frame.samples_per_channel, frame.sample_rate
+        if levels.sample_rate is None:
+            levels.sample_rate, levels.channels = rate, frame.num_channels
+        squares = mean_squares(frame)
+        hear, position = self._audibility.hear, self._position_ns
+        for index, square in enumerate(squares):
+            if hear(to_dbfs(square)):
+                at = position + index * _WINDOW_NS
+                if self.sound_begins_ns is None:
+                    self.sound_begins_ns = at
+                self.sound_ends_ns = at + _WINDOW_NS
+        self._position_ns = position + samples * 1_000_000_000 // rate
+        return pack(samples, squares)
+
+
+def pack(samples: int, squares: list[float]) -> int:
+    """``samples << 8 | -level``: the level of the whole frame in whole dBFS."""
+    level = to_dbfs(sum(squares) / len(squares)) if squares else -127.0
+    return samples << 8 | -round(level)

@@ -1,0 +1,105 @@
+"""Joins the parts: which session is traced, and where its spans go."""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from typing import Any
+
+from livekit.agents import Agent, AgentSession, get_job_context
+
+from . import config
+from .journal.writer import JournalWriter
+from .record import node_calls
+from .record.guard import guarded, logger
+from .record.nodes import HookCall, NodeCall
+from .record.session import SessionTrace
+from .record.span import Sink
+
+ATTACHING = frozenset({"stt_node", "on_enter"})
+"""What LiveKit looks up first on an agent that it starts (voice/agent_activity.py,
+``_start_session`` and ``start``)."""
+
+
+class Tracing:
+    """The traced sessions of this process. Implements :class:`.record.nodes.Tracer`."""
+
+    def __init__(self) -> None:
+        self._traces: weakref.WeakKeyDictionary[AgentSession[Any], SessionTrace] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._sink: Sink | None = None
+        self._settled = False
+
+    def send_to(self, sink: Sink | None) -> None:
+        """Send the spans of new sessions here, instead of to the journal; ``None``: as the settings
+        say."""
+        self._sink = sink
+        self._settled = sink is not None
+
+    @guarded("attach")
+    def attach(self, agent: Any) -> SessionTrace | None:
+        """The trace of the session that the agent is in; begins one if there is none."""
+        session = _session_of(agent)
+        return self.trace(session, agent) if session is not None else None
+
+    def trace(self, session: AgentSession[Any], agent: Agent) -> SessionTrace | None:
+        trace = self._traces.get(session)
+        if trace is None or trace.closed:
+            sink = self._find_sink()
+            if sink is None:
+                return None
+            trace = self._traces[session] = SessionTrace.attach(session, agent, sink)
+            _flush_with_job(sink)
+        return trace
+
+    @guarded("node.begin")
+    def open_node(
+        self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> NodeCall | None:
+        trace = self.attach(agent)
+        return node_calls.open_node(trace, agent, name, args, kwargs) if trace else None
+
+    @guarded("hook.begin")
+    def open_hook(
+        self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HookCall | None:
+        trace = self.attach(agent)
+        return node_calls.open_hook(trace, agent, name, args, kwargs) if trace else None
+
+    def _find_sink(self) -> Sink | None:
+        if not self._settled:
+            self._settled = True
+            try:
+                chosen = config.settings()
+            except config.ConfigurationError as error:
+                logger.error("not tracing: %s", error)
+                return None
+            self._sink = None if chosen.disabled else JournalWriter(chosen)
+        return self._sink
+
+
+def _session_of(agent: Agent) -> AgentSession[Any] | None:
+    try:
+        return agent.session
+    except (RuntimeError, AttributeError):  # not running, or still in its constructor
+        return None
+
+
+def _flush_with_job(sink: Sink) -> None:
+    """Have LiveKit's shutdown of the job wait, for a bounded time, until the trace is kept."""
+    try:
+        context = get_job_context()
+    except RuntimeError:
+        return
+
+    async def flush() -> None:
+        # All shutdown callbacks run together, the closing of the session among them: let that go
+        # first.
+        await asyncio.sleep(0.05)
+        await asyncio.to_thread(sink.flush, config.settings().flush_timeout)
+
+    context.add_shutdown_callback(flush)
+
+
+tracer = Tracing()
