@@ -20,7 +20,7 @@ from livekit.plugins import openai, silero
 
 from prefactor_agent import TracedAgent, traced_tool
 
-ORDERS = {"42": "shipped yesterday and arrives on Friday"}
+ORDERS = {"42": "has shipped and arrives on Friday"}
 STOCK = {"kettle": 3, "teapot": 0}
 SATURDAY = "ten to four"
 WEEKDAY = "nine to six"
@@ -69,7 +69,7 @@ class ShopAssistant(TracedAgent):
         Args:
             item: The item, in the singular.
         """
-        return f"We have {STOCK.get(item, 0)} of the {item} in the shop."
+        return f"We have {STOCK.get(item, 0)} of the {item} left."
 
     @traced_tool
     async def store_hours(self, day: str) -> str:

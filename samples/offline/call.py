@@ -26,7 +26,8 @@ from livekit.plugins import silero
 
 from samples.agent import ShopAssistant, new_session
 
-from .caller import CallerEar, CallerMicrophone, Track
+from .caller import CallerEar, CallerMicrophone
+from .recording import Track
 from .script import CALLER, Line
 from .server import OfflineOpenAI
 
@@ -66,7 +67,7 @@ class CallResult:
     agent: Track = field(default_factory=lambda: Track(1))
     started_at: float = 0.0
     ended_at: float = 0.0
-    """`time.monotonic()` from the first sound to the last."""
+    """`time.monotonic()`, from the start of the session to the end of the last answer."""
 
     @property
     def seconds(self) -> float:
@@ -140,7 +141,7 @@ class _Conversation:
 
     def _on_tools(self, event: FunctionToolsExecutedEvent) -> None:
         for call, output in event.zipped():
-            if output is None:
+            if not output:  # livekit-agents 1.5 has no output for a tool that stopped its reply
                 continue
             self._result.tools.append((call.name, output.output, output.is_error))
             arrow = "✗" if output.is_error else "→"
@@ -185,10 +186,13 @@ async def run_call(
         for line in CALLER:
             await _say(line, microphone, conversation, result, progress)
         await conversation.answered(conversation.finished)
-    finally:
-        await session.aclose()
-        await synchronizer.aclose()
         result.ended_at = time.monotonic()
+    finally:
+        await session.aclose()  # LiveKit waits two seconds here for a last word of the caller
+        await synchronizer.aclose()
+        for model in (session.stt, session.llm, session.tts):
+            if model is not None:
+                await model.aclose()
         result.generated = [reply.text for reply in server.replies if reply.text]
     return result
 

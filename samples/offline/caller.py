@@ -8,13 +8,13 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from dataclasses import dataclass, field
 
 import numpy as np
 from livekit import rtc
 from livekit.agents.voice import io
 
-from .speech import Samples, Sound, speak
+from .recording import Track
+from .speech import Samples, speak
 
 MICROPHONE_RATE = 16_000
 EAR_RATE = 24_000
@@ -24,32 +24,6 @@ VOLUME = 0.6
 NOISE_DBFS = -70.0
 
 
-@dataclass
-class Track:
-    """Sound, in pieces, each with the moment when its first sample was heard."""
-
-    rate: int
-    pieces: list[tuple[float, Samples]] = field(default_factory=list)
-    """`time.monotonic()` and the samples, in order."""
-
-    def add(self, at: float, samples: Samples) -> None:
-        self.pieces.append((at, samples))
-
-    @property
-    def seconds(self) -> float:
-        return sum(len(samples) for _, samples in self.pieces) / self.rate
-
-    def between(self, start: float, end: float) -> Sound:
-        """What was heard from one moment to another, silence included."""
-        whole = np.zeros(max(0, round((end - start) * self.rate)), dtype=np.int16)
-        for at, samples in self.pieces:
-            first = round((at - start) * self.rate)
-            skipped = max(0, -first)
-            kept = samples[skipped : max(skipped, len(whole) - first)]
-            whole[first + skipped : first + skipped + len(kept)] = kept
-        return Sound(whole, self.rate)
-
-
 class CallerMicrophone(io.AudioInput):
     """The caller's voice: what `speak` was given, and a low noise in between.
 
@@ -57,7 +31,7 @@ class CallerMicrophone(io.AudioInput):
     that a late event loop makes the stream late for a moment but never slow.
     """
 
-    def __init__(self, *, voice: str = "en-us", rate: int = 185) -> None:
+    def __init__(self, *, voice: str = "en-us", rate: int = 195) -> None:
         super().__init__(label="Caller")
         self.track = Track(MICROPHONE_RATE)
         self._voice = voice

@@ -3,13 +3,16 @@
 `python -m samples.offline.demo`
 """
 
+import argparse
 import asyncio
 import logging
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
 from .call import CallResult, run_call
+from .recording import stereo, write_wav
 
 STYLES = {"caller": "bold cyan", "heard": "dim", "tool": "yellow", "agent": "bold green"}
 
@@ -37,11 +40,17 @@ def epilogue(console: Console, result: CallResult) -> None:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="A traced voice call, offline.")
+    parser.add_argument("--wav", type=Path, help="write what was heard to this stereo file")
+    arguments = parser.parse_args()
     quiet()
     console = Console()
     console.print("A call to a kitchen shop, offline, in real time: about half a minute.\n")
     result = asyncio.run(run_call(lambda who, what: console.print(line(who, what))))
     epilogue(console, result)
+    if arguments.wav:
+        heard = stereo(result.caller, result.agent, result.started_at, result.ended_at)
+        write_wav(arguments.wav, heard)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ class Line:
     text: str
     after: Literal["answer", "talking"] = "answer"
     """Say it once the agent has finished its answer, or while it is still talking."""
-    breath: float = 0.4
+    breath: float = 0.3
     """Seconds from the end of the agent's answer, or into it if it is talked over."""
 
 
@@ -37,14 +37,14 @@ class Rule:
     """Tools to call first, all in one go."""
 
 
-GREETING = "Hello, this is the kitchen shop. How can I help?"
+GREETING = "Kitchen shop, hello. How can I help?"
 FALLBACK = "I am sorry, I can only help with orders, our stock and our opening hours."
 
 WHERE = "Where is my order number forty two?"
 KETTLE = "Do you have a kettle and are you open on Saturday?"
 CANCEL = "Then please cancel my order."
 RETURN = "How can I send it back?"
-GOODBYE = "That is all I need to know. Thank you and goodbye."
+GOODBYE = "That is all I need. Thank you and goodbye."
 
 CALLER: tuple[Line, ...] = (
     Line(WHERE),
@@ -58,12 +58,12 @@ RULES: tuple[Rule, ...] = (
     Rule(WHERE, "{look_up_order}", (Call("look_up_order", {"order_id": "42"}),)),
     Rule(
         KETTLE,
-        "Yes. {check_stock} {store_hours}",
+        "{check_stock} {store_hours}",
         (Call("check_stock", {"item": "kettle"}), Call("store_hours", {"day": "Saturday"})),
     ),
     Rule(
         CANCEL,
-        "I am sorry. {cancel_order} But you can send it back.",
+        "I am sorry. {cancel_order}",
         (Call("cancel_order", {"order_id": "42"}),),
     ),
     Rule(

@@ -13,7 +13,7 @@ import io
 import json
 import time
 import wave
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -28,6 +28,9 @@ from .speech import Sound, speak
 
 VOICE_RATE = 24_000
 """Samples a second of the voice, which is what OpenAI's voices give."""
+
+VOICE_SPEED = 195
+"""Words a minute."""
 
 TRANSCRIPTIONS = "/v1/audio/transcriptions"
 COMPLETIONS = "/v1/chat/completions"
@@ -208,7 +211,12 @@ class OfflineOpenAI:
         return response
 
     def _say(self, text: str, encoding: str) -> tuple[Sound, bytes]:
-        sound = speak(text).trimmed().after_silence(self.voice.leading_silence).at(VOICE_RATE)
+        sound = (
+            speak(text, rate=VOICE_SPEED)
+            .trimmed()
+            .after_silence(self.voice.leading_silence)
+            .at(VOICE_RATE)
+        )
         return sound, _ENCODERS[encoding](sound)
 
 
@@ -229,7 +237,15 @@ def _read_wav(data: bytes) -> Sound:
         return Sound(channels.mean(axis=1).astype(np.int16), source.getframerate())
 
 
-_ENCODERS = {"mp3": mp3.encode, "wav": _write_wav, "pcm": lambda sound: sound.samples.tobytes()}
+def _pcm(sound: Sound) -> bytes:
+    return sound.samples.tobytes()
+
+
+_ENCODERS: dict[str, Callable[[Sound], bytes]] = {
+    "mp3": mp3.encode,
+    "wav": _write_wav,
+    "pcm": _pcm,
+}
 _CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "pcm": "audio/pcm"}
 
 
