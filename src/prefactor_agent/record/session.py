@@ -155,7 +155,8 @@ class SessionTrace:
     def _take_message(self, turn: UserTurn, message: llm.ChatMessage) -> None:
         turn.message_id = message.id
         turn.transcript = message.text_content or turn.text()
-        turn.confidence = getattr(message, "transcript_confidence", None)
+        # LiveKit says 0.0 where the STT tells no confidence.
+        turn.confidence = getattr(message, "transcript_confidence", None) or None
         turn.metrics = dict(message.metrics or {})
 
     def _end_user_turn(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
@@ -263,7 +264,9 @@ class SessionTrace:
         error = speech.exception() if hasattr(speech, "exception") else None
         if error is not None and turn.error is None:
             turn.error = describe_error(error)
-        interrupted: bool = speech.interrupted
+        # A speech can be interrupted when all of it was played already (a session that closes right
+        # after it): what the caller missed is what the committed message says.
+        interrupted: bool = turn.cut_short if turn.spoken else speech.interrupted
         if interrupted:
             source = livekit_private.interruption_source(speech)
             by_user = source != "programmatic" if source else turn.user_spoke_over_ns is not None
@@ -331,6 +334,7 @@ class SessionTrace:
             self._counts["assistant_messages"] += 1
             if turn is not None:
                 turn.spoken.append(item.text_content or "")
+                turn.cut_short = turn.cut_short or item.interrupted
                 turn.item_metrics |= dict(item.metrics or {})
 
     def _find_user_turn(self, message: llm.ChatMessage) -> UserTurn | None:
