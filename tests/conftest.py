@@ -1,0 +1,18 @@
+"""Fixtures for all tests: none writes to the user's own journal."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prefactor_agent import config
+from prefactor_agent.record import guard
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "journal.db"))
+    config.reset()
+    guard.failures.clear()
+    yield
+    config.reset()
