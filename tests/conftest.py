@@ -7,6 +7,8 @@ import pytest
 
 from prefactor_agent import config
 from prefactor_agent.record import guard
+from prefactor_agent.tracing import tracer
+from support.memory_sink import MemorySink
 
 
 @pytest.fixture(autouse=True)
@@ -15,4 +17,13 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     config.reset()
     guard.failures.clear()
     yield
+    tracer.send_to(None)
     config.reset()
+
+
+@pytest.fixture
+def sink() -> MemorySink:
+    """Takes the spans of every session that the test starts."""
+    sink = MemorySink()
+    tracer.send_to(sink)
+    return sink
