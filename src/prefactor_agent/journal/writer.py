@@ -169,6 +169,8 @@ class JournalWriter:
             elif span.streams:
                 self._open[span.id] = span
             row = span_row(span)
+            if done:
+                span.result = None  # it refers back to the span: a cycle, which only gc would end
             if done and span.parent_id is None:
                 finished.append((row.finished_us or row.started_us, span.session_id))
                 row = self._with_losses(row)

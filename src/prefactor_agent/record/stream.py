@@ -27,6 +27,10 @@ TEXT_LIMIT = 262_144
 """Characters of text that a stream keeps; it goes on counting past that."""
 
 
+_absorbing = threading.Lock()
+"""One for all streams: they are absorbed one after the other anyway, and a lock each is not free."""
+
+
 class Stream:
     """A stream of text chunks. The other kinds differ in how they read a chunk."""
 
@@ -36,7 +40,6 @@ class Stream:
 
     __slots__ = (
         "_counts",
-        "_lock",
         "_offsets",
         "_pending",
         "_sizes",
@@ -60,7 +63,6 @@ class Stream:
         self.started_ns = started_ns
         self.times: list[int] = []
         self.items: list[Any] = []
-        self._lock = threading.Lock()
         # The rows that nobody has taken yet, as columns.
         self._offsets: list[int] = []
         self._sizes: list[int] = []
@@ -80,6 +82,10 @@ class Stream:
 
     # On the event loop. The wrapper in passthrough.py has this in line for text.
 
+    def condense(self, item: Any) -> Any:
+        """What to keep of a chunk until it is absorbed."""
+        return item
+
     def add(self, item: Any) -> None:
         self.times.append(now_ns())
         self.items.append(item)
@@ -97,7 +103,7 @@ class Stream:
 
     def absorb(self) -> None:
         """Work through the chunks that wait. Does nothing while another thread is at it."""
-        if not self.items or not self._lock.acquire(blocking=False):
+        if not self.items or not _absorbing.acquire(blocking=False):
             return
         try:
             waiting = len(self.items)  # the item is appended last: its time is there already
@@ -117,7 +123,7 @@ class Stream:
                 for row in zip(times, sizes, values, strict=True):
                     self._merge_in(*row)
         finally:
-            self._lock.release()
+            _absorbing.release()
 
     def take_rows(self, *, final: bool = False) -> JSON | None:
         """The rows closed since the last call, as columns; ``final``: the one in the making too."""
@@ -228,6 +234,23 @@ class LLMOutput(Stream):
         self.usage: JSON | None = None
         self.request_id: str | None = None
         self.finish_reason: str | None = None
+
+    def condense(self, item: Any) -> Any:
+        """What to keep of a chunk until it is absorbed: of most, only their text.
+
+        A chunk is a tree of objects that dies young without us. Kept until the next flush, some
+        hundred of them grow old in the garbage collector, whose passes take longer than all else.
+        """
+        try:
+            delta = item.delta
+            text = delta.content
+            if not text or delta.tool_calls or item.usage is not None:
+                return item
+            if self.request_id is None:
+                self.request_id = item.id
+            return text
+        except AttributeError:  # no chunk, or one without a delta
+            return item
 
     def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
         return self.keep_text([self._text_of(item) for item in items])
