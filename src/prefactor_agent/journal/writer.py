@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
 from . import schema
+from .process import this_process
 from .rows import Chunks, Row, chunk_rows, span_row
 
 QUEUE_LIMIT = 50_000
@@ -36,6 +38,7 @@ _SPANS = f"""
         payload = excluded.payload, result = excluded.result
 """  # noqa: S608  # the number of columns, nothing else
 _CHUNKS = "INSERT INTO chunks VALUES (?, ?, ?)"
+_RECORDED_BY = "UPDATE calls SET process = ?, wanted = ? WHERE session_id = ?"
 _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
@@ -63,6 +66,9 @@ class JournalWriter:
         self._path = settings.journal
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
+        self._wanted = settings.delivers
+        self.after_write: Callable[[], None] | None = None
+        """Called on this thread when something new is in the file."""
         self._reset()
         writers.add(self)
         # Runs at the end of the main process and of LiveKit's job processes alike: the latter leave
@@ -177,6 +183,16 @@ class JournalWriter:
                 connection.executemany(_SPANS, batch.rows)
                 connection.executemany(_CHUNKS, batch.chunks)
                 connection.executemany(_LEFT_OPEN, batch.finished)
+                connection.executemany(
+                    _RECORDED_BY,
+                    [
+                        (this_process(), self._wanted, row.id)
+                        for row in batch.rows
+                        if row.parent_id is None
+                    ],
+                )
+            if self.after_write is not None:
+                self.after_write()
         except schema.NewerJournalError:
             self._stop(
                 f"{self._path} was written by a newer prefactor-agent: upgrade, or set "
