@@ -104,6 +104,13 @@ def create(
     return Body(todo, key, ended, remote_id, fields + "}")
 
 
+def repeated(todo: Todo) -> Body:
+    """A create of an open span that may have arrived, word for word; the span may have ended
+    since."""
+    assert todo.sent is not None
+    return Body(todo, f"{todo.id}-open", False, from_json(todo.sent).get("id"), todo.sent)
+
+
 def payloads(todo: Todo, streams: Streams, limit: int | None) -> tuple[str, str]:
     """Payload and result as Prefactor's readers expect them, as JSON texts."""
     payload, result = todo.payload, todo.result or "{}"

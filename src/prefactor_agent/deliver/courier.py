@@ -20,6 +20,7 @@ from pydantic_core import from_json, to_json
 
 from ..config import Settings
 from ..journal.outbox import CallRow, CallState, Outbox, SpanState, Todo
+from ..record.guard import logger
 from ..schemas import BASE_TYPES, QUALITY, TOOL_PREFIX
 from . import bodies
 from .api import Api, DeniedError, LaterError, RefusedError
@@ -85,6 +86,7 @@ class Courier:
     span_limit: int = SPANS_PER_REQUEST
     byte_limit: int = BYTES_PER_REQUEST
     _live: dict[str, Live] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
 
     async def deliver(self, calls: list[CallRow]) -> None:
         """Bring these calls up to date, several at once."""
@@ -108,6 +110,13 @@ class Courier:
             await self._deliver_call(row)
         except CallParkedError as error:
             self.outbox.update_call(row.session_id, error=str(error)[:500])
+            if str(error) not in self._told:
+                self._told.add(str(error))
+                logger.error(
+                    "Prefactor refuses a call (%s): it stays in the journal; once the cause is "
+                    "gone, prefactor-agent push --parked delivers it",
+                    error,
+                )
             self.progress.parked += 1
             self._live.pop(row.session_id, None)
 
@@ -269,6 +278,9 @@ class Courier:
                 if todo.status != "active":
                     ends.append(bodies.finish(todo, self._id(row, live, todo.id), columns))
                 continue
+            if todo.sent is not None:
+                prepared.append(bodies.repeated(todo))
+                continue
             parent = todo.parent_id
             if todo.parent_state == SpanState.PARKED:
                 parent = self.outbox.delivered_ancestor(parent)
@@ -323,12 +335,6 @@ class Courier:
             # A span that is still open may be another one at the next try: what is sent now has
             # to be sent again word for word, should the answer get lost.
             self.outbox.keep_sent((body.fields, body.todo.seq) for body in uncertain)
-        batch = [
-            body._replace(fields=body.todo.sent)
-            if body.todo.sent is not None and not body.finishes
-            else body
-            for body in batch
-        ]
         if self.use_bulk:
             return await self._send_bulk(row, live, batch)
         sent = 0
@@ -447,7 +453,7 @@ class Courier:
                 return 0
             case Verdict.NO_CUSTOM_IDS if body.remote_id is not None:
                 self.use_ids = False
-                # What was kept has an id of ours in it.
+                # What was kept for a repeat has an id of ours in it.
                 self.outbox.keep_sent([(None, todo.seq)])
                 return 0
             case Verdict.TOO_LARGE:
