@@ -22,6 +22,7 @@ from typing import NamedTuple
 from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
+from ..redact import Redactor
 from . import schema
 from .process import this_process
 from .rows import Chunks, Row, chunk_rows, span_row
@@ -66,6 +67,7 @@ class JournalWriter:
         self._path = settings.journal
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
+        self._redactor = Redactor(settings)
         self._wanted = settings.delivers
         self.after_write: Callable[[], None] | None = None
         """Called on this thread when something new is in the file."""
@@ -154,16 +156,16 @@ class JournalWriter:
             done = not span.open
             if done:
                 self._open.pop(span.id, None)
-                chunks += chunk_rows(span, final=True)
+                chunks += chunk_rows(span, self._redactor, final=True)
             elif span.streams:
                 self._open[span.id] = span
-            row = span_row(span)
+            row = span_row(span, self._redactor)
             if done and span.parent_id is None:
                 finished.append((row.finished_us or row.started_us, span.session_id))
                 row = self._with_losses(row)
             rows.append(row)
         for span in self._open.values():
-            chunks += chunk_rows(span, final=False)
+            chunks += chunk_rows(span, self._redactor, final=False)
         batch = Batch(rows, chunks, finished)
         if self._retry is not None:
             batch, self._retry = self._retry.followed_by(batch), None
