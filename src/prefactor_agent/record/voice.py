@@ -15,6 +15,7 @@ _WINDOW_NS = WINDOW_MS * 1_000_000
 _PAUSE_NS = 500_000_000
 """Silence after which the next sound is a new stretch of speech (words lie closer together)."""
 _KEPT_NS = 10_000_000_000
+LATE_KEPT = 500
 
 
 class UserVoice:
@@ -83,17 +84,26 @@ class AgentVoice:
         self._levels = levels
         self._audibility = Audibility()
         self._position_ns = 0
+        self._latest_ns: int | None = None
+        self.late: list[tuple[int, int]] = []
+        """The frames that came later, against their place in the audio, than all before them: that
+        place, and the arrival less it (see :class:`prefactor_agent.latency.Playout`)."""
         self.sound_begins_ns: int | None = None
         """How far into the audio the first audible sound is: the leading silence of the voice."""
         self.sound_ends_ns: int | None = None
 
-    def hear(self, frame: rtc.AudioFrame) -> int:
+    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> int:
         levels = self._levels
         samples, rate = frame.samples_per_channel, frame.sample_rate
         if levels.sample_rate is None:
             levels.sample_rate, levels.channels = rate, frame.num_channels
         squares = mean_squares(frame)
         hear, position = self._audibility.hear, self._position_ns
+        began = arrived_ns - position
+        if self._latest_ns is None or began > self._latest_ns:
+            self._latest_ns = began
+            if len(self.late) < LATE_KEPT:
+                self.late.append((position, began))
         for index, square in enumerate(squares):
             if hear(to_dbfs(square)):
                 at = position + index * _WINDOW_NS
