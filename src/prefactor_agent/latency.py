@@ -278,6 +278,10 @@ def so_far(asked: Asked, reply: Reply | None, now: int) -> Latency | None:
         return None
     start, since = begun
     waiting = steps(asked, reply, now) if reply is not None else _until_commit(asked, None)
+    done = max((i for i, step in enumerate(waiting) if step.end is not None), default=-1)
+    if done + 1 < len(waiting):
+        # What comes after the last thing that happened is what is waited for now.
+        waiting[done + 1] = waiting[done + 1]._replace(end=now)
     return Latency(start, now, split(start, now, waiting), since, "now")
 
 
