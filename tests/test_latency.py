@@ -352,6 +352,13 @@ def test_the_next_best_moments_are_named():
     assert (untold.until, untold.perceived_us) == ("first_frame", 1_540_000)
 
 
+def test_noise_that_goes_on_after_the_voice_is_not_the_user():
+    noisy = Asked(heard_until=ms(640), vad_estimate=ms(100), vad_ended=ms(500), committed=ms(650))
+    assert noisy.end() == (ms(100), "vad")
+    quiet = Asked(heard_until=ms(0), vad_estimate=ms(100), vad_ended=ms(500), committed=ms(650))
+    assert quiet.end() == (ms(0), "audio")
+
+
 def test_a_realtime_model_has_stages_of_its_own():
     audio = VoiceCall(ms(900) or 0, None, ms(950), 50 * MS, ((0, ms(950) or 0),), llm=True)
     latency = measure(Asked(vad_ended=ms(500)), reply(created=880, playing=960, voices=[audio]))

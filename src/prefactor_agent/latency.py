@@ -22,6 +22,8 @@ JSON = dict[str, Any]
 UNATTRIBUTED = "unattributed"
 GAP_NS = 200_000_000
 """Silence inside an answer that is longer than this is told."""
+NOISE_NS = 200_000_000
+"""Sound that goes on for so long after the VAD was sure that speech had ended is no speech."""
 _CHAIN = 8
 
 
@@ -89,8 +91,12 @@ class Asked:
         """When the user was done, and what that is based on."""
         if self.typed:
             return (self.committed, "text") if self.committed is not None else None
+        heard = self.heard_until
+        if heard is not None and self.vad_estimate is not None:
+            # A detector is late, not early: sound that goes on past it is something else's.
+            heard = heard if heard - self.vad_estimate <= NOISE_NS else None
         for moment, basis in (
-            (self.heard_until, "audio"),
+            (heard, "audio"),
             (self.vad_estimate, "vad"),
             (self.vad_ended, "vad_end"),
             (self.final_transcript, "transcript"),

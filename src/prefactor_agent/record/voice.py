@@ -16,8 +16,8 @@ _PAUSE_NS = 500_000_000
 """Silence after which the next sound is a new stretch of speech (words lie closer together)."""
 _CLICK_NS = 30_000_000
 """A lone sound shorter than this is a click, or the noise being uneven, and no voice."""
-_RING_NS = 200_000_000
-"""This close to a voice anything audible belongs to it: a final t comes after such a pause."""
+_RING_NS = 60_000_000
+"""This close to a voice anything audible belongs to it."""
 _KEPT_NS = 10_000_000_000
 LATE_KEPT = 500
 
