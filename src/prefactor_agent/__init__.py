@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from .agent import TracedAgent, TracedAgentTask
 from .config import ConfigurationError, Settings, configure
+from .record.budgets import BudgetExceeded
 from .tools import traced_tool
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BudgetExceeded",
     "ConfigurationError",
     "Settings",
     "TracedAgent",

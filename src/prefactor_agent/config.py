@@ -6,9 +6,11 @@ module level reaches every call.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,10 @@ class Settings:
     """How often the journal is written at most: what a killed process can lose."""
     flush_timeout: float = 5.0
     """How long the end of a job may wait for the journal."""
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """How long a turn, or a stage of it, may take: by name (``perceived``, ``llm_ttft`` …)."""
+    on_budget_exceeded: Callable[[Any], Any] | None = None
+    """Called in the agent's process when a turn takes longer."""
 
 
 _chosen: dict[str, Any] = {}
@@ -42,6 +48,8 @@ def configure(
     journal: str | os.PathLike[str] | None = None,
     disabled: bool | None = None,
     flush_timeout: float | None = None,
+    budgets: Mapping[str, float] | None = None,
+    on_budget_exceeded: Callable[[Any], Any] | None = None,
 ) -> None:
     """Choose settings in code; what is given here wins over the environment.
 
@@ -51,6 +59,12 @@ def configure(
         journal: Path of the journal file.
         disabled: Turn tracing off altogether.
         flush_timeout: Seconds that the end of a job may wait for the journal to be written.
+        budgets: Seconds that a turn (``perceived``) or a stage of it may take, by name; the names
+            are in ``docs/latency.md``. A turn that is over one is marked in the trace.
+        on_budget_exceeded: Called with a ``BudgetExceeded`` on the agent's event loop, once for
+            each budget and turn, while there is still time to react: when the caller has waited for
+            longer than ``perceived``, answer or not, and when the answer starts to play. It may be
+            a coroutine function; what it raises is logged and goes no further.
 
     Raises:
         ConfigurationError: A value cannot be used.
@@ -59,7 +73,12 @@ def configure(
         "journal": Path(journal).expanduser() if journal is not None else None,
         "disabled": disabled,
         "flush_timeout": flush_timeout,
+        "budgets": dict(budgets) if budgets is not None else None,
+        "on_budget_exceeded": on_budget_exceeded,
     }
+    for name, seconds in (budgets or {}).items():
+        if not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 0:
+            raise ConfigurationError(f"budgets: {name} must be 0 or more seconds, not {seconds!r}")
     if flush_timeout is not None and flush_timeout < 0:
         raise ConfigurationError("flush_timeout must be 0 or more seconds")
     _chosen.update({key: value for key, value in given.items() if value is not None})

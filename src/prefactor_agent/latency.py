@@ -13,7 +13,7 @@ nothing is counted twice, and the stages sum to the whole exactly."""
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -468,7 +468,7 @@ def summarize(latencies: Sequence[Latency]) -> JSON | None:
     perceived = [latency.perceived_us / 1000 for latency in latencies]
     sums: dict[str, int] = {}
     for latency in latencies:
-        for name, us in latency.stages:
+        for name, us in lengths(latency).items():
             sums[name] = sums.get(name, 0) + us
     slowest = max(sums, key=lambda name: sums[name], default=None)
     over = sum(bool(latency.over_budget) for latency in latencies)
@@ -482,13 +482,19 @@ def summarize(latencies: Sequence[Latency]) -> JSON | None:
     }
 
 
-def exceeded(latency: Latency, budgets: dict[str, float]) -> dict[str, float]:
-    """The budgets (in seconds) that a turn is over: by name, how long it took, in seconds."""
-    lengths: dict[str, int] = {"perceived": latency.perceived_us}
+def lengths(latency: Latency) -> dict[str, int]:
+    """How long each stage took; one that came more than once with its sum."""
+    sums: dict[str, int] = {}
     for name, us in latency.stages:
-        lengths[name] = lengths.get(name, 0) + us
+        sums[name] = sums.get(name, 0) + us
+    return sums
+
+
+def exceeded(latency: Latency, budgets: Mapping[str, float]) -> dict[str, float]:
+    """The budgets (in seconds) that a turn is over: by name, how long it took, in seconds."""
+    took = {"perceived": latency.perceived_us, **lengths(latency)}
     return {
-        name: lengths[name] / 1e6
+        name: took[name] / 1e6
         for name, budget in budgets.items()
-        if lengths.get(name, 0) > budget * 1e6
+        if took.get(name, 0) > budget * 1e6
     }

@@ -41,7 +41,7 @@ def latency_of(turn: AssistantTurn) -> Latency | None:
     """The latency of the turn, if it was its sound that ended the silence. Called off the event
     loop."""
     asked = turn.ends_silence_of
-    return measure_latency(_asked(asked, turn), reply_of(turn)) if asked is not None else None
+    return measure_latency(asked_of(asked, turn), reply_of(turn)) if asked is not None else None
 
 
 def reply_of(turn: AssistantTurn, depth: int = 0) -> Reply:
@@ -91,9 +91,10 @@ def _text_sent(first: int | None, asked: int | None) -> int | None:
     return max(first, asked)
 
 
-def _asked(user: UserTurn, turn: AssistantTurn) -> Asked:
+def asked_of(user: UserTurn, turn: AssistantTurn | None = None) -> Asked:
+    """What is known of the user's turn that ``turn`` answers."""
     moments = dict(user.moments)
-    if turn.answers is None and turn.caused_by is None:
+    if turn is not None and turn.answers is None and turn.caused_by is None:
         # Nothing ties the speech to what LiveKit did with the user's turn after it was made.
         created = turn.moments["created"]
         moments = {
@@ -133,7 +134,7 @@ def more_of(call: Call, turn: AssistantTurn) -> JSON:
     later: JSON = {}
     if asked is not None and answered is not None and answered is not turn and turn.segments:
         # Other words came first: how long the user waited for the answer itself.
-        begun, sound = _asked(asked, turn).end(), reply.sound()
+        begun, sound = asked_of(asked, turn).end(), reply.sound()
         if begun is not None and sound is not None:
             later = {
                 "first_sound_by": answered.span.id,

@@ -26,8 +26,10 @@ from livekit.agents import (
     llm,
 )
 
-from ..latency import Latency, summarize
+from .. import config
+from ..latency import Latency, exceeded, summarize
 from . import answers, describe, livekit_private
+from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error, status_of
 from .clock import from_wall, now_ns
 from .context import current_turn
@@ -66,7 +68,9 @@ class SessionTrace:
         self.messages = describe.Messages()
         self.closed = False
         self.user_turn: UserTurn | None = None
-        self.playback = Playback(self._speaking, answers.sounded)
+        self.playback = Playback(self._speaking, self._sounded)
+        chosen = config.settings()
+        self._budgets = Budgets(self, chosen.budgets, chosen.on_budget_exceeded)
         self.entered: list[int | None] | None = None
         """When the last ``on_enter`` began, and ended."""
         self.in_hook: UserTurn | None = None
@@ -157,6 +161,7 @@ class SessionTrace:
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
         self._committed.append(turn)
+        self._budgets.committed(turn)
         self._end_user_turn(turn, Status.COMPLETE, at=now)
         return turn
 
@@ -303,7 +308,7 @@ class SessionTrace:
             used = turn.answers is not None
             turn.preemptive = "used" if used else "dropped"
         if turn.spoken and not turn.segments and not interrupted and not self.playback.seen:
-            answers.sounded(turn)  # there is no audio, or an output that does not tell
+            self._sounded(turn)  # there is no audio, or an output that does not tell
         silent = not turn.spoken and not turn.segments
         if silent and turn.error is not None:
             status = Status.FAILED
@@ -330,6 +335,7 @@ class SessionTrace:
         """Called off the event loop, after the turn's streams were absorbed."""
         latency = answers.latency_of(turn)
         if latency is not None:
+            latency.over_budget = exceeded(latency, self._budgets.limits)
             self._latencies[turn.span.id] = latency
         return without_none(
             {
@@ -337,6 +343,15 @@ class SessionTrace:
                 **(answers.more_of(self.call, turn) or {}),
             }
         )
+
+    def _sounded(self, turn: AssistantTurn) -> None:
+        answers.sounded(turn)
+        self._budgets.sounded(turn)
+
+    def answering(self, asked: UserTurn) -> AssistantTurn | None:
+        """The newest speech that is being made, or made ready, for a user's turn."""
+        speeches = reversed(self._turns.values())
+        return next((one for one in speeches if answers.asked_by(one) is asked), None)
 
     def _speaking(self) -> AssistantTurn | None:
         session = self.session
@@ -495,6 +510,7 @@ class SessionTrace:
                 session.off(name, handler)
         self._handlers.clear()
         self.playback.follow(None)
+        self._budgets.stop()
         self.voice.levels = None
         if self.user_turn is not None:
             self.utterances.close(self.user_turn)

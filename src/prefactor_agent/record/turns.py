@@ -47,6 +47,7 @@ class UserTurn:
     message_id: str | None = None
     transcript: str | None = None
     metrics: JSON = field(default_factory=dict)
+    told_budgets: set[str] = field(default_factory=set)
     answered: AssistantTurn | None = None
     """The speech whose sound ended the silence after it."""
     moments: dict[str, int] = field(default_factory=dict)
@@ -118,7 +119,6 @@ class AssistantTurn:
     """When ``on_enter`` that it came out of began, and ended."""
     previous_ended_ns: int | None = None
     ends_silence_of: UserTurn | None = None
-    over_budget: set[str] = field(default_factory=set)
     error: JSON | None = None
     interrupted_by: str | None = None
     user_spoke_over_ns: int | None = None
