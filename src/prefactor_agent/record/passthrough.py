@@ -84,6 +84,7 @@ async def _pass(
     stream = watcher.stream
     if stream is not None:
         stamp, keep, waiting = stream.times.append, stream.items.append, stream.items
+        condense = stream.condense
     try:
         while True:
             try:
@@ -97,7 +98,7 @@ async def _pass(
                 if stream is not None:
                     async for item in inner:
                         stamp(now_ns())
-                        keep(item)
+                        keep(item if type(item) is str else condense(item))
                         if len(waiting) >= UNABSORBED:
                             _absorb(stream)
                         passing = True

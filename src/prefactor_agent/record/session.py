@@ -33,7 +33,7 @@ from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error, status_of
 from .clock import from_wall, now_ns
 from .context import current_turn
-from .guard import failures, guarded
+from .guard import failures, guarded, listener
 from .playback import Playback
 from .span import Sink, Span, SpanType, Status
 from .turns import (
@@ -93,7 +93,7 @@ class SessionTrace:
         self.call.announce(
             {**describe.session_payload(session, agent), "started_at": round(time.time(), 6)}
         )
-        self._handlers: dict[Any, Callable[[Any], None]] = {
+        handlers: dict[Any, Callable[[Any], object]] = {
             "user_state_changed": self._on_user_state,
             "agent_state_changed": self._on_agent_state,
             "user_input_transcribed": self._on_transcribed,
@@ -104,6 +104,7 @@ class SessionTrace:
             "error": self._on_error,
             "close": self._on_close,
         }
+        self._handlers = {event: listener(handler) for event, handler in handlers.items()}
         for event, handler in self._handlers.items():
             session.on(event, handler)
         self.playback.follow(session.output.audio)
