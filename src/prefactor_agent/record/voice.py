@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _WINDOW_NS = WINDOW_MS * 1_000_000
 _PAUSE_NS = 500_000_000
 """Silence after which the next sound is a new stretch of speech (words lie closer together)."""
-_CLICK_NS = 30_000_000
+_CLICK_WINDOWS = 3
 """A lone sound shorter than this is a click, or the noise being uneven, and no voice."""
 _RING_NS = 60_000_000
 """This close to a voice anything audible belongs to it."""
@@ -29,7 +29,8 @@ class UserVoice:
         self._clock = AudioClock()
         self._audibility = Audibility()
         self._recent: deque[tuple[int, int]] = deque()
-        self._run_ns: int | None = None
+        self._run = 0
+        self._run_ns = 0
         self.levels: AudioLevels | None = None
         """Where the frames are noted while an utterance is open."""
         self.onset_ns: int | None = None
@@ -49,16 +50,17 @@ class UserVoice:
         last = len(squares) - 1
         for index, square in enumerate(squares):
             if not hear(to_dbfs(square)):
-                self._run_ns = None
+                self._run = 0
                 continue
             at = begun + index * _WINDOW_NS
             ended = begun + duration if index == last else at + _WINDOW_NS
-            if self._run_ns is None:
+            self._run += 1
+            if self._run == 1:
                 self._run_ns = at
             until = self.heard_until_ns
             if until is not None and at - until <= _RING_NS:
                 self.heard_until_ns = ended
-            elif ended - self._run_ns >= _CLICK_NS:
+            elif self._run >= _CLICK_WINDOWS:
                 if until is None or self._run_ns - until > _PAUSE_NS:
                     self.onset_ns = self._run_ns
                 self.heard_until_ns = ended
