@@ -7,6 +7,7 @@ refused."""
 from __future__ import annotations
 
 import sqlite3
+from typing import NamedTuple
 
 VERSION = 1
 
@@ -36,6 +37,21 @@ _STEPS: dict[int, str] = {
     CREATE INDEX chunks_of_span ON chunks (span_id);
     """,
 }
+
+
+class Row(NamedTuple):
+    """One line of the table ``spans``."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    type: str
+    name: str
+    status: str
+    started_us: int
+    finished_us: int | None
+    payload: str
+    result: str | None
 
 
 class NewerJournalError(Exception):
