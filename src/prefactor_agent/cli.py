@@ -52,15 +52,22 @@ def main() -> None:
         sys.exit(1)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prefactor-agent {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_tell_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"prefactor-agent {__version__}")
-        raise typer.Exit
+    pass
 
 
 @app.command()

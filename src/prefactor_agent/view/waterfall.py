@@ -110,7 +110,7 @@ class _Page:
 
     def head(self, summary: Summary, drawn: Sequence[tuple[Turn, TurnStages]]) -> Iterator[Text]:
         dot = f" {self.glyphs.dot} "
-        first = Text(self.safe(summary.agent), "bold")
+        first = Text().append(self.safe(summary.agent), "bold")
         told = [
             *([f"room {self.safe(summary.room)}"] if summary.room else []),
             words.date(summary.started_us),
@@ -229,7 +229,7 @@ class _Page:
     def _heading(self, turn: Turn, found: TurnStages) -> Text:
         rule = self.glyphs.rule
         at = words.clock(turn.started_us - self.call.started_us)
-        line = Text(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
+        line = Text().append(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
         line.append(f" at {at} ", "dim")
         right = Text()
         if found.silence:
