@@ -60,7 +60,7 @@ class Turn:
 
     @property
     def interrupted(self) -> bool:
-        return any(node.span.result.get("interrupted") for node in self.answers)
+        return any(map(cut_off, self.answers))
 
     def spans(self, *kinds: str) -> list[StoredSpan]:
         found = [span for node in self.nodes for span in node.spans(*kinds)]
@@ -144,6 +144,17 @@ def generated_text(node: Node) -> str:
 
 def spoken_text(node: Node) -> str:
     return str(node.span.result.get("spoken_text") or "")
+
+
+def cut_off(node: Node) -> bool:
+    """Whether an answer was interrupted before all of it was heard: LiveKit also calls a speech
+    interrupted that had been played to its end when the session closed."""
+    result = node.span.result
+    if not result.get("interrupted") or result.get("preemptive") == "dropped":
+        return False
+    segments = result.get("segments", [])
+    heard_out = segments and not any(segment.get("interrupted") for segment in segments)
+    return not heard_out or bool(unspoken_text(node))
 
 
 def unspoken_text(node: Node) -> str:
