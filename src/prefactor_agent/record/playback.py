@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .clock import from_wall, now_ns
-from .guard import guarded
+from .guard import guarded, listener
 from .turns import AssistantTurn, Segment
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ class Playback:
         self._speaking = speaking
         self._output: AudioOutput | None = None
         self._last: AssistantTurn | None = None
+        self._started, self._finished = listener(self._on_started), listener(self._on_finished)
 
     @guarded("playback.follow")
     def follow(self, output: AudioOutput | None) -> None:
@@ -29,12 +30,12 @@ class Playback:
         if output is self._output:
             return
         if self._output is not None:
-            self._output.off("playback_started", self._on_started)
-            self._output.off("playback_finished", self._on_finished)
+            self._output.off("playback_started", self._started)
+            self._output.off("playback_finished", self._finished)
         self._output = output
         if output is not None:
-            output.on("playback_started", self._on_started)
-            output.on("playback_finished", self._on_finished)
+            output.on("playback_started", self._started)
+            output.on("playback_finished", self._finished)
 
     @property
     def playing(self) -> AssistantTurn | None:

@@ -30,7 +30,7 @@ from . import describe, livekit_private
 from .call import PREFACTOR_STATUS, Call, describe_error, status_of
 from .clock import from_wall, now_ns
 from .context import current_turn
-from .guard import failures, guarded
+from .guard import failures, guarded, listener
 from .playback import Playback
 from .span import Sink, Span, SpanType, Status
 from .turns import (
@@ -83,7 +83,7 @@ class SessionTrace:
         self.call.announce(
             {**describe.session_payload(session, agent), "started_at": round(time.time(), 6)}
         )
-        self._handlers: dict[Any, Callable[[Any], None]] = {
+        handlers: dict[Any, Callable[[Any], object]] = {
             "user_state_changed": self._on_user_state,
             "agent_state_changed": self._on_agent_state,
             "user_input_transcribed": self._on_transcribed,
@@ -94,6 +94,7 @@ class SessionTrace:
             "error": self._on_error,
             "close": self._on_close,
         }
+        self._handlers = {event: listener(handler) for event, handler in handlers.items()}
         for event, handler in self._handlers.items():
             session.on(event, handler)
         self.playback.follow(session.output.audio)
@@ -155,7 +156,8 @@ class SessionTrace:
     def _take_message(self, turn: UserTurn, message: llm.ChatMessage) -> None:
         turn.message_id = message.id
         turn.transcript = message.text_content or turn.text()
-        turn.confidence = getattr(message, "transcript_confidence", None)
+        # LiveKit says 0.0 where the STT tells no confidence.
+        turn.confidence = getattr(message, "transcript_confidence", None) or None
         turn.metrics = dict(message.metrics or {})
 
     def _end_user_turn(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
@@ -263,7 +265,9 @@ class SessionTrace:
         error = speech.exception() if hasattr(speech, "exception") else None
         if error is not None and turn.error is None:
             turn.error = describe_error(error)
-        interrupted: bool = speech.interrupted
+        # A speech can be interrupted when all of it was played already (a session that closes right
+        # after it): what the caller missed is what the committed message says.
+        interrupted: bool = turn.cut_short if turn.spoken else speech.interrupted
         if interrupted:
             source = livekit_private.interruption_source(speech)
             by_user = source != "programmatic" if source else turn.user_spoke_over_ns is not None
@@ -331,6 +335,7 @@ class SessionTrace:
             self._counts["assistant_messages"] += 1
             if turn is not None:
                 turn.spoken.append(item.text_content or "")
+                turn.cut_short = turn.cut_short or item.interrupted
                 turn.item_metrics |= dict(item.metrics or {})
 
     def _find_user_turn(self, message: llm.ChatMessage) -> UserTurn | None:

@@ -87,6 +87,7 @@ class AssistantTurn:
     """What went through the transcription node: the text of a ``say``, which no LLM generated."""
     spoken: list[str] = field(default_factory=list)
     """What LiveKit committed to the history: what the caller can have heard."""
+    cut_short: bool = False
     segments: list[Segment] = field(default_factory=list)
     pauses: list[tuple[int, str]] = field(default_factory=list)
     tools_executed: int = 0
