@@ -11,6 +11,7 @@ from .config import ConfigurationError, Settings, configure
 
 if TYPE_CHECKING:
     from .agent import TracedAgent, TracedAgentTask
+    from .record.budgets import BudgetExceeded
     from .tools import traced_tool
 else:
     # What an agent uses is imported at its first use: it brings livekit.agents, which takes two
@@ -25,11 +26,17 @@ else:
         return value
 
 
-_LAZY = {"TracedAgent": ".agent", "TracedAgentTask": ".agent", "traced_tool": ".tools"}
+_LAZY = {
+    "BudgetExceeded": ".record.budgets",
+    "TracedAgent": ".agent",
+    "TracedAgentTask": ".agent",
+    "traced_tool": ".tools",
+}
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "BudgetExceeded",
     "ConfigurationError",
     "Settings",
     "TracedAgent",

@@ -6,11 +6,12 @@ module level reaches every call.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -75,6 +76,11 @@ class Settings:
     keep_bytes: int = 1 << 30
     """The journal's size, above which the oldest calls leave it when it is pruned."""
 
+    budgets: Mapping[str, float] = field(default_factory=dict)
+    """How long a turn, or a stage of it, may take: by name (``perceived``, ``llm_ttft`` …)."""
+    on_budget_exceeded: Callable[[Any], Any] | None = None
+    """Called in the agent's process when a turn takes longer."""
+
     @property
     def delivers(self) -> bool:
         return self.api_token is not None and not self.disabled
@@ -102,6 +108,8 @@ def configure(
     hide_tools: Collection[str] | None = None,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
+    budgets: Mapping[str, float] | None = None,
+    on_budget_exceeded: Callable[[Any], Any] | None = None,
 ) -> None:
     """Choose settings in code; what is given here wins over the environment.
 
@@ -127,6 +135,12 @@ def configure(
         hide_tools: Names of tools whose arguments and results are not kept.
         keep_days: Days that a call stays in the journal.
         keep_bytes: Size that the journal may grow to.
+        budgets: Seconds that a turn (``perceived``) or a stage of it may take, by name; the names
+            are in ``docs/latency.md``. A turn that is over one is marked in the trace.
+        on_budget_exceeded: Called with a ``BudgetExceeded`` on the agent's event loop, once for
+            each budget and turn, while there is still time to react: when the caller has waited for
+            longer than ``perceived``, answer or not, and when the answer starts to play. It may be
+            a coroutine function; what it raises is logged and goes no further.
 
     Raises:
         ConfigurationError: A value cannot be used.
@@ -149,7 +163,12 @@ def configure(
         "hide_tools": None if hide_tools is None else frozenset(hide_tools),
         "keep_days": keep_days,
         "keep_bytes": keep_bytes,
+        "budgets": dict(budgets) if budgets is not None else None,
+        "on_budget_exceeded": on_budget_exceeded,
     }
+    for name, seconds in (budgets or {}).items():
+        if not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 0:
+            raise ConfigurationError(f"budgets: {name} must be 0 or more seconds, not {seconds!r}")
     if flush_timeout is not None and flush_timeout < 0:
         raise ConfigurationError("flush_timeout must be 0 or more seconds")
     if purpose is not None and purpose not in ("live", "smoke_test", "eval"):

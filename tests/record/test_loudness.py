@@ -43,7 +43,26 @@ def test_digital_silence_has_the_lowest_level() -> None:
 
 
 def test_full_scale_is_zero() -> None:
-    assert to_dbfs(mean_squares(frame(np.full(160, -32768.0)))[0]) == pytest.approx(0, abs=0.01)
+    square = np.where(np.arange(160) % 2, -32768.0, 32767.0)
+    assert to_dbfs(mean_squares(frame(square))[0]) == pytest.approx(0, abs=0.01)
+
+
+def test_what_does_not_swing_is_no_sound() -> None:
+    offset = to_dbfs(mean_squares(frame(np.full(160, 2000.0)))[0])
+    assert offset < -100
+
+
+@pytest.mark.parametrize("floor", [-55, -45])
+def test_steady_noise_is_known_from_its_first_moments(floor: float) -> None:
+    audio = noise(4.5, floor)
+    audio[2 * RATE : 3 * RATE] += tone(1.0, -22)
+    assert [(round(begin, 1), round(end, 1)) for begin, end in heard(audio)] == [(2.0, 3.0)]
+
+
+def test_a_lost_packet_does_not_make_the_noise_audible() -> None:
+    audio = noise(8, -50)
+    audio[2 * RATE : 2 * RATE + 640] = 0
+    assert not [begin for begin, _ in heard(audio) if begin > 3.0]
 
 
 @pytest.mark.parametrize(("samples", "windows"), [(160, 1), (100, 1), (480, 3), (500, 3), (0, 0)])

@@ -10,8 +10,6 @@ import os
 import socket
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]
-
 
 def this_process() -> str:
     """``machine|pid|birth`` of this process."""
@@ -48,6 +46,8 @@ def _born(pid: int) -> str | None:
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]
+    import psutil  # type: ignore[import-untyped]  # LiveKit brings it; not needed on Linux
+
     try:
         return str(round(psutil.Process(pid).create_time()))
     except psutil.Error:

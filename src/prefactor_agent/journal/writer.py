@@ -23,7 +23,7 @@ from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
 from ..redact import Redactor
-from . import schema
+from . import retention, schema
 from .process import this_process
 from .rows import Chunks, Row, chunk_rows, dumps, span_row
 
@@ -76,6 +76,7 @@ class JournalWriter:
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
         self._redactor = Redactor(settings)
+        self._keep = (settings.keep_days, settings.keep_bytes)
         self._wanted = settings.delivers
         self.after_write: Callable[[], None] | None = None
         """Called on this thread when something new is in the file."""
@@ -154,12 +155,30 @@ class JournalWriter:
                 idle_since = now
             elif now - idle_since > IDLE_SECONDS:
                 break
+        self._retain()
         with self._round:
             self._close()
             self._thread = None
         # A span put just before that found a thread that was about to end.
         if self._queue:
             self._start()
+
+    def _retain(self) -> None:
+        """Nothing is open any more: a good moment to let old calls go."""
+        days, limit = self._keep
+        try:
+            if self._connection is None or not retention.is_due(self._path, days=days, limit=limit):
+                return
+            done = retention.prune(self._path, days=days, limit=limit, compact=False)
+        except (sqlite3.Error, OSError) as error:
+            report("journal.retention", error)
+            return
+        if done.undelivered:
+            logger.warning(
+                "%s was twice as large as it may be: %d spans left it undelivered",
+                self._path,
+                done.undelivered,
+            )
 
     def _write_all(self) -> bool:
         taken: dict[str, Span] = {}

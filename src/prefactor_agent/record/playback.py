@@ -18,10 +18,18 @@ if TYPE_CHECKING:
 
 
 class Playback:
-    def __init__(self, speaking: Callable[[], AssistantTurn | None]) -> None:
+    def __init__(
+        self,
+        speaking: Callable[[], AssistantTurn | None],
+        started: Callable[[AssistantTurn], None],
+    ) -> None:
         self._speaking = speaking
+        self._first_started = started
         self._output: AudioOutput | None = None
         self._last: AssistantTurn | None = None
+        self._finished_ns: int | None = None
+        self.seen = False
+        """Whether this session's output tells when it plays."""
         self._started, self._finished = listener(self._on_started), listener(self._on_finished)
 
     @guarded("playback.follow")
@@ -51,8 +59,13 @@ class Playback:
         # Stamped by the output when the first frame was played; the event itself may come a little
         # later.
         moment = min(now_ns(), from_wall(event.created_at))
+        first = not turn.segments
         turn.segments.append(Segment(started_ns=moment))
         turn.moments.setdefault("playback_started", moment)
+        self.seen = True
+        if first:
+            turn.previous_ended_ns = self._finished_ns
+            self._first_started(turn)
 
     @guarded("playback.finished")
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
@@ -63,4 +76,4 @@ class Playback:
         segment.position_s = event.playback_position
         segment.interrupted = event.interrupted
         segment.spoken = event.synchronized_transcript
-        turn.moments["playback_finished"] = segment.finished_ns
+        turn.moments["playback_finished"] = self._finished_ns = segment.finished_ns
