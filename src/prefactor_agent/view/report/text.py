@@ -1,0 +1,123 @@
+"""Words of strangers, made safe to look at, and numbers as people read them.
+
+A transcript, a tool's result or a room's name may hold anything. Markup is escaped; what else could
+act on the page (control characters, direction overrides, line separators) is replaced by a visible
+name, so that it can be seen and does nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
+_NAMES = {
+    0x061C: "ALM",
+    0x2028: "LSEP",
+    0x2029: "PSEP",
+    0x202A: "LRE",
+    0x202B: "RLE",
+    0x202C: "PDF",
+    0x202D: "LRO",
+    0x202E: "RLO",
+    0x2066: "LRI",
+    0x2067: "RLI",
+    0x2068: "FSI",
+    0x2069: "PDI",
+    0xFEFF: "BOM",
+}
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def name_of(character: str) -> str:
+    """What is shown in the place of a character that would act on the page."""
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    return _NAMES.get(code, f"U+{code:04X}")
+
+
+def plain(value: Any) -> str:
+    """Text for a place that takes no markup: a title, an attribute."""
+    return _ACTING.sub(lambda found: name_of(found[0]), str(value))
+
+
+def shown(value: Any) -> Markup:
+    """Text for the page, kept apart from the direction of the text around it."""
+    text = str(value)
+    if _ACTING.search(text) is None:
+        return Markup("<bdi>") + escape(text) + Markup("</bdi>")
+    parts: list[Markup] = []
+    end = 0
+    for found in _ACTING.finditer(text):
+        parts.append(escape(text[end : found.start()]))
+        parts.append(Markup('<span class="ctl">{}</span>').format(name_of(found[0])))
+        end = found.end()
+    parts.append(escape(text[end:]))
+    return Markup("<bdi>") + Markup("").join(parts) + Markup("</bdi>")
+
+
+def encodable(page: str) -> str:
+    """Half of a surrogate pair cannot be written as UTF-8."""
+    return _SURROGATES.sub("\ufffd", page)
+
+
+def ms(value: float) -> str:
+    """Milliseconds, whole, with thousands set apart."""
+    return f"{value:,.0f}\u202fms"
+
+
+def clock(offset_us: int) -> str:
+    """A moment of the call: minutes, seconds, tenths."""
+    tenths = max(0, offset_us) // 100_000
+    minutes, rest = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
+    return f"{head}:{rest // 10:02d}.{rest % 10}"
+
+
+def length(us: int) -> str:
+    """How long something took, in the unit that suits it."""
+    seconds = us / 1e6
+    if seconds < 1:
+        return f"{us / 1000:.0f}\u202fms"
+    if seconds < 60:
+        return f"{seconds:.1f}\u202fs"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}\u202fh {minutes}\u202fmin" if hours else f"{minutes}\u202fmin {rest}\u202fs"
+
+
+def when(epoch_us: int) -> tuple[str, str]:
+    """A moment for a machine and for a reader, in UTC."""
+    try:
+        moment = datetime.fromtimestamp(epoch_us / 1e6, UTC)
+    except (OverflowError, OSError, ValueError):
+        return "", "at an unknown time"
+    return moment.isoformat(timespec="milliseconds"), (
+        f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M:%S} UTC"
+    )
+
+
+def number(value: Any) -> float | None:
+    """A finite number, or nothing."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def words(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def listing(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
