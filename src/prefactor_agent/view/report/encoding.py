@@ -13,7 +13,7 @@ from typing import Any
 from prefactor_agent.journal.reader import StoredSpan
 
 from .reading import Reading, Run, label_of
-from .text import listing, mapping
+from .text import ACTING, listing, mapping
 
 JSON = dict[str, Any]
 
@@ -22,13 +22,7 @@ TICK_US = 10
 _SHARED_FROM = 24
 """Texts shorter than this are not worth a reference."""
 _COLUMNS = {"offset_us", "size", "text", "event", "dbfs", "n"}
-_ESCAPES = {
-    ord("<"): "\\u003c",
-    ord(">"): "\\u003e",
-    ord("&"): "\\u0026",
-    0x2028: "\\u2028",
-    0x2029: "\\u2029",
-}
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&" + ACTING}
 
 
 def to_block(value: Any) -> str:

@@ -178,14 +178,22 @@
     return levels;
   }
   const userVoice = pyramid(data.user), agentVoice = pyramid(data.agent);
-  const HEIGHT_OF = new Float32Array(128).map((_, byte) => Math.max(0, Math.min(1, (byte - 127 + 58) / 48)) ** 1.35);
+  // Each voice fills its half at its loudest; 12 dB less is half as tall.
+  function heights(loudest) {
+    const top = Math.max(loudest, 127 - 34);
+    return new Float32Array(128).map((_, byte) => byte < 127 - 62 ? 0 : Math.min(1, 10 ** ((byte - top) / 40)));
+  }
+  const highest = voice => voice[voice.length - 1].reduce((a, b) => Math.max(a, b), 0);
+  const HEIGHT_OF = heights(107);
+  userVoice.heights = heights(highest(userVoice));
+  agentVoice.heights = heights(highest(agentVoice));
   function loudest(voice, from, to) {
     let k = 0, size = BIN;
     while (k + 1 < voice.length && size * 2 <= (to - from)) { k++; size *= 2; }
     const level = voice[k], a = Math.max(0, Math.floor(from / size)), b = Math.min(level.length - 1, Math.max(a, Math.ceil(to / size) - 1));
     let most = 0;
     for (let i = a; i <= b; i++) if (level[i] > most) most = level[i];
-    return HEIGHT_OF[most];
+    return voice.heights[most];
   }
 
   // The view, and drawing it.
@@ -336,8 +344,10 @@
 
   function marks(pen, top, bottom) {
     if (selected >= 0 && laneOf[selected] >= 0) {
-      pen.fillStyle = colours.focus; pen.globalAlpha = 0.08;
-      pen.fillRect(x(start[selected]), top, Math.max(1, x(end[selected]) - x(start[selected])), bottom - top);
+      const l = x(start[selected]), w = Math.max(2, x(end[selected]) - l);
+      pen.fillStyle = colours.focus;
+      if (bottom === VOICES) pen.fillRect(l, MAP + RULER - 2, w, 2);
+      pen.globalAlpha = 0.3; pen.fillRect(l, top + (bottom === VOICES ? RULER : 0), 1, bottom); pen.fillRect(l + w - 1, top + (bottom === VOICES ? RULER : 0), 1, bottom);
       pen.globalAlpha = 1;
     }
     if (playhead >= 0) { pen.fillStyle = colours.focus; pen.fillRect(x(playhead) - 0.75, top, 1.5, bottom - top); }
@@ -466,17 +476,17 @@
   function pan(by) { cancelAnimationFrame(glide); show(view.from + by, view.to + by); }
   const fit = () => move(-pad, END + pad);
   const isFit = () => view.to - view.from >= END + 2 * pad - 1;
-  function bring(i) {
+  function bring(i, least) {
     const gap = gaps[gapOf.get(i)], from = Math.min(start[i], gap ? gap.from : Infinity), to = end[i], size = Math.max(to - from, 200);
     const w = view.to - view.from, inside = from >= view.from && to <= view.to;
-    if (inside && size / w > 0.06) return;
-    if (size / w > 0.06 && size < w * 0.9) return move((from + to) / 2 - w / 2, (from + to) / 2 + w / 2);
+    if (inside && size / w > least) return;
+    if (size / w > least && size < w * 0.9) return move((from + to) / 2 - w / 2, (from + to) / 2 + w / 2);
     move(from - size * 0.7, to + size * 0.7);
   }
 
   // Selecting.
 
-  function select(i, { by = '', bringIt = true } = {}) {
+  function select(i, { by = '', bringIt = true, quiet = false } = {}) {
     if (i === selected && by !== 'link') { if (by) reveal(i, by); return; }
     stopReplay();
     selected = i;
@@ -492,22 +502,27 @@
     for (const place of document.querySelectorAll('[data-span]')) {
       if (place.dataset.span === anchor || place.dataset.span === data.ids[i]) place.setAttribute('aria-current', 'true');
     }
-    try { history.replaceState(null, '', '#' + encodeURIComponent(data.ids[i])); } catch { /* not from disk */ }
     describe(i);
+    if (quiet) return request();
+    try { history.replaceState(null, '', '#' + encodeURIComponent(data.ids[i])); } catch { /* not from disk */ }
     live.textContent = `${kindOf(i)}, ${plain(labelOf(i))}, at ${clock(start[i])}, ${took[i] < 0 ? 'no end' : ms(end[i] - start[i])}`;
     reveal(i, by, bringIt);
     request();
   }
   function reveal(i, by, bringIt = true) {
-    if (by !== 'timeline' && bringIt && laneOf[i] >= 0) bring(i);
+    if (by !== 'timeline' && bringIt && laneOf[i] >= 0) bring(i, by === 'link' ? 0.15 : 0.06);
     if (by === 'conversation') return;
     const place = [...document.querySelectorAll('.talk [aria-current]')].pop();
     if (!place || by === 'keys' || by === 'details') return;
-    if (by === 'link') return place.scrollIntoView({ block: innerWidth >= 1080 ? 'center' : 'start' });
+    if (by === 'link') {
+      // A span that the conversation does not name is seen in the timeline.
+      if (place.dataset.span !== data.ids[i]) return one('#page-timeline h2').scrollIntoView({ block: 'start' });
+      return place.scrollIntoView({ block: innerWidth >= 1080 ? 'center' : 'start' });
+    }
     // Only where both fit on the screen: the timeline stays where the pointer is.
     if (innerWidth >= 1080 && place.getBoundingClientRect().top < innerHeight * 1.6) place.scrollIntoView({ block: 'nearest', behavior: calm.matches ? 'auto' : 'smooth' });
   }
-  const KINDS = { 'livekit:user_turn': 'Caller’s turn', 'livekit:assistant_turn': 'Agent’s turn', 'livekit:llm': 'LLM', 'livekit:stt': 'STT', 'livekit:tts': 'TTS', 'livekit:transcription': 'Transcription', 'livekit:session': 'Session', 'livekit:error': 'Error', 'livekit:handoff': 'Handoff', 'livekit:tool_result': 'Tool result', 'livekit:state': 'State', 'livekit:realtime': 'Realtime' };
+  const KINDS = { 'livekit:user_turn': "Caller's turn", 'livekit:assistant_turn': "Agent's turn", 'livekit:llm': 'LLM', 'livekit:stt': 'STT', 'livekit:tts': 'TTS', 'livekit:transcription': 'Transcription', 'livekit:session': 'Session', 'livekit:error': 'Error', 'livekit:handoff': 'Handoff', 'livekit:tool_result': 'Tool result', 'livekit:state': 'State', 'livekit:realtime': 'Realtime' };
   const kindOf = i => KINDS[typeOf(i)] || (typeOf(i).startsWith('livekit:tool') ? 'Tool ' + plain(titleOf(i)) : plain(typeOf(i)));
 
   // The details of a span.
@@ -533,8 +548,12 @@
     const gap = gaps[gapOf.get(i)];
     if (gap) {
       parts.push(el('h3', '', 'Dead air ', el('span', 'count', ms(gap.ms))));
-      const list = el('ul', 'legend');
-      for (const [stage, taken] of gap.stages) list.append(el('li', 'f-' + data.stages[stage][1], plain(data.stages[stage][0]) + ' ' + ms(taken)));
+      const list = el('ul', 'parts'), most = Math.max(1, ...gap.stages.map(([, taken]) => taken));
+      for (const [stage, taken] of gap.stages) {
+        const bar = el('i');
+        bar.style.width = `${taken / most * 100}%`;
+        list.append(el('li', 'f-' + data.stages[stage][1], el('span', '', plain(data.stages[stage][0])), el('span', 'track', bar), el('b', '', ms(taken))));
+      }
       parts.push(list);
     }
     const list = streams.get(i) || [];
@@ -839,5 +858,7 @@
   measure();
   draw();
   fromHash();
+  // Where there is room beside the timeline, the slowest turn is open from the start.
+  if (selected < 0 && worst && innerWidth >= 1080) select(worst.span, { quiet: true });
   root.dataset.ready = performance.now().toFixed(0);
 })();

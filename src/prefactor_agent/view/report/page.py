@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
-from markupsafe import Markup
 
 from prefactor_agent.journal.reader import Journal, StoredSpan
 
@@ -55,10 +54,10 @@ def render(spans: list[StoredSpan]) -> str:
         verdict=_verdict(call),
         scale=_Scale(call),
         styles=call.stage_styles,
-        style=Markup(style),
-        script=Markup(script),
+        style=style,
+        script=script,
         policy=_policy(style, script),
-        data=Markup(to_block(encode(call))),
+        data=to_block(encode(call)),
     )
     return text.encodable(page)
 

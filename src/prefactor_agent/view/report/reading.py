@@ -140,10 +140,11 @@ class Run:
 
     begins_us: int
     levels: bytearray = field(default_factory=bytearray)
+    us: int = 0
 
     @property
     def ends_us(self) -> int:
-        return self.begins_us + len(self.levels) * BIN_US
+        return self.begins_us + self.us
 
 
 BIN_US = 10_000
@@ -246,11 +247,14 @@ class Reading:
         runs: list[Run] = []
         for segment, stream in zip(segments, streams, strict=True):
             runs += _play(segment, stream, pauses)
+        silence = number(voices[0].result.get("leading_silence_ms")) if voices else None
+        if runs and silence:
+            # A frame's one level does not tell where in it the voice begins; this does.
+            quiet = min(len(runs[0].levels), int(silence * 1000) // BIN_US)
+            runs[0].levels[:quiet] = bytes(quiet)
         return runs
 
-    def _arrived(
-        self, voices: list[StoredSpan], streams: list[list[tuple[int, int]]]
-    ) -> list[Run]:
+    def _arrived(self, voices: list[StoredSpan], streams: list[list[tuple[int, int]]]) -> list[Run]:
         """The audio of a turn that is not over: nobody told yet when it was played."""
         runs = []
         for span, stream in zip(voices, streams, strict=True):
@@ -345,7 +349,9 @@ class Reading:
 
     def turn_of(self, span: StoredSpan) -> StoredSpan | None:
         """The turn that a span belongs to."""
-        return next((a for a in self.ancestors(span) if a.type in (USER_TURN, ASSISTANT_TURN)), None)
+        return next(
+            (a for a in self.ancestors(span) if a.type in (USER_TURN, ASSISTANT_TURN)), None
+        )
 
     def anchor_of(self, span: StoredSpan) -> str | None:
         """The id of the part of the conversation that stands for a span."""
@@ -369,14 +375,18 @@ class Reading:
         chips: list[tuple[str, str]] = []
         if span.payload.get("modality") == "text":
             chips.append(("typed", ""))
-        for key in ("language", "speaker_id"):
-            if value := words(span.result.get(key)):
-                chips.append((value, ""))
+        told = (words(span.result.get(key)) for key in ("language", "speaker_id"))
+        chips += [(value, "") for value in told if value]
         if confidence := number(span.result.get("confidence")):
             chips.append((f"{confidence:.0%} sure", ""))
         chips += _status_chips(span, "not taken as a turn")
         return Entry(
-            "user", span.id, self.at(span), turn_number(span), said, chips=chips,
+            "user",
+            span.id,
+            self.at(span),
+            turn_number(span),
+            said,
+            chips=chips,
             notes=self._notes(span),
         )
 
@@ -409,15 +419,25 @@ class Reading:
         if error and not any(note.kind == "error" for note in notes):
             notes.append(
                 Note(
-                    "error", span.id, self.at(span),
-                    words(error.get("error_type")) or "error", "failed",
+                    "error",
+                    span.id,
+                    self.at(span),
+                    words(error.get("error_type")) or "error",
+                    "failed",
                     fields=[("message", words(error.get("message")))],
                 )
             )
         return Entry(
-            "agent", span.id, self.at(span), turn_number(span), said,
-            unsaid=_rest(generated, said, cut is not None), cut_s=cut, chips=chips,
-            gap=self._gap_of.get(span.id), notes=notes,
+            "agent",
+            span.id,
+            self.at(span),
+            turn_number(span),
+            said,
+            unsaid=_rest(generated, said, cut is not None),
+            cut_s=cut,
+            chips=chips,
+            gap=self._gap_of.get(span.id),
+            notes=notes,
         )
 
     def _note(self, span: StoredSpan) -> Note:
@@ -549,7 +569,7 @@ def _json(value: Any) -> str:
 
 def _chunks(audio: dict[str, Any]) -> Iterator[tuple[int, int, int]]:
     columns = [listing(audio.get(name)) for name in ("offset_us", "size", "dbfs")]
-    return zip(*columns, strict=False)  # type: ignore[return-value]
+    return zip(*columns, strict=False)
 
 
 def _timed(audio: dict[str, Any]) -> Iterator[tuple[int, int]]:
@@ -566,10 +586,12 @@ def _duration_us(size: int, rate: float | None, unknown: int) -> int:
     return unknown or round(size * 1e6 / 24_000)
 
 
-def _append(run: Run, us: int, level: int, carried: int = 0) -> None:
-    end = (len(run.levels) * BIN_US) + us
-    bins = max(1 if us else 0, round(end / BIN_US) - len(run.levels))
-    run.levels += bytes((max(0, min(127, 127 + int(level))),)) * bins
+def _append(run: Run, us: int, level: int) -> None:
+    """Add audio to a run. Lengths are summed before they are rounded: a frame may be shorter than
+    a bin."""
+    run.us += us
+    bins = round(run.us / BIN_US) - len(run.levels)
+    run.levels += bytes((max(0, min(127, 127 + int(level))),)) * max(0, bins)
 
 
 def _split(

@@ -13,7 +13,22 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]")
+ACTING = "".join(
+    map(
+        chr,
+        (
+            *(code for code in range(0x20) if code not in (0x09, 0x0A)),
+            *range(0x7F, 0xA0),
+            0x061C,
+            *range(0x202A, 0x202F),
+            0x2028,
+            0x2029,
+            *range(0x2066, 0x206A),
+            0xFEFF,
+        ),
+    )
+)
+_ACTING = re.compile(f"[{re.escape(ACTING)}]")
 _NAMES = {
     0x061C: "ALM",
     0x2028: "LSEP",
