@@ -79,7 +79,8 @@ class Browser:
     def marked(self) -> list[str]:
         return list(
             self.js(
-                "return [...document.querySelectorAll('.talk [aria-current]')].map(e => e.dataset.span)"
+                "return [...document.querySelectorAll('.talk [aria-current]')]"
+                ".map(e => e.dataset.span)"
             )
         )
 
@@ -294,7 +295,7 @@ def test_hostile_text_does_nothing(open_page: Open) -> None:
     for made in small():
         page.js("location.hash = '#' + arguments[0]", made.id)
         page.until("return document.querySelector('[data-details] .tree, [data-details] h2')")
-        assert page.js("return document.querySelectorAll('script').length") == 2
+        assert page.js("return document.querySelectorAll('script').length") == 3
         assert page.js("return document.querySelectorAll('img').length") == 0
     page.js("location.hash = '#stt1'")
     page.until("return document.querySelector('.ev .ctl')")

@@ -1,7 +1,6 @@
 'use strict';
 (() => {
   const root = document.documentElement;
-  root.classList.add('scripted');
   const one = selector => document.querySelector(selector);
   const data = JSON.parse(one('script[data-call]').textContent);
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
@@ -73,11 +72,11 @@
   // What a stranger's text may do to the page: nothing. The same rules as text.py.
 
   const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/;
-  const NAMES = { 0x61c: 'ALM', 0x2028: 'LSEP', 0x2029: 'PSEP', 0x202a: 'LRE', 0x202b: 'RLE', 0x202c: 'PDF', 0x202d: 'LRO', 0x202e: 'RLO', 0x2066: 'LRI', 0x2067: 'RLI', 0x2068: 'FSI', 0x2069: 'PDI', 0xfeff: 'BOM' };
+  const CONTROLS = 'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(' ');
+  const NAMES = { 0x7f: 'DEL', 0x61c: 'ALM', 0x2028: 'LSEP', 0x2029: 'PSEP', 0x202a: 'LRE', 0x202b: 'RLE', 0x202c: 'PDF', 0x202d: 'LRO', 0x202e: 'RLO', 0x2066: 'LRI', 0x2067: 'RLI', 0x2068: 'FSI', 0x2069: 'PDI', 0xfeff: 'BOM' };
   function nameOf(character) {
     const code = character.charCodeAt(0);
-    if (code < 32) return String.fromCharCode(0x2400 + code);
-    return code === 127 ? '\u2421' : NAMES[code] || 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
+    return code < 32 ? CONTROLS[code] : NAMES[code] || 'U+' + code.toString(16).toUpperCase().padStart(4, '0');
   }
   const plain = text => String(text).replace(new RegExp(ACTING, 'g'), nameOf);
   function el(tag, className, ...parts) {
@@ -185,12 +184,27 @@
   }
   const highest = voice => voice[voice.length - 1].reduce((a, b) => Math.max(a, b), 0);
   const HEIGHT_OF = heights(107);
-  userVoice.heights = heights(highest(userVoice));
-  agentVoice.heights = heights(highest(agentVoice));
-  function loudest(voice, from, to) {
+  for (const voice of [userVoice, agentVoice]) {
+    voice.heights = heights(highest(voice));
+    let below = new Uint8Array(voice[0].length);
+    for (let i = 0; i < below.length; i++) if (voice[0][i]) below[i] = voice.heights[voice[0][i]] * 255;
+    voice.means = [below];
+    while (voice.means.length < voice.length) {
+      const above = new Uint8Array((below.length + 1) >> 1);
+      for (let i = 0; i < above.length; i++) above[i] = (below[2 * i] + (below[2 * i + 1] || 0) + 1) >> 1;
+      voice.means.push(above);
+      below = above;
+    }
+  }
+  function loudest(voice, from, to, mean) {
     let k = 0, size = BIN;
     while (k + 1 < voice.length && size * 2 <= (to - from)) { k++; size *= 2; }
     const level = voice[k], a = Math.max(0, Math.floor(from / size)), b = Math.min(level.length - 1, Math.max(a, Math.ceil(to / size) - 1));
+    if (mean) {
+      let sum = 0;
+      for (let i = a; i <= b; i++) sum += voice.means[k][i];
+      return sum / 255 / Math.max(1, b - a + 1);
+    }
     let most = 0;
     for (let i = a; i <= b; i++) if (level[i] > most) most = level[i];
     return voice.heights[most];
@@ -201,7 +215,7 @@
   const voicesBox = one('[data-stage]'), lanesBox = one('.lanes');
   const voices = one('[data-voices]'), lanesCanvas = one('[data-lanes]');
   const tip = one('[data-tip]'), live = one('[data-live]'), panel = one('[data-details]');
-  const MAP = 26, RULER = 20, CURVES = 136, VOICES = MAP + RULER + CURVES;
+  const MAP = 34, RULER = 20, CURVES = 136, VOICES = MAP + RULER + CURVES;
   const LEAST = 20; // milliseconds that fill the width when zoomed in all the way
   const pad = END * 0.012 + 40;
   const view = { from: -pad, to: END + pad };
@@ -251,13 +265,24 @@
     return marks;
   }
 
+  // The peaks; where a pixel stands for many frames, they are washed and the mean is solid.
   function curve(pen, voice, base, height, up, from, to, left, right) {
     const k = (to - from) / (right - left);
+    const many = k > 60;
+    if (many) {
+      const alpha = pen.globalAlpha;
+      pen.globalAlpha = alpha * 0.38;
+      outline(pen, voice, base, height, up, from, k, left, right, false);
+      pen.globalAlpha = alpha;
+    }
+    outline(pen, voice, base, height, up, from, k, left, right, many);
+  }
+  function outline(pen, voice, base, height, up, from, k, left, right, mean) {
     pen.beginPath();
     pen.moveTo(left, base);
     let silent = true;
     for (let px = Math.floor(left); px <= right; px++) {
-      const at = from + (px - left) * k, h = at > END + BIN || at + k < 0 ? 0 : loudest(voice, at, at + k) * height;
+      const at = from + (px - left) * k, h = at > END + BIN || at + k < 0 ? 0 : loudest(voice, at, at + k, mean) * height;
       if (h === 0 && silent) continue;
       if (silent) { pen.lineTo(px, base); silent = false; }
       pen.lineTo(px, up ? base - h : base + h);
@@ -275,16 +300,20 @@
     pen.fillStyle = colours.faint;
     pen.fillRect(gutter, 0, right - gutter, MAP);
     const mapX = at => gutter + at / END * (right - gutter);
+    pen.globalAlpha = 0.4;
+    pen.fillStyle = colours.user; curve(pen, userVoice, MAP / 2, MAP / 2 - 5, true, 0, END, gutter, right);
+    pen.fillStyle = colours.agent; curve(pen, agentVoice, MAP / 2, MAP / 2 - 5, false, 0, END, gutter, right);
+    // The longer a silence, the taller: the slow turns of a long call stand out.
+    pen.globalAlpha = 0.85;
     pen.fillStyle = colours.dead;
-    pen.globalAlpha = 0.5;
-    for (const gap of gaps) pen.fillRect(mapX(gap.from), MAP - 3, Math.max(1, mapX(gap.to) - mapX(gap.from)), 3);
-    pen.globalAlpha = 0.75;
-    pen.fillStyle = colours.user; curve(pen, userVoice, MAP / 2, MAP / 2 - 4, true, 0, END, gutter, right);
-    pen.fillStyle = colours.agent; curve(pen, agentVoice, MAP / 2, MAP / 2 - 4, false, 0, END, gutter, right);
+    for (const gap of gaps) {
+      const l = mapX(gap.from), tall = Math.max(2, (gap.ms / worst.ms) ** 1.5 * (MAP - 5));
+      pen.fillRect(l, MAP - tall, Math.max(1, Math.min(mapX(gap.to) - l, 3)), tall);
+    }
     pen.globalAlpha = 1;
     const a = Math.max(gutter, mapX(view.from)), b = Math.min(right, Math.max(mapX(view.to), a + 3));
     if (b - a < right - gutter - 1) {
-      pen.fillStyle = colours.sheet; pen.globalAlpha = 0.72;
+      pen.fillStyle = colours.sheet; pen.globalAlpha = 0.5;
       pen.fillRect(gutter, 0, a - gutter, MAP); pen.fillRect(b, 0, right - b, MAP);
       pen.globalAlpha = 1; pen.strokeStyle = colours.ink; pen.lineWidth = 1.5;
       pen.strokeRect(a + 0.75, 0.75, Math.max(2, b - a - 1.5), MAP - 1.5);
@@ -323,7 +352,8 @@
     pen.textAlign = 'center';
     pen.font = '600 12px ' + FONT;
     const taken = [];
-    for (const gap of [...visible].sort((p, q) => q.ms - p.ms).slice(0, 60)) {
+    const narrow = visible.length > 30;
+    for (const gap of [...visible].sort((p, q) => q.ms - p.ms).slice(0, narrow ? 4 : 30)) {
       const label = ms(gap.ms), w = pen.measureText(label).width;
       let px = (Math.max(x(gap.from), gutter) + Math.min(x(gap.to), right)) / 2;
       px = Math.min(right - w / 2 - 4, Math.max(gutter + w / 2 + 4, px));
@@ -381,7 +411,9 @@
     pen.globalAlpha = 1;
     marks(pen, 0, lanesHeight);
     pen.textAlign = 'left'; pen.font = '11px ' + FONT;
+    const k = scale();
     for (const lane of drawn) {
+      const crowd = Math.min(0.9, Math.max(0.3, k * END / Math.max(1, lane.spans.length) / 6));
       const until = new Float64Array(lane.rows).fill(-1);
       for (let n = firstAtLeast(lane.reach || [], view.from); n < lane.spans.length; n++) {
         const span = lane.spans[n];
@@ -390,7 +422,7 @@
         const row = rowOf[span], l = x(start[span]), r = Math.max(l + 2.5, x(end[span]));
         if (r <= until[row] && span !== selected && span !== hovered) continue;
         until[row] = Math.ceil(r) + 0.01;
-        drawSpan(pen, lane, span, l, r, lane.top + row * ROW);
+        drawSpan(pen, lane, span, l, r, lane.top + row * ROW, crowd);
       }
     }
     pen.restore();
@@ -401,7 +433,7 @@
     }
   }
 
-  function drawSpan(pen, lane, span, l, r, y) {
+  function drawSpan(pen, lane, span, l, r, y, crowd) {
     const h = ROW - 3, w = r - l, failed = statusOf(span) === 'failed';
     const colour = failed ? colours.dead : colours[lane.colour];
     const a = Math.max(l, gutter - 4), b = Math.min(r, width + 4);
@@ -410,7 +442,7 @@
       const m = y + h / 2;
       pen.beginPath(); pen.moveTo(l, m - 6); pen.lineTo(l + 6, m); pen.lineTo(l, m + 6); pen.lineTo(l - 6, m); pen.fill();
     } else {
-      pen.globalAlpha = w < 4 ? 0.9 : span === selected ? 0.42 : span === hovered ? 0.36 : 0.24;
+      pen.globalAlpha = w < 4 ? (failed ? 0.9 : crowd) : span === selected ? 0.42 : span === hovered ? 0.36 : 0.24;
       pen.fillRect(a, y, b - a, h);
       pen.globalAlpha = 1;
       if (w >= 4) { if (l >= gutter) pen.fillRect(l, y, 1.5, h); if (took[span] < 0) for (let at = Math.max(a, l); at < b; at += 6) pen.fillRect(at, y + h - 1.5, 3, 1.5); }
@@ -729,6 +761,7 @@
     box.addEventListener('pointerdown', event => {
       if (event.button) return;
       const [px, py] = place(event);
+      voicesBox.focus({ preventScroll: true });
       pointers.set(event.pointerId, px);
       dragged = false; pinch = 0;
       mapping = canvas === voices && py < MAP && pointers.size === 1;
@@ -807,6 +840,7 @@
   const goWorst = () => { if (worst) { const size = Math.max(worst.ms, 300); select(worst.span, { by: 'button', bringIt: false }); move(worst.from - size * 0.8, worst.to + size * 1.2); } };
   const DO = { in: () => zoom(0.5), out: () => zoom(2), fit, worst: goWorst };
   for (const button of document.querySelectorAll('[data-do]')) button.addEventListener('click', () => DO[button.dataset.do]());
+  one('[data-do=worst]').hidden = !worst;
   voicesBox.addEventListener('keydown', event => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const w = view.to - view.from;
@@ -859,6 +893,10 @@
   draw();
   fromHash();
   // Where there is room beside the timeline, the slowest turn is open from the start.
-  if (selected < 0 && worst && innerWidth >= 1080) select(worst.span, { quiet: true });
+  if (selected < 0 && worst) {
+    if (innerWidth >= 1080) select(worst.span, { quiet: true, bringIt: false });
+    // A long call is not seen as a whole: it opens where it was slowest.
+    if (END > 150e3) show(worst.from - 15e3, worst.to + 15e3);
+  }
   root.dataset.ready = performance.now().toFixed(0);
 })();

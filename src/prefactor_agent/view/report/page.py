@@ -23,6 +23,10 @@ from .text import mapping, words
 JSON = dict[str, Any]
 
 
+_MARK = "document.documentElement.classList.add('scripted')"
+"""Runs before anything is laid out, so that the page is laid out once."""
+
+
 class ReportError(Exception):
     """The page could not be written. The message is one line that says what to do."""
 
@@ -55,8 +59,9 @@ def render(spans: list[StoredSpan]) -> str:
         scale=_Scale(call),
         styles=call.stage_styles,
         style=style,
+        mark=_MARK,
         script=script,
-        policy=_policy(style, script),
+        policy=_policy(style, _MARK, script),
         data=to_block(encode(call)),
     )
     return text.encodable(page)
@@ -82,14 +87,15 @@ def _parts() -> tuple[Template, str, str]:
     return environment.from_string(template), style, script
 
 
-def _policy(style: str, script: str) -> str:
+def _policy(style: str, *scripts: str) -> str:
     """Nothing is loaded, and no other script and no other style is run than the page's own."""
 
     def hash_of(source: str) -> str:
         return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
 
+    allowed = " ".join(f"'sha256-{hash_of(script)}'" for script in scripts)
     return (
-        f"default-src 'none'; script-src 'sha256-{hash_of(script)}'; "
+        f"default-src 'none'; script-src {allowed}; "
         f"style-src 'sha256-{hash_of(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
     )
 

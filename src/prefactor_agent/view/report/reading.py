@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from prefactor_agent.journal.reader import StoredSpan
@@ -129,6 +130,7 @@ class Entry:
     said: str
     unsaid: str = ""
     cut_s: float | None = None
+    going_on: bool = False
     chips: list[tuple[str, str]] = field(default_factory=list)
     gap: Gap | None = None
     notes: list[Note] = field(default_factory=list)
@@ -149,6 +151,7 @@ class Run:
 
 BIN_US = 10_000
 SHADES = 3
+_LEVELS = [bytes((level,)) for level in range(128)]
 _APART_US = 60_000
 """Audio that comes later than this after what came before was preceded by a pause."""
 
@@ -172,7 +175,7 @@ class Reading:
         self.ends_us = max(
             [
                 1,
-                *((span.finished_us or span.started_us) - self.origin_us for span in self.spans),
+                *(self._known_until(span) for span in self.spans),
                 *(run.ends_us for run in (*self.user_voice, *self.agent_voice)),
                 *(gap.ends_us for gap in self.gaps),
             ]
@@ -193,6 +196,14 @@ class Reading:
 
     def at(self, span: StoredSpan) -> int:
         return span.started_us - self.origin_us
+
+    def _known_until(self, span: StoredSpan) -> int:
+        """Where a span ended; one that did not was alive at its last chunk."""
+        if span.duration_us is not None:
+            return self.at(span) + span.duration_us
+        streams = mapping(span.result.get("streams")).values()
+        last = [listing(mapping(stream).get("offset_us"))[-1:] for stream in streams]
+        return self.at(span) + max((int(n) for at in last if (n := number(*at or (0,)))), default=0)
 
     def within(self, span: StoredSpan, *types: str) -> list[StoredSpan]:
         """The spans of these types anywhere under a span, in the order in which they began."""
@@ -435,6 +446,7 @@ class Reading:
             said,
             unsaid=_rest(generated, said, cut is not None),
             cut_s=cut,
+            going_on=span.finished_us is None,
             chips=chips,
             gap=self._gap_of.get(span.id),
             notes=notes,
@@ -478,29 +490,29 @@ class Reading:
 
     # Figures
 
-    @property
+    @cached_property
     def turns(self) -> int:
         return sum(1 for _ in (*self._of(USER_TURN), *self._of(ASSISTANT_TURN)))
 
-    @property
+    @cached_property
     def interrupted(self) -> int:
         return sum(span.result.get("interrupted") is True for span in self._of(ASSISTANT_TURN))
 
-    @property
+    @cached_property
     def tools(self) -> list[StoredSpan]:
         return [span for span in self.spans if is_tool(span.type)]
 
-    @property
+    @cached_property
     def errors(self) -> int:
         """Errors that were told, and tools that failed."""
         failed = sum(span.status == "failed" for span in self.tools)
         return failed + sum(1 for _ in self._of(ERROR))
 
-    @property
+    @cached_property
     def worst(self) -> Gap | None:
         return max(self.gaps, key=lambda gap: gap.ms, default=None)
 
-    @property
+    @cached_property
     def median_ms(self) -> float | None:
         values = sorted(gap.ms for gap in self.gaps)
         if not values:
@@ -508,14 +520,17 @@ class Reading:
         middle = len(values) // 2
         return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
 
-    @property
+    @cached_property
     def stage_names(self) -> list[str]:
         """The stages that occur in the call, in the order in which they follow each other."""
-        seen = dict.fromkeys(stage.name for gap in self.gaps for stage in gap.stages)
-        known = list(_STAGES)
-        return sorted(seen, key=lambda n: known.index(n) if n in _STAGES else -1)
+        by_length = sorted(self.gaps, key=lambda gap: -len(gap.stages))
+        seen = dict.fromkeys(stage.name for gap in by_length for stage in gap.stages)
+        order = [*(name for name in _STAGES if name in seen)]
+        if set(seen) - set(order):  # named by somebody else
+            order = list(seen)
+        return sorted(order, key=lambda name: name == "unattributed")
 
-    @property
+    @cached_property
     def stage_styles(self) -> dict[str, str]:
         """A colour for each stage: that of who is at work, in up to three shades."""
         styles: dict[str, str] = {}
@@ -591,7 +606,8 @@ def _append(run: Run, us: int, level: int) -> None:
     a bin."""
     run.us += us
     bins = round(run.us / BIN_US) - len(run.levels)
-    run.levels += bytes((max(0, min(127, 127 + int(level))),)) * max(0, bins)
+    if bins > 0:
+        run.levels += _LEVELS[min(127, max(0, 127 + int(level)))] * bins
 
 
 def _split(

@@ -29,7 +29,13 @@ ACTING = "".join(
     )
 )
 _ACTING = re.compile(f"[{re.escape(ACTING)}]")
+_CONTROLS = (
+    *("NUL", "SOH", "STX", "ETX", "EOT", "ENQ", "ACK", "BEL", "BS", "HT", "LF", "VT", "FF", "CR"),
+    *("SO", "SI", "DLE", "DC1", "DC2", "DC3", "DC4", "NAK", "SYN", "ETB", "CAN", "EM", "SUB"),
+    *("ESC", "FS", "GS", "RS", "US"),
+)
 _NAMES = {
+    0x7F: "DEL",
     0x061C: "ALM",
     0x2028: "LSEP",
     0x2029: "PSEP",
@@ -51,9 +57,7 @@ def name_of(character: str) -> str:
     """What is shown in the place of a character that would act on the page."""
     code = ord(character)
     if code < 0x20:
-        return chr(0x2400 + code)
-    if code == 0x7F:
-        return "\u2421"
+        return _CONTROLS[code]
     return _NAMES.get(code, f"U+{code:04X}")
 
 
@@ -84,7 +88,7 @@ def encodable(page: str) -> str:
 
 def ms(value: float) -> str:
     """Milliseconds, whole, with thousands set apart."""
-    return f"{value:,.0f}\u202fms"
+    return f"{math.floor(value + 0.5):,}\u202fms"
 
 
 def clock(offset_us: int) -> str:
