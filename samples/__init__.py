@@ -1,0 +1,1 @@
+"""An agent to start from, and a call with it that needs no network."""

@@ -15,14 +15,17 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
-from . import schema
-from .rows import Chunks, Row, chunk_rows, span_row
+from ..redact import Redactor
+from . import retention, schema
+from .process import this_process
+from .rows import Chunks, Row, chunk_rows, dumps, span_row
 
 QUEUE_LIMIT = 50_000
 """Spans that wait for a disk that does not answer; further ones are counted as lost."""
@@ -30,12 +33,21 @@ IDLE_SECONDS = 2.0
 BUSY_SECONDS = 5.0
 """How long one write waits for other processes that write to the same file."""
 
+
+# A whole batch is one statement: sqlite3 gives up the GIL for each statement it runs, and taking it
+# back from a busy event loop costs more than the writing.
+_COLUMNS = ", ".join(f"json_extract(value, '$[{number}]')" for number in range(len(Row._fields)))
 _SPANS = f"""
-    INSERT INTO spans VALUES ({", ".join("?" * len(Row._fields))})
+    INSERT INTO spans SELECT {_COLUMNS} FROM json_each(?) WHERE true
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, finished_us = excluded.finished_us,
         payload = excluded.payload, result = excluded.result
 """  # noqa: S608  # the number of columns, nothing else
-_CHUNKS = "INSERT INTO chunks VALUES (?, ?, ?)"
+_CHUNKS = """
+    INSERT INTO chunks
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
+    FROM json_each(?)
+"""
+_RECORDED_BY = "UPDATE calls SET process = ?, wanted = ? WHERE session_id = ?"
 _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
@@ -63,13 +75,13 @@ class JournalWriter:
         self._path = settings.journal
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
+        self._redactor = Redactor(settings)
+        self._keep = (settings.keep_days, settings.keep_bytes)
+        self._wanted = settings.delivers
+        self.after_write: Callable[[], None] | None = None
+        """Called on this thread when something new is in the file."""
         self._reset()
         writers.add(self)
-        # Runs at the end of the main process and of LiveKit's job processes alike: the latter leave
-        # through multiprocessing, which calls no atexit handlers of ours.
-        multiprocessing.util.Finalize(
-            None, _flush_at_exit, args=(weakref.ref(self),), exitpriority=100
-        )
 
     def _reset(self) -> None:
         self._queue: deque[Span] = deque()
@@ -81,6 +93,7 @@ class JournalWriter:
         self._connection: sqlite3.Connection | None = None
         self._stopped: str | None = None
         self._retry: Batch | None = None
+        self._flushed_at_exit = False
 
     # On the event loop
 
@@ -93,6 +106,14 @@ class JournalWriter:
             self._start()
 
     def _start(self) -> None:
+        if not self._flushed_at_exit:
+            self._flushed_at_exit = True
+            # At the end of the main process and of LiveKit's job processes alike: the latter leave
+            # through multiprocessing, which calls no atexit handlers, and a forked one forgets what
+            # was registered before.
+            multiprocessing.util.Finalize(
+                None, _flush_at_exit, args=(weakref.ref(self),), exitpriority=100
+            )
         self._thread = threading.Thread(target=self._run, name="prefactor-journal", daemon=True)
         self._thread.start()
 
@@ -100,16 +121,21 @@ class JournalWriter:
 
     def flush(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
-        while (self._queue or self._retry) and self._stopped is None:
+        while self._stopped is None:
             if self._thread is None:
                 self._start()
             self._wake.set()
+            # Between two rounds nothing is under way.
+            if not self._round.acquire(timeout=max(0.0, deadline - time.monotonic())):
+                break
+            written = not self._queue and self._retry is None
+            self._round.release()
+            if written:
+                return True
             if time.monotonic() >= deadline:
-                return False
+                break
             time.sleep(0.005)
-        # What was taken from the queue is written when the thread is between two rounds.
-        with self._round:
-            return self._stopped is None
+        return False
 
     # On the thread
 
@@ -129,12 +155,30 @@ class JournalWriter:
                 idle_since = now
             elif now - idle_since > IDLE_SECONDS:
                 break
+        self._retain()
         with self._round:
             self._close()
             self._thread = None
         # A span put just before that found a thread that was about to end.
         if self._queue:
             self._start()
+
+    def _retain(self) -> None:
+        """Nothing is open any more: a good moment to let old calls go."""
+        days, limit = self._keep
+        try:
+            if self._connection is None or not retention.is_due(self._path, days=days, limit=limit):
+                return
+            done = retention.prune(self._path, days=days, limit=limit, compact=False)
+        except (sqlite3.Error, OSError) as error:
+            report("journal.retention", error)
+            return
+        if done.undelivered:
+            logger.warning(
+                "%s was twice as large as it may be: %d spans left it undelivered",
+                self._path,
+                done.undelivered,
+            )
 
     def _write_all(self) -> bool:
         taken: dict[str, Span] = {}
@@ -148,16 +192,18 @@ class JournalWriter:
             done = not span.open
             if done:
                 self._open.pop(span.id, None)
-                chunks += chunk_rows(span, final=True)
+                chunks += chunk_rows(span, self._redactor, final=True)
             elif span.streams:
                 self._open[span.id] = span
-            row = span_row(span)
+            row = span_row(span, self._redactor)
+            if done:
+                span.result = None  # it refers back to the span: a cycle, which only gc would end
             if done and span.parent_id is None:
                 finished.append((row.finished_us or row.started_us, span.session_id))
                 row = self._with_losses(row)
             rows.append(row)
         for span in self._open.values():
-            chunks += chunk_rows(span, final=False)
+            chunks += chunk_rows(span, self._redactor, final=False)
         batch = Batch(rows, chunks, finished)
         if self._retry is not None:
             batch, self._retry = self._retry.followed_by(batch), None
@@ -174,9 +220,22 @@ class JournalWriter:
             connection = self._connect()
             with connection:
                 connection.execute("BEGIN IMMEDIATE")
-                connection.executemany(_SPANS, batch.rows)
-                connection.executemany(_CHUNKS, batch.chunks)
-                connection.executemany(_LEFT_OPEN, batch.finished)
+                if batch.rows:
+                    connection.execute(_SPANS, (dumps(batch.rows),))
+                if batch.chunks:
+                    connection.execute(_CHUNKS, (dumps(batch.chunks),))
+                if batch.finished:
+                    connection.executemany(_LEFT_OPEN, batch.finished)
+                connection.executemany(
+                    _RECORDED_BY,
+                    [
+                        (this_process(), self._wanted, row.id)
+                        for row in batch.rows
+                        if row.parent_id is None
+                    ],
+                )
+            if self.after_write is not None:
+                self.after_write()
         except schema.NewerJournalError:
             self._stop(
                 f"{self._path} was written by a newer prefactor-agent: upgrade, or set "

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from .clock import now_ns
-from .ids import new_id, new_partition
+from .ids import Ids
 from .span import Sink, Span, SpanType, Status
 from .stream import Stream
 
@@ -17,7 +17,7 @@ class Call:
 
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
-        self._partition = new_partition()
+        self._ids = Ids()
         self._open: dict[str, Span] = {}
         self.root = self._make(SpanType.SESSION, "session", None, {}, {}, now_ns())
 
@@ -91,7 +91,7 @@ class Call:
         streams: Mapping[str, Stream],
         at: int,
     ) -> Span:
-        id_ = new_id(self._partition)
+        id_ = self._ids.new()
         span = Span(
             id=id_,
             session_id=parent.session_id if parent else id_,

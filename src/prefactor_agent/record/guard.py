@@ -7,10 +7,11 @@ shown by ``prefactor-agent doctor`` and written into the trace."""
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from collections import Counter
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 logger = logging.getLogger("prefactor_agent")
 
@@ -49,3 +50,22 @@ def guarded(seam: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
         return call
 
     return decorate
+
+
+_ONE_ARGUMENT = inspect.Signature(
+    [inspect.Parameter("event", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
+)
+
+
+def listener(handler: Callable[[Any], object]) -> Callable[[Any], None]:
+    """``handler`` in a form that is cheap to be told of an event.
+
+    LiveKit's emitter takes the signature of each callback at each event (livekit.rtc, ``emit``),
+    which costs more than most of our handlers do: this one has it ready.
+    """
+
+    def listen(event: Any) -> None:
+        handler(event)
+
+    listen.__signature__ = _ONE_ARGUMENT  # type: ignore[attr-defined]
+    return listen

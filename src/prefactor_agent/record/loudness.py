@@ -11,6 +11,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -29,18 +30,24 @@ def to_dbfs(mean_square: float) -> float:
 
 
 def mean_squares(frame: rtc.AudioFrame) -> list[float]:
-    """The mean square of each 10 ms of a frame; what is left over counts with the last window."""
+    """The mean square of each 10 ms of a frame, less its mean; what is left over counts with the
+    last window.
+
+    A level that does not swing within 10 ms (the offset of a microphone, rumble) is no sound."""
     samples = np.frombuffer(frame.data, dtype=np.int16).astype(np.float32)
     window = max(1, frame.sample_rate * WINDOW_MS // 1000) * frame.num_channels
     count = samples.size // window
     if count <= 1:
-        return [float(np.dot(samples, samples)) / samples.size] if samples.size else []
+        return [_variance(samples)] if samples.size else []
     head = samples[: (count - 1) * window].reshape(count - 1, window)
-    tail = samples[(count - 1) * window :]
-    return [
-        *(np.einsum("ij,ij->i", head, head) / window).tolist(),
-        float(np.dot(tail, tail)) / tail.size,
-    ]
+    means = head.sum(axis=1) / window
+    squares = np.einsum("ij,ij->i", head, head) / window - means * means
+    return [*squares.tolist(), _variance(samples[(count - 1) * window :])]
+
+
+def _variance(samples: npt.NDArray[np.float32]) -> float:
+    mean = float(samples.sum()) / samples.size
+    return float(np.dot(samples, samples)) / samples.size - mean * mean
 
 
 class AudioClock:
@@ -77,36 +84,55 @@ class Audibility:
     """Tells sound from silence, window by window, above a noise floor that it learns.
 
     A window is audible when it stands clear of the floor, and not hopelessly below the loudest
-    recent sound; it takes more to begin a sound than to continue one (hysteresis). The floor
-    follows quiet windows down at once and creeps up slowly, so that steady noise is learned within
-    seconds and speech is not. Digital silence teaches nothing above ``LEAST_DBFS``."""
+    recent sound; it takes more to begin a sound than to continue one (hysteresis). The floor is the
+    quietest of the last three seconds: even fast speech lets the noise through between its words,
+    while steady noise never goes much below itself, so noise is known from its first moments on and
+    speech is not taken for it. One quiet stretch alone (a lost packet filled with zeros) is not
+    believed. Digital silence teaches nothing above ``LEAST_DBFS``."""
 
     LEAST_DBFS = -60.0
     """Nothing below this is heard on a phone or a laptop."""
-    BEGIN_ABOVE_FLOOR = 12.0
-    GOES_ON_ABOVE_FLOOR = 8.0
+    BEGIN_ABOVE_FLOOR = 10.0
+    GOES_ON_ABOVE_FLOOR = 6.0
     BELOW_PEAK = 40.0
-    FLOOR_RISE_PER_WINDOW = 0.02
-    """2 dB a second."""
     PEAK_FALL_PER_WINDOW = 0.05
+    BUCKET = 50
+    """Windows that a minimum is taken over; the floor comes from the last six of them."""
 
-    __slots__ = ("_floor", "_peak", "audible")
+    __slots__ = ("_count", "_floor", "_low", "_lows", "_peak", "_smooth", "audible")
 
     def __init__(self) -> None:
-        self._floor = -75.0
+        self._lows: list[float] = []
+        self._low = 0.0
+        self._count = 0
+        self._smooth: float | None = None
+        self._floor = 0.0
         self._peak = -50.0
         self.audible = False
 
     def hear(self, level: float) -> bool:
         """Take the level of the next window in dBFS; returns whether it is audible."""
-        floor = self._floor
-        if level < floor:
-            # A single quiet window is often a dip inside noise: move most of the way, not all.
-            self._floor = max(floor + (level - floor) * 0.5, -90.0)
-        else:
-            self._floor = min(level, floor + self.FLOOR_RISE_PER_WINDOW)
+        smooth = self._smooth
+        # Noise is uneven from window to window: its minimum is taken from an average.
+        smooth = self._smooth = level if smooth is None else smooth + (level - smooth) * 0.4
+        if smooth < self._low:
+            self._low = smooth
+            if len(self._lows) < 2:
+                self._floor = min(self._floor, smooth)
+        self._count += 1
+        if self._count >= self.BUCKET:
+            self._next_bucket()
         self._peak = max(level, self._peak - self.PEAK_FALL_PER_WINDOW, -50.0)
         above = self.GOES_ON_ABOVE_FLOOR if self.audible else self.BEGIN_ABOVE_FLOOR
         threshold = max(self._floor + above, self._peak - self.BELOW_PEAK, self.LEAST_DBFS)
         self.audible = level > threshold
         return self.audible
+
+    def _next_bucket(self) -> None:
+        lows = self._lows
+        lows.append(self._low)
+        if len(lows) > 6:
+            del lows[0]
+        self._floor = sorted(lows)[1] if len(lows) > 1 else self._low
+        self._low = 0.0
+        self._count = 0

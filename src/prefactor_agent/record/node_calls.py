@@ -20,7 +20,7 @@ from .passthrough import lent
 from .session import SessionTrace
 from .span import Span, SpanType, Status
 from .stream import UNABSORBED, AudioLevels, LLMOutput, Stream
-from .turns import AssistantTurn, without_none
+from .turns import AssistantTurn, HeardVoice, without_none
 from .voice import AgentVoice
 
 JSON = dict[str, Any]
@@ -195,6 +195,9 @@ class TTSNodeCall(_SpanCall):
     def _begin(self, agent: Agent) -> Span:
         self.text, self.audio = Stream(self.started_ns), AudioLevels(self.started_ns)
         self.voice = AgentVoice(self.audio)
+        self.heard = HeardVoice(self.started_ns, self.voice, self.text)
+        if self.turn is not None:
+            self.turn.voices.append(self.heard)
         _watch_input(self, "text", _InputText(self.text))
         owner = describe.model_of(agent, _session(self._trace), "tts")
         return self._span({}, {"text": self.text, "audio": self.audio}, owner)
@@ -202,9 +205,12 @@ class TTSNodeCall(_SpanCall):
     @guarded("node.tts.audio")
     def look(self, item: Any) -> None:
         if isinstance(item, rtc.AudioFrame):
-            audio = self.audio
-            audio.times.append(now_ns())
-            audio.items.append(self.voice.hear(item))
+            audio, arrived = self.audio, now_ns()
+            if self.heard.first_frame_ns is None:
+                self.heard.first_frame_ns = arrived
+                self.heard.asked_ns = _asked_at(item)
+            audio.times.append(arrived)
+            audio.items.append(self.voice.hear(item, arrived))
             if len(audio.items) >= UNABSORBED:
                 audio.absorb()
 
@@ -226,6 +232,7 @@ class TTSNodeCall(_SpanCall):
             "real_time_factor": factor,
             "longest_gap_ms": round(audio.longest_gap_ns / 1e6, 3) if audio.count > 1 else None,
             "leading_silence_ms": begins / 1e6 if begins is not None else None,
+            "words_per_second": _words_per_second("".join(self.text.text), voice),
         }
 
 
@@ -252,14 +259,20 @@ class RealtimeNodeCall(_SpanCall):
     def _begin(self, agent: Agent) -> Span:
         self.audio = AudioLevels(self.started_ns)
         self.voice = AgentVoice(self.audio)
+        self.heard = HeardVoice(self.started_ns, self.voice, None)
+        if self.turn is not None:
+            self.turn.voices.append(self.heard)
         owner = describe.model_of(agent, _session(self._trace), "llm")
         return self._span({}, {"audio": self.audio}, owner)
 
     @guarded("node.realtime.audio")
     def look(self, item: Any) -> None:
         if isinstance(item, rtc.AudioFrame):
-            self.audio.times.append(now_ns())
-            self.audio.items.append(self.voice.hear(item))
+            arrived = now_ns()
+            if self.heard.first_frame_ns is None:
+                self.heard.first_frame_ns = arrived
+            self.audio.times.append(arrived)
+            self.audio.items.append(self.voice.hear(item, arrived))
             if len(self.audio.items) >= UNABSORBED:
                 self.audio.absorb()
 
@@ -303,9 +316,14 @@ class _Hook:
     def __init__(self, trace: SessionTrace, agent: Agent, name: str) -> None:
         self._trace, self._agent, self._name = trace, agent, name
         self._started_ns = now_ns()
+        if name == "on_enter":
+            trace.entered = [self._started_ns, None]
 
     @guarded("hook.end")
     def end(self, error: BaseException | None) -> None:
+        entered = self._trace.entered
+        if self._name == "on_enter" and entered is not None and entered[0] == self._started_ns:
+            entered[1] = now_ns()
         self._trace.note_hook(self._agent, self._name, self._started_ns, error)
 
 
@@ -313,11 +331,13 @@ class _UserTurnHook(_Hook):
     """``on_user_turn_completed``: when it is called, the turn is committed."""
 
     def __init__(self, trace: SessionTrace, agent: Agent, name: str, message: Any) -> None:
-        self._turn = trace.commit_user_turn(message)
+        self._turn = trace.in_hook = trace.commit_user_turn(message)
         super().__init__(trace, agent, name)
 
     def end(self, error: BaseException | None) -> None:
         self._turn.moments["hook_done"] = now_ns()
+        if self._trace.in_hook is self._turn:
+            self._trace.in_hook = None
         super().end(error)
 
 
@@ -371,6 +391,20 @@ def _ms(begun_ns: int | None, ended_ns: int | None) -> float | None:
     if begun_ns is None or ended_ns is None:
         return None
     return round((ended_ns - begun_ns) / 1e6, 3)
+
+
+def _asked_at(frame: rtc.AudioFrame) -> int | None:
+    """When the text was sent to the provider, where LiveKit notes it on the frame (a reading of
+    ``time.perf_counter``; types.py, ``USERDATA_TTS_STARTED_TIME``)."""
+    noted = (getattr(frame, "userdata", None) or {}).get("lk.tts_started_time")
+    return int(noted * 1e9) if isinstance(noted, float) else None
+
+
+def _words_per_second(text: str, voice: AgentVoice) -> float | None:
+    begun, ended = voice.sound_begins_ns, voice.sound_ends_ns
+    if begun is None or ended is None or ended <= begun:
+        return None
+    return round(len(text.split()) / ((ended - begun) / 1e9), 2)
 
 
 def _token_usage(usage: JSON | None) -> JSON | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .clock import from_wall, now_ns
-from .guard import guarded
+from .guard import guarded, listener
 from .turns import AssistantTurn, Segment
 
 if TYPE_CHECKING:
@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 
 
 class Playback:
-    def __init__(self, speaking: Callable[[], AssistantTurn | None]) -> None:
+    def __init__(
+        self,
+        speaking: Callable[[], AssistantTurn | None],
+        started: Callable[[AssistantTurn], None],
+    ) -> None:
         self._speaking = speaking
+        self._first_started = started
         self._output: AudioOutput | None = None
         self._last: AssistantTurn | None = None
+        self._finished_ns: int | None = None
+        self.seen = False
+        """Whether this session's output tells when it plays."""
+        self._started, self._finished = listener(self._on_started), listener(self._on_finished)
 
     @guarded("playback.follow")
     def follow(self, output: AudioOutput | None) -> None:
@@ -29,12 +38,12 @@ class Playback:
         if output is self._output:
             return
         if self._output is not None:
-            self._output.off("playback_started", self._on_started)
-            self._output.off("playback_finished", self._on_finished)
+            self._output.off("playback_started", self._started)
+            self._output.off("playback_finished", self._finished)
         self._output = output
         if output is not None:
-            output.on("playback_started", self._on_started)
-            output.on("playback_finished", self._on_finished)
+            output.on("playback_started", self._started)
+            output.on("playback_finished", self._finished)
 
     @property
     def playing(self) -> AssistantTurn | None:
@@ -50,8 +59,13 @@ class Playback:
         # Stamped by the output when the first frame was played; the event itself may come a little
         # later.
         moment = min(now_ns(), from_wall(event.created_at))
+        first = not turn.segments
         turn.segments.append(Segment(started_ns=moment))
         turn.moments.setdefault("playback_started", moment)
+        self.seen = True
+        if first:
+            turn.previous_ended_ns = self._finished_ns
+            self._first_started(turn)
 
     @guarded("playback.finished")
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
@@ -62,4 +76,4 @@ class Playback:
         segment.position_s = event.playback_position
         segment.interrupted = event.interrupted
         segment.spoken = event.synchronized_transcript
-        turn.moments["playback_finished"] = segment.finished_ns
+        turn.moments["playback_finished"] = self._finished_ns = segment.finished_ns

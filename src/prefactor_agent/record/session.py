@@ -26,11 +26,14 @@ from livekit.agents import (
     llm,
 )
 
-from . import describe, livekit_private
+from .. import config
+from ..latency import Latency, exceeded, summarize
+from . import answers, describe, livekit_private
+from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error, status_of
 from .clock import from_wall, now_ns
 from .context import current_turn
-from .guard import failures, guarded
+from .guard import failures, guarded, listener
 from .playback import Playback
 from .span import Sink, Span, SpanType, Status
 from .turns import (
@@ -65,7 +68,14 @@ class SessionTrace:
         self.messages = describe.Messages()
         self.closed = False
         self.user_turn: UserTurn | None = None
-        self.playback = Playback(self._speaking)
+        self.playback = Playback(self._speaking, self._sounded)
+        chosen = config.settings()
+        self._budgets = Budgets(self, chosen.budgets, chosen.on_budget_exceeded)
+        self.entered: list[int | None] | None = None
+        """When the last ``on_enter`` began, and ended."""
+        self.in_hook: UserTurn | None = None
+        """The user's turn that ``on_user_turn_completed`` is at work on."""
+        self._latencies: dict[str, Latency] = {}
         self.utterances = Utterances(self)
         self._committed: deque[UserTurn] = deque(maxlen=8)
         self._turns: dict[str, AssistantTurn] = {}
@@ -83,7 +93,7 @@ class SessionTrace:
         self.call.announce(
             {**describe.session_payload(session, agent), "started_at": round(time.time(), 6)}
         )
-        self._handlers: dict[Any, Callable[[Any], None]] = {
+        handlers: dict[Any, Callable[[Any], object]] = {
             "user_state_changed": self._on_user_state,
             "agent_state_changed": self._on_agent_state,
             "user_input_transcribed": self._on_transcribed,
@@ -94,6 +104,7 @@ class SessionTrace:
             "error": self._on_error,
             "close": self._on_close,
         }
+        self._handlers = {event: listener(handler) for event, handler in handlers.items()}
         for event, handler in self._handlers.items():
             session.on(event, handler)
         self.playback.follow(session.output.audio)
@@ -137,6 +148,7 @@ class SessionTrace:
         self.user_turn = turn
         if (playing := self.playback.playing) is not None and playing.user_spoke_over_ns is None:
             playing.user_spoke_over_ns = at
+            playing.user_spoke_over = turn
         return turn
 
     def commit_user_turn(self, message: llm.ChatMessage) -> UserTurn:
@@ -144,13 +156,21 @@ class SessionTrace:
         now = now_ns()
         turn = self.user_turn or self.begin_user_turn(self.voice.recent_onset(now) or now)
         self.utterances.close(turn)
-        if (heard_until := self.voice.heard_until_ns) is not None:
-            turn.moments["speech_ended"] = max(heard_until, turn.moments["speech_started"])
+        self._note_speech_end(turn)
         turn.moments["committed"] = now
         self._take_message(turn, message)
+        if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
+            turn.moments["vad_estimate"] = min(now, from_wall(stopped))
         self._committed.append(turn)
+        self._budgets.committed(turn)
         self._end_user_turn(turn, Status.COMPLETE, at=now)
         return turn
+
+    def _note_speech_end(self, turn: UserTurn) -> None:
+        heard_until = self.voice.heard_until_ns
+        # A voice too faint to be told from the noise left an older sound as the last one.
+        if heard_until is not None and heard_until > turn.moments["speech_started"]:
+            turn.moments["speech_ended"] = heard_until
 
     def _take_message(self, turn: UserTurn, message: llm.ChatMessage) -> None:
         turn.message_id = message.id
@@ -206,8 +226,7 @@ class SessionTrace:
             turn.moments.pop("vad_ended", None)
         elif event.old_state == "speaking" and self.user_turn is not None:
             self.user_turn.moments["vad_ended"] = now
-            if self.voice.heard_until_ns is not None:
-                self.user_turn.moments["speech_ended"] = self.voice.heard_until_ns
+            self._note_speech_end(self.user_turn)
 
     @guarded("event.user_input_transcribed")
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
@@ -252,9 +271,24 @@ class SessionTrace:
         turn.begun_before_commit = (
             self.user_turn if self.user_turn and self.user_turn.finals else None
         )
+        self._place(turn, current_turn.get())
         self._turns[speech.id] = turn
         current_turn.set(turn)
         speech.add_done_callback(self._on_speech_done)
+
+    def _place(self, turn: AssistantTurn, cause: AssistantTurn | None) -> None:
+        """Note what a speech that was just created came out of, while a user waits for it."""
+        if self.in_hook is not None:
+            turn.follows = self.in_hook
+        elif (open_turn := self.user_turn) is not None and "vad_ended" in open_turn.moments:
+            turn.follows = open_turn if not turn.span.payload["user_initiated"] else None
+        if cause is not None and cause.trace is self:
+            asked = answers.asked_by(cause)
+            if asked is not None and asked.answered is None:
+                turn.caused_by = cause
+                entered = self.entered
+                if entered is not None and (entered[0] or 0) > cause.span.started_ns:
+                    turn.entered = entered
 
     @guarded("speech.done")
     def _on_speech_done(self, speech: Any) -> None:
@@ -274,6 +308,8 @@ class SessionTrace:
         if turn.begun_before_commit is not None:
             used = turn.answers is not None
             turn.preemptive = "used" if used else "dropped"
+        if turn.spoken and not turn.segments and not interrupted and not self.playback.seen:
+            self._sounded(turn)  # there is no audio, or an output that does not tell
         silent = not turn.spoken and not turn.segments
         if silent and turn.error is not None:
             status = Status.FAILED
@@ -288,10 +324,35 @@ class SessionTrace:
         self.call.end(
             turn.span,
             status,
-            lambda: assistant_turn_result(
-                self.call, turn, PREFACTOR_STATUS[status], interrupted, finished
-            ),
+            lambda: {
+                **assistant_turn_result(
+                    self.call, turn, PREFACTOR_STATUS[status], interrupted, finished
+                ),
+                **self._latency(turn),
+            },
         )
+
+    def _latency(self, turn: AssistantTurn) -> JSON:
+        """Called off the event loop, after the turn's streams were absorbed."""
+        latency = answers.latency_of(turn)
+        if latency is not None:
+            latency.over_budget = exceeded(latency, self._budgets.limits)
+            self._latencies[turn.span.id] = latency
+        return without_none(
+            {
+                "latency": latency.as_json() if latency is not None else None,
+                **(answers.more_of(self.call, turn) or {}),
+            }
+        )
+
+    def _sounded(self, turn: AssistantTurn) -> None:
+        answers.sounded(turn)
+        self._budgets.sounded(turn)
+
+    def answering(self, asked: UserTurn) -> AssistantTurn | None:
+        """The newest speech that is being made, or made ready, for a user's turn."""
+        speeches = reversed(self._turns.values())
+        return next((one for one in speeches if answers.asked_by(one) is asked), None)
 
     def _speaking(self) -> AssistantTurn | None:
         session = self.session
@@ -450,6 +511,7 @@ class SessionTrace:
                 session.off(name, handler)
         self._handlers.clear()
         self.playback.follow(None)
+        self._budgets.stop()
         self.voice.levels = None
         if self.user_turn is not None:
             self.utterances.close(self.user_turn)
@@ -473,6 +535,7 @@ class SessionTrace:
                     "conversation": counts,
                     "error": describe_error(error) if error is not None else None,
                     "hooks": hooks or None,
+                    "latency": summarize(list(self._latencies.values())),
                     "tracer_failures": trouble or None,
                     "finished_at": finished,
                 }

@@ -9,16 +9,11 @@ so."""
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.agents import llm, stt
-from livekit.agents.types import FlushSentinel
 
 from .clock import now_ns
-
-if TYPE_CHECKING:
-    pass
 
 JSON = dict[str, Any]
 
@@ -32,18 +27,24 @@ TEXT_LIMIT = 262_144
 """Characters of text that a stream keeps; it goes on counting past that."""
 
 
+_absorbing = threading.Lock()
+"""One for all streams: they are absorbed one after the other anyway, and a lock is not free."""
+
+
 class Stream:
     """A stream of text chunks. The other kinds differ in how they read a chunk."""
 
     kind = "text"
     unit = "characters"
+    value_name = "text"
 
     __slots__ = (
-        "_absorbed",
-        "_lock",
+        "_counts",
+        "_offsets",
         "_pending",
-        "_rows",
-        "_text_kept",
+        "_sizes",
+        "_text_seen",
+        "_values",
         "count",
         "first_ns",
         "items",
@@ -62,10 +63,13 @@ class Stream:
         self.started_ns = started_ns
         self.times: list[int] = []
         self.items: list[Any] = []
-        self._lock = threading.Lock()
-        self._rows: list[list[Any]] = []
+        # The rows that nobody has taken yet, as columns.
+        self._offsets: list[int] = []
+        self._sizes: list[int] = []
+        self._values: list[Any] = []
+        self._counts: list[int] = []
         self._pending: list[Any] | None = None
-        self._text_kept = 0
+        self._text_seen = 0
         self.rows_closed = 0
         self.text: list[str] = []
         self.count = 0
@@ -76,7 +80,11 @@ class Stream:
         self.last_ns: int | None = None
         self.longest_gap_ns = 0
 
-    # On the event loop. The wrappers in nodes.py inline this pair of appends for text.
+    # On the event loop. The wrapper in passthrough.py has this in line for text.
+
+    def condense(self, item: Any) -> Any:
+        """What to keep of a chunk until it is absorbed."""
+        return item
 
     def add(self, item: Any) -> None:
         self.times.append(now_ns())
@@ -95,40 +103,44 @@ class Stream:
 
     def absorb(self) -> None:
         """Work through the chunks that wait. Does nothing while another thread is at it."""
-        if not self._lock.acquire(blocking=False):
+        if not self.items or not _absorbing.acquire(blocking=False):
             return
         try:
             waiting = len(self.items)  # the item is appended last: its time is there already
             times, items = self.times[:waiting], self.items[:waiting]
             del self.times[:waiting]
             del self.items[:waiting]
-            for moment, item in zip(times, items, strict=True):
-                self._absorb(moment, item)
+            sizes, values = self.read(items)
+            self._measure(times, sizes)
+            if self.rows_closed + waiting <= DETAIL:
+                started = self.started_ns
+                self._offsets += [(moment - started) // 1000 for moment in times]
+                self._sizes += sizes
+                self._values += values
+                self._counts += [1] * waiting
+                self.rows_closed += waiting
+            else:
+                for row in zip(times, sizes, values, strict=True):
+                    self._merge_in(*row)
         finally:
-            self._lock.release()
+            _absorbing.release()
 
     def take_rows(self, *, final: bool = False) -> JSON | None:
-        """The rows closed since the last call, as columns; with ``final`` the one in the making
-        too."""
+        """The rows closed since the last call, as columns; ``final``: the one in the making too."""
         self.absorb()
         if final and self._pending is not None:
             self._close_pending()
-        rows, self._rows = self._rows, []
-        return self.columns(rows) if rows else None
-
-    def columns(self, rows: Iterable[list[Any]]) -> JSON:
-        offsets, sizes, values, counts = zip(*rows, strict=True)
+        if not self._offsets:
+            return None
         columns: JSON = {
-            "offset_us": list(offsets),
-            "size": list(sizes),
-            self.value_name(): list(values),
+            "offset_us": self._offsets,
+            "size": self._sizes,
+            self.value_name: self._values,
         }
-        if any(count != 1 for count in counts):
-            columns["n"] = list(counts)
+        if max(self._counts) > 1:
+            columns["n"] = self._counts
+        self._offsets, self._sizes, self._values, self._counts = [], [], [], []
         return columns
-
-    def value_name(self) -> str:
-        return "text"
 
     def summary(self) -> JSON:
         """The exact counts, sums and extremes of the whole stream."""
@@ -148,59 +160,64 @@ class Stream:
             }
         if self.count > self.rows_closed:
             summary["merged"] = True
-        if self._text_kept > TEXT_LIMIT:
+        if self._text_seen > TEXT_LIMIT:
             summary["text_cut"] = True
         return summary
 
-    def read(self, item: Any) -> tuple[int, Any]:
-        """The size of a chunk, and what is kept of it."""
-        text = item if isinstance(item, str) else ""
-        return len(text), self.keep_text(text)
-
-    def keep_text(self, text: str) -> str:
+    def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
+        """The sizes of some chunks, and what is kept of each."""
         # str(): a TimedString carries timings that the trace does not need, and is a subclass.
-        kept = str(text)
-        if self._text_kept + len(kept) > TEXT_LIMIT:
-            kept = kept[: max(0, TEXT_LIMIT - self._text_kept)]
-        self._text_kept += len(text)
-        if kept:
-            self.text.append(kept)
-        return kept
+        return self.keep_text([str(item) if isinstance(item, str) else "" for item in items])
 
-    def merge(self, row: list[Any], value: Any, size: int) -> None:
+    def keep_text(self, texts: list[str]) -> tuple[list[int], list[str]]:
+        """The sizes of some texts, and the texts as far as they fit the limit."""
+        sizes = [len(text) for text in texts]
+        before, self._text_seen = self._text_seen, self._text_seen + sum(sizes)
+        if self._text_seen > TEXT_LIMIT:
+            room = max(0, TEXT_LIMIT - before)
+            for index, text in enumerate(texts):
+                texts[index] = text[:room]
+                room -= len(texts[index])
+        self.text += texts
+        return sizes, texts
+
+    def merge(self, row: list[Any], value: Any) -> None:
         """Fold a chunk into a row that stands for several."""
         row[2] += value
 
-    def _absorb(self, moment: int, item: Any) -> None:
-        size, value = self.read(item)
-        self.count += 1
-        self.total += size
-        if self.last_ns is None:
-            self.first_ns = moment
-        else:
-            self.longest_gap_ns = max(self.longest_gap_ns, moment - self.last_ns)
-        self.last_ns = moment
-        self.smallest = size if self.smallest is None else min(self.smallest, size)
-        self.largest = max(self.largest, size)
+    def _measure(self, times: list[int], sizes: list[int]) -> None:
+        previous = self.last_ns if self.last_ns is not None else times[0]
+        gaps = [moment - before for before, moment in zip([previous, *times], times, strict=False)]
+        self.longest_gap_ns = max(self.longest_gap_ns, *gaps)
+        if self.first_ns is None:
+            self.first_ns = times[0]
+        self.last_ns = times[-1]
+        self.count += len(times)
+        self.total += sum(sizes)
+        smallest = min(sizes)
+        self.smallest = smallest if self.smallest is None else min(self.smallest, smallest)
+        self.largest = max(self.largest, *sizes)
 
+    def _merge_in(self, moment: int, size: int, value: Any) -> None:
         pending = self._pending
         if pending is None:
             self._pending = pending = [(moment - self.started_ns) // 1000, size, value, 1]
         else:
-            self.merge(pending, value, size)
+            self.merge(pending, value)
             pending[1] += size
             pending[3] += 1
-        if pending[3] >= self._row_capacity():
-            self._close_pending()
-
-    def _row_capacity(self) -> int:
-        """How many chunks go into the present row: 1, then 2, 4, 8 …"""
+        # How many chunks go into the present row: 1, then 2, 4, 8 …
         steps = max(0, self.rows_closed - DETAIL + ROWS_PER_STEP) // ROWS_PER_STEP
-        return 1 << min(steps, 20)
+        if pending[3] >= 1 << min(steps, 20):
+            self._close_pending()
 
     def _close_pending(self) -> None:
         assert self._pending is not None
-        self._rows.append(self._pending)
+        offset, size, value, count = self._pending
+        self._offsets.append(offset)
+        self._sizes.append(size)
+        self._values.append(value)
+        self._counts.append(count)
         self._pending = None
         self.rows_closed += 1
 
@@ -218,64 +235,90 @@ class LLMOutput(Stream):
         self.request_id: str | None = None
         self.finish_reason: str | None = None
 
-    def read(self, item: Any) -> tuple[int, Any]:
+    def condense(self, item: Any) -> Any:
+        """What to keep of a chunk until it is absorbed: of most, only their text.
+
+        A chunk is a tree of objects that dies young without us. Kept until the next flush, some
+        hundred of them grow old in the garbage collector, whose passes take longer than all else.
+        """
+        try:
+            delta = item.delta
+            text = delta.content
+            if not text or delta.tool_calls or item.usage is not None:
+                return item
+            if self.request_id is None:
+                self.request_id = item.id
+            return text
+        except AttributeError:  # no chunk, or one without a delta
+            return item
+
+    def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
+        return self.keep_text([self._text_of(item) for item in items])
+
+    def _text_of(self, item: Any) -> str:
         if isinstance(item, str):
-            return super().read(item)
+            return str(item)
         if not isinstance(item, llm.ChatChunk):
-            return 0, "" if isinstance(item, FlushSentinel) else f"<{type(item).__name__}>"
+            return ""
         if item.id:
             self.request_id = item.id
         if item.usage is not None:
             self.usage = item.usage.model_dump(exclude_none=True)
-        if item.delta is None:
-            return 0, ""
-        for call in item.delta.tool_calls:
+        delta = item.delta
+        if delta is None:
+            return ""
+        for call in delta.tool_calls:
             self.tool_calls.append(
                 {"call_id": call.call_id, "name": call.name, "arguments": call.arguments}
             )
-        text = item.delta.content or ""
-        return len(text), self.keep_text(text)
+        return delta.content or ""
 
 
 class SpeechEvents(Stream):
     """What an STT node yields. Events are few: each is kept with its texts."""
 
     kind = "event"
-    unit = "characters"
+    value_name = "event"
 
     __slots__ = ()
 
-    def value_name(self) -> str:
-        return "event"
+    def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
+        sizes, texts = self.keep_text([_speech_text(item) for item in items])
+        return sizes, [_event(item, text) for item, text in zip(items, texts, strict=True)]
 
-    def read(self, item: Any) -> tuple[int, Any]:
-        if isinstance(item, str):
-            return len(item), {"type": "text", "text": self.keep_text(item)}
-        if not isinstance(item, stt.SpeechEvent):
-            return 0, {"type": type(item).__name__}
-        event: JSON = {"type": item.type.value}
-        if not item.alternatives:
-            return 0, event
-        best = item.alternatives[0]
-        event["text"] = self.keep_text(best.text)
-        if best.confidence:
-            event["confidence"] = round(best.confidence, 4)
-        return len(best.text), event
-
-    def merge(self, row: list[Any], value: Any, size: int) -> None:
+    def merge(self, row: list[Any], value: Any) -> None:
         row[2] = value  # an interim transcript is replaced by the next one
 
 
+def _speech_text(item: Any) -> str:
+    if isinstance(item, stt.SpeechEvent):
+        return item.alternatives[0].text if item.alternatives else ""
+    return str(item) if isinstance(item, str) else ""
+
+
+def _event(item: Any, text: str) -> JSON:
+    if not isinstance(item, stt.SpeechEvent):
+        return {"type": "text" if isinstance(item, str) else type(item).__name__, "text": text}
+    event: JSON = {"type": item.type.value}
+    if item.alternatives:
+        event["text"] = text
+        if item.alternatives[0].confidence:  # 0.0 is LiveKit's word for "not told"
+            event["confidence"] = round(item.alternatives[0].confidence, 4)
+    return event
+
+
 class AudioLevels(Stream):
-    """Audio frames: how many samples, and how loud. Fed by :class:`.audio.AudioTap`.
+    """Audio frames: how many samples, and how loud. Fed by voice.py.
 
     The loudness of a frame is worked out when it passes (the frame may be changed in place right
-    after); what waits to be absorbed is one integer, ``samples << 8 | -level``."""
+    after); what waits to be absorbed is one integer, ``samples << 8 | -level``.
+    """
 
     kind = "audio"
     unit = "samples"
+    value_name = "dbfs"
 
-    __slots__ = ("channels", "energy", "loudest", "sample_rate")
+    __slots__ = ("channels", "loudest", "sample_rate")
 
     def __init__(self, started_ns: int) -> None:
         super().__init__(started_ns)
@@ -283,15 +326,13 @@ class AudioLevels(Stream):
         self.channels: int | None = None
         self.loudest: int | None = None
 
-    def value_name(self) -> str:
-        return "dbfs"
+    def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
+        levels = [-(item & 0xFF) for item in items]
+        loudest = max(levels)
+        self.loudest = loudest if self.loudest is None else max(self.loudest, loudest)
+        return [item >> 8 for item in items], levels
 
-    def read(self, item: Any) -> tuple[int, Any]:
-        level = -(item & 0xFF)
-        self.loudest = level if self.loudest is None else max(self.loudest, level)
-        return item >> 8, level
-
-    def merge(self, row: list[Any], value: Any, size: int) -> None:
+    def merge(self, row: list[Any], value: Any) -> None:
         # The loudest of a row: a curve of peaks still shows each word when it is drawn small.
         row[2] = max(row[2], value)
 

@@ -73,6 +73,7 @@ class ToolCall:
             at=self._started_ns,
         )
         turn.tools_executed += 1
+        turn.tool_spans.append(self.span)
         turn.trace.count_tool()
 
     def returned(self, value: Any) -> None:

@@ -12,6 +12,7 @@ from .stream import AudioLevels, LLMOutput, SpeechEvents, Stream
 
 if TYPE_CHECKING:
     from .session import SessionTrace
+    from .voice import AgentVoice
 
 JSON = dict[str, Any]
 
@@ -46,6 +47,9 @@ class UserTurn:
     message_id: str | None = None
     transcript: str | None = None
     metrics: JSON = field(default_factory=dict)
+    told_budgets: set[str] = field(default_factory=set)
+    answered: AssistantTurn | None = None
+    """The speech whose sound ended the silence after it."""
     moments: dict[str, int] = field(default_factory=dict)
     """Monotonic nanoseconds of what a later computation of latency needs; a missing one was not
     seen."""
@@ -66,6 +70,19 @@ class Segment:
     position_s: float | None = None
     interrupted: bool = False
     spoken: str | None = None
+
+
+@dataclass(eq=False)
+class HeardVoice:
+    """One call of the voice, as far as the latency of the turn needs it."""
+
+    called_ns: int
+    voice: AgentVoice
+    text: Stream | None
+    """What it was given to say; ``None``: a realtime model speaks for itself."""
+    first_frame_ns: int | None = None
+    asked_ns: int | None = None
+    """When its first text went to the provider, if LiveKit told."""
 
 
 @dataclass(eq=False)
@@ -92,9 +109,20 @@ class AssistantTurn:
     pauses: list[tuple[int, str]] = field(default_factory=list)
     tools_executed: int = 0
     item_metrics: JSON = field(default_factory=dict)
+    tool_spans: list[Span] = field(default_factory=list)
+    voices: list[HeardVoice] = field(default_factory=list)
+    caused_by: AssistantTurn | None = None
+    """The speech whose tool, or handoff, this one came out of, while the user waits."""
+    follows: UserTurn | None = None
+    """The user's turn that was handed on, or had just ended, when the speech was created."""
+    entered: list[int | None] | None = None
+    """When ``on_enter`` that it came out of began, and ended."""
+    previous_ended_ns: int | None = None
+    ends_silence_of: UserTurn | None = None
     error: JSON | None = None
     interrupted_by: str | None = None
     user_spoke_over_ns: int | None = None
+    user_spoke_over: UserTurn | None = None
     moments: dict[str, int] = field(default_factory=dict)
 
     @property

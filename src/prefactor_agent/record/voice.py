@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 _WINDOW_NS = WINDOW_MS * 1_000_000
 _PAUSE_NS = 500_000_000
 """Silence after which the next sound is a new stretch of speech (words lie closer together)."""
+_CLICK_WINDOWS = 3
+"""A lone sound shorter than this is a click, or the noise being uneven, and no voice."""
+_RING_NS = 60_000_000
+"""This close to a voice anything audible belongs to it."""
 _KEPT_NS = 10_000_000_000
+LATE_KEPT = 500
 
 
 class UserVoice:
@@ -24,6 +29,8 @@ class UserVoice:
         self._clock = AudioClock()
         self._audibility = Audibility()
         self._recent: deque[tuple[int, int]] = deque()
+        self._run = 0
+        self._run_ns = 0
         self.levels: AudioLevels | None = None
         """Where the frames are noted while an utterance is open."""
         self.onset_ns: int | None = None
@@ -42,11 +49,21 @@ class UserVoice:
         hear = self._audibility.hear
         last = len(squares) - 1
         for index, square in enumerate(squares):
-            if hear(to_dbfs(square)):
-                at = begun + index * _WINDOW_NS
-                if self.heard_until_ns is None or at - self.heard_until_ns > _PAUSE_NS:
-                    self.onset_ns = at
-                self.heard_until_ns = begun + duration if index == last else at + _WINDOW_NS
+            if not hear(to_dbfs(square)):
+                self._run = 0
+                continue
+            at = begun + index * _WINDOW_NS
+            ended = begun + duration if index == last else at + _WINDOW_NS
+            self._run += 1
+            if self._run == 1:
+                self._run_ns = at
+            until = self.heard_until_ns
+            if until is not None and at - until <= _RING_NS:
+                self.heard_until_ns = ended
+            elif self._run >= _CLICK_WINDOWS:
+                if until is None or self._run_ns - until > _PAUSE_NS:
+                    self.onset_ns = self._run_ns
+                self.heard_until_ns = ended
         packed = pack(samples, squares)
         recent = self._recent
         recent.append((begun, packed))
@@ -83,17 +100,26 @@ class AgentVoice:
         self._levels = levels
         self._audibility = Audibility()
         self._position_ns = 0
+        self._latest_ns: int | None = None
+        self.late: list[tuple[int, int]] = []
+        """The frames that came later, against their place in the audio, than all before them: that
+        place, and the arrival less it (see :class:`prefactor_agent.latency.Playout`)."""
         self.sound_begins_ns: int | None = None
         """How far into the audio the first audible sound is: the leading silence of the voice."""
         self.sound_ends_ns: int | None = None
 
-    def hear(self, frame: rtc.AudioFrame) -> int:
+    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> int:
         levels = self._levels
         samples, rate = frame.samples_per_channel, frame.sample_rate
         if levels.sample_rate is None:
             levels.sample_rate, levels.channels = rate, frame.num_channels
         squares = mean_squares(frame)
         hear, position = self._audibility.hear, self._position_ns
+        began = arrived_ns - position
+        if self._latest_ns is None or began > self._latest_ns:
+            self._latest_ns = began
+            if len(self.late) < LATE_KEPT:
+                self.late.append((position, began))
         for index, square in enumerate(squares):
             if hear(to_dbfs(square)):
                 at = position + index * _WINDOW_NS

@@ -1,0 +1,268 @@
+"""What tracing costs, against the same work without it, measured in one run.
+
+`python -m benchmarks [NAME …]` (`make bench`) prints a table. Absolute times are this machine's;
+the two sides of each row are measured in turns, and their medians are compared."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from livekit import rtc
+from livekit.agents import Agent, AgentSession, ModelSettings
+from rich.console import Console
+from rich.table import Table
+
+import prefactor_agent
+from prefactor_agent import TracedAgent
+
+from .workload import Model, Plain, Traced, turns
+
+
+@dataclass
+class Row:
+    what: str
+    plain: str
+    traced: str
+    added: str
+    target: str
+    met: bool
+
+
+async def _drain(stream: AsyncIterable[Any]) -> None:
+    async for _ in stream:
+        pass
+
+
+async def _timestamped(stream: AsyncIterator[Any], stamps: list[int]) -> AsyncIterator[Any]:
+    """The floor: a pass-through generator that notes the time of each chunk, and nothing else."""
+    async for item in stream:
+        stamps.append(time.perf_counter_ns())
+        yield item
+
+
+def _nodes(items: list[Any]) -> tuple[Agent, TracedAgent]:
+    """The same agent twice, plain and traced, whose nodes yield ``items``."""
+
+    class Source:
+        async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
+            for item in items:
+                yield item
+
+        async def tts_node(self, text: Any, model_settings: Any) -> Any:
+            for item in items:
+                yield item
+
+    class PlainSource(Source, Agent):
+        pass
+
+    class TracedSource(Source, TracedAgent):
+        pass
+
+    return PlainSource(instructions=""), TracedSource(instructions="")
+
+
+async def _per_item(items: list[Any], call: Callable[[Any], Any], rounds: int) -> dict[str, float]:
+    """Nanoseconds an item through a node: plain, with the floor's generator, and traced."""
+    plain, traced = _nodes(items)
+    best: dict[str, list[float]] = {"plain": [], "floor": [], "traced": []}
+    async with Model() as model:
+        sessions = [AgentSession(llm=model) for _ in range(2)]
+        for session, agent in zip(sessions, (plain, traced), strict=True):
+            await session.start(agent)
+        for _ in range(rounds):
+            for name, make in (
+                ("plain", lambda: call(plain)),
+                ("floor", lambda: _timestamped(call(plain), [])),
+                ("traced", lambda: call(traced)),
+            ):
+                stream = make()
+                started = time.perf_counter_ns()
+                await _drain(stream)
+                best[name].append((time.perf_counter_ns() - started) / len(items))
+                await asyncio.sleep(0.15)  # the journal's thread does its part in between
+        for session in sessions:
+            await session.aclose()
+    return {name: statistics.median(times) for name, times in best.items()}
+
+
+async def text_chunk() -> Row:
+    settings = ModelSettings()
+
+    def call(agent: Agent) -> Any:
+        return agent.llm_node(agent.chat_ctx, [], settings)
+
+    ns = await _per_item(["word "] * 4_000, call, rounds=40)
+    added, floor = ns["traced"] - ns["plain"], ns["floor"] - ns["plain"]
+    # The target, 190 ns, was set where the floor costs 126.
+    return Row(
+        "text chunk through a node",
+        f"{ns['plain']:.0f} ns",
+        f"{ns['traced']:.0f} ns",
+        f"+{added:.0f} ns ({added / floor:.2f} x a timestamp's +{floor:.0f})",
+        "≤ 190 ns, or 1.51 x",
+        added <= 190 or added / floor <= 190 / 126,
+    )
+
+
+async def audio_frame() -> Row:
+    samples = (np.random.default_rng(1).normal(0, 3000, 240)).astype(np.int16).tobytes()
+    frames = [rtc.AudioFrame(samples, 24_000, 1, 240) for _ in range(500)]
+    settings = ModelSettings()
+
+    async def no_text() -> AsyncIterator[str]:
+        return
+        yield ""
+
+    ns = await _per_item(frames, lambda agent: agent.tts_node(no_text(), settings), rounds=40)
+    added = (ns["traced"] - ns["plain"]) / 1000
+    return Row(
+        "10 ms audio frame through a node",
+        f"{ns['plain'] / 1000:.2f} µs",
+        f"{ns['traced'] / 1000:.2f} µs",
+        f"+{added:.2f} µs",
+        "≤ 6 µs",
+        added <= 6,
+    )
+
+
+async def turn() -> Row:
+    cpu: dict[str, list[float]] = {"plain": [], "traced": []}
+    each = 25
+    async with Model() as model:
+        agents = {"plain": Plain(instructions="x"), "traced": Traced(instructions="x")}
+        sessions = {name: AgentSession(llm=model) for name in agents}
+        for name, agent in agents.items():
+            await sessions[name].start(agent)
+            await turns(sessions[name], agent, 20)
+        for number in range(40):
+            order = list(agents) if number % 2 else list(reversed(agents))
+            for name in order:
+                await asyncio.sleep(0.15)
+                gc.collect()
+                started = time.process_time()
+                await turns(sessions[name], agents[name], each)
+                if name == "traced":
+                    await asyncio.sleep(0.15)  # what the journal's thread still has to do counts
+                cpu[name].append((time.process_time() - started) / each * 1e3)
+        for session in sessions.values():
+            await session.aclose()
+    plain, traced = (statistics.median(cpu[name]) for name in ("plain", "traced"))
+    added = statistics.median(t - p for p, t in zip(cpu["plain"], cpu["traced"], strict=True))
+    return Row(
+        "turn with a tool and 60 chunks (CPU)",
+        f"{plain:.2f} ms",
+        f"{traced:.2f} ms",
+        f"+{added:.2f} ms ({added / plain:.1%})",
+        "≤ 0.33 ms",
+        added <= 0.33,
+    )
+
+
+async def importing() -> Row:
+    def seconds(code: str) -> float:
+        command = [
+            sys.executable,
+            "-c",
+            f"import time, livekit.agents\nt = time.perf_counter()\n{code}",
+        ]
+        code_out = subprocess.run(command, capture_output=True, text=True, check=True)
+        return float(code_out.stdout)
+
+    code = "import prefactor_agent\nprint(time.perf_counter() - t)"
+    median = statistics.median(seconds(code) for _ in range(9)) * 1e3
+    return Row("import, over livekit.agents", "", "", f"+{median:.0f} ms", "≤ 50 ms", median <= 50)
+
+
+async def long_call() -> Row:
+    count = 10_000
+    quarter = count // 4
+
+    async def run(agent: Agent) -> tuple[float, float]:
+        async with Model(chunks=5, tool=False) as model:
+            session = AgentSession(llm=model)
+            await session.start(agent)
+            await turns(session, agent, 200)
+            quarters, memory = [], []
+            for _ in range(4):
+                gc.collect()
+                started = time.process_time()
+                await turns(session, agent, quarter)
+                quarters.append(time.process_time() - started)
+                # LiveKit keeps every event of a session (AgentSession._recorded_events).
+                session._recorded_events.clear()
+                await asyncio.sleep(0.5)
+                gc.collect()
+                memory.append(_resident_mib())
+            await session.aclose()
+        return quarters[3] / quarters[0], memory[3] - memory[0]
+
+    plain, plain_memory = await run(Plain(instructions="x"))
+    traced, traced_memory = await run(Traced(instructions="x"))
+    growth = traced / plain
+    return Row(
+        "10,000 turns: last quarter to first (CPU)",
+        f"{plain:.3f}, {plain_memory:+.0f} MiB",
+        f"{traced:.3f}, {traced_memory:+.0f} MiB",
+        f"{growth:.3f} x plain's",
+        "≤ 1.05",
+        growth <= 1.05,
+    )
+
+
+def _resident_mib() -> float:
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+
+
+BENCHMARKS = {
+    "chunk": text_chunk,
+    "frame": audio_frame,
+    "turn": turn,
+    "import": importing,
+    "long": long_call,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join(BENCHMARKS)}; all by default")
+    chosen = parser.parse_args().names or list(BENCHMARKS)
+    logging.disable(logging.WARNING)
+    console = Console()
+    table = Table(
+        "", "plain Agent", "TracedAgent", "added", "target", "", title="What tracing costs"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        prefactor_agent.configure(journal=Path(folder) / "journal.db")
+        for name in chosen:
+            with console.status(f"{name} …"):
+                row = asyncio.run(BENCHMARKS[name]())
+            table.add_row(
+                row.what, row.plain, row.traced, row.added, row.target, "✓" if row.met else "✗"
+            )
+    console.print(table)
+    console.print(
+        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores. "
+        "CPU is of the process, the journal's thread included."
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,354 @@
+"""The journal: what is put is kept, whatever happens to the process or the disk."""
+
+import json
+import logging
+import os
+import signal
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from prefactor_agent.config import Settings
+from prefactor_agent.journal import schema, writer
+from prefactor_agent.journal.reader import Journal, JournalError
+from prefactor_agent.journal.writer import JournalWriter
+from prefactor_agent.record import guard
+from prefactor_agent.record.call import Call
+from prefactor_agent.record.span import Status
+from prefactor_agent.record.stream import Stream
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "journal.db"
+
+
+def begin(path: Path, **settings) -> tuple[JournalWriter, Call]:
+    kept = JournalWriter(Settings(journal=path, **settings))
+    call = Call(kept)
+    call.announce({"name": "livekit-session"})
+    return kept, call
+
+
+def finish(call: Call) -> None:
+    call.end(call.root, Status.COMPLETE, {"status": "completed"})
+
+
+def test_a_call_is_read_as_it_was_put(path: Path) -> None:
+    kept, call = begin(path)
+    turn = call.begin("livekit:assistant_turn", "assistant_turn", None, {"turn_index": 1})
+    text = Stream(turn.started_ns)
+    node = call.begin("livekit:llm", "llm", turn, {}, streams={"output": text})
+    text.add("Hello")
+    text.add(" you")
+    call.end(node, Status.COMPLETE, lambda: {"text": "".join(text.text)})
+    call.end(turn, Status.CANCELLED, {"status": "cancelled"})
+    finish(call)
+    assert kept.flush(5)
+
+    spans = Journal(path).call(call.root.id)
+    assert [span.type for span in spans] == [
+        "livekit:session",
+        "livekit:assistant_turn",
+        "livekit:llm",
+    ]
+    assert [span.status for span in spans] == ["complete", "cancelled", "complete"]
+    assert spans[2].parent_id == spans[1].id
+    assert spans[1].parent_id == spans[0].id == spans[0].session_id
+    assert spans[2].result["text"] == "Hello you"
+    stream = spans[2].stream("output")
+    assert (stream["count"], stream["text"]) == (2, ["Hello", " you"])
+    assert all((span.duration_us or 0) >= 0 for span in spans)
+
+
+def test_a_span_ends_once(path: Path) -> None:
+    kept, call = begin(path)
+    turn = call.begin("livekit:user_turn", "user_turn", None, {})
+    assert call.end(turn, Status.COMPLETE, {"first": True})
+    assert not call.end(turn, Status.FAILED, {"second": True})
+    assert kept.flush(5)
+    (_, span) = Journal(path).call(call.root.id)
+    assert (span.status, span.result) == ("complete", {"first": True})
+
+
+def test_what_is_open_is_there_while_it_runs(path: Path) -> None:
+    kept, call = begin(path)
+    text = Stream(call.root.started_ns)
+    call.begin("livekit:tts", "tts", None, {}, streams={"text": text})
+    text.add("so far")
+    assert kept.flush(5)
+    time.sleep(0.3)
+    (_, span) = Journal(path).call(call.root.id)
+    assert span.status == "active"
+    assert span.finished_us is None
+    assert span.stream("text")["text"] == ["so far"]
+
+
+def test_the_file_is_the_owners_alone(path: Path) -> None:
+    kept, _ = begin(path)
+    assert kept.flush(5)
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
+def test_a_span_whose_result_cannot_be_made_is_kept_all_the_same(path: Path) -> None:
+    kept, call = begin(path)
+    turn = call.begin("livekit:user_turn", "user_turn", None, {"odd": {object(): {1, 2}}})
+
+    def broken():
+        raise ZeroDivisionError
+
+    call.end(turn, Status.COMPLETE, broken)
+    assert kept.flush(5)
+    (_, span) = Journal(path).call(call.root.id)
+    assert span.status == "complete"
+    assert span.result == {"tracer_error": "ZeroDivisionError"}
+    assert guard.failures["span.result"] >= 1
+
+
+def test_a_number_that_is_none_becomes_null(path: Path) -> None:
+    kept, call = begin(path)
+    call.begin("livekit:user_turn", "user_turn", None, {"a": float("nan"), "b": float("inf")})
+    assert kept.flush(5)
+    (_, span) = Journal(path).call(call.root.id)
+    assert span.payload == {"a": None, "b": None}
+
+
+def test_the_thread_ends_when_nothing_is_open(path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.2)
+    kept, call = begin(path)
+    finish(call)
+    assert kept.flush(5)
+    deadline = time.monotonic() + 5
+    while kept._thread is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    again = Call(kept)
+    again.announce({})
+    assert kept.flush(5)
+    assert len(Journal(path).sessions()) == 2
+
+
+SCRIPT = """
+    import sys, time
+    from pathlib import Path
+    from prefactor_agent.config import Settings
+    from prefactor_agent.journal.writer import JournalWriter
+    from prefactor_agent.record.call import Call
+    from prefactor_agent.record.span import Status
+    from prefactor_agent.record.stream import Stream
+    kept = JournalWriter(Settings(journal=Path(sys.argv[1])))
+    call = Call(kept)
+    call.announce({"name": "livekit-session"})
+"""
+
+
+def run(path: Path, body: str) -> subprocess.Popen[str]:
+    script = textwrap.dedent(SCRIPT) + textwrap.dedent(body)
+    return subprocess.Popen(
+        [sys.executable, "-c", script, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_several_processes_share_one_file(path: Path) -> None:
+    body = """
+    for number in range(50):
+        turn = call.begin("livekit:user_turn", "user_turn", None, {"n": number})
+        call.end(turn, Status.COMPLETE, {})
+        time.sleep(0.005)
+    call.end(call.root, Status.COMPLETE, {})
+    """
+    processes = [run(path, body) for _ in range(4)]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (0, "")
+    journal = Journal(path)
+    sessions = journal.sessions()
+    assert len(sessions) == 4
+    for session in sessions:
+        spans = journal.call(session.id)
+        assert sorted(span.payload["n"] for span in spans[1:]) == list(range(50))
+
+
+def test_the_end_of_a_process_is_waited_for(path: Path) -> None:
+    """No sleep, no flush: what was put last is kept when the process just ends."""
+    process = run(path, "call.end(call.root, Status.COMPLETE, {'last': True})")
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    (session,) = Journal(path).sessions()
+    assert session.result == {"last": True}
+
+
+def test_the_end_of_a_child_of_multiprocessing_is_waited_for(path: Path) -> None:
+    """LiveKit's job processes leave through multiprocessing, which runs no atexit handlers."""
+    body = """
+    import multiprocessing
+    def child():
+        again = Call(kept)
+        again.announce({"child": True})
+        again.end(again.root, Status.COMPLETE, {"last": True})
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    call.end(call.root, Status.COMPLETE, {"last": True})
+    """
+    process = run(path, body)
+    _, errors = process.communicate(timeout=60)
+    assert (process.returncode, errors) == (0, "")
+    sessions = Journal(path).sessions()
+    assert len(sessions) == 2, "the child wrote its own call, and not its parent's again"
+    assert all(session.result == {"last": True} for session in sessions)
+
+
+def test_a_killed_process_leaves_a_call_that_can_be_read(path: Path) -> None:
+    process = run(
+        path,
+        """
+    turn = call.begin("livekit:assistant_turn", "assistant_turn", None, {})
+    text = Stream(turn.started_ns)
+    call.begin("livekit:llm", "llm", turn, {}, streams={"output": text})
+    for number in range(1000):
+        text.add(f"{number} ")
+        print(number, flush=True)
+        time.sleep(0.01)
+    """,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if int(line) == 80:
+            break
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    spans = Journal(path).call(Journal(path).find("last"))
+    assert [span.status for span in spans] == ["active"] * 3
+    kept = spans[2].stream("output")["text"]
+    assert len(kept) >= 60, "at most the last flush interval is lost"
+    assert kept == [f"{number} " for number in range(len(kept))]
+
+
+def messages(caplog) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == "prefactor_agent"]
+
+
+def test_a_newer_file_is_refused_in_one_line(path: Path, caplog) -> None:
+    path.parent.mkdir()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    kept, call = begin(path)
+    assert not kept.flush(5)
+    finish(call)
+    time.sleep(0.3)
+    (line,) = messages(caplog)
+    assert "newer prefactor-agent" in line
+    with pytest.raises(JournalError, match="newer prefactor-agent"):
+        Journal(path)
+
+
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, caplog) -> None:
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database, and was somebody's notes" * 100)
+    kept, call = begin(path)
+    finish(call)
+    assert kept.flush(5)
+    assert len(Journal(path).sessions()) == 1
+    (aside,) = path.parent.glob("journal.db.corrupt-*")
+    assert aside.read_bytes().startswith(b"this is no database")
+    (line,) = messages(caplog)
+    assert "set aside" in line
+
+
+def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, caplog) -> None:
+    (tmp_path / "file").write_text("")
+    kept, call = begin(tmp_path / "file" / "journal.db")
+    assert not kept.flush(5)
+    call.begin("livekit:user_turn", "user_turn", None, {})
+    finish(call)
+    time.sleep(0.3)
+    (line,) = messages(caplog)
+    assert "PREFACTOR_JOURNAL" in line
+
+
+def test_a_full_disk_is_waited_out(path: Path, caplog) -> None:
+    """The journal grows past the limit of the process, is written when there is room again."""
+    body = """
+    import logging, resource, signal
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    assert kept.flush(5)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
+    for number in range(40):
+        turn = call.begin("livekit:user_turn", "t", None, {"n": number, "pad": "x" * 20_000})
+        call.end(turn, Status.COMPLETE, {})
+    print("full", kept.flush(1.0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    call.end(call.root, Status.COMPLETE, {})
+    print("room", kept.flush(10))
+    """
+    process = run(path, body)
+    out, errors = process.communicate(timeout=60)
+    assert out.splitlines() == ["full False", "room True"]
+    assert errors.count("\n") == 1, errors
+    assert "cannot be written now" in errors
+    assert len(Journal(path).call(Journal(path).find())) == 41
+
+
+def test_what_does_not_fit_the_queue_is_counted_in_the_trace(path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(writer, "QUEUE_LIMIT", 10)
+    kept = JournalWriter(Settings(journal=path))
+    with kept._round:  # the disk does not answer
+        call = Call(kept)
+        call.announce({})
+        for _ in range(30):
+            call.end(call.begin("livekit:user_turn", "t", None, {}), Status.COMPLETE, {})
+        finish(call)
+    assert kept.flush(5)
+    spans = Journal(path).call(call.root.id)
+    assert spans[0].result["lost_spans"] > 0
+    assert all(span.status != "active" for span in spans), "a lost end leaves nothing open"
+
+
+def test_an_old_process_meets_no_half_made_tables(path: Path) -> None:
+    """Many writers that begin at once agree on one set of tables."""
+    calls = [begin(path) for _ in range(8)]
+    for kept, call in calls:
+        finish(call)
+        assert kept.flush(10)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
+    assert len(Journal(path).sessions()) == 8
+
+
+def test_a_locked_file_is_waited_for(path: Path, caplog) -> None:
+    caplog.set_level(logging.WARNING, logger="prefactor_agent")
+    kept, call = begin(path)
+    assert kept.flush(5)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    started = time.perf_counter()
+    finish(call)
+    assert time.perf_counter() - started < 0.05, "the agent does not wait for the file"
+    time.sleep(0.3)
+    blocker.execute("ROLLBACK")
+    assert kept.flush(10)
+    assert Journal(path).sessions()[0].status == "complete"
+    assert messages(caplog) == []
+
+
+def test_rows_are_json(path: Path) -> None:
+    kept, call = begin(path)
+    call.begin("livekit:user_turn", "t", None, {"lazy": lambda: ["worked out later"]})
+    assert kept.flush(5)
+    with sqlite3.connect(path) as connection:
+        (payload,) = connection.execute(
+            "SELECT payload FROM spans WHERE type = 'livekit:user_turn'"
+        ).fetchone()
+    assert json.loads(payload) == {"lazy": ["worked out later"]}

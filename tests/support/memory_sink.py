@@ -1,0 +1,79 @@
+"""Where a test's spans go: kept in memory, and given back as plain data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from prefactor_agent.config import Settings
+from prefactor_agent.journal.rows import span_row
+from prefactor_agent.record.span import Span
+from prefactor_agent.redact import Redactor
+
+_KEEPS_ALL = Redactor(Settings(journal=Path()))
+
+
+class MemorySink:
+    """Keeps every span that was put, in the order in which they began. Implements
+    :class:`prefactor_agent.record.span.Sink`."""
+
+    def __init__(self) -> None:
+        self.puts: list[Span] = []
+        """Every ``put``, one entry each: a span that began and ended is here twice."""
+        self._spans: dict[str, Span] = {}
+        self._chunks: dict[tuple[str, str], dict[str, list[Any]]] = {}
+
+    def put(self, span: Span) -> None:
+        self.puts.append(span)
+        self._spans.setdefault(span.id, span)
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    @property
+    def spans(self) -> list[Span]:
+        return list(self._spans.values())
+
+    def of(self, type_: str) -> list[Span]:
+        """The spans of one type; of all traced tools for ``livekit:tool:*``."""
+        prefix = type_.removesuffix("*")
+        return [
+            s
+            for s in self.spans
+            if s.type == type_ or (prefix != type_ and s.type.startswith(prefix))
+        ]
+
+    def one(self, type_: str) -> Mapping[str, Any]:
+        """The only span of a type, as plain data."""
+        (span,) = self.of(type_)
+        return self.plain(span)
+
+    def plain(self, span: Span) -> dict[str, Any]:
+        """A span as the journal would keep it: only what survives JSON, and its chunks."""
+        row = span_row(span, _KEEPS_ALL)
+        return {
+            "id": row.id,
+            "session_id": row.session_id,
+            "parent_id": row.parent_id,
+            "type": str(row.type),
+            "name": row.name,
+            "status": row.status,
+            "started_us": row.started_us,
+            "finished_us": row.finished_us,
+            "payload": json.loads(row.payload),
+            "result": json.loads(row.result) if row.result is not None else None,
+            "chunks": {name: self._columns(span, name) for name in span.streams},
+        }
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        return [self.plain(span) for span in self.spans]
+
+    def _columns(self, span: Span, name: str) -> dict[str, list[Any]]:
+        # A stream gives each of its rows once; what was taken before is kept here.
+        kept = self._chunks.setdefault((span.id, name), {})
+        taken: dict[str, list[Any]] = span.streams[name].take_rows(final=not span.open) or {}
+        for column, values in taken.items():
+            kept.setdefault(column, []).extend(values)
+        return kept

@@ -1,0 +1,58 @@
+"""The silences of a conversation, read off its waveform as one does by eye in an audio editor.
+
+Shares nothing with what it is there to check: levels are peaks, not RMS, of windows of 2 ms, and
+sound is what stands out of the quiet by a fixed factor."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.int16]
+
+WINDOW = 0.002
+OUT_OF_THE_QUIET = 3.0
+"""How many times higher than the highest peaks of the quiet a sound is."""
+LEAST = 66
+"""-54 dBFS: quieter peaks cannot be seen, or heard on a phone."""
+BELOW_PEAK = 0.01
+"""-40 dB: the last rest of a decaying word is lost to the ear."""
+
+
+def audible(samples: Samples, rate: int) -> npt.NDArray[np.bool_]:
+    """For each 2 ms, whether there is sound."""
+    size = round(rate * WINDOW)
+    whole = samples[: len(samples) // size * size].astype(np.int32)
+    peaks = np.abs(whole).reshape(-1, size).max(axis=1)
+    quiet = float(np.percentile(peaks, 20))
+    loud = float(np.percentile(peaks, 99))
+    loudest = peaks > max(LEAST, quiet * OUT_OF_THE_QUIET, loud * BELOW_PEAK)
+    # A voice is not off between two of its own vibrations: bridge what is shorter than 20 ms,
+    # and take out what is shorter than 10 ms, a click.
+    return _without_runs(_without_runs(loudest, False, 10), True, 5)
+
+
+def _without_runs(flags: npt.NDArray[np.bool_], of: bool, shorter: int) -> npt.NDArray[np.bool_]:
+    kept = flags.copy()
+    edges = np.flatnonzero(np.diff(np.concatenate([[not of], flags, [not of]]).astype(np.int8)))
+    for begin, end in zip(edges[::2], edges[1::2], strict=False):
+        if end - begin < shorter and begin > 0 and end < len(flags):
+            kept[begin:end] = not of
+    return kept
+
+
+def silences(caller: Samples, agent: Samples, rate: int) -> list[tuple[float, float]]:
+    """Each silence that began with the end of the caller's voice and was ended by the agent's: when
+    it began, in seconds, and how long it was."""
+    hers, its = audible(caller, rate), audible(agent, rate)
+    length = min(len(hers), len(its))
+    found: list[tuple[float, float]] = []
+    spoke_last: int | None = None
+    for index in range(length):
+        if hers[index]:
+            spoke_last = index
+        elif its[index] and spoke_last is not None:
+            if not its[max(0, spoke_last - 50) : index].any():
+                found.append(((spoke_last + 1) * WINDOW, (index - spoke_last - 1) * WINDOW))
+            spoke_last = None
+    return found
