@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,7 @@ from typing import Any
 
 from prefactor_agent.journal.reader import StoredSpan
 
-from .text import listing, mapping, number, words
+from .text import listing, mapping, ms, number, words
 
 SESSION = "livekit:session"
 USER_TURN = "livekit:user_turn"
@@ -28,50 +29,72 @@ HANDOFF = "livekit:handoff"
 STATE = "livekit:state"
 
 _STAGES: dict[str, tuple[str, str]] = {
-    # The stages that this module derives, in the order in which they follow each other.
+    # How a stage is called on the page, and who is at work in it; in the order in which they follow
+    # each other (see latency.py). A later round of the model has its number behind the name.
     "vad": ("end-of-speech detection", "hear"),
-    "final_transcript": ("final transcript", "hear"),
+    "transcript": ("final transcript", "hear"),
     "endpointing": ("endpointing", "hear"),
     "on_user_turn_completed": ("on_user_turn_completed", "hook"),
-    "llm_first_token": ("LLM to first token", "llm"),
+    "handoff": ("handoff", "hook"),
+    "on_enter": ("on_enter", "hook"),
+    "llm_queue": ("wait for the LLM call", "llm"),
+    "llm_ttft": ("LLM to first token", "llm"),
     "llm_tool_call": ("LLM to tool call", "llm"),
     "tool": ("tool", "tool"),
-    "llm_after_tool": ("LLM after tool", "llm"),
-    "first_text": ("first token to TTS", "tts"),
-    "tts_first_frame": ("TTS to first frame", "tts"),
-    "playback": ("first frame to playback", "play"),
+    "realtime_response": ("realtime response", "llm"),
+    "realtime_ttfb": ("realtime to first audio", "llm"),
+    "first_sentence": ("first token to TTS", "tts"),
+    "tts_ttfb": ("TTS to first audio", "tts"),
+    "previous_speech": ("previous speech", "play"),
+    "playback": ("first audio to playback", "play"),
     "leading_silence": ("leading silence of the voice", "quiet"),
     "unattributed": ("unattributed", "none"),
 }
-_FAMILIES = (
-    # What a stage's name says about who is at work; the first that fits.
-    ("none", ("unattributed",)),
-    ("tool", ("tool",)),
-    ("hook", ("hook", "on_user_turn", "completed")),
-    ("quiet", ("silence",)),
-    ("play", ("playback",)),
-    ("tts", ("tts", "frame", "text", "audio", "voice")),
-    ("llm", ("llm", "token", "generation")),
-)
+_ROUND = re.compile(r"(llm_\w+?)_(\d+)$")
+_ENDS = {
+    # What the beginning of a silence is based on, and which moment of the user's turn that is.
+    "audio": "speech_ended",
+    "vad": "vad_estimate",
+    "vad_end": "vad_ended",
+    "transcript": "final_transcript",
+    "commit": "committed",
+    "text": "committed",
+}
 
 
 def is_tool(type_: str) -> bool:
     return type_ == TOOL or type_.startswith(TOOL + ":")
 
 
+def _stage(name: str) -> tuple[str, int]:
+    """The kind of a stage, and the round of the model that it belongs to."""
+    if name.startswith("tool:"):
+        return "tool", 1
+    found = _ROUND.match(name)
+    return (found[1], int(found[2])) if found else (name, 1)
+
+
 def label_of(stage: str) -> str:
-    known = _STAGES.get(stage)
-    return known[0] if known else stage.replace("_", " ")
+    kind, round_ = _stage(stage)
+    if kind == "tool":
+        return f"tool {stage.removeprefix('tool:')}" if ":" in stage else "tool"
+    label = _STAGES[kind][0] if kind in _STAGES else stage.replace("_", " ")
+    return f"{label}, round {round_}" if round_ > 1 and kind in _STAGES else label
 
 
 def family_of(stage: str) -> str:
-    if stage in _STAGES:
-        return _STAGES[stage][1]
-    lowered = stage.lower()
-    for family, marks in _FAMILIES:
-        if any(mark in lowered for mark in marks):
-            return family
-    return "hear"
+    kind = _stage(stage)[0]
+    return _STAGES[kind][1] if kind in _STAGES else "none"
+
+
+def _place(stage: str) -> tuple[int, int, int]:
+    """Where a stage stands among the others; one of an unknown name comes late."""
+    kind, round_ = _stage(stage)
+    order = list(_STAGES)
+    if kind not in order:
+        return (len(order), 0, 0)
+    at, first, last = order.index(kind), order.index("llm_queue"), order.index("tool")
+    return (first, round_, at) if first <= at <= last else (at, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +318,8 @@ class Reading:
                 for stage in map(mapping, listing(latency.get("stages")))
                 if (taken := number(stage.get("ms"))) is not None
             )
+            since = _ENDS.get(words(mapping(latency.get("basis")).get("from")), "speech_ended")
+            ended = moments.get(f"user_{since}", self._moment_of_user(turn, since))
             if ended is None:
                 audible = moments.get("playback_started", self.at(turn))
                 ended = audible - round(perceived * 1000)
@@ -311,11 +336,17 @@ class Reading:
         stages = _consecutive(ended, audible, cuts)
         return Gap(turn.id, number_, ended, (audible - ended) / 1000, stages, derived=True)
 
+    def _moment_of_user(self, turn: StoredSpan, name: str) -> int | None:
+        """A moment of the user's turn that a turn answers."""
+        user = self.by_id.get(words(turn.result.get("user_turn_id")))
+        moment = number(mapping(user.result.get("moments_us")).get(name)) if user else None
+        return None if moment is None else int(moment)
+
     def _cuts(self, turn: StoredSpan, moments: dict[str, int]) -> Iterator[tuple[str, int]]:
         """Where each stage ended, in the order of the stages."""
         for name, moment in (
             ("vad", "user_vad_ended"),
-            ("final_transcript", "user_final_transcript"),
+            ("transcript", "user_final_transcript"),
             ("endpointing", "user_committed"),
             ("on_user_turn_completed", "user_hook_done"),
         ):
@@ -324,26 +355,27 @@ class Reading:
         voices = self.within(turn, TTS)
         first_audio = _first(voices[0].stream("audio")) if voices else None
         bound = self.at(voices[0]) + first_audio if voices and first_audio is not None else None
-        after_tool = False
+        calls = 0
         for span in self.within(turn, LLM, TOOL):
             at = self.at(span)
             if bound is not None and at > bound:
                 break
             end = at + (span.duration_us or 0)
             if is_tool(span.type):
-                yield "tool", end
-                after_tool = True
+                yield f"tool:{span.name}", end
             elif listing(span.result.get("tool_calls")) and not words(span.result.get("text")):
-                yield "llm_tool_call", end
+                calls += 1
+                yield "llm_tool_call" + (f"_{calls}" if calls > 1 else ""), end
             elif (first := _first(span.stream("output"))) is not None:
-                yield ("llm_after_tool" if after_tool else "llm_first_token"), at + first
+                calls += 1
+                yield "llm_ttft" + (f"_{calls}" if calls > 1 else ""), at + first
         if voices:
             at = self.at(voices[0])
             first_text = _first(voices[0].stream("text"))
             if first_text is not None:
-                yield "first_text", at + first_text
+                yield "first_sentence", at + first_text
             if bound is not None:
-                yield "tts_first_frame", bound
+                yield "tts_ttfb", bound
 
     # The conversation
 
@@ -424,6 +456,7 @@ class Reading:
             chips.append(("begun early", ""))
         if (source := words(span.payload.get("source"))) and source != "generate_reply":
             chips.append((source, ""))
+        chips += _measured_chips(result)
         chips += _status_chips(span, "never spoken")
         notes = self._notes(span)
         error = mapping(result.get("error"))
@@ -523,12 +556,7 @@ class Reading:
     @cached_property
     def stage_names(self) -> list[str]:
         """The stages that occur in the call, in the order in which they follow each other."""
-        by_length = sorted(self.gaps, key=lambda gap: -len(gap.stages))
-        seen = dict.fromkeys(stage.name for gap in by_length for stage in gap.stages)
-        order = [*(name for name in _STAGES if name in seen)]
-        if set(seen) - set(order):  # named by somebody else
-            order = list(seen)
-        return sorted(order, key=lambda name: name == "unattributed")
+        return sorted({s.name for gap in self.gaps for s in gap.stages}, key=_place)
 
     @cached_property
     def stage_styles(self) -> dict[str, str]:
@@ -553,6 +581,20 @@ def _status_chips(span: StoredSpan, cancelled: str) -> list[tuple[str, str]]:
     if span.status == "failed":
         return [("failed", "bad")]
     return [(cancelled, "")] if span.status == "cancelled" else []
+
+
+def _measured_chips(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What else was measured of a turn, where it says that something was wrong."""
+    chips = []
+    for name in mapping(mapping(result.get("latency")).get("over_budget")):
+        what = "dead air" if name == "perceived" else label_of(name)
+        chips.append((f"over budget: {what}", "bad"))
+    if (spoke_on := number(result.get("barge_in_ms"))) is not None:
+        chips.append((f"spoke on for {ms(spoke_on)}", ""))
+    if holes := [number(mapping(hole).get("ms")) or 0.0 for hole in listing(result.get("gaps"))]:
+        many = f"{len(holes)} gaps" if len(holes) > 1 else "a gap"
+        chips.append((f"{many} in the audio, {ms(sum(holes))}", "bad"))
+    return chips
 
 
 def _rest(generated: str, said: str, interrupted: bool) -> str:
