@@ -11,6 +11,7 @@ from rich.cells import cell_len
 from prefactor_agent.journal.reader import StoredSpan
 from prefactor_agent.view.calltree import build
 from prefactor_agent.view.draw import ASCII, UNICODE, Glyphs, glyphs_for
+from prefactor_agent.view.outline import outline
 from prefactor_agent.view.stages import stages
 from prefactor_agent.view.waterfall import LEAST_WIDTH, export_svg, waterfall
 
@@ -274,3 +275,38 @@ def test_svg_is_a_picture_that_asks_the_network_for_nothing(tmp_path: Path) -> N
     assert "url(http" not in picture
     assert "@font-face" not in picture
     assert "a&#160;&lt;call&gt;" in picture
+
+
+def _mangled(value: object, by: object) -> object:
+    if isinstance(value, dict):
+        return {key: _mangled(part, by) for key, part in value.items() if key != "streams"}
+    return by
+
+
+@pytest.mark.parametrize("by", ["[redacted]", None, 7, [], ["… [3 more items]"]])
+def test_redacted_and_cut_payloads_are_drawn_all_the_same(by: object) -> None:
+    """A redact function of the user's may put anything in the place of anything."""
+    whole = [
+        replace(
+            one,
+            payload=dict.fromkeys([*one.payload, "job", "room", "inputs", "source"], by),
+            result={key: by for key in [*one.result, "error", "outputs"] if key != "streams"},
+        )
+        for one in [*spoken_call(), *_hostile()]
+    ]
+    assert drawn(whole)
+    leaves = [
+        replace(one, payload=_mangled(one.payload, by), result=_mangled(one.result, by))
+        for one in [*spoken_call(), *_hostile()]
+    ]
+    assert drawn(leaves)
+    assert outline(leaves, us(20_000))
+
+
+def test_words_that_were_not_captured() -> None:
+    spans = spoken_call()
+    masked = {"generated_text": "<34 characters>", "spoken_text": "<19 characters>"}
+    spans[3] = replace(spans[3], result={**spans[3].result, **masked})
+    lines = drawn(spans)
+    assert any("“<19 characters>”" in line for line in lines)
+    assert not any("never said" in line for line in lines)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree, Node, Turn, kind, known_until
+from .calltree import CallTree, Node, Turn, kind, known_until, mappings
 
 NEGLIGIBLE_US = 20_000
 """Waits of the machinery that are too short to get a row."""
@@ -194,7 +194,9 @@ def _node_bar(span: StoredSpan, *, dropped: bool) -> Bar:
         name = "ttft" if node == "llm" else "ttfb"
         first = mark - begun if mark is not None else None
         # Of a call of tools, the whole request is waited for.
-        asks_for_tools = span.result.get("tool_calls") and not span.result.get("text")
+        asks_for_tools = span.result.get("tool_calls") and not any(
+            span.stream("output").get("size", [])
+        )
         waiting = (begun, mark if mark is not None and not asks_for_tools else ended)
     return Bar(
         label,
@@ -226,7 +228,7 @@ def _agent_bar(call: CallTree, turn: Turn) -> Bar | None:
     running = False
     for answer in turn.answers:
         speeches = [span for span in answer.spans("tts") if span.stream("audio").get("count")]
-        for index, segment in enumerate(answer.span.result.get("segments", [])):
+        for index, segment in enumerate(_segments(answer)):
             running = running or "finished_us" not in segment
             stretches = _played(call, answer, segment)
             played += stretches
@@ -244,6 +246,11 @@ def _agent_bar(call: CallTree, turn: Turn) -> Bar | None:
     )
 
 
+def _segments(answer: Node) -> list[dict[str, int]]:
+    segments = mappings(answer.span.result.get("segments"))
+    return [segment for segment in segments if isinstance(segment.get("started_us"), int)]
+
+
 def _played(call: CallTree, answer: Node, segment: dict[str, int]) -> list[tuple[int, int]]:
     """The stretches of time in which a segment was played: without its pauses."""
     if call.session is None:
@@ -252,8 +259,10 @@ def _played(call: CallTree, answer: Node, segment: dict[str, int]) -> list[tuple
     begun: int | None = segment["started_us"]
     ended = max(segment.get("finished_us", call.last_us - zero), segment["started_us"])
     stretches = []
-    for pause in answer.span.result.get("pauses", []):
-        at, state = pause["at_us"], pause["state"]
+    for pause in mappings(answer.span.result.get("pauses")):
+        at, state = pause.get("at_us"), pause.get("state")
+        if not isinstance(at, int):
+            continue
         if state == "paused" and begun is not None and begun <= at <= ended:
             stretches.append((begun, at))
             begun = None
@@ -288,7 +297,8 @@ def _silence(
         # The voice begins with some silence of its own.
         first = next((bar for bar in nodes if bar.kind == "tts" and bar.span), None)
         leading = first.span.result.get("leading_silence_ms") if first and first.span else None
-        answered: int | None = agent.started_us + int((leading or 0) * 1000)
+        leading = leading if isinstance(leading, int | float) else 0
+        answered: int | None = agent.started_us + int(leading * 1000)
     else:
         texts = [
             moment

@@ -25,6 +25,7 @@ from .calltree import (
     cut_off,
     generated_text,
     kind,
+    mapping,
     spoken_text,
     unspoken_text,
     user_text,
@@ -143,9 +144,9 @@ class _Page:
         if summary.status == "lost":
             return f"no end: its process died, or is silent since {words.date(summary.last_us)}"
         session = self.call.session
-        error = (session.result.get("error") if session else None) or {}
+        error = session.result.get("error") if session else None
         why = self.safe(summary.close_reason or "").replace("_", " ")
-        message = _error_text(error) if error else ""
+        message = _error_text(error)
         ended = "failed" if summary.status == "failed" else "ended"
         return ": ".join(part for part in (ended, why, self.safe(message)) if part)
 
@@ -261,7 +262,7 @@ class _Page:
             return
         position = answer.span.result.get("playback_position_s")
         by = {"user": " by the user", "program": " by the program"}.get(
-            answer.span.result.get("interrupted_by", ""), ""
+            str(answer.span.result.get("interrupted_by")), ""
         )
         heard = "before it was heard"
         if isinstance(position, int | float) and position > 0:
@@ -410,7 +411,9 @@ def _source(turn: Turn) -> str:
     return str(turn.answers[0].span.payload.get("source", "") if turn.answers else "")
 
 
-def _error_text(error: dict[str, object]) -> str:
+def _error_text(error: object) -> str:
+    if not isinstance(error, dict):
+        return str(error or "")
     return ": ".join(str(error[key]) for key in ("error_type", "message") if error.get(key))
 
 
@@ -420,10 +423,10 @@ def _outcome(span: StoredSpan) -> tuple[str, str]:
     if error := result.get("error"):
         return _error_text(error), "red"
     outcome = result.get("outcome")
-    outputs = result.get("outputs") or {}
+    outputs = mapping(result.get("outputs"))
     match outcome:
         case "returned" | "tool_result":
-            return words.value(outputs.get("output")), ""
+            return words.value(outputs.get("output", result.get("outputs"))), ""
         case "handoff":
             return f"handoff to {outputs.get('agent')}", ""
         case "stop_response":
