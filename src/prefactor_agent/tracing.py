@@ -38,6 +38,11 @@ class Tracing:
         self._sink = sink
         self._settled = sink is not None
 
+    def flush(self, timeout: float) -> bool:
+        """Have everything recorded so far kept and, with a token, delivered, within ``timeout``
+        seconds. Returns whether it is. Waits: not for the event loop."""
+        return self._sink.flush(timeout) if self._sink is not None else True
+
     @guarded("attach")
     def attach(self, agent: Any) -> SessionTrace | None:
         """The trace of the session that the agent is in; begins one if there is none."""
