@@ -307,8 +307,8 @@ class _Worker:
         leftovers = now - self._looked_for_leftovers > LEFTOVERS_S
         chosen: list[CallRow] = []
         self._open = []
-        for row in outbox.calls():
-            if row.error is not None or not row.wanted:
+        for row in outbox.calls(wanted=True):
+            if row.error is not None:
                 continue
             mine = row.process == self._me
             if not mine:
@@ -337,8 +337,7 @@ class _Worker:
             row.process == self._me
             and row.error is None
             and (row.status != "active" or outbox.anything_due(row.session_id))
-            for row in outbox.calls()
-            if row.wanted
+            for row in outbox.calls(wanted=True)
         )
 
     def _ready(self, api: Api) -> Courier | None:
