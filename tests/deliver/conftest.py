@@ -10,11 +10,19 @@ import pytest
 from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
+from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.deliverer import Deliverer
 from prefactor_agent.journal.writer import JournalWriter
 from support.prefactor_server import PrefactorServer
 
 TIMEOUT = 15.0
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorter waits, for tests in which many things fail."""
+    monkeypatch.setattr(deliverer, "INTERVAL_S", 0.05)
+    monkeypatch.setattr(deliverer, "FIRST_WAIT_S", 0.05)
 
 
 @pytest.fixture(scope="session")

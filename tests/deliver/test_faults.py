@@ -18,6 +18,8 @@ from .calls import SPANS_PER_TURN, begin_call, end_call, tool, user_turn, whole_
 from .conftest import Side
 from .test_delivery import until
 
+pytestmark = pytest.mark.usefixtures("quick")
+
 
 def whole(server: PrefactorServer, spans: int, **ignore: Any) -> None:
     found = server.spans()

@@ -34,10 +34,14 @@ LONGEST_WAIT_S = 300.0
 class LaterError(Exception):
     """Nothing is known of what the call did: the same call has to be made again, later."""
 
-    def __init__(self, why: str, *, after: float | None = None, timeout: bool = False) -> None:
+    def __init__(
+        self, why: str, *, after: float | None = None, timeout: bool = False, failed: bool = False
+    ) -> None:
         super().__init__(why)
         self.after = after
         self.timeout = timeout
+        self.failed = failed
+        """The service itself broke on the call (5xx)."""
 
 
 class RefusedError(Exception):
@@ -132,7 +136,7 @@ def _read(status: int, retry_after: str | None, raw: bytes) -> JSON:
     except ValueError:
         answer = None
     if status == 429 or status >= 500:
-        raise LaterError(f"HTTP {status}", after=seconds_of(retry_after))
+        raise LaterError(f"HTTP {status}", after=seconds_of(retry_after), failed=status >= 500)
     if not isinstance(answer, dict) or status < 200 or 300 <= status < 400:
         kind = "a page" if raw.lstrip()[:1] == b"<" else "no JSON"
         if status == 413:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ BYTES_PER_REQUEST = 1_000_000
 CALLS_AT_ONCE = 4
 SMALL = 32_768
 """What a payload is cut to when Prefactor calls a span too large."""
+POISON = 6
+"""So many times the service may break on one span alone before the span is parked."""
 REFUSALS_IN_A_ROW = 50
 """So many spans of a call refused one after the other: something is wrong with the call."""
 
@@ -49,7 +52,10 @@ class CallParkedError(Exception):
 class Progress:
     """What was done so far, for whoever watches."""
 
+    sent: int = 0
+    """Beginnings and ends that were acknowledged."""
     spans: int = 0
+    """Spans that are done with."""
     parked: int = 0
     calls: int = 0
 
@@ -87,14 +93,24 @@ class Courier:
     byte_limit: int = BYTES_PER_REQUEST
     _live: dict[str, Live] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
+    _broke: Counter[str] = field(default_factory=Counter)
+    _stumbled: Counter[str] = field(default_factory=Counter)
 
     async def deliver(self, calls: list[CallRow]) -> None:
         """Bring these calls up to date, several at once."""
-        waiting = list(reversed(calls))
+        # A call that could not be delivered the last time does not stand in the way of others.
+        waiting = calls[::-1]
+        waiting.sort(key=lambda row: self._stumbled[row.session_id], reverse=True)
 
         async def work() -> None:
             while waiting:
-                await self.deliver_call(waiting.pop())
+                row = waiting.pop()
+                try:
+                    await self.deliver_call(row)
+                except LaterError:
+                    self._stumbled[row.session_id] += 1
+                    raise
+                self._stumbled.pop(row.session_id, None)
 
         workers = [asyncio.ensure_future(work()) for _ in range(min(CALLS_AT_ONCE, len(calls)))]
         try:
@@ -350,8 +366,11 @@ class Courier:
         try:
             answer = await self.api.post("/api/v1/bulk", text.encode())
         except LaterError as error:
-            if error.timeout:
-                self.span_limit = max(1, min(self.span_limit, len(batch)) // 2)
+            if len(batch) == 1:
+                return 0, await self._park_if_poison(row, live, batch[0], error)
+            if error.timeout or error.failed:
+                # Perhaps it is one of these spans: fewer, to find out which.
+                self.span_limit = max(1, min(self.span_limit, len(batch)) // 4)
             raise
         except RefusedError as error:
             if error.status == 413 and len(batch) > 1:
@@ -405,6 +424,8 @@ class Courier:
             answer = await self.api.post(body.path, body.single.encode())
         except DeniedError:
             raise
+        except LaterError as error:
+            return 0, await self._park_if_poison(row, live, body, error)
         except RefusedError as error:
             judged = verdict(error.code, error.errors, finishes=body.finishes, status=error.status)
             return 0, await self._refused(row, live, body, judged, str(error))
@@ -431,6 +452,7 @@ class Courier:
             [],
             remote,
         )
+        self.progress.sent += len(done)
         self.progress.spans += sum(body.ends for body, _ in done)
 
     async def _refused(
@@ -462,6 +484,17 @@ class Courier:
                 self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
                 self.progress.parked += 1
                 return 1
+
+    async def _park_if_poison(self, row: CallRow, live: Live, body: Body, error: LaterError) -> int:
+        """A span that the service breaks on time and again, while it is well otherwise, must not
+        hold up all others for ever."""
+        if not (error.failed or error.timeout) or error.after is not None:
+            raise error
+        self._broke[body.key] += 1
+        if self._broke[body.key] < POISON:
+            raise error
+        await self.api.validate_token()
+        return await self._refused(row, live, body, Verdict.PARK, f"{error}, {POISON} times")
 
     async def _send_cut(self, row: CallRow, live: Live, body: Body, why: str) -> int:
         """Too large as a whole: without its streams, and with short texts."""

@@ -28,6 +28,8 @@ from .courier import Courier
 from .target import Target, target
 
 INTERVAL_S = 0.4
+FIRST_WAIT_S = 0.5
+"""After the first failure in a row: see :class:`.backoff.Backoff`."""
 POLL_S = 1.0
 LEFTOVERS_S = 60.0
 """How often calls are looked for that other processes left behind."""
@@ -176,11 +178,12 @@ class Deliverer:
                 worker.close()
 
     async def _rounds_until_stopped(self, worker: _Worker, api: Api) -> None:
-        backoff = Backoff()
+        backoff = Backoff(FIRST_WAIT_S)
         told = False
         while not self._stopping:
             self._pending = False
             clean = False
+            before = worker.progress()
             try:
                 clean = await worker.round(api)
                 if backoff.failures:
@@ -196,6 +199,8 @@ class Deliverer:
                     error,
                 )
             except LaterError as error:
+                if worker.progress() != before:
+                    backoff.succeeded()  # some of it got through
                 wait = backoff.failed(error.after)
                 if not told:
                     told = True
@@ -278,6 +283,12 @@ class _Worker:
             self._outbox.close()
             self._outbox = self._courier = None
 
+    def progress(self) -> tuple[int, int, int]:
+        if self._courier is None:
+            return 0, 0, 0
+        done = self._courier.progress
+        return done.sent, done.parked, done.calls
+
     def patience(self) -> float | None:
         """Seconds until a running call has to be asked about; ``None``: there is none."""
         if self._courier is None:
@@ -296,8 +307,8 @@ class _Worker:
         leftovers = now - self._looked_for_leftovers > LEFTOVERS_S
         chosen: list[CallRow] = []
         self._open = []
-        for row in outbox.calls():
-            if row.error is not None or not row.wanted:
+        for row in outbox.calls(wanted=True):
+            if row.error is not None:
                 continue
             mine = row.process == self._me
             if not mine:
@@ -326,8 +337,7 @@ class _Worker:
             row.process == self._me
             and row.error is None
             and (row.status != "active" or outbox.anything_due(row.session_id))
-            for row in outbox.calls()
-            if row.wanted
+            for row in outbox.calls(wanted=True)
         )
 
     def _ready(self, api: Api) -> Courier | None:

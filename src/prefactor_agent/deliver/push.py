@@ -56,9 +56,13 @@ async def push(
         try:
             while True:
                 calls = _mine(outbox, done)
+                before = courier.progress.sent
                 try:
                     await courier.deliver(calls)
                 except LaterError as error:
+                    if courier.progress.sent > before:
+                        backoff.succeeded()
+                        give_up = time.monotonic() + patience
                     wait = backoff.failed(error.after)
                     if time.monotonic() + wait > give_up:
                         done.problem = str(error)

@@ -116,9 +116,14 @@ class Outbox:
 
     # Calls
 
-    def calls(self) -> list[CallRow]:
-        """The calls with something left to do, oldest first."""
-        query = f"{_CALL} WHERE c.state < 4 ORDER BY s.started_us"
+    def calls(self, *, wanted: bool = False) -> list[CallRow]:
+        """The calls with something left to do, oldest first.
+
+        Args:
+            wanted: Without those that were recorded without a token, of which there may be years.
+        """
+        only = " AND c.wanted = 1" if wanted else ""
+        query = f"{_CALL} WHERE c.state < 4{only} ORDER BY s.started_us"
         return [CallRow(*row) for row in self._connection.execute(query)]
 
     def call(self, session_id: str) -> CallRow | None:
@@ -204,7 +209,7 @@ class Outbox:
         """What is to be sent next, parents before children, up to a number and a size."""
         cursor = self._connection.execute(
             "SELECT o.seq, o.state, o.sent, s.id, s.parent_id, s.type, s.status, s.started_us, "
-            "s.finished_us, s.payload, s.result, p.state FROM outbox o "
+            "s.finished_us, s.payload, s.result, p.state FROM outbox o INDEXED BY outbox_due "
             "JOIN spans s ON s.id = o.span_id LEFT JOIN outbox p ON p.span_id = s.parent_id "
             "WHERE o.session_id = ? AND o.due = 1 AND o.seq > ? ORDER BY o.seq LIMIT ?",
             (session_id, after, spans),
@@ -234,7 +239,9 @@ class Outbox:
         return found
 
     def anything_due(self, session_id: str) -> bool:
-        query = "SELECT 1 FROM outbox WHERE session_id = ? AND due = 1 LIMIT 1"
+        query = (
+            "SELECT 1 FROM outbox INDEXED BY outbox_due WHERE session_id = ? AND due = 1 LIMIT 1"
+        )
         return self._connection.execute(query, (session_id,)).fetchone() is not None
 
     def left(self, session_id: str) -> int:

@@ -52,7 +52,7 @@ _STEPS: dict[int, str] = {
         error       TEXT,                        -- why the call as a whole is parked
         terminated  TEXT                         -- why Prefactor wanted it to end
     );
-    CREATE INDEX calls_to_do ON calls (state) WHERE state < 4;
+    CREATE INDEX calls_to_do ON calls (wanted) WHERE state < 4;
     CREATE TABLE outbox (
         seq         INTEGER PRIMARY KEY,         -- parents come before their children
         span_id     TEXT NOT NULL UNIQUE,

@@ -167,7 +167,7 @@ class JournalWriter:
         """Nothing is open any more: a good moment to let old calls go."""
         days, limit = self._keep
         try:
-            if self._connection is None or not retention.is_due(self._path, days=days, limit=limit):
+            if not self._path.exists() or not retention.is_due(self._path, days=days, limit=limit):
                 return
             done = retention.prune(self._path, days=days, limit=limit, compact=False)
         except (sqlite3.Error, OSError) as error:
