@@ -422,3 +422,30 @@ async def test_a_sync_tool_is_called_as_livekit_calls_it(sink: MemorySink) -> No
     expected = await use(function_tool(sync), uses=uses)
     assert expected[0][0][2] is True
     assert await use(uses=uses, agent=traced_agent(traced_tool(sync))) == expected
+
+
+async def test_an_iterator_is_not_used_up(sink: MemorySink) -> None:
+    def fresh() -> list[Any]:
+        return [iter([1, 2]), (x for x in [1, 2]), map(int, "12")]
+
+    given = [*fresh(), {"rows": fresh()[0], "more": [fresh()[1]]}]
+
+    for value in given:
+
+        @traced_tool
+        async def rows() -> Any:
+            """Rows."""
+            return value  # noqa: B023
+
+        @traced_tool
+        async def outer() -> str:
+            """Ask."""
+            answer = await rows()
+            if isinstance(answer, dict):
+                assert list(answer["more"][0]) == [1, 2]
+                answer = answer["rows"]
+            assert list(answer) == [1, 2]
+            return "ok"
+
+        answers = await use(uses=[Use("outer")], agent=traced_agent(outer))
+        assert answers[0] == [("outer", "ok", False)]
