@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable
@@ -10,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar, overload
 from livekit.agents import function_tool
 from livekit.agents.llm import FunctionTool, RawFunctionTool
 
+from .record.guard import guarded
 from .record.tool_calls import ToolCall
 
 P = ParamSpec("P")
@@ -57,71 +59,86 @@ def traced_tool(f: Any = None, **options: Any) -> Any:
 
     def decorate(target: Any) -> Any:
         if not isinstance(target, FunctionTool | RawFunctionTool):
-            return function_tool(_recording(target, target), **options)
-        if options:
+            recorded = _recording(target, target)
+            tool: Any = function_tool(recorded, **options)
+        elif options:
             raise TypeError(
                 f"{target.info.name} is a tool already: give its options to function_tool"
             )
-        if hasattr(target, _MARK):
+        elif hasattr(target, _MARK):
             return target
-        # The tool object itself is called, not its function: it may be bound to an instance.
-        function: Any = inspect.unwrap(target, stop=inspect.isfunction)
-        kind: Any = type(target)
-        return kind(_recording(target, function), target.info)
+        else:
+            # The tool object itself is called, not its function: it may be bound to an instance.
+            recorded = _recording(target, inspect.unwrap(target, stop=inspect.isfunction))
+            kind: Any = type(target)
+            tool = kind(recorded, target.info)
+        setattr(recorded, _MARK, tool.info.name)
+        return tool
 
     return decorate if f is None else decorate(f)
 
 
-def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Callable[..., Any]:
+def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
     """``call``, recorded: with the name, the signature and the kind (sync or not) of ``like``."""
     signature = inspect.signature(call)
-    name = getattr(getattr(call, "info", None), "name", like.__name__)
 
     if inspect.iscoroutinefunction(like):
 
         @functools.wraps(like)
-        async def coroutine_tool(*args: Any, **kwargs: Any) -> Any:
-            span = ToolCall.begin(name, signature, args, kwargs)
-            if span is None:
-                return await call(*args, **kwargs)
+        async def recorded(*args: Any, **kwargs: Any) -> Any:
+            span = _begin(recorded, signature, args, kwargs)
             try:
                 value = await call(*args, **kwargs)
             except BaseException as error:
-                span.raised(error)
+                _raised(span, error)
                 raise
-            span.returned(value)
+            _returned(span, value)
             return value
 
-        recorded: Callable[..., Any] = coroutine_tool
     else:
 
         @functools.wraps(like)
-        def tool(*args: Any, **kwargs: Any) -> Any:
-            span = ToolCall.begin(name, signature, args, kwargs)
-            if span is None:
-                return call(*args, **kwargs)
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            span = _begin(recorded, signature, args, kwargs)
             try:
                 value = call(*args, **kwargs)
             except BaseException as error:
-                span.raised(error)
+                _raised(span, error)
                 raise
-            if inspect.isawaitable(value):
+            if span is not None and asyncio.iscoroutine(value):
                 return _awaited(value, span)
-            span.returned(value)
+            _returned(span, value)
             return value
 
-        recorded = tool
-
     recorded.__signature__ = signature  # type: ignore[attr-defined]
-    setattr(recorded, _MARK, True)
+    setattr(recorded, _MARK, "")  # the tool's name, once LiveKit has made the tool
     return recorded
 
 
-async def _awaited(value: Any, span: ToolCall) -> Any:
+async def _awaited(coroutine: Any, span: ToolCall) -> Any:
     try:
-        result = await value
+        value = await coroutine
     except BaseException as error:
-        span.raised(error)
+        _raised(span, error)
         raise
-    span.returned(result)
-    return result
+    _returned(span, value)
+    return value
+
+
+@guarded("tool.begin")
+def _begin(
+    recorded: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> ToolCall | None:
+    return ToolCall.begin(getattr(recorded, _MARK), signature, args, kwargs)
+
+
+@guarded("tool.end")
+def _returned(span: ToolCall | None, value: Any) -> None:
+    if span is not None:
+        span.returned(value)
+
+
+@guarded("tool.end")
+def _raised(span: ToolCall | None, error: BaseException) -> None:
+    if span is not None:
+        span.raised(error)

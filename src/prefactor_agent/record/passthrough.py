@@ -9,7 +9,7 @@ belongs to whoever made it: it gets a stand-in that hands over each call and kee
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from functools import cache
+from functools import lru_cache
 from types import AsyncGeneratorType
 from typing import Any, Protocol, runtime_checkable
 
@@ -48,8 +48,9 @@ def lent(inner: AsyncIterable[Any], watcher: Watcher) -> AsyncIterable[Any]:
 
     A reader that breaks off its loop and drops the stand-in must not close the original behind its
     owner's back, as the end of a generator in between would."""
-    present = (name for name in _METHODS if hasattr(type(inner), name))
-    return _stand_in(isinstance(inner, _Closeable), *present)(inner, watcher)
+    kind = type(inner)
+    present = (name for name in _METHODS if hasattr(kind, name))
+    return _stand_in(kind.__name__, isinstance(inner, _Closeable), *present)(inner, watcher)
 
 
 def ended(what: Ending, error: BaseException | None) -> None:
@@ -137,12 +138,12 @@ _METHODS = {"__anext__": _anext, "__aenter__": _aenter, "__aexit__": _aexit}
 """What Python looks up on the type: a stand-in has each exactly if the original has."""
 
 
-@cache
-def _stand_in(closeable: bool, *names: str) -> type[Watched]:
+@lru_cache(256)
+def _stand_in(kind: str, closeable: bool, *names: str) -> type[Watched]:
     methods: dict[str, Any] = {name: _METHODS[name] for name in names}
     if closeable:
         methods["aclose"] = _aclose
-    return type("Watched", (Watched,), methods)
+    return type(kind, (Watched,), methods)
 
 
 async def _pass(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGenerator[Any, Any]:

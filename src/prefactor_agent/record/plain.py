@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -19,7 +21,7 @@ def plain(value: Any) -> Any:
         return value
     try:
         return to_jsonable_python(
-            value,
+            _at_rest(value),
             fallback=_name,
             bytes_mode="base64",
             inf_nan_mode="strings",
@@ -27,6 +29,17 @@ def plain(value: Any) -> Any:
         )
     except Exception:  # a circular structure, a property that raises
         return _name(value)
+
+
+def _at_rest(value: Any) -> Any:
+    """``value`` without the iterators in it: to read one would take it from its owner."""
+    if isinstance(value, Iterator):
+        return _name(value)
+    if isinstance(value, dict):
+        return {key: _at_rest(each) for key, each in value.items()}
+    if isinstance(value, list | tuple | set | frozenset | deque):
+        return [_at_rest(each) for each in value]
+    return value
 
 
 def _name(value: Any) -> str:

@@ -1,0 +1,451 @@
+"""``@traced_tool`` in every form that ``@function_tool`` has: the model sees the same tool, LiveKit
+gets the same answer, and each call leaves its own spans."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import pytest
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    RunContext,
+    StopResponse,
+    ToolError,
+    function_tool,
+    llm,
+)
+from livekit.agents.llm import ToolContext
+from livekit.agents.llm.tool_context import ToolFlag
+from livekit.agents.voice.run_result import mock_tools
+from pydantic import Field
+
+from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
+from prefactor_agent.record.guard import failures
+from support.memory_sink import MemorySink
+from support.scripted import ScriptedLLM, Use
+
+NEW = "on_duplicate" in inspect.signature(function_tool).parameters
+RAW = {
+    "name": "raw_one",
+    "description": "Raw.",
+    "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]},
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_failed() -> Any:
+    yield
+    assert not failures
+
+
+# What the model sees
+
+
+async def documented(
+    city: str,
+    days: Annotated[int, Field(description="How many.", ge=1)] = 3,
+    unit: str | None = None,
+    *,
+    context: RunContext[Any],
+) -> str:
+    """Look up the weather.
+
+    Args:
+        city: Where.
+        unit: Celsius or Fahrenheit.
+    """
+    return f"{city} {days} {unit}"
+
+
+async def simple(x: int) -> int:
+    """Return it."""
+    return x
+
+
+def sync(x: int) -> int:
+    """Return it at once."""
+    return x
+
+
+async def raw(raw_arguments: dict[str, object], context: RunContext[Any]) -> Any:
+    return raw_arguments
+
+
+FORMS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
+    "bare": (simple, {}),
+    "documented": (documented, {}),
+    "sync": (sync, {}),
+    "named": (simple, {"name": "other", "description": "Else."}),
+    "flags": (simple, {"flags": ToolFlag.IGNORE_ON_ENTER}),
+    "raw": (raw, {"raw_schema": RAW}),
+}
+if NEW:
+    FORMS |= {
+        f"on_duplicate={mode}": (simple, {"on_duplicate": mode})
+        for mode in ("allow", "reject", "replace", "confirm")
+    }
+    FORMS["raw confirm"] = (raw, {"raw_schema": RAW, "on_duplicate": "confirm"})
+    FORMS["sync confirm"] = (sync, {"on_duplicate": "confirm"})
+
+
+def seen_by_a_model(tool: Any) -> list[Any]:
+    context = ToolContext([tool])
+    formats: list[Any] = [("openai", {"strict": strict}) for strict in (True, False)]
+    formats += [("anthropic", {}), ("aws", {})]
+    formats += [("google", {})] if NEW else []  # older versions need Google's plugin for it
+    return [context.parse_function_tools(format_, **options) for format_, options in formats]
+
+
+def decorated(f: Any, options: dict[str, Any]) -> dict[str, Any]:
+    ready = function_tool(f, **options)
+    forms = {
+        "called": traced_tool(f, **options),
+        "with keywords": traced_tool(**options)(f) if options else traced_tool()(f),
+        "on top of a tool": traced_tool(function_tool(f, **options)),
+        "a ready object": traced_tool(ready),
+        "twice": traced_tool(traced_tool(f, **options)),
+    }
+    if options.get("on_duplicate") != "confirm":
+        forms["under function_tool"] = function_tool(traced_tool(f, **options), **options)
+    return forms
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_model_sees_the_same_tool(form: str) -> None:
+    f, options = FORMS[form]
+    plain = function_tool(f, **options)
+    for how, traced in decorated(f, options).items():
+        assert type(traced) is type(plain), how
+        assert traced.info == plain.info, how
+        assert traced.id == plain.id, how
+        # As text: LiveKit annotates the parameter of "confirm" with a new object each time.
+        assert str(inspect.signature(traced)) == str(inspect.signature(plain)), how
+        assert seen_by_a_model(traced) == seen_by_a_model(plain), how
+
+
+def test_methods() -> None:
+    def make(base: Any, tool: Any) -> Any:
+        class Mine(base):
+            @tool
+            async def method(self, x: int, context: RunContext[Any]) -> Any:
+                """A method."""
+                return self, x
+
+            @tool(name="called_so")
+            async def named(self, x: str = "y") -> Any: ...
+
+            @staticmethod
+            @tool
+            async def static(x: int) -> Any:
+                return x
+
+            @classmethod
+            @tool
+            async def of_class(cls, x: int) -> Any:
+                return cls, x
+
+        return Mine
+
+    plain, traced = make(Agent, function_tool), make(TracedAgent, traced_tool)
+    one, other = plain(instructions=""), traced(instructions="")
+    assert [tool.id for tool in other.tools] == [tool.id for tool in one.tools]
+    for mine, theirs in zip(other.tools, one.tools, strict=True):
+        assert inspect.signature(mine) == inspect.signature(theirs)
+        assert seen_by_a_model(mine) == seen_by_a_model(theirs)
+    assert asyncio.run(other.method(1, None)) == (other, 1)
+    assert asyncio.run(traced.method(other, 1, None)) == (other, 1)
+    assert asyncio.run(other.static(1)) == 1
+    assert asyncio.run(other.of_class(1))[1] == 1
+
+
+def test_options_for_a_tool_that_is_made() -> None:
+    with pytest.raises(TypeError, match="simple is a tool already"):
+        traced_tool(function_tool(simple), name="x")
+
+
+async def test_called_directly_it_just_works(sink: MemorySink) -> None:
+    for form in FORMS.values():
+        f, options = form
+        for tool in decorated(f, options).values():
+            if f is raw:
+                assert await tool({"x": 1}, None) == {"x": 1}
+            elif f is documented:
+                assert await tool("Oslo", context=None) == "Oslo 3 None"
+            else:
+                value = tool(x=5)
+                assert (await value if inspect.isawaitable(value) else value) == 5
+    with pytest.raises(TypeError):
+        await traced_tool(simple)()  # type: ignore[call-arg]
+    assert not sink.spans
+
+
+# In a session
+
+
+async def use(*tools: Any, uses: list[Use], agent: Any = None) -> list[Any]:
+    """Have the model use tools; what LiveKit makes of it."""
+    agent = agent or Agent(instructions="be", tools=list(tools))
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(uses, "done", "done"))
+    # A plain agent traces nothing: one that is traced is entered first.
+    await session.start(agent)
+    await session.generate_reply(user_input="go")
+    await asyncio.sleep(0.01)
+    items = [
+        (item.name, item.output, item.is_error)
+        for item in session.history.items
+        if item.type == "function_call_output"
+    ]
+    await session.aclose()
+    return [sorted(items), type(session.current_agent).__name__ if agent is None else ""]
+
+
+def traced_agent(*tools: Any) -> TracedAgent:
+    return TracedAgent(instructions="be", tools=list(tools))
+
+
+def calls(sink: MemorySink, name: str) -> list[dict[str, Any]]:
+    return [sink.plain(span) for span in sink.of(f"livekit:tool:{name}")]
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_each_form_in_a_session(form: str, sink: MemorySink) -> None:
+    f, options = FORMS[form]
+    arguments = {"city": "Oslo", "days": 2} if f is documented else {"x": 5}
+    for traced in decorated(f, options).values():
+        name = traced.info.name
+        uses = [Use(name, arguments, "the-call")]
+        expected = await use(function_tool(f, **options), uses=uses)
+        before = len(sink.spans)
+        assert await use(uses=uses, agent=traced_agent(traced)) == expected
+        (call,) = [c for c in sink.as_dicts()[before:] if c["type"].startswith("livekit:tool:")]
+        if "under" not in form:
+            assert call["payload"]["call_id"] == "the-call"
+        assert call["status"] == "complete"
+        inputs = {"city": "Oslo", "days": 2, "unit": None} if f is documented else arguments
+        recorded = call["payload"]["inputs"]
+        recorded = recorded.get("raw_arguments", recorded)
+        assert {k: v for k, v in recorded.items() if not k.startswith("lk_")} == inputs
+        results = [
+            span for span in sink.as_dicts()[before:] if span["type"] == "livekit:tool_result"
+        ]
+        assert [result["parent_id"] for result in results] == [call["id"]]
+
+
+async def test_the_name_is_the_one_that_the_model_used(sink: MemorySink) -> None:
+    tool = traced_tool(simple, name="renamed")
+    raw_tool = traced_tool(raw, raw_schema=RAW)
+    await use(
+        uses=[Use("renamed", {"x": 1}), Use("raw_one", {"x": 1})],
+        agent=traced_agent(tool, raw_tool),
+    )
+    assert len(calls(sink, "renamed")) == len(calls(sink, "raw_one")) == 1
+    assert not calls(sink, "simple")
+
+
+class Other(Agent):
+    def __init__(self) -> None:
+        super().__init__(instructions="other")
+
+
+BOOM = RuntimeError("boom")
+
+
+def outcomes() -> dict[str, tuple[Callable[[], Any], str, str]]:
+    def throw(error: BaseException) -> Any:
+        raise error
+
+    table: dict[str, tuple[Callable[[], Any], str, str]] = {
+        "value": (lambda: {"a": [1, 2]}, "complete", "returned"),
+        "nothing": (lambda: None, "complete", "returned"),
+        "tool error": (lambda: throw(ToolError("sorry")), "failed", "tool_error"),
+        "stop": (lambda: throw(StopResponse()), "complete", "stop_response"),
+        "exception": (lambda: throw(BOOM), "failed", "exception"),
+        "cancelled": (lambda: throw(asyncio.CancelledError()), "cancelled", "cancelled"),
+        "agent": (Other, "complete", "handoff"),
+        "tuple": (lambda: (Other(), "over to them"), "complete", "handoff"),
+    }
+    if hasattr(llm, "ToolResult"):
+        table["result"] = (
+            lambda: llm.ToolResult("quiet", reply_required=False),
+            "complete",
+            "tool_result",
+        )
+    return table
+
+
+@pytest.mark.parametrize("name", outcomes())
+async def test_outcomes_are_told_apart(name: str, sink: MemorySink) -> None:
+    answer, status, kind = outcomes()[name]
+
+    async def body() -> Any:
+        """Answer."""
+        await asyncio.sleep(0)
+        return answer()
+
+    uses = [Use("body", {}, "the-call")]
+    expected = await use(function_tool(body), uses=uses)
+    assert await use(uses=uses, agent=traced_agent(traced_tool(body))) == expected
+    (call,) = calls(sink, "body")
+    assert (call["status"], call["result"]["outcome"]) == (status, kind)
+    result = sink.one("livekit:tool_result")
+    assert result["parent_id"] == call["id"]
+    assert result["status"] == status
+
+
+@pytest.mark.parametrize("name", outcomes())
+async def test_values_and_exceptions_pass_untouched(name: str, sink: MemorySink) -> None:
+    answer, *_ = outcomes()[name]
+    given: list[Any] = []
+
+    @traced_tool
+    async def body() -> Any:
+        """Answer."""
+        try:
+            given.append(answer())
+        except BaseException as error:
+            given.append(error)
+            raise
+        return given[-1]
+
+    got: list[Any] = []
+
+    @traced_tool
+    async def outer() -> str:
+        """Ask the other tool, inside the session."""
+        try:
+            got.append(await body())
+        except BaseException as error:
+            got.append(error)
+        return "ok"
+
+    await use(uses=[Use("outer")], agent=traced_agent(outer))
+    assert len(got) == 1
+    assert got[0] is given[0]
+    assert len(calls(sink, "body")) == 1
+
+
+async def test_parallel_calls_keep_their_own_spans(sink: MemorySink) -> None:
+    async def slow(x: int) -> int:
+        """Wait."""
+        await asyncio.sleep(0.05 / x)
+        return x * 10
+
+    @traced_tool
+    async def look(x: int) -> int:
+        """Look."""
+        return await slow(x)
+
+    uses = [
+        Use("look", {"x": 1}, "first"),
+        Use("look", {"x": 5}, "second"),
+        Use("raw_one", {"x": 3}, "third"),
+    ]
+    await use(uses=uses, agent=traced_agent(look, traced_tool(raw, raw_schema=RAW)))
+    found = {c["payload"]["call_id"]: c for c in [*calls(sink, "look"), *calls(sink, "raw_one")]}
+    assert found["first"]["payload"]["inputs"] == {"x": 1}
+    assert found["first"]["result"]["outputs"] == {"output": 10}
+    assert found["second"]["payload"]["inputs"] == {"x": 5}
+    assert found["second"]["result"]["outputs"] == {"output": 50}
+    assert found["third"]["payload"]["inputs"] == {"raw_arguments": {"x": 3}}
+    assert found["second"]["finished_us"] < found["first"]["finished_us"]
+    parents = {result["parent_id"] for result in map(sink.plain, sink.of("livekit:tool_result"))}
+    assert parents == {call["id"] for call in found.values()}
+
+
+async def test_the_input_is_recorded_as_it_was(sink: MemorySink) -> None:
+    @traced_tool
+    async def change(items: list[int]) -> list[int]:
+        """Change."""
+        items.append(3)
+        return items
+
+    await use(uses=[Use("change", {"items": [1, 2]})], agent=traced_agent(change))
+    (call,) = calls(sink, "change")
+    assert call["payload"]["inputs"] == {"items": [1, 2]}
+    assert call["result"]["outputs"] == {"output": [1, 2, 3]}
+
+
+async def test_mocks_replace_the_tool(sink: MemorySink) -> None:
+    class Mine(TracedAgent):
+        @traced_tool
+        async def look(self, x: int) -> str:
+            """Look."""
+            raise AssertionError("not mocked")
+
+    with mock_tools(Mine, {"look": lambda x: f"mocked {x}"}):
+        found = await use(uses=[Use("look", {"x": 1})], agent=Mine(instructions="be"))
+    assert found[0] == [("look", "mocked 1", False)]
+    assert not calls(sink, "look")
+
+
+async def test_a_tool_of_a_task(sink: MemorySink) -> None:
+    class Ask(TracedAgentTask[str]):
+        def __init__(self) -> None:
+            super().__init__(instructions="ask")
+
+        async def on_enter(self) -> None:
+            self.session.generate_reply()
+
+        @traced_tool
+        async def answer(self, word: str) -> None:
+            """Answer."""
+            self.complete(word)
+
+    class Mine(TracedAgent):
+        @traced_tool
+        async def ask(self) -> str:
+            """Ask."""
+            return await Ask()
+
+    session: AgentSession[None] = AgentSession(
+        llm=ScriptedLLM([Use("ask")], [Use("answer", {"word": "yes"})], "done", "done")
+    )
+    await session.start(Mine(instructions="be"))
+    await session.generate_reply(user_input="go")
+    async with asyncio.timeout(5):
+        while not calls(sink, "ask") or calls(sink, "ask")[0]["status"] == "active":
+            await asyncio.sleep(0.01)
+    await session.aclose()
+    (ask,) = calls(sink, "ask")
+    assert ask["result"]["outputs"] == {"output": "yes"}
+    (answer,) = calls(sink, "answer")
+    assert answer["payload"]["inputs"] == {"word": "yes"}
+
+
+async def test_a_sync_tool_is_called_as_livekit_calls_it(sink: MemorySink) -> None:
+    # LiveKit awaits what a tool answers: a sync one fails there, after its body, in every version.
+    uses = [Use("sync", {"x": 1})]
+    expected = await use(function_tool(sync), uses=uses)
+    assert expected[0][0][2] is True
+    assert await use(uses=uses, agent=traced_agent(traced_tool(sync))) == expected
+
+
+async def test_an_iterator_is_not_used_up(sink: MemorySink) -> None:
+    def fresh() -> list[Any]:
+        return [iter([1, 2]), (x for x in [1, 2]), map(int, "12")]
+
+    given = [*fresh(), {"rows": fresh()[0], "more": [fresh()[1]]}]
+
+    for value in given:
+
+        @traced_tool
+        async def rows() -> Any:
+            """Rows."""
+            return value  # noqa: B023
+
+        @traced_tool
+        async def outer() -> str:
+            """Ask."""
+            answer = await rows()
+            if isinstance(answer, dict):
+                assert list(answer["more"][0]) == [1, 2]
+                answer = answer["rows"]
+            assert list(answer) == [1, 2]
+            return "ok"
+
+        answers = await use(uses=[Use("outer")], agent=traced_agent(outer))
+        assert answers[0] == [("outer", "ok", False)]
