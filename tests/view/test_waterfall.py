@@ -101,7 +101,7 @@ def test_a_recorded_latency_is_what_counts() -> None:
             {"name": "vad", "ms": 400.0},
             {"name": "llm_ttft", "ms": 600.0},
             {"name": "tool:look_up", "ms": 500.0},
-            {"name": "llm_ttft", "ms": 800.0},
+            {"name": "llm_ttft_2", "ms": 800.0},
         ],
         "basis": {"from": "vad_end", "to": "audio"},
     }
@@ -110,9 +110,10 @@ def test_a_recorded_latency_is_what_counts() -> None:
     found = stages(call, call.turns[0])
     assert found.silence == (us(2400), us(4700))
     assert found.slowest is not None
-    assert found.slowest[:2] == ("llm_ttft", 1_400_000)
+    assert found.slowest[:2] == ("llm_ttft_2", 800_000)
     assert found.slowest.bar is not None
-    assert found.slowest.bar.label == "llm"
+    assert found.slowest.bar.span is not None
+    assert found.slowest.bar.span.id == "l2"
 
 
 def test_at_80_columns() -> None:

@@ -30,6 +30,7 @@ _BARS = {
     "endpointing": "end of turn",
     "on_user_turn_completed": "turn hook",
     "llm_ttft": "llm",
+    "llm_tool_call": "llm",
     "first_sentence": "llm",
     "tts_ttfb": "tts",
 }
@@ -372,7 +373,12 @@ def _slowest(turn: Turn, bars: Iterable[Bar], silence: tuple[int, int] | None) -
             recorded[name] = recorded.get(name, 0) + round(ms * 1000)
     if recorded:
         name = max(recorded, key=lambda name: recorded[name])
-        shares = [(us, bar) for us, bar in shares if bar.label == _BARS.get(name, name)]
+        stage, _, second = name.rpartition("_") if name[-1:].isdigit() else (name, "", "1")
+        label = _BARS.get(stage, name)
+        shares = [(us, bar) for us, bar in shares if bar.label == label]
+        if label in {"llm", "tts"}:  # llm_ttft_2 is of the second request
+            shares.sort(key=lambda item: item[1].started_us)
+            shares = shares[int(second) - 1 :][:1]
     share, bar = max(shares, key=lambda item: item[0], default=(0, None))
     if recorded:
         return Slowest(name, recorded[name], bar)
