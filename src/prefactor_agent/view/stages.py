@@ -141,9 +141,9 @@ def _user_ended(call: CallTree, turn: Turn) -> int | None:
         return None
     span = turn.user.span
     # The turn's latency, if it has one, says which moment it was reckoned from.
-    basis = mapping(_latency(turn).get("basis")).get("from")
+    basis = str(mapping(_latency(turn).get("basis")).get("from"))
     for name in (
-        *([_BASES[basis]] if basis in _BASES else []),
+        _BASES.get(basis, "speech_ended"),
         "speech_ended",
         "vad_ended",
         "final_transcript",
@@ -374,7 +374,7 @@ def _slowest(turn: Turn, bars: Iterable[Bar], silence: tuple[int, int] | None) -
     if recorded:
         name = max(recorded, key=lambda name: recorded[name])
         stage, _, second = name.rpartition("_") if name[-1:].isdigit() else (name, "", "1")
-        label = _BARS.get(stage, name)
+        label = str(_BARS.get(stage, name))
         shares = [(us, bar) for us, bar in shares if bar.label == label]
         if label in {"llm", "tts"}:  # llm_ttft_2 is of the second request
             shares.sort(key=lambda item: item[1].started_us)
