@@ -373,8 +373,8 @@ def _slowest(turn: Turn, bars: Iterable[Bar], silence: tuple[int, int] | None) -
             recorded[name] = recorded.get(name, 0) + round(ms * 1000)
     if recorded:
         name = max(recorded, key=lambda name: recorded[name])
-        stage, _, second = name.rpartition("_") if name[-1:].isdigit() else (name, "", "1")
-        label = str(_BARS.get(stage, name))
+        request, _, second = name.rpartition("_") if name[-1:].isdigit() else (name, "", "1")
+        label = _BARS.get(request, name)
         shares = [(us, bar) for us, bar in shares if bar.label == label]
         if label in {"llm", "tts"}:  # llm_ttft_2 is of the second request
             shares.sort(key=lambda item: item[1].started_us)
