@@ -12,6 +12,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, replace
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 from unittest import mock
 from xml.etree import ElementTree
 
@@ -445,6 +446,19 @@ async def test_a_real_session_is_shown(tmp_path: Path) -> None:
     assert 'order=42 → "Friday"' in shown
     assert "1 turn · 1 tool call · 0 interruptions · 0 errors" in shown
     assert run("sessions", journal=path).stdout.split()[-1] == "ended"
+    _assert_documented(
+        [json.loads(line) for line in run("export", journal=path).stdout.splitlines()]
+    )
+
+
+def _assert_documented(spans: list[dict[str, Any]]) -> None:
+    format_ = (Path(__file__).parents[1] / "docs" / "trace-format.md").read_text()
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"(?<!`)`[^`\n]+`", format_))))
+    for span in spans:
+        keys = {*span["payload"], *span["result"], *span["result"].get("moments_us", {})}
+        for stream in span["result"].get("streams", {}).values():
+            keys |= set(stream)
+        assert keys <= words, (span["type"], keys - words)
 
 
 def _settled(path: Path, *parts: str) -> str:

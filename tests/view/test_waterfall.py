@@ -93,6 +93,29 @@ def test_the_heading_names_the_slowest_stage() -> None:
     assert any("worst 2.40 s in turn 1, 1.00 s of it look_up" in line for line in lines)
 
 
+def test_a_recorded_latency_is_what_counts() -> None:
+    spans = spoken_call()
+    latency = {
+        "perceived_ms": 2300.0,
+        "stages": [
+            {"name": "vad", "ms": 400.0},
+            {"name": "llm_ttft", "ms": 600.0},
+            {"name": "tool:look_up", "ms": 500.0},
+            {"name": "llm_ttft_2", "ms": 800.0},
+        ],
+        "basis": {"from": "vad_end", "to": "audio"},
+    }
+    spans[3] = replace(spans[3], result={**spans[3].result, "latency": latency})
+    call = build(spans)
+    found = stages(call, call.turns[0])
+    assert found.silence == (us(2400), us(4700))
+    assert found.slowest is not None
+    assert found.slowest[:2] == ("llm_ttft_2", 800_000)
+    assert found.slowest.bar is not None
+    assert found.slowest.bar.span is not None
+    assert found.slowest.bar.span.id == "l2"
+
+
 def test_at_80_columns() -> None:
     lines = drawn(spoken_call())
     start = next(i for i, line in enumerate(lines) if "turn 1 at" in line)

@@ -32,7 +32,7 @@ def _turn(call: CallTree, turn: Turn, found: TurnStages) -> JSON:
         "dropped": [generated_text(node) for node in turn.dropped],
         "interrupted": turn.interrupted,
         "silence_ms": (silence[1] - silence[0]) / 1000 if silence else None,
-        "slowest": {"stage": slowest[0].label, "ms": slowest[1] / 1000} if slowest else None,
+        "slowest": {"stage": slowest.name, "ms": slowest.us / 1000} if slowest else None,
         "stages": [_stage(call, bar) for bar in found.bars],
     }
 

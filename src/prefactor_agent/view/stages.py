@@ -7,13 +7,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree, Node, Turn, kind, known_until, mappings
+from .calltree import CallTree, Node, Turn, kind, known_until, mapping, mappings
 
 NEGLIGIBLE_US = 20_000
 """Waits of the machinery that are too short to get a row."""
+
+
+_BASES = {
+    "audio": "speech_ended",
+    "vad": "vad_estimate",
+    "vad_end": "vad_ended",
+    "transcript": "final_transcript",
+    "commit": "committed",
+    "text": "committed",
+}
+"""The moments that a latency is reckoned from, by what it calls them."""
+_BARS = {
+    "transcript": "stt",
+    "endpointing": "end of turn",
+    "on_user_turn_completed": "turn hook",
+    "llm_ttft": "llm",
+    "llm_tool_call": "llm",
+    "first_sentence": "llm",
+    "tts_ttfb": "tts",
+}
+"""The bars that the stages of a latency are, where they have another name."""
 
 
 class Sound(NamedTuple):
@@ -48,6 +69,14 @@ class Bar:
         return self.ended_us - self.started_us
 
 
+class Slowest(NamedTuple):
+    """What most of a silence was spent waiting for."""
+
+    name: str
+    us: int
+    bar: Bar | None
+
+
 @dataclass(frozen=True, slots=True)
 class TurnStages:
     bars: tuple[Bar, ...]
@@ -56,8 +85,7 @@ class TurnStages:
     silence: tuple[int, int] | None
     """From the user's last sound to the agent's first one; of a typed turn, from the message to the
     first text."""
-    slowest: tuple[Bar, int] | None
-    """The stage that most of the silence was spent waiting for, and how long."""
+    slowest: Slowest | None
     window: tuple[int, int]
     """The part of the turn to draw: all that the caller waited for, and some speech around it."""
 
@@ -74,7 +102,7 @@ def stages(call: CallTree, turn: Turn) -> TurnStages:
         bars=tuple(bars),
         zero_us=zero,
         silence=silence,
-        slowest=_slowest(bars, silence),
+        slowest=_slowest(turn, bars, silence),
         window=_window(bars, turn, zero, silence, agent),
     )
 
@@ -98,12 +126,29 @@ def sounds_of(span: StoredSpan, stream: str, at_us: int | None = None) -> list[S
     return found
 
 
+def _latency(turn: Turn) -> dict[str, Any]:
+    """The recorded latency (docs/latency.md) of the answer whose sound ended the silence."""
+    for answer in turn.answers:
+        latency = mapping(answer.span.result.get("latency"))
+        if isinstance(latency.get("perceived_ms"), int | float):
+            return latency
+    return {}
+
+
 def _user_ended(call: CallTree, turn: Turn) -> int | None:
     """When the user's last sound ended; of a typed message, when it came."""
     if turn.user is None:
         return None
     span = turn.user.span
-    for name in ("speech_ended", "vad_ended", "final_transcript", "committed"):
+    # The turn's latency, if it has one, says which moment it was reckoned from.
+    basis = str(mapping(_latency(turn).get("basis")).get("from"))
+    for name in (
+        _BASES.get(basis, "speech_ended"),
+        "speech_ended",
+        "vad_ended",
+        "final_transcript",
+        "committed",
+    ):
         if (moment := call.moment(span, name)) is not None:
             return moment
     return span.finished_us
@@ -293,6 +338,9 @@ def _silence(
     ended = _user_ended(call, turn)
     if ended is None or not turn.answers:
         return None
+    if latency := _latency(turn):
+        perceived = round(latency["perceived_ms"] * 1000)
+        return (ended, ended + perceived) if perceived > 0 else None
     if agent is not None:
         # The voice begins with some silence of its own.
         first = next((bar for bar in nodes if bar.kind == "tts" and bar.span), None)
@@ -310,7 +358,7 @@ def _silence(
     return (ended, answered) if answered is not None and answered > ended else None
 
 
-def _slowest(bars: Iterable[Bar], silence: tuple[int, int] | None) -> tuple[Bar, int] | None:
+def _slowest(turn: Turn, bars: Iterable[Bar], silence: tuple[int, int] | None) -> Slowest | None:
     if silence is None:
         return None
     shares = [
@@ -318,8 +366,23 @@ def _slowest(bars: Iterable[Bar], silence: tuple[int, int] | None) -> tuple[Bar,
         for bar in bars
         if bar.waiting and not bar.dropped
     ]
+    recorded: dict[str, int] = {}
+    for stage in mappings(_latency(turn).get("stages")):
+        if isinstance(ms := stage.get("ms"), int | float):
+            name = str(stage.get("name")).removeprefix("tool:")
+            recorded[name] = recorded.get(name, 0) + round(ms * 1000)
+    if recorded:
+        name = max(recorded, key=lambda name: recorded[name])
+        request, _, second = name.rpartition("_") if name[-1:].isdigit() else (name, "", "1")
+        label = _BARS.get(request, name)
+        shares = [(us, bar) for us, bar in shares if bar.label == label]
+        if label in {"llm", "tts"}:  # llm_ttft_2 is of the second request
+            shares.sort(key=lambda item: item[1].started_us)
+            shares = shares[int(second) - 1 :][:1]
     share, bar = max(shares, key=lambda item: item[0], default=(0, None))
-    return (bar, share) if bar is not None and share > 0 else None
+    if recorded:
+        return Slowest(name, recorded[name], bar)
+    return Slowest(bar.label, share, bar) if bar is not None and share > 0 else None
 
 
 def _window(

@@ -169,8 +169,7 @@ class _Page:
         line.append(f"worst {words.length(worst)}", "bold yellow")
         line.append(f" in turn {number}")
         if slowest:
-            bar, share = slowest
-            line.append(f", {words.length(share)} of it {self.safe(bar.label)}")
+            line.append(f", {words.length(slowest.us)} of it {self.safe(slowest.name)}")
         yield line
 
     def _strip(self, drawn: Sequence[tuple[Turn, TurnStages]]) -> Iterator[Text]:
@@ -238,9 +237,9 @@ class _Page:
             what = "of silence" if _spoken(found) else "until the first word"
             right.append(f" {silence} {what}", "bold")
             if found.slowest:
-                bar, share = found.slowest
-                name = words.fit(self.safe(bar.label), 20, self.glyphs.ellipsis)
-                right.append(", ").append(f"{words.length(share)} of it {name}", "bold yellow")
+                name = words.fit(self.safe(found.slowest.name), 22, self.glyphs.ellipsis)
+                share = words.length(found.slowest.us)
+                right.append(", ").append(f"{share} of it {name}", "bold yellow")
         elif turn.user is None:
             right.append(f" on its own ({self.safe(_source(turn))})", "dim")
         if turn.interrupted:
@@ -273,7 +272,7 @@ class _Page:
 
     def _bar(self, bar: Bar, scale: Scale, guides: Sequence[int], found: TurnStages) -> Text:
         cells = guided(bar_cells(bar, scale, self.glyphs), guides, self.glyphs.guide)
-        slow = found.slowest is not None and bar is found.slowest[0]
+        slow = found.slowest is not None and bar is found.slowest.bar
         failed = bar.span is not None and bar.span.status == "failed"
         style = "bold yellow" if slow else _STYLES[bar.kind]
         style = "red" if failed else "dim" if bar.dropped else style
