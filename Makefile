@@ -24,7 +24,7 @@ $(OLDEST)/.installed: pyproject.toml requirements/oldest.txt
 	@touch $@
 
 demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
-	@$(BIN)/python -m samples.offline.demo
+	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo
 
 test: lint $(VENV)/.installed test-oldest  ## lint, types, and the suite on the oldest and newest LiveKit
 	$(BIN)/python -m pytest
@@ -41,7 +41,7 @@ bench: $(VENV)/.installed  ## a few minutes; prints a table of ratios measured i
 	@$(BIN)/python -m benchmarks
 
 picture: $(VENV)/.installed  ## the waterfall in the README, from a real run of the demo
-	@$(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg
+	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg
 
 lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a resolver)
 	@$(BIN)/python -m pip install --quiet uv

@@ -259,7 +259,8 @@ def main() -> None:
             )
     console.print(table)
     console.print(
-        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores. CPU is of the process, the journal's thread included."
+        f"Python {sys.version.split()[0]}, {os.cpu_count()} cores. "
+        "CPU is of the process, the journal's thread included."
     )
 
 

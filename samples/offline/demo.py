@@ -1,20 +1,33 @@
 """The demo: a whole voice call in the terminal, with no account, no key and no network.
 
-`python -m samples.offline.demo`
+`make demo`. The call is traced as any call of `samples/agent.py` is, and delivered, while it runs,
+to a server on loopback that keeps to what is known of Prefactor's API.
 """
 
 import argparse
 import asyncio
 import logging
+import shlex
+import sys
 from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
 
-from .call import CallResult, run_call
+import prefactor_agent
+from prefactor_agent.config import settings
+from prefactor_agent.journal.reader import Journal
+from prefactor_agent.tracing import tracer
+from prefactor_agent.view.report import write_report
+from prefactor_agent.view.terminal import print_lines
+from prefactor_agent.view.waterfall import export_svg, waterfall
+from support.prefactor_server import PrefactorServer
+
+from .call import run_call
 from .recording import stereo, write_wav
 
 STYLES = {"caller": "bold cyan", "heard": "dim", "tool": "yellow", "agent": "bold green"}
+REPORT = Path("demo-out") / "call.html"
 
 
 def quiet() -> None:
@@ -29,25 +42,53 @@ def line(who: str, what: str) -> Text:
     return Text.assemble((f"{who:>7}  ", STYLES.get(who, "")), what)
 
 
-def epilogue(console: Console, result: CallResult) -> None:
-    """What is shown once the call is over."""
-    interrupted = sum(one.interrupted for one in result.utterances)
-    console.print(
-        f"\n{len(result.said)} questions, {len(result.answers)} answers, "
-        f"{len(result.tools)} tool calls, {interrupted} interruption"
-        f"{'' if interrupted == 1 else 's'}, {result.seconds:.0f} s."
+def delivered(server: PrefactorServer) -> str:
+    """What reached the server, in one line."""
+    spans = server.spans()
+    unfinished = sum(span.status == "active" for span in spans)
+    writes = [request for request in server.requests() if request["method"] == "POST"]
+    return (
+        f"Delivered to a stand-in for Prefactor on loopback: {len(spans)} spans in "
+        f"{len(writes)} requests, unfinished {unfinished}."
     )
+
+
+def epilogue(console: Console, journal: Journal, session_id: str, server: PrefactorServer) -> None:
+    """What is shown once the call is over: the call, and how to go on."""
+    console.print()
+    spans = journal.call(session_id)
+    print_lines(lambda width, glyphs: waterfall(spans, width, glyphs))
+    REPORT.parent.mkdir(exist_ok=True)
+    write_report(journal, session_id, REPORT)
+    command = Path(sys.executable).with_name("prefactor-agent")
+    shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
+    console.print(f"\n{delivered(server)}")
+    console.print(f"Journal  {journal.path}", soft_wrap=True, highlight=False)
+    console.print(f"Report   {REPORT}  (open it in a browser)", soft_wrap=True, highlight=False)
+    for what in ("sessions", "show last", "export last -o call.jsonl", "doctor"):
+        console.print(f"Go on    {shlex.quote(str(shown))} {what}", soft_wrap=True, highlight=False)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="A traced voice call, offline.")
     parser.add_argument("--wav", type=Path, help="write what was heard to this stereo file")
+    parser.add_argument("--svg", type=Path, help="write the waterfall as a picture to this file")
     arguments = parser.parse_args()
     quiet()
     console = Console()
     console.print("A call to a kitchen shop, offline, in real time: about half a minute.\n")
-    result = asyncio.run(run_call(lambda who, what: console.print(line(who, what))))
-    epilogue(console, result)
+    with PrefactorServer() as server:
+        prefactor_agent.configure(
+            api_url=server.url, api_token=server.token, purpose="smoke_test", flush_timeout=10
+        )
+        result = asyncio.run(run_call(lambda who, what: console.print(line(who, what))))
+        tracer.flush(10)
+        journal = Journal(settings().journal)
+        session_id = journal.find("last")
+        epilogue(console, journal, session_id, server)
+        if arguments.svg:
+            export_svg(journal.call(session_id), arguments.svg, title="prefactor-agent show")
+        journal.close()
     if arguments.wav:
         heard = stereo(result.caller, result.agent, result.started_at, result.ended_at)
         write_wav(arguments.wav, heard)

@@ -29,7 +29,8 @@ class _Traced:
             original = super().__getattribute__(name)
             if name in ATTACHING:
                 tracer.attach(self)
-            return traced(tracer, self, name, original)
+            form = traced(tracer, self, name, original)
+            return original if form is None else form
         return super().__getattribute__(name)
 
 

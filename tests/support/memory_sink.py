@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
+from prefactor_agent.config import Settings
 from prefactor_agent.journal.rows import span_row
 from prefactor_agent.record.span import Span
+from prefactor_agent.redact import Redactor
+
+_KEEPS_ALL = Redactor(Settings(journal=Path()))
 
 
 class MemorySink:
@@ -47,7 +52,7 @@ class MemorySink:
 
     def plain(self, span: Span) -> dict[str, Any]:
         """A span as the journal would keep it: only what survives JSON, and its chunks."""
-        row = span_row(span)
+        row = span_row(span, _KEEPS_ALL)
         return {
             "id": row.id,
             "session_id": row.session_id,

@@ -6,27 +6,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
+from ..bounds import bounded
 from ..record.clock import to_unix_us
 from ..record.guard import report
 from ..record.plain import plain
 from ..record.span import Span
-
-
-class Row(NamedTuple):
-    """One line of the table ``spans``."""
-
-    id: str
-    session_id: str
-    parent_id: str | None
-    type: str
-    name: str
-    status: str
-    started_us: int
-    finished_us: int | None
-    payload: str
-    result: str | None
+from ..redact import Redactor
+from .schema import Row as Row
 
 
 class Chunks(NamedTuple):
@@ -37,7 +25,7 @@ class Chunks(NamedTuple):
     columns: str
 
 
-def span_row(span: Span) -> Row:
+def span_row(span: Span, redactor: Redactor) -> Row:
     """The row of a span as it is now; of one that has ended, with the exact sums of its streams."""
     status = span.status  # read first: once it says that the span has ended, the rest is final
     finished = span.finished_ns
@@ -46,7 +34,7 @@ def span_row(span: Span) -> Row:
         outcome = _resolve(span.result)
         if span.streams:
             outcome = {**outcome, "streams": {n: s.summary() for n, s in span.streams.items()}}
-        result = dumps(outcome)
+        result = kept(outcome, span, redactor)
     return Row(
         span.id,
         span.session_id,
@@ -56,15 +44,29 @@ def span_row(span: Span) -> Row:
         status.value,
         to_unix_us(span.started_ns),
         to_unix_us(finished) if finished is not None and result is not None else None,
-        dumps(_resolve(span.payload)),
+        kept(_resolve(span.payload), span, redactor),
         result,
     )
 
 
-def chunk_rows(span: Span, *, final: bool) -> list[Chunks]:
+def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
     """What passed through the span's streams since the last call."""
     taken = [(name, stream.take_rows(final=final)) for name, stream in span.streams.items()]
-    return [Chunks(span.id, name, dumps(columns)) for name, columns in taken if columns]
+    return [
+        Chunks(span.id, name, dumps(redactor.columns(columns, span.type)))
+        for name, columns in taken
+        if columns
+    ]
+
+
+def kept(value: Any, span: Span, redactor: Redactor) -> str:
+    """The JSON of a payload or a result, without what must not be kept, and bounded."""
+    text = dumps(value)
+    if not redactor.text_is_clean(text):
+        # From the text: there the user's values are plain, and its functions were called.
+        payload = span.payload if isinstance(span.payload, Mapping) else {}
+        text = dumps(redactor.value(from_json(text), span.type, payload))
+    return bounded(text)
 
 
 def dumps(value: Any) -> str:

@@ -7,8 +7,10 @@ refused."""
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from typing import NamedTuple
 
-VERSION = 1
+VERSION = 2
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -35,7 +37,76 @@ _STEPS: dict[int, str] = {
     );
     CREATE INDEX chunks_of_span ON chunks (span_id);
     """,
+    # The to-do of delivery: see outbox.py. Triggers fill it, so that whoever writes a span has
+    # nothing to know of it, and what is known of its delivery is never overwritten with the span.
+    2: """
+    CREATE TABLE calls (
+        session_id  TEXT PRIMARY KEY,
+        process     TEXT,                        -- the process that records it: see process.py
+        wanted      INTEGER NOT NULL DEFAULT 0,  -- that process had a token to deliver it with
+        state       INTEGER NOT NULL DEFAULT 0,  -- outbox.CallState
+        instance_id TEXT,                        -- Prefactor's
+        registration TEXT,                       -- JSON as it was sent: a repeat must be the same
+        owner       TEXT,                        -- the process that delivers it now ...
+        owned_until INTEGER NOT NULL DEFAULT 0,  -- ... until then, microseconds since the epoch
+        error       TEXT,                        -- why the call as a whole is parked
+        terminated  TEXT                         -- why Prefactor wanted it to end
+    );
+    CREATE INDEX calls_to_do ON calls (state) WHERE state < 4;
+    CREATE TABLE outbox (
+        seq         INTEGER PRIMARY KEY,         -- parents come before their children
+        span_id     TEXT NOT NULL UNIQUE,
+        session_id  TEXT NOT NULL,
+        state       INTEGER NOT NULL DEFAULT 0,  -- outbox.SpanState
+        due         INTEGER NOT NULL,            -- whether there is something to send now
+        sent        TEXT,                        -- a create that may or may not have arrived
+        error       TEXT,
+        attempts    INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX outbox_due ON outbox (session_id, seq) WHERE due = 1;
+    CREATE INDEX outbox_of_call ON outbox (session_id);
+    CREATE INDEX outbox_parked ON outbox (session_id) WHERE state >= 2;
+    CREATE TABLE remote_ids (                    -- only where Prefactor refused ids made here
+        span_id     TEXT PRIMARY KEY,
+        session_id  TEXT NOT NULL,
+        remote_id   TEXT NOT NULL
+    );
+    CREATE INDEX tool_types ON spans (type) WHERE substr(type, 1, 13) = 'livekit:tool:';
+    INSERT INTO calls (session_id) SELECT id FROM spans WHERE parent_id IS NULL;
+    INSERT INTO outbox (span_id, session_id, due)
+        SELECT id, session_id, status <> 'active' OR type IN ('livekit:session',
+            'livekit:user_turn', 'livekit:assistant_turn', 'livekit:tool')
+            OR substr(type, 1, 13) = 'livekit:tool:' FROM spans ORDER BY rowid;
+    CREATE TRIGGER span_begun AFTER INSERT ON spans BEGIN
+        INSERT INTO outbox (span_id, session_id, due) VALUES (new.id, new.session_id,
+            new.status <> 'active' OR new.type IN ('livekit:session',
+            'livekit:user_turn', 'livekit:assistant_turn', 'livekit:tool')
+            OR substr(new.type, 1, 13) = 'livekit:tool:');
+    END;
+    CREATE TRIGGER call_begun AFTER INSERT ON spans WHEN new.parent_id IS NULL BEGIN
+        INSERT OR IGNORE INTO calls (session_id) VALUES (new.id);
+    END;
+    CREATE TRIGGER span_ended AFTER UPDATE OF status ON spans
+        WHEN old.status = 'active' AND new.status <> 'active' BEGIN
+        UPDATE outbox SET due = 1 WHERE span_id = new.id AND state < 2;
+    END;
+    """,
 }
+
+
+class Row(NamedTuple):
+    """One line of the table ``spans``."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    type: str
+    name: str
+    status: str
+    started_us: int
+    finished_us: int | None
+    payload: str
+    result: str | None
 
 
 class NewerJournalError(Exception):
@@ -56,7 +127,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         if found > VERSION:
             raise NewerJournalError
         for version in range(found + 1, VERSION + 1):
-            for statement in _STEPS[version].split(";"):
+            for statement in _statements(_STEPS[version]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
@@ -68,3 +139,13 @@ def migrate(connection: sqlite3.Connection) -> None:
 def _version(connection: sqlite3.Connection) -> int:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script. (``executescript`` would commit the transaction they are in.)"""
+    statement = ""
+    for piece in script.split(";"):
+        statement += piece + ";"
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

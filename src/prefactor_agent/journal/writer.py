@@ -15,13 +15,16 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
-from . import schema
+from ..redact import Redactor
+from . import retention, schema
+from .process import this_process
 from .rows import Chunks, Row, chunk_rows, dumps, span_row
 
 QUEUE_LIMIT = 50_000
@@ -44,6 +47,7 @@ _CHUNKS = """
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
     FROM json_each(?)
 """
+_RECORDED_BY = "UPDATE calls SET process = ?, wanted = ? WHERE session_id = ?"
 _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
@@ -71,6 +75,11 @@ class JournalWriter:
         self._path = settings.journal
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
+        self._redactor = Redactor(settings)
+        self._keep = (settings.keep_days, settings.keep_bytes)
+        self._wanted = settings.delivers
+        self.after_write: Callable[[], None] | None = None
+        """Called on this thread when something new is in the file."""
         self._reset()
         writers.add(self)
 
@@ -146,12 +155,30 @@ class JournalWriter:
                 idle_since = now
             elif now - idle_since > IDLE_SECONDS:
                 break
+        self._retain()
         with self._round:
             self._close()
             self._thread = None
         # A span put just before that found a thread that was about to end.
         if self._queue:
             self._start()
+
+    def _retain(self) -> None:
+        """Nothing is open any more: a good moment to let old calls go."""
+        days, limit = self._keep
+        try:
+            if self._connection is None or not retention.is_due(self._path, days=days, limit=limit):
+                return
+            done = retention.prune(self._path, days=days, limit=limit, compact=False)
+        except (sqlite3.Error, OSError) as error:
+            report("journal.retention", error)
+            return
+        if done.undelivered:
+            logger.warning(
+                "%s was twice as large as it may be: %d spans left it undelivered",
+                self._path,
+                done.undelivered,
+            )
 
     def _write_all(self) -> bool:
         taken: dict[str, Span] = {}
@@ -165,10 +192,10 @@ class JournalWriter:
             done = not span.open
             if done:
                 self._open.pop(span.id, None)
-                chunks += chunk_rows(span, final=True)
+                chunks += chunk_rows(span, self._redactor, final=True)
             elif span.streams:
                 self._open[span.id] = span
-            row = span_row(span)
+            row = span_row(span, self._redactor)
             if done:
                 span.result = None  # it refers back to the span: a cycle, which only gc would end
             if done and span.parent_id is None:
@@ -176,7 +203,7 @@ class JournalWriter:
                 row = self._with_losses(row)
             rows.append(row)
         for span in self._open.values():
-            chunks += chunk_rows(span, final=False)
+            chunks += chunk_rows(span, self._redactor, final=False)
         batch = Batch(rows, chunks, finished)
         if self._retry is not None:
             batch, self._retry = self._retry.followed_by(batch), None
@@ -199,6 +226,16 @@ class JournalWriter:
                     connection.execute(_CHUNKS, (dumps(batch.chunks),))
                 if batch.finished:
                     connection.executemany(_LEFT_OPEN, batch.finished)
+                connection.executemany(
+                    _RECORDED_BY,
+                    [
+                        (this_process(), self._wanted, row.id)
+                        for row in batch.rows
+                        if row.parent_id is None
+                    ],
+                )
+            if self.after_write is not None:
+                self.after_write()
         except schema.NewerJournalError:
             self._stop(
                 f"{self._path} was written by a newer prefactor-agent: upgrade, or set "

@@ -16,7 +16,8 @@ from typing import Any, Protocol
 
 from livekit.agents import Agent
 
-from .passthrough import Watcher, watched
+from .guard import guarded, report
+from .passthrough import Watcher, ended, watched
 
 NODES = frozenset(
     {"stt_node", "llm_node", "tts_node", "transcription_node", "realtime_audio_output_node"}
@@ -61,21 +62,61 @@ _made: weakref.WeakValueDictionary[tuple[str, int], Callable[..., Any]] = (
 # given out, so that two look-ups compare equal as bound methods do; afterwards nothing is kept.
 
 
+@guarded("intercept")
 def traced(tracer: Tracer, agent: Agent, name: str, original: Any) -> Any:
-    """The traced form of ``original``, which is what ``agent.<name>`` is without us."""
+    """The traced form of ``original``, which is what ``agent.<name>`` is without us; ``None`` where
+    it has none."""
     if not callable(original):
-        return original
+        return None
+    make = _hook if name in HOOKS else _node
     if isinstance(original, types.MethodType) and original.__self__ is agent:
         function = original.__func__
         key = (name, id(function))
         made = _made.get(key)
         if made is None:
-            make = _hook if name in HOOKS else _node
             made = _made[key] = make(tracer, name, function)
         return types.MethodType(made, agent)
     # Assigned on the instance, or a static method: it is called without the agent.
-    make = _hook if name in HOOKS else _node
-    return functools.partial(make(tracer, name, _ignoring_self(original)), agent)
+    return _Assigned(original, functools.partial(make(tracer, name, _without(original)), agent))
+
+
+class _Assigned:
+    """A callable that is no method of the agent: it differs from the original in the call only (a
+    mock can be asked for its calls, and is equal to what was assigned)."""
+
+    __slots__ = ("_assigned_call", "_assigned_original")
+
+    def __init__(self, original: Any, call: Callable[..., Any]) -> None:
+        object.__setattr__(self, "_assigned_original", original)
+        object.__setattr__(self, "_assigned_call", call)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return self._assigned_original.__class__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return inspect.signature(self._assigned_original)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._assigned_call(*args, **kwargs)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._assigned_original, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._assigned_original, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is _Assigned:
+            other = other._assigned_original
+        return bool(self._assigned_original == other)
+
+    def __hash__(self) -> int:
+        return hash(self._assigned_original)
+
+    def __repr__(self) -> str:
+        return repr(self._assigned_original)
 
 
 def _node(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -86,7 +127,12 @@ def _node(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
             call = tracer.open_node(agent, name, args, kwargs)
             if call is None:
                 return await function(agent, *args, **kwargs)
-            return await _answer(function(agent, *call.args, **call.kwargs), call)
+            try:
+                result = await function(agent, *call.args, **call.kwargs)
+            except BaseException as error:
+                ended(call, error)
+                raise
+            return _hand_over(result, call)
 
         return coroutine_node
 
@@ -98,11 +144,31 @@ def _node(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
         try:
             result = function(agent, *call.args, **call.kwargs)
         except BaseException as error:
-            call.end(error)
+            ended(call, error)
             raise
         return _answer(result, call) if asyncio.iscoroutine(result) else _hand_over(result, call)
 
     return node
+
+
+async def _answer(coroutine: Any, call: NodeCall) -> Any:
+    try:
+        result = await coroutine
+    except BaseException as error:
+        ended(call, error)
+        raise
+    return _hand_over(result, call)
+
+
+def _hand_over(result: Any, call: NodeCall) -> Any:
+    try:
+        if isinstance(result, AsyncIterable):
+            return watched(result, call)
+        call.value(result)
+    except Exception as failure:
+        report("node.answer", failure)
+    ended(call, None)
+    return result
 
 
 def _hook(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -111,68 +177,58 @@ def _hook(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
         @functools.wraps(function)
         async def coroutine_hook(agent: Agent, *args: Any, **kwargs: Any) -> Any:
             call = tracer.open_hook(agent, name, args, kwargs)
-            return await _timed(function(agent, *args, **kwargs), call)
+            if call is None:
+                return await function(agent, *args, **kwargs)
+            try:
+                result = await function(agent, *args, **kwargs)
+            except BaseException as error:
+                ended(call, error)
+                raise
+            ended(call, None)
+            return result
 
         return coroutine_hook
 
     @functools.wraps(function)
     def hook(agent: Agent, *args: Any, **kwargs: Any) -> Any:
         call = tracer.open_hook(agent, name, args, kwargs)
+        if call is None:
+            return function(agent, *args, **kwargs)
         try:
             result = function(agent, *args, **kwargs)
         except BaseException as error:
-            if call is not None:
-                call.end(error)
+            ended(call, error)
             raise
         if asyncio.iscoroutine(result):
             return _timed(result, call)
-        if call is not None:
-            call.end(None)
+        ended(call, None)
         return result
 
     return hook
 
 
-def _ignoring_self(function: Callable[..., Any]) -> Callable[..., Any]:
+async def _timed(coroutine: Any, call: HookCall) -> Any:
+    try:
+        result = await coroutine
+    except BaseException as error:
+        ended(call, error)
+        raise
+    ended(call, None)
+    return result
+
+
+def _without(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``function``, which leaves out its first argument."""
     if inspect.iscoroutinefunction(function):
 
-        @functools.wraps(function)
+        @functools.wraps(function, updated=())  # a callable's __dict__ is its own affair
         async def coroutine(_agent: Agent, *args: Any, **kwargs: Any) -> Any:
             return await function(*args, **kwargs)
 
         return coroutine
 
-    @functools.wraps(function, updated=())  # a callable object's __dict__ is its own affair
+    @functools.wraps(function, updated=())
     def plain(_agent: Agent, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
     return plain
-
-
-async def _answer(coroutine: Any, call: NodeCall) -> Any:
-    try:
-        result = await coroutine
-    except BaseException as error:
-        call.end(error)
-        raise
-    return _hand_over(result, call)
-
-
-async def _timed(coroutine: Any, call: HookCall | None) -> Any:
-    try:
-        result = await coroutine
-    except BaseException as error:
-        if call is not None:
-            call.end(error)
-        raise
-    if call is not None:
-        call.end(None)
-    return result
-
-
-def _hand_over(result: Any, call: NodeCall) -> Any:
-    if isinstance(result, AsyncIterable):
-        return watched(result, call)
-    call.value(result)
-    call.end(None)
-    return result

@@ -1,26 +1,32 @@
 """Streams that are looked at while they pass, and are otherwise the same.
 
 Same objects in the same order, one read for one read (never ahead), the same exceptions,
-cancellation and ``aclose()``. An async generator stays an async generator, which is also the
-fastest thing to put in between. Anything else that can be iterated becomes a :class:`Watched`
-stand-in, which has ``aclose`` exactly if the original has, since LiveKit calls it where it finds it
-(voice/generation.py, ``_ACloseable``)."""
+cancellation and ``aclose()``. An async generator stays one, which is also the fastest thing to put
+in between: it ends where the original ends. Any other stream may go on after an exception or a
+cancelled read (``asyncio.wait_for(anext(stream), …)``), may be broken off and read again, and
+belongs to whoever made it: it gets a stand-in that hands over each call and keeps no state."""
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable
-from typing import Any, Protocol
+from functools import cache
+from types import AsyncGeneratorType
+from typing import Any, Protocol, runtime_checkable
 
 from .clock import now_ns
 from .guard import report
 from .stream import UNABSORBED, Stream
 
-Look = Callable[[Any], None]
+
+class Ending(Protocol):
+    """What is told of an end."""
+
+    def end(self, error: BaseException | None) -> None:
+        """It is over: well (``None``), or by this exception. May be told again."""
 
 
-class Watcher(Protocol):
-    """What is told of a stream. None of it may raise: see :mod:`.guard`."""
+class Watcher(Ending, Protocol):
+    """What is told of a stream. If it raises, that is counted and the stream goes on."""
 
     stream: Stream | None
     """Where chunks go straight, without a call: the fast path for text."""
@@ -28,15 +34,12 @@ class Watcher(Protocol):
     def look(self, item: Any) -> None:
         """One item has passed. Called for each only if ``stream`` is ``None``."""
 
-    def end(self, error: BaseException | None) -> None:
-        """The stream is over: exhausted (``None``), or by this exception. May be called again."""
-
 
 def watched(inner: AsyncIterable[Any], watcher: Watcher) -> AsyncIterable[Any]:
     """``inner``, with ``watcher`` looking on: for a stream that the callee hands over to its
     caller."""
-    if inspect.isasyncgen(inner):
-        return _pass(inner, watcher, owned=inner)
+    if type(inner) is AsyncGeneratorType:
+        return _pass(inner, watcher)
     return lent(inner, watcher)
 
 
@@ -44,87 +47,172 @@ def lent(inner: AsyncIterable[Any], watcher: Watcher) -> AsyncIterable[Any]:
     """``inner``, with ``watcher`` looking on: for a stream that somebody else owns and will close.
 
     A reader that breaks off its loop and drops the stand-in must not close the original behind its
-    owner's back, as the end of a generator in between would.
-    """
-    stand_in = WatchedCloseable if hasattr(inner, "aclose") else Watched
-    return stand_in(inner, watcher)
+    owner's back, as the end of a generator in between would."""
+    present = (name for name in _METHODS if hasattr(type(inner), name))
+    return _stand_in(isinstance(inner, _Closeable), *present)(inner, watcher)
+
+
+def ended(what: Ending, error: BaseException | None) -> None:
+    """Tell of an end; whatever that raises stays here."""
+    try:
+        what.end(error)
+    except Exception as failure:
+        report("end", failure)
+
+
+@runtime_checkable
+class _Closeable(Protocol):
+    # As LiveKit looks for it (voice/generation.py, ``_ACloseable``), whatever this Python's idea of
+    # a runtime protocol is.
+    async def aclose(self) -> None: ...
 
 
 class Watched(AsyncIterable[Any]):
-    """Stands in for an async iterable; whatever it does not have itself it asks of the original."""
+    """Stands in for a stream that is no async generator; what it lacks it asks of the original."""
 
     def __init__(self, inner: AsyncIterable[Any], watcher: Watcher) -> None:
-        self._inner = inner
-        self._watcher = watcher
-        self._own: AsyncIterator[Any] | None = None
+        self._watched_inner = inner
+        self._watched_by = watcher
+        self._watched_next: Callable[[], Any] | None = getattr(inner, "__anext__", None)
+        stream = watcher.stream
+        self._watched_stamp = stream.times.append if stream is not None else None
+        self._watched_keep = stream.items.append if stream is not None else watcher.look
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return self._watched_inner.__class__
 
     def __aiter__(self) -> AsyncIterator[Any]:
-        return _pass(self._inner, self._watcher, owned=None)
-
-    def __anext__(self) -> Any:
-        if self._own is None:
-            self._own = aiter(self)
-        return self._own.__anext__()
+        iterator = aiter(self._watched_inner)
+        again: Any = (
+            self if iterator is self._watched_inner else watched(iterator, self._watched_by)
+        )
+        return again  # type: ignore[no-any-return]
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+        return getattr(self._watched_inner, name)
 
 
-class WatchedCloseable(Watched):
-    async def aclose(self) -> Any:
-        self._watcher.end(GeneratorExit())
-        return await self._inner.aclose()  # type: ignore[attr-defined]  # lent() looked
+async def _anext(self: Watched) -> Any:
+    assert self._watched_next is not None
+    try:
+        item = await self._watched_next()
+    except StopAsyncIteration:
+        ended(self._watched_by, None)
+        raise
+    except BaseException as error:
+        ended(self._watched_by, error)
+        raise
+    if (stamp := self._watched_stamp) is not None:
+        stream = self._watched_by.stream
+        assert stream is not None
+        stamp(now_ns())
+        self._watched_keep(stream.condense(item))
+        if len(stream.items) >= UNABSORBED:
+            _absorb(stream)
+    else:
+        try:
+            self._watched_keep(item)
+        except Exception as failure:
+            report("stream.look", failure)
+    return item
 
 
-async def _pass(
-    inner: AsyncIterable[Any], watcher: Watcher, *, owned: AsyncGenerator[Any, Any] | None
-) -> AsyncGenerator[Any, Any]:
+async def _aclose(self: Any) -> Any:
+    ended(self._watched_by, GeneratorExit())
+    return await self._watched_inner.aclose()
+
+
+async def _aenter(self: Any) -> Any:
+    entered = await self._watched_inner.__aenter__()
+    return self if entered is self._watched_inner else entered
+
+
+async def _aexit(self: Any, *exception: Any) -> Any:
+    ended(self._watched_by, exception[1] or GeneratorExit())
+    return await self._watched_inner.__aexit__(*exception)
+
+
+_METHODS = {"__anext__": _anext, "__aenter__": _aenter, "__aexit__": _aexit}
+"""What Python looks up on the type: a stand-in has each exactly if the original has."""
+
+
+@cache
+def _stand_in(closeable: bool, *names: str) -> type[Watched]:
+    methods: dict[str, Any] = {name: _METHODS[name] for name in names}
+    if closeable:
+        methods["aclose"] = _aclose
+    return type("Watched", (Watched,), methods)
+
+
+async def _pass(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGenerator[Any, Any]:
     thrown: BaseException | None = None
+    sent: Any = None
     passing = False  # suspended at the yield: what is raised then comes from the reader
     stream = watcher.stream
     if stream is not None:
         stamp, keep, waiting = stream.times.append, stream.items.append, stream.items
         condense = stream.condense
+    look = watcher.look
     try:
         while True:
             try:
-                if thrown is not None:
-                    assert owned is not None
-                    first, thrown = await owned.athrow(thrown), None
-                    watcher.look(first)
+                if thrown is not None or sent is not None:  # athrow(), asend(): nobody hurries
+                    step = inner.asend(sent) if thrown is None else inner.athrow(thrown)
+                    thrown = sent = None
+                    try:
+                        item = await step
+                    except StopAsyncIteration:
+                        break
+                    _note(item, watcher)
                     passing = True
-                    yield first
+                    sent = yield item
                     passing = False
-                if stream is not None:
+                elif stream is not None:
                     async for item in inner:
                         stamp(now_ns())
                         keep(item if type(item) is str else condense(item))
                         if len(waiting) >= UNABSORBED:
                             _absorb(stream)
                         passing = True
-                        yield item
+                        sent = yield item
                         passing = False
+                        if sent is not None:
+                            break
+                    else:
+                        break
                 else:
-                    look = watcher.look
                     async for item in inner:
-                        look(item)
+                        try:
+                            look(item)
+                        except Exception as failure:
+                            report("stream.look", failure)
                         passing = True
-                        yield item
+                        sent = yield item
                         passing = False
-                break
+                        if sent is not None:
+                            break
+                    else:
+                        break
             except GeneratorExit as closed:
-                watcher.end(closed)
-                if owned is not None:
-                    await owned.aclose()
+                ended(watcher, closed)
+                await inner.aclose()
                 raise
             except BaseException as error:
-                if not passing or owned is None:
+                if not passing:
                     raise
                 passing, thrown = False, error
     except BaseException as error:
-        watcher.end(error)
+        ended(watcher, error)
         raise
-    watcher.end(None)
+    ended(watcher, None)
+
+
+def _note(item: Any, watcher: Watcher) -> None:
+    try:
+        watcher.look(item) if watcher.stream is None else watcher.stream.add(item)
+    except Exception as failure:
+        report("stream.look", failure)
 
 
 def _absorb(stream: Stream) -> None:

@@ -28,7 +28,7 @@ TEXT_LIMIT = 262_144
 
 
 _absorbing = threading.Lock()
-"""One for all streams: they are absorbed one after the other anyway, and a lock each is not free."""
+"""One for all streams: they are absorbed one after the other anyway, and a lock is not free."""
 
 
 class Stream:

@@ -1,0 +1,69 @@
+"""Payloads within a size, which say when they were cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+PAYLOAD_LIMIT = 262_144
+"""Characters of JSON that a payload or a result may have in the journal and at Prefactor."""
+STRING_LIMIT = 65_536
+"""Characters that any one text in it may have."""
+_STEPS = (16_384, 4_096, 1_024, 256)
+_ITEMS = 200
+
+
+def bounded(text: str, limit: int = PAYLOAD_LIMIT) -> str:
+    """JSON text of an object, cut to ``limit`` characters: long texts first, then long lists, then
+    whatever is large. A cut object has ``"truncated": true`` and its true size."""
+    # A text within the limit can still hold one string that is too long.
+    if len(text) <= min(limit, STRING_LIMIT):
+        return text
+    value = from_json(text)
+    size = len(text)
+    trimmed, cut = _trim(value, STRING_LIMIT, None)
+    if not cut and size <= limit:
+        return text
+    for step in (STRING_LIMIT, *_STEPS):
+        trimmed, _ = _trim(value, step, None if step == STRING_LIMIT else _ITEMS)
+        shorter = _marked(trimmed, size)
+        if len(shorter) <= limit:
+            return shorter
+    kept: dict[str, Any] = {}
+    for key, part in value.items() if isinstance(value, dict) else ():
+        small, _ = _trim(part, 64, 4)
+        if len(to_json(small)) <= 256 and len(kept) < 32:
+            kept[key[:64]] = small
+    shorter = _marked(kept, size)
+    return shorter if len(shorter) <= limit else _marked({}, size)
+
+
+def cut_text(text: str, limit: int) -> str:
+    """A text with its end cut off, and a mark that says how much is missing."""
+    if len(text) <= limit:
+        return text
+    return f"{text[:limit]}… [{len(text) - limit} more characters]"
+
+
+def _marked(value: Any, size: int) -> str:
+    whole = value if isinstance(value, dict) else {"value": value}
+    return to_json({**whole, "truncated": True, "original_size": size}).decode()
+
+
+def _trim(value: Any, characters: int, items: int | None) -> tuple[Any, bool]:
+    if isinstance(value, str):
+        return cut_text(value, characters), len(value) > characters
+    if isinstance(value, dict):
+        pairs = {key: _trim(part, characters, items) for key, part in value.items()}
+        cut = any(was_cut for _, was_cut in pairs.values())
+        return {key: part for key, (part, _) in pairs.items()}, cut
+    if isinstance(value, list):
+        kept = value if items is None or len(value) <= items else value[:items]
+        parts = [_trim(part, characters, items) for part in kept]
+        trimmed = [part for part, _ in parts]
+        if len(kept) < len(value):
+            trimmed.append(f"… [{len(value) - len(kept)} more items]")
+            return trimmed, True
+        return trimmed, any(was_cut for _, was_cut in parts)
+    return value, False

@@ -1,0 +1,171 @@
+"""Prefactor's HTTP API: prefactor-http's client with the parts replaced that lose data.
+
+What is used of prefactor-http 0.4: its configuration, its headers and its typed calls for agent
+instances. What is not, and why:
+
+- Its retries: they ignore ``Retry-After`` and repeat calls that carry no idempotency key. It is set
+  to none; :mod:`.backoff` does it.
+- Its reading of answers: it drops the headers (``Retry-After``), and takes an answer that is no
+  JSON for a permanent refusal, though the call may have had its effect.
+- Its typed calls for spans and ``bulk``: they encode again what is JSON in the journal already, one
+  output of an unknown status spoils the whole answer, and an answer that lacks a field of the model
+  raises after the effect. A repeat has to be the same text as the first try, so the text is ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import time
+from typing import Any
+
+import aiohttp
+from prefactor_http import HttpClientConfig, PrefactorHttpClient
+from pydantic_core import from_json, to_json
+
+from .target import Target
+
+JSON = dict[str, Any]
+REQUEST_TIMEOUT_S = 15.0
+LONGEST_WAIT_S = 300.0
+"""What a ``Retry-After`` is cut to."""
+
+
+class LaterError(Exception):
+    """Nothing is known of what the call did: the same call has to be made again, later."""
+
+    def __init__(self, why: str, *, after: float | None = None, timeout: bool = False) -> None:
+        super().__init__(why)
+        self.after = after
+        self.timeout = timeout
+
+
+class RefusedError(Exception):
+    """Prefactor understood the call and said no."""
+
+    def __init__(self, status: int, code: str, message: str, errors: JSON) -> None:
+        super().__init__(f"{status} {code}: {message}")
+        self.status = status
+        self.code = code
+        self.errors = errors
+
+
+class DeniedError(RefusedError):
+    """The token is not, or no longer, good for this (401, 403)."""
+
+
+class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its own
+    """A client for one target. Use it as an async context manager.
+
+    Raises (every call):
+        LaterError, RefusedError, DeniedError
+    """
+
+    def __init__(self, target: Target, sdk: str, timeout: float = REQUEST_TIMEOUT_S) -> None:
+        super().__init__(
+            HttpClientConfig(
+                api_url=target.url,
+                api_token=target.token.get_secret_value(),
+                request_timeout=timeout,
+                connect_timeout=min(5.0, timeout),
+                max_retries=0,
+            ),
+            sdk_header=sdk,
+        )
+        self.requests = 0
+        self.date_header: str | None = None
+        """The ``Date`` of the last answer."""
+
+    def __repr__(self) -> str:
+        return f"Api({self.config.api_url})"  # the configuration's own repr shows the token
+
+    async def post(self, path: str, body: bytes) -> JSON:
+        """A call whose body is JSON text already."""
+        await self._ensure_session()
+        return await self._call("POST", path, body, None)
+
+    async def _make_request(
+        self,
+        method: str,
+        path: str,
+        params: JSON | None = None,
+        json_data: JSON | None = None,
+        idempotency_key: str | None = None,
+    ) -> JSON:
+        # What prefactor-http's typed calls end up in.
+        body = None if json_data is None else to_json(json_data, inf_nan_mode="null")
+        return await self._call(method, path, body, params)
+
+    async def _call(self, method: str, path: str, body: bytes | None, params: JSON | None) -> JSON:
+        assert self._session is not None
+        self.requests += 1
+        headers = {
+            "Authorization": f"Bearer {self.config.api_token}",
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            "X-Prefactor-SDK": self._sdk_header,
+        }
+        try:
+            async with self._session.request(
+                method,
+                self.config.api_url + path,
+                data=body,
+                params=params,
+                headers=headers,
+                allow_redirects=False,  # a redirect would take the token somewhere else
+            ) as response:
+                raw = await response.read()
+                status, answered = response.status, response.headers
+        except TimeoutError as error:
+            raise LaterError("no answer in time", timeout=True) from error
+        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
+            raise LaterError(_reason(error)) from error
+        except ValueError as error:  # a header or an URL that aiohttp cannot send
+            raise LaterError(f"cannot be sent: {type(error).__name__}") from error
+        self.date_header = answered.get("Date")
+        return _read(status, answered.get("Retry-After"), raw)
+
+
+def _read(status: int, retry_after: str | None, raw: bytes) -> JSON:
+    try:
+        answer = from_json(raw)
+    except ValueError:
+        answer = None
+    if status == 429 or status >= 500:
+        raise LaterError(f"HTTP {status}", after=seconds_of(retry_after))
+    if not isinstance(answer, dict) or status < 200 or 300 <= status < 400:
+        kind = "a page" if raw.lstrip()[:1] == b"<" else "no JSON"
+        if status == 413:
+            raise RefusedError(413, "payload_too_large", kind, {})
+        raise LaterError(
+            f"what answers is not Prefactor, or something stands between (HTTP {status}, {kind})"
+        )
+    if status >= 400:
+        errors = answer.get("errors")
+        kind_of_refusal = DeniedError if status in (401, 403) else RefusedError
+        raise kind_of_refusal(
+            status,
+            str(answer.get("code", "unknown")),
+            str(answer.get("message", ""))[:300],
+            errors if isinstance(errors, dict) else {},
+        )
+    return answer
+
+
+def seconds_of(retry_after: str | None) -> float | None:
+    """``Retry-After``: seconds, or a date."""
+    if not retry_after:
+        return None
+    try:
+        seconds = float(retry_after)
+    except ValueError:
+        try:
+            seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
+        except (TypeError, ValueError):
+            return None
+    return min(max(seconds, 0.0), LONGEST_WAIT_S) if seconds == seconds else None
+
+
+def _reason(error: BaseException) -> str:
+    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
+    return f"{type(error).__name__}: {cause}"[:200]

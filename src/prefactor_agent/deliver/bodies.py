@@ -1,0 +1,177 @@
+"""What is sent of a span: pure functions from a line of the journal to JSON text.
+
+The journal holds JSON already, and most of it goes out as it is: text is put together, not decoded
+and encoded again."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json, to_json
+
+from ..bounds import bounded
+from ..journal.outbox import SpanState, Todo
+from ..record.clock import unix_us_to_rfc3339
+
+JSON = dict[str, Any]
+Streams = dict[str, list[str]]
+
+STREAM_LIMIT = 65_536
+"""Characters of JSON that the chunks of one span may take; the journal keeps all of them."""
+_NO_STREAMS: Streams = {}
+
+
+class Body(NamedTuple):
+    """One call about one span, to be sent by itself or in bulk."""
+
+    todo: Todo
+    key: str
+    """The idempotency key: the same from every process that makes this call."""
+    ends: bool
+    """Once acknowledged, nothing is left to do for the span."""
+    remote_id: str | None
+    """Of a finish: the span. Of a create: ``None`` where Prefactor makes the id."""
+    fields: str
+    """JSON object."""
+
+    @property
+    def finishes(self) -> bool:
+        return self.todo.state == SpanState.OPEN
+
+    @property
+    def bulk_item(self) -> str:
+        if self.finishes:
+            # The fields beside the id: inside "details" they would be accepted and lost.
+            return (
+                f'{{"_type":"agent_spans/finish","idempotency_key":"{self.key}",'
+                f'"agent_span_id":"{self.remote_id}",{self.fields[1:]}'
+            )
+        return (
+            f'{{"_type":"agent_spans/create","idempotency_key":"{self.key}",'
+            f'"details":{self.fields}}}'
+        )
+
+    @property
+    def path(self) -> str:
+        if self.finishes:
+            return f"/api/v1/agent_spans/{self.remote_id}/finish"
+        return "/api/v1/agent_spans"
+
+    @property
+    def single(self) -> str:
+        keyed = f'{{"idempotency_key":"{self.key}",{self.fields[1:]}'
+        return keyed if self.finishes else f'{{"details":{keyed}}}'
+
+
+def finish(todo: Todo, remote_id: str, streams: Streams, limit: int | None = None) -> Body:
+    """The end of a span that is open at Prefactor."""
+    assert todo.finished_us is not None
+    _, result = payloads(todo, streams, limit)
+    fields = (
+        f'{{"status":"{todo.status}","result_payload":{result},'
+        f'"timestamp":"{unix_us_to_rfc3339(todo.finished_us)}"}}'
+    )
+    return Body(todo, f"{todo.id}-end", True, remote_id, fields)
+
+
+def create(
+    todo: Todo,
+    instance_id: str,
+    schema_name: str,
+    remote_id: str | None,
+    parent_id: str | None,
+    streams: Streams = _NO_STREAMS,
+    limit: int | None = None,
+) -> Body:
+    """A span as it is now: with its end, if it has one."""
+    ended = todo.status != "active"
+    payload, result = payloads(todo, streams, limit)
+    fields = (
+        f'{{"agent_instance_id":"{instance_id}","schema_name":{_text(schema_name)},'
+        f'"status":"{todo.status}","payload":{payload},'
+        f'"started_at":"{unix_us_to_rfc3339(todo.started_us)}"'
+    )
+    if ended:
+        assert todo.finished_us is not None
+        fields += (
+            f',"result_payload":{result},"finished_at":"{unix_us_to_rfc3339(todo.finished_us)}"'
+        )
+    if remote_id is not None:
+        fields += f',"id":"{remote_id}"'
+    if parent_id is not None:
+        fields += f',"parent_span_id":"{parent_id}"'
+    key = f"{todo.id}-whole" if ended else f"{todo.id}-open"
+    return Body(todo, key, ended, remote_id, fields + "}")
+
+
+def repeated(todo: Todo) -> Body:
+    """A create of an open span that may have arrived, word for word; the span may have ended
+    since."""
+    assert todo.sent is not None
+    return Body(todo, f"{todo.id}-open", False, from_json(todo.sent).get("id"), todo.sent)
+
+
+def payloads(todo: Todo, streams: Streams, limit: int | None) -> tuple[str, str]:
+    """Payload and result as Prefactor's readers expect them, as JSON texts."""
+    payload, result = todo.payload, todo.result or "{}"
+    # The dashboard reads tokens and errors from the payload, where a span that is sent open cannot
+    # have them yet; they are in the result in any case.
+    if todo.state == SpanState.NEW and (todo.type == "livekit:llm" or todo.status == "failed"):
+        payload = _with_outcome(payload, result)
+    if streams:
+        result = _with_streams(result, streams)
+    if limit is None:
+        return bounded(payload), bounded(result)
+    return bounded(payload, limit), bounded(result, limit)
+
+
+def _with_outcome(payload: str, result: str) -> str:
+    known, outcome = from_json(payload), from_json(result)
+    added: JSON = {}
+    if usage := outcome.get("token_usage"):
+        added["token_usage"] = usage
+    if isinstance(reason := outcome.get("finish_reason"), str):
+        outputs = known.get("outputs")
+        added["outputs"] = {
+            **(outputs if isinstance(outputs, dict) else {}),
+            "ai": {"finishReason": reason},
+        }
+    if isinstance(error := outcome.get("error"), dict) and "error" not in known:
+        added["error"] = error
+    return to_json({**known, **added}).decode() if added else payload
+
+
+def _with_streams(result: str, streams: Streams) -> str:
+    known = from_json(result)
+    summaries: JSON = known.get("streams") or {}
+    share = STREAM_LIMIT // max(1, len(streams))
+    for name, parts in streams.items():
+        summaries[name] = {**summaries.get(name, {}), **joined(parts, share)}
+    return to_json({**known, "streams": summaries}).decode()
+
+
+def joined(parts: list[str], limit: int) -> JSON:
+    """The chunk columns of one stream, in the order of time, up to ``limit`` characters; says how
+    many rows are left out."""
+    columns: JSON = {}
+    rows = omitted = used = 0
+    for text in parts:
+        part: JSON = from_json(text)
+        count = len(part["offset_us"])
+        room = limit - used
+        kept = count if len(text) <= room else max(0, count * room // len(text))
+        omitted += count - kept
+        used += len(text) if kept == count else limit
+        if kept:
+            if "n" in part and "n" not in columns:
+                columns["n"] = [1] * rows
+            for name, values in part.items():
+                columns.setdefault(name, []).extend(values[:kept])
+            if "n" in columns and "n" not in part:
+                columns["n"].extend([1] * kept)
+            rows += kept
+    return {**columns, "rows_omitted": omitted} if omitted else columns
+
+
+def _text(value: str) -> str:
+    return to_json(value).decode()

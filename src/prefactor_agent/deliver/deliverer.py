@@ -1,0 +1,362 @@
+"""The thread that delivers while the agent runs.
+
+It sleeps until the journal was written (:meth:`Deliverer.wake`), sends at most every
+:data:`INTERVAL_S`, and while a call is open asks once a second whether it may go on, if nothing was
+sent in that second: one small request per quiet call and second, none otherwise. It never touches
+the agent's event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from importlib.metadata import version
+
+from ..config import ConfigurationError, Settings
+from ..journal.outbox import CallRow, Outbox
+from ..journal.process import alive, this_process
+from ..journal.schema import NewerJournalError
+from ..record.guard import logger, report
+from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
+from .backoff import Backoff
+from .courier import Courier
+from .target import Target, target
+
+INTERVAL_S = 0.4
+POLL_S = 1.0
+LEFTOVERS_S = 60.0
+"""How often calls are looked for that other processes left behind."""
+
+OnTerminate = Callable[[str, str | None], None]
+
+
+def sdk_entry() -> str:
+    """This program and what it stands on, for the header and the runtime environment."""
+    names = ("prefactor-agent", "prefactor-core", "prefactor-http")
+    return " ".join(f"{name}@{_version(name)}" for name in names)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except Exception:  # run from a source tree
+        return "0"
+
+
+class Deliverer:
+    """Delivers what this process records, and what gone processes left behind.
+
+    Args:
+        on_terminate: Called on the delivering thread, once for each call that Prefactor wants to
+            end: with the session's id and the reason.
+        request_timeout: Seconds that one request may take.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        on_terminate: OnTerminate | None = None,
+        *,
+        request_timeout: float = REQUEST_TIMEOUT_S,
+    ) -> None:
+        self._settings = settings
+        self._on_terminate = on_terminate
+        self._timeout = request_timeout
+        self._reset()
+        _deliverers.add(self)
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wakened: asyncio.Event | None = None
+        self._pending = True
+        self._stopping = False
+        self._flushing = 0
+        self._round = threading.Condition()
+        self._rounds = 0
+        self._clean = False
+        self.off: str | None = None
+        """Why nothing is delivered (any more) by this process."""
+
+    # From any thread
+
+    def start(self) -> None:
+        """Begin, if there is a token. Says in one line what is wrong with the settings."""
+        with self._lock:
+            if self._thread is not None or self.off is not None:
+                return
+            try:
+                aim = target(self._settings) if self._settings.delivers else None
+            except ConfigurationError as error:
+                self.off = str(error)
+                logger.error("nothing is delivered to Prefactor, the journal is: %s", error)
+                return
+            if aim is None:
+                self.off = "no token"
+                return
+            self._thread = threading.Thread(
+                target=self._run, args=(aim,), name="prefactor-deliver", daemon=True
+            )
+            self._thread.start()
+
+    def wake(self) -> None:
+        """Something new is in the journal. Cheap: may be called after every write."""
+        if self._pending:
+            return
+        self._pending = True
+        self._poke()
+
+    def flush(self, timeout: float) -> bool:
+        """Deliver what the journal has now, within ``timeout`` seconds. Returns whether nothing of
+        this process's calls is left (what was refused aside)."""
+        deadline = time.monotonic() + timeout
+        with self._round:
+            if self._thread is None or self.off is not None:
+                return False
+            wanted = self._rounds + 2  # the round that runs now may have read too early
+            self._flushing += 1
+        try:
+            while True:
+                self._pending = True
+                self._poke()
+                with self._round:
+                    if self._clean and self._rounds >= wanted:
+                        return True
+                    left = deadline - time.monotonic()
+                    if left <= 0 or self.off is not None:
+                        return False
+                    self._round.wait(min(left, 0.05))
+        finally:
+            self._flushing -= 1
+
+    def stop(self, timeout: float = 2.0) -> None:
+        """End the thread; what is not delivered stays in the journal."""
+        thread = self._thread
+        self._stopping = True
+        self._poke()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _poke(self) -> None:
+        loop, event = self._loop, self._wakened
+        if loop is not None and event is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(event.set)
+
+    # On the thread
+
+    def _run(self, aim: Target) -> None:
+        try:
+            asyncio.run(self._main(aim))
+        except Exception as error:
+            report("deliver", error)
+            self.off = f"{type(error).__name__}: {error}"
+        finally:
+            self._loop = None
+            with self._round:
+                if self.off is None:
+                    self.off = "stopped"
+                self._round.notify_all()
+
+    async def _main(self, aim: Target) -> None:
+        self._wakened = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        sdk = sdk_entry()
+        worker = _Worker(self._settings, sdk, self._terminate)
+        async with Api(aim, sdk, self._timeout) as api:
+            try:
+                await self._rounds_until_stopped(worker, api)
+            finally:
+                worker.close()
+
+    async def _rounds_until_stopped(self, worker: _Worker, api: Api) -> None:
+        backoff = Backoff()
+        told = False
+        while not self._stopping:
+            self._pending = False
+            clean = False
+            try:
+                clean = await worker.round(api)
+                if backoff.failures:
+                    backoff.succeeded()
+                    if told:
+                        logger.info("Prefactor answers again")
+                        told = False
+            except DeniedError as error:
+                self.off = str(error)
+                logger.error(
+                    "Prefactor does not accept the token (%s): nothing more is delivered, the "
+                    "journal keeps everything; run prefactor-agent push once the token is right",
+                    error,
+                )
+            except LaterError as error:
+                wait = backoff.failed(error.after)
+                if not told:
+                    told = True
+                    logger.warning(
+                        "Prefactor cannot be reached (%s): the journal keeps everything until it "
+                        "can; next try in %.1f s",
+                        error,
+                        wait,
+                    )
+            except NewerJournalError:
+                self.off = "the journal is of a newer version"
+            except (sqlite3.Error, OSError) as error:
+                report("deliver.journal", error)
+                backoff.failed(None)
+            except Exception as error:
+                report("deliver.round", error)
+                backoff.failed(None)
+            with self._round:
+                self._rounds += 1
+                self._clean = clean
+                self._round.notify_all()
+            if self.off is not None:
+                return
+            await self._rest(worker, backoff)
+
+    async def _rest(self, worker: _Worker, backoff: Backoff) -> None:
+        """Until there is a reason for the next round."""
+        assert self._wakened is not None
+        if backoff.remaining:
+            await self._sleep(backoff.remaining, until_stopped=True)
+            return
+        begun = time.monotonic()
+        if not self._pending:
+            self._wakened.clear()
+            if not self._pending and not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(worker.patience()):
+                        await self._wakened.wait()
+        rest = INTERVAL_S - (time.monotonic() - begun)
+        if not self._flushing and worker.patience() != 0:
+            await self._sleep(rest)
+
+    async def _sleep(self, seconds: float, *, until_stopped: bool = False) -> None:
+        end = time.monotonic() + seconds
+        assert self._wakened is not None
+        while (left := end - time.monotonic()) > 0 and not self._stopping:
+            if self._flushing and not until_stopped:
+                return
+            self._wakened.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, 0.5)):
+                    await self._wakened.wait()
+
+    def _terminate(self, session_id: str, reason: str | None) -> None:
+        if self._on_terminate is None:
+            return
+        try:
+            self._on_terminate(session_id, reason)
+        except Exception as error:
+            report("deliver.on_terminate", error)
+
+
+class _Worker:
+    """What the rounds keep between them: the connection to the journal, and which calls there
+    are."""
+
+    def __init__(self, settings: Settings, sdk: str, on_terminate: OnTerminate) -> None:
+        self._settings, self._sdk, self._on_terminate = settings, sdk, on_terminate
+        self._me = this_process()
+        self._outbox: Outbox | None = None
+        self._inode: tuple[int, int] | None = None
+        self._courier: Courier | None = None
+        self._looked_for_leftovers = float("-inf")
+        self._open: list[CallRow] = []
+
+    def close(self) -> None:
+        if self._outbox is not None:
+            with contextlib.suppress(sqlite3.Error):
+                self._outbox.release()
+            self._outbox.close()
+            self._outbox = self._courier = None
+
+    def patience(self) -> float | None:
+        """Seconds until a running call has to be asked about; ``None``: there is none."""
+        if self._courier is None:
+            return None
+        asked = [self._courier.asked(row.session_id) for row in self._open]
+        due = [moment + POLL_S for moment in asked if moment != float("inf")]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    async def round(self, api: Api) -> bool:
+        """Returns whether nothing is left to send for calls of this process."""
+        courier = self._ready(api)
+        if courier is None:
+            return True
+        outbox = courier.outbox
+        now = time.monotonic()
+        leftovers = now - self._looked_for_leftovers > LEFTOVERS_S
+        chosen: list[CallRow] = []
+        self._open = []
+        for row in outbox.calls():
+            if row.error is not None or not row.wanted:
+                continue
+            mine = row.process == self._me
+            if not mine:
+                if not leftovers or (row.process is not None and alive(row.process)):
+                    continue
+                if row.status == "active" and not outbox.left_behind(row):
+                    continue
+            if not outbox.claim(row.session_id):
+                continue
+            if not mine and row.status == "active":
+                outbox.end_left_behind(row.session_id)
+            if mine and row.status == "active":
+                self._open.append(row)
+            chosen.append(row)
+        await courier.deliver(
+            [row for row in chosen if row.status != "active" or outbox.anything_due(row.session_id)]
+        )
+        for row in self._open:
+            if time.monotonic() - courier.asked(row.session_id) >= POLL_S:
+                fresh = outbox.call(row.session_id)
+                if fresh is not None:
+                    await courier.check(fresh)
+        if leftovers:
+            self._looked_for_leftovers = now
+        return not any(
+            row.process == self._me
+            and row.error is None
+            and (row.status != "active" or outbox.anything_due(row.session_id))
+            for row in outbox.calls()
+            if row.wanted
+        )
+
+    def _ready(self, api: Api) -> Courier | None:
+        """The courier, on the journal as it is there now; ``None`` while there is no journal."""
+        path = self._settings.journal
+        try:
+            found = path.stat()
+        except OSError:
+            self.close()
+            return None
+        inode = (found.st_dev, found.st_ino)
+        if self._courier is None or inode != self._inode:
+            self.close()  # a damaged journal was set aside, and a new one begun
+            self._outbox = Outbox(path)
+            self._inode = inode
+            self._courier = Courier(
+                api, self._outbox, self._settings, self._sdk, self._on_terminate
+            )
+        return self._courier
+
+
+_deliverers: weakref.WeakSet[Deliverer] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    # Threads do not survive a fork, and neither the loop nor the connections may be used across
+    # one: what the parent had begun is the parent's to go on with.
+    for deliverer in list(_deliverers):
+        deliverer._reset()
+
+
+os.register_at_fork(after_in_child=_forget_parent)

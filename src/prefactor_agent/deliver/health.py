@@ -1,0 +1,189 @@
+"""Is everything as it should be? What ``prefactor-agent doctor`` looks at."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import os
+import platform
+import sqlite3
+import stat
+import time
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal, NamedTuple
+
+from ..config import ConfigurationError, Settings
+from ..journal import retention
+from ..journal.outbox import Outbox
+from ..journal.schema import VERSION, NewerJournalError
+from .api import Api, DeniedError, LaterError, RefusedError
+from .deliverer import sdk_entry
+from .target import Target, target
+
+JSON = dict[str, Any]
+Level = Literal["ok", "note", "problem"]
+
+SKEW_S = 30.0
+_PACKAGES = ("prefactor-agent", "livekit-agents", "prefactor-core", "prefactor-http", "pfid")
+
+
+class Check(NamedTuple):
+    """One thing that was looked at. A note is worth knowing and no fault."""
+
+    name: str
+    level: Level
+    says: str
+
+
+def examine(settings: Settings) -> list[Check]:
+    return [*_settings(settings), *_journal(settings), *_versions()]
+
+
+def _settings(settings: Settings) -> list[Check]:
+    checks = []
+    if settings.disabled:
+        checks.append(Check("tracing", "note", "off: PREFACTOR_DISABLED is set"))
+    try:
+        aim = target(settings)
+    except ConfigurationError as error:
+        return [*checks, Check("settings", "problem", str(error))]
+    if aim is None:
+        return [
+            *checks,
+            Check("token", "note", "none: calls stay in the journal (PREFACTOR_API_TOKEN)"),
+        ]
+    return [*checks, *asyncio.run(_service(aim))]
+
+
+async def _service(aim: Target) -> list[Check]:
+    async with Api(aim, sdk_entry(), timeout=10.0) as api:
+        try:
+            before = time.time()
+            await api.validate_token()
+            after = time.time()
+        except DeniedError as error:
+            return [Check("token", "problem", f"{aim.url} does not accept it ({error})")]
+        except LaterError as error:
+            return [Check("url", "problem", f"{aim.url} cannot be reached ({error})")]
+        except RefusedError as error:
+            return [Check("url", "problem", f"{aim.url} does not know ping ({error})")]
+        checks = [
+            Check("url", "ok", f"{aim.url} answers in {(after - before) * 1000:.0f} ms"),
+            Check("token", "ok", "accepted"),
+        ]
+        if (skew := clock_skew(api.date_header, before, after)) is not None:
+            wrong = abs(skew) > SKEW_S
+            checks.append(
+                Check(
+                    "clock",
+                    "problem" if wrong else "ok",
+                    f"{abs(skew):.0f} s {'behind' if skew < 0 else 'ahead of'} Prefactor's: set "
+                    "this machine's clock"
+                    if wrong
+                    else "agrees with Prefactor's",
+                )
+            )
+        return checks
+
+
+def clock_skew(date: str | None, before: float, after: float) -> float | None:
+    """Seconds that this machine's clock is ahead, measured on an answer's ``Date``."""
+    if date is None:
+        return None
+    try:
+        theirs = email.utils.parsedate_to_datetime(date).timestamp() + 0.5  # it has whole seconds
+    except (TypeError, ValueError):
+        return None
+    return (before + after) / 2 - theirs
+
+
+def _journal(settings: Settings) -> list[Check]:
+    path = settings.journal
+    if not path.exists():
+        return [Check("journal", "note", f"none yet at {path}: no call was traced")]
+    checks = []
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if os.name == "posix" and mode & 0o077:
+        checks.append(
+            Check("journal", "problem", f"others can read it: chmod 600 {path} (it is {mode:o})")
+        )
+    aside = sorted(path.parent.glob(path.name + ".corrupt-*"))
+    if aside:
+        checks.append(Check("journal", "note", f"a damaged one was set aside: {aside[-1]}"))
+    try:
+        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
+        try:
+            [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
+            [kept] = connection.execute("PRAGMA user_version").fetchone()
+            if found == "ok" and kept == VERSION:
+                checks += _lost(connection)
+        finally:
+            connection.close()
+        if found != "ok":
+            return [*checks, Check("journal", "problem", f"{path} is damaged ({found})")]
+        if kept < VERSION:
+            return [*checks, Check("journal", "ok", f"{path}, of an older version")]
+        outbox = Outbox(path)
+    except NewerJournalError:
+        return [*checks, Check("journal", "problem", f"{path} is of a newer prefactor-agent")]
+    except sqlite3.Error as error:
+        return [*checks, Check("journal", "problem", f"{path} cannot be read ({error})")]
+    megabytes = retention.size(path) / 1e6
+    checks.append(Check("journal", "ok", f"{path}, {megabytes:.1f} MB"))
+    try:
+        return checks + _backlog(settings, outbox)
+    finally:
+        outbox.close()
+
+
+def _lost(connection: sqlite3.Connection) -> list[Check]:
+    """What the tracer itself said of the calls: spans lost, failures of its own."""
+    failures, lost = connection.execute(
+        "SELECT total(json_extract(result, '$.tracer_failures')), "
+        "total(json_extract(result, '$.lost_spans')) FROM "
+        "(SELECT result FROM spans WHERE parent_id IS NULL AND result IS NOT NULL "
+        "ORDER BY started_us DESC LIMIT 100)"
+    ).fetchone()
+    if not failures and not lost:
+        return [Check("tracer", "ok", "no failures in the last 100 calls")]
+    return [
+        Check(
+            "tracer",
+            "problem",
+            f"{failures:.0f} failures and {lost:.0f} lost spans in the last 100 calls: see "
+            "tracer_failures in prefactor-agent export",
+        )
+    ]
+
+
+def _backlog(settings: Settings, outbox: Outbox) -> list[Check]:
+    left = outbox.backlog()
+    checks = []
+    if not settings.delivers:
+        return []
+    if left["spans"] or left["calls"]:
+        checks.append(
+            Check(
+                "backlog",
+                "note",
+                f"{left['spans']} spans of {left['calls']} calls are not delivered "
+                f"({left['unwanted']} of them were recorded without a token): prefactor-agent push",
+            )
+        )
+    else:
+        checks.append(Check("backlog", "ok", "everything is delivered"))
+    checks += [
+        Check("parked", "problem", f"{count} x {type_}: {error}")
+        for type_, error, count in outbox.parked()
+    ]
+    return checks
+
+
+def _versions() -> list[Check]:
+    found = [f"python {platform.python_version()}", f"sqlite {sqlite3.sqlite_version}"]
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            found.append(f"{name} is not installed")
+    return [Check("versions", "ok", ", ".join(found))]

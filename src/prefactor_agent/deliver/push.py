@@ -1,0 +1,108 @@
+"""Delivers what a journal still holds, in the foreground, until it is done or cannot be done."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..config import Settings
+from ..journal.outbox import CallRow, Outbox
+from ..journal.process import alive
+from .api import Api, LaterError
+from .backoff import Backoff
+from .courier import Courier
+from .deliverer import sdk_entry
+from .target import Target
+
+Watch = Callable[["Pushed"], None]
+
+
+@dataclass
+class Pushed:
+    """What a push did, and what it left."""
+
+    total: int = 0
+    spans: int = 0
+    calls: int = 0
+    parked: int = 0
+    left: int = 0
+    """Spans."""
+    busy: int = 0
+    """Calls that another process delivers."""
+    running: int = 0
+    """Calls that still run: what they have so far is delivered, the rest is theirs."""
+    problem: str | None = None
+
+
+async def push(
+    settings: Settings, aim: Target, outbox: Outbox, *, patience: float, watch: Watch
+) -> Pushed:
+    """
+    Args:
+        patience: Seconds after which to give up when Prefactor cannot be reached.
+
+    Raises:
+        DeniedError, sqlite3.Error
+    """
+    sdk = sdk_entry()
+    done = Pushed(total=outbox.backlog()["spans"])
+    backoff = Backoff(longest=5.0)
+    give_up = time.monotonic() + patience
+    async with Api(aim, sdk) as api:
+        courier = Courier(api, outbox, settings, sdk)
+        ticker = asyncio.create_task(_tick(courier, done, watch))
+        try:
+            while True:
+                calls = _mine(outbox, done)
+                try:
+                    await courier.deliver(calls)
+                except LaterError as error:
+                    wait = backoff.failed(error.after)
+                    if time.monotonic() + wait > give_up:
+                        done.problem = str(error)
+                        break
+                    await asyncio.sleep(wait)
+                    continue
+                backoff.succeeded()
+                break
+        finally:
+            ticker.cancel()
+            outbox.release()
+    _count(courier, done)
+    done.left = outbox.backlog()["spans"]
+    return done
+
+
+def _mine(outbox: Outbox, done: Pushed) -> list[CallRow]:
+    """The calls to deliver here; those that a gone process left open are ended."""
+    chosen: list[CallRow] = []
+    done.busy = done.running = 0
+    for row in outbox.calls():
+        if row.error is not None:
+            continue
+        if not outbox.claim(row.session_id):
+            done.busy += 1
+            continue
+        if row.status == "active":
+            if outbox.left_behind(row):
+                outbox.end_left_behind(row.session_id)
+            else:
+                done.running += 1
+                if row.wanted and row.process is not None and alive(row.process):
+                    continue  # its own process delivers it, and watches over it
+        chosen.append(row)
+    return chosen
+
+
+async def _tick(courier: Courier, done: Pushed, watch: Watch) -> None:
+    while True:
+        _count(courier, done)
+        watch(done)
+        await asyncio.sleep(0.1)
+
+
+def _count(courier: Courier, done: Pushed) -> None:
+    progress = courier.progress
+    done.spans, done.calls, done.parked = progress.spans, progress.calls, progress.parked

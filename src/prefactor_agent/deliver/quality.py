@@ -1,0 +1,73 @@
+"""How a call went, in a few numbers, from its spans."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any, TypeGuard
+
+from pydantic_core import from_json
+
+JSON = dict[str, Any]
+_TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
+
+
+def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
+    """The quality payload of a call: from type, status and result (JSON) of each of its spans. What
+    was not measured is absent."""
+    counts: Counter[str] = Counter()
+    seconds: Counter[str] = Counter()
+    waits: list[float] = []
+    for type_, status, text in spans:
+        result: JSON = from_json(text) if text else {}
+        if type_ == "livekit:user_turn":
+            counts["user_turns"] += 1
+        elif type_ == "livekit:assistant_turn":
+            counts["assistant_turns"] += 1
+            counts["interruptions"] += result.get("interrupted") is True
+            latency: JSON = _object(result.get("latency"))
+            if _is_number(perceived := latency.get("perceived_ms")):
+                waits.append(perceived)
+        elif type_ == "livekit:error":
+            counts["errors"] += 1
+        elif type_ == "livekit:tool" or type_.startswith("livekit:tool:"):
+            counts["tool_calls"] += 1
+            counts["tool_failures"] += status == "failed"
+        elif type_ == "livekit:llm":
+            usage = _object(result.get("token_usage"))
+            for name in _TOKENS:
+                if _is_number(value := usage.get(name)):
+                    counts[name] += int(value)
+        elif type_ == "livekit:stt" and _is_number(result.get("audio_seconds")):
+            seconds["user_speech_seconds"] += result["audio_seconds"]
+        elif type_ in ("livekit:tts", "livekit:realtime") and _is_number(
+            result.get("audio_seconds")
+        ):
+            seconds["agent_speech_seconds"] += result["audio_seconds"]
+    payload: JSON = {
+        name: counts[name]
+        for name in (
+            "user_turns",
+            "assistant_turns",
+            "interruptions",
+            "tool_calls",
+            "tool_failures",
+            "errors",
+        )
+    }
+    payload["turns"] = counts["user_turns"] + counts["assistant_turns"]
+    payload |= {name: counts[name] for name in _TOKENS if name in counts}
+    payload |= {name: round(value, 3) for name, value in seconds.items()}
+    if waits:
+        payload["perceived_latency_median_ms"] = round(statistics.median(waits), 3)
+        payload["perceived_latency_worst_ms"] = round(max(waits), 3)
+    return payload
+
+
+def _object(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0

@@ -1,0 +1,59 @@
+"""How a call is registered: which version of the agent, which schemas, under which name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from prefactor_core.runtime import (  # type: ignore[import-untyped]
+    build_runtime_environment,
+)
+from pydantic_core import to_json
+
+from ..config import Settings
+from ..schemas import TOOL_PREFIX, agent_schema_version
+
+JSON = dict[str, Any]
+
+
+def registration(
+    session_id: str, payload: JSON, known_tools: Iterable[str], settings: Settings, sdk: str
+) -> JSON:
+    """The body of the call, without what only the call's own retry needs.
+
+    Args:
+        payload: Of the session's span.
+        known_tools: Span types of tools that other calls used.
+    """
+    tools = [name for name in payload.get("tools") or () if isinstance(name, str)]
+    name = str(payload.get("agent_class") or payload.get("agent_name") or "agent")
+    body: JSON = {
+        "agent_version": {
+            "name": name,
+            "external_identifier": settings.agent_version or _fingerprint(payload),
+            "runtime_environment": build_runtime_environment(sdk),
+        },
+        "agent_schema_version": agent_schema_version(
+            {*known_tools, *(TOOL_PREFIX + tool for tool in tools)}
+        ),
+        "external_identifier": _external(session_id, payload),
+        "purpose": settings.purpose,
+        "agent_id": settings.agent_id,
+        "environment_id": settings.environment_id,
+        "idempotency_key": f"{session_id}-register",
+    }
+    return {key: value for key, value in body.items() if value is not None}
+
+
+def _external(session_id: str, payload: JSON) -> str:
+    """The room and the job where there are any: what a user finds in LiveKit's own logs. With the
+    session's id, as a job can hold several sessions and the name has to be unique."""
+    room, job = payload.get("room") or {}, payload.get("job") or {}
+    parts = [part for part in (room.get("name"), job.get("id")) if isinstance(part, str) and part]
+    return "/".join([*parts, session_id])[-200:]
+
+
+def _fingerprint(payload: JSON) -> str:
+    about = {key: payload.get(key) for key in ("agent_class", "tools", "instructions")}
+    return hashlib.sha256(to_json(about)).hexdigest()[:16]

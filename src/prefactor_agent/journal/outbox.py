@@ -1,0 +1,385 @@
+"""The to-do of delivery: which spans Prefactor has not acknowledged yet.
+
+A line of the table ``outbox`` is a span with something left to do; it goes away when the span's end
+was acknowledged, and not before. Triggers add the lines (schema.py), so the writer knows nothing of
+delivery. Every transaction here is short: the writer of a running call never waits for more than
+one."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from . import schema
+from .process import alive, this_process
+
+LEASE_S = 30.0
+"""How long a process has a call to itself without saying so again."""
+FOREIGN_S = 900.0
+"""Without a sign for so long, a call recorded on another machine counts as left behind."""
+BUSY_S = 5.0
+
+
+class SpanState(IntEnum):
+    NEW = 0
+    OPEN = 1  # created at Prefactor, not finished there
+    PARKED = 2  # its create was refused: kept with the error
+    STUCK = 3  # created; its end was refused
+
+
+class CallState(IntEnum):
+    NEW = 0
+    REGISTERED = 1
+    STARTED = 2
+    JUDGED = 3  # its quality payload is recorded
+    DONE = 4
+
+
+class Todo(NamedTuple):
+    """A span with something to send, as it was when it was read."""
+
+    seq: int
+    state: int
+    sent: str | None
+    id: str
+    parent_id: str | None
+    type: str
+    status: str
+    started_us: int
+    finished_us: int | None
+    payload: str
+    result: str | None
+    parent_state: int | None
+    """``None``: the parent has nothing left to do, so it is at Prefactor."""
+
+
+class CallRow(NamedTuple):
+    session_id: str
+    process: str | None
+    wanted: int
+    state: int
+    instance_id: str | None
+    registration: str | None
+    error: str | None
+    terminated: str | None
+    status: str
+    started_us: int
+    finished_us: int | None
+
+
+_CALL = (
+    "SELECT c.session_id, c.process, c.wanted, c.state, c.instance_id, c.registration, c.error, "
+    "c.terminated, s.status, s.started_us, s.finished_us "
+    "FROM calls c JOIN spans s ON s.id = c.session_id"
+)
+
+
+class Outbox:
+    """One connection of its own to the journal. Used by one thread.
+
+    Raises:
+        sqlite3.Error: From every method: the journal cannot be read or written now.
+        schema.NewerJournalError: From the constructor.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._me = this_process()
+        self._connection = sqlite3.connect(
+            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
+        )
+        try:
+            self._connection.execute("PRAGMA journal_mode = WAL")
+            self._connection.execute("PRAGMA synchronous = NORMAL")
+            schema.migrate(self._connection)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        self._connection.close()
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._connection
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    # Calls
+
+    def calls(self) -> list[CallRow]:
+        """The calls with something left to do, oldest first."""
+        query = f"{_CALL} WHERE c.state < 4 ORDER BY s.started_us"
+        return [CallRow(*row) for row in self._connection.execute(query)]
+
+    def call(self, session_id: str) -> CallRow | None:
+        row = self._connection.execute(f"{_CALL} WHERE c.session_id = ?", (session_id,)).fetchone()
+        return CallRow(*row) if row else None
+
+    def claim(self, session_id: str) -> bool:
+        """Take a call for this process, or keep it. ``False``: another process has it."""
+        now = _now_us()
+        row = self._connection.execute(
+            "SELECT owner, owned_until FROM calls WHERE session_id = ?", (session_id,)
+        ).fetchone()
+        if row is None or not self._may_take(row[0], row[1], now):
+            return False
+        if row[0] == self._me and row[1] - now > LEASE_S * 500_000:
+            return True
+        with self._writing() as connection:
+            row = connection.execute(
+                "SELECT owner, owned_until FROM calls WHERE session_id = ?", (session_id,)
+            ).fetchone()
+            if not self._may_take(row[0], row[1], now):
+                return False
+            connection.execute(
+                "UPDATE calls SET owner = ?, owned_until = ? WHERE session_id = ?",
+                (self._me, now + int(LEASE_S * 1e6), session_id),
+            )
+        return True
+
+    def _may_take(self, owner: str | None, until: int, now: int) -> bool:
+        if owner is None or owner == self._me or until < now:
+            return True
+        # A clock that was stepped back would make a lease last for ever.
+        return until > now + LEASE_S * 2e6 or alive(owner) is False
+
+    def release(self) -> None:
+        """Let other processes have what this one had claimed."""
+        with self._writing() as connection:
+            connection.execute("UPDATE calls SET owner = NULL WHERE owner = ?", (self._me,))
+
+    def update_call(self, session_id: str, **values: Any) -> None:
+        columns = ", ".join(f"{name} = ?" for name in values)
+        with self._writing() as connection:
+            connection.execute(
+                f"UPDATE calls SET {columns} WHERE session_id = ?",  # noqa: S608  # our own names
+                (*values.values(), session_id),
+            )
+
+    def left_behind(self, row: CallRow) -> bool:
+        """Whether a call that says that it runs belongs to a process that is gone."""
+        if row.status != "active":
+            return False
+        if row.process is not None and (lives := alive(row.process)) is not None:
+            return not lives
+        last = self._connection.execute(
+            "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
+            "WHERE session_id = ?",
+            (row.session_id,),
+        ).fetchone()[0]
+        return bool(_now_us() - (last or row.started_us) > FOREIGN_S * 1e6)
+
+    def end_left_behind(self, session_id: str) -> None:
+        """End what a process that is gone had left open: failed, at its last sign of life."""
+        with self._writing() as connection:
+            last = connection.execute(
+                "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
+                "WHERE session_id = ?",
+                (session_id,),
+            ).fetchone()[0]
+            connection.execute(
+                "UPDATE spans SET status = 'failed', finished_us = max(started_us, ?), result = "
+                "json_patch(coalesce(result, '{}'), ?) WHERE session_id = ? AND status = 'active'",
+                (
+                    last,
+                    '{"status":"failed","reason":"process ended","lost_end":true,"error":'
+                    '{"error_type":"ProcessEnded","message":"process ended"}}',
+                    session_id,
+                ),
+            )
+
+    # Spans
+
+    def due(self, session_id: str, after: int, spans: int, characters: int) -> list[Todo]:
+        """What is to be sent next, parents before children, up to a number and a size."""
+        cursor = self._connection.execute(
+            "SELECT o.seq, o.state, o.sent, s.id, s.parent_id, s.type, s.status, s.started_us, "
+            "s.finished_us, s.payload, s.result, p.state FROM outbox o "
+            "JOIN spans s ON s.id = o.span_id LEFT JOIN outbox p ON p.span_id = s.parent_id "
+            "WHERE o.session_id = ? AND o.due = 1 AND o.seq > ? ORDER BY o.seq LIMIT ?",
+            (session_id, after, spans),
+        )
+        found: list[Todo] = []
+        for row in map(Todo._make, cursor):
+            found.append(row)
+            characters -= len(row.payload) + len(row.result or "")
+            if characters <= 0:
+                break
+        cursor.close()
+        return found
+
+    def streams(self, spans: list[Todo]) -> dict[str, dict[str, list[str]]]:
+        """The chunk columns of the spans that have ended, as JSON texts, by span and stream."""
+        found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        ids = [span.id for span in spans if span.status != "active"]
+        for start in range(0, len(ids), 500):
+            part = ids[start : start + 500]
+            marks = ",".join("?" * len(part))
+            for span_id, stream, columns in self._connection.execute(
+                "SELECT span_id, stream, columns FROM chunks "  # noqa: S608  # question marks
+                f"WHERE span_id IN ({marks}) ORDER BY rowid",
+                part,
+            ):
+                found[span_id][stream].append(columns)
+        return found
+
+    def anything_due(self, session_id: str) -> bool:
+        query = "SELECT 1 FROM outbox WHERE session_id = ? AND due = 1 LIMIT 1"
+        return self._connection.execute(query, (session_id,)).fetchone() is not None
+
+    def left(self, session_id: str) -> int:
+        """How many spans of a call are not at Prefactor and not parked."""
+        query = "SELECT count(*) FROM outbox WHERE session_id = ? AND state < 2"
+        count: int = self._connection.execute(query, (session_id,)).fetchone()[0]
+        return count
+
+    def state(self, span_id: str) -> int | None:
+        """``None``: nothing is left to do, it is at Prefactor."""
+        row = self._connection.execute(
+            "SELECT state FROM outbox WHERE span_id = ?", (span_id,)
+        ).fetchone()
+        return row[0] if row else None
+
+    def delivered_ancestor(self, span_id: str | None) -> str | None:
+        """The nearest ancestor, ``span_id`` itself included, that is not parked."""
+        while span_id is not None:
+            row = self._connection.execute(
+                "SELECT o.state, s.parent_id FROM spans s LEFT JOIN outbox o ON o.span_id = s.id "
+                "WHERE s.id = ?",
+                (span_id,),
+            ).fetchone()
+            if row is None:
+                return None
+            if row[0] != SpanState.PARKED:
+                return span_id
+            span_id = row[1]
+        return None
+
+    def keep_sent(self, sent: Iterable[tuple[str | None, int]]) -> None:
+        """Keep creates of spans that may change, before they go out: ``(text, seq)``."""
+        with self._writing() as connection:
+            connection.executemany("UPDATE outbox SET sent = ? WHERE seq = ?", sent)
+
+    def acknowledge(
+        self,
+        opened: list[int],
+        finished: list[int],
+        parked: list[tuple[str, int]],
+        remote: list[tuple[str, str, str]],
+    ) -> None:
+        """What Prefactor answered to one request, in one transaction.
+
+        Args:
+            opened: Spans that are there now, and still open there.
+            finished: Spans that are there with their end: off the list.
+            parked: Spans that were refused, each with the error.
+            remote: ``(span_id, session_id, remote_id)`` where Prefactor made the id.
+        """
+        with self._writing() as connection:
+            connection.executemany("INSERT OR IGNORE INTO remote_ids VALUES (?, ?, ?)", remote)
+            connection.executemany(
+                # It may have ended in the meantime: then it is due again at once.
+                "UPDATE outbox SET state = 1, sent = NULL, error = NULL, due = EXISTS (SELECT 1 "
+                "FROM spans s WHERE s.id = span_id AND s.status <> 'active') WHERE seq = ?",
+                [(seq,) for seq in opened],
+            )
+            connection.executemany("DELETE FROM outbox WHERE seq = ?", [(seq,) for seq in finished])
+            connection.executemany(
+                "UPDATE outbox SET state = state + 2, due = 0, sent = NULL, error = ?, "
+                "attempts = attempts + 1 WHERE seq = ? AND state < 2",
+                parked,
+            )
+
+    def begin_again(self, seq: int) -> None:
+        """Prefactor does not know a span that it had acknowledged: send it as a whole."""
+        with self._writing() as connection:
+            connection.execute("UPDATE outbox SET state = 0, due = 1 WHERE seq = ?", (seq,))
+
+    def remote_ids(self, session_id: str) -> dict[str, str]:
+        return dict(
+            self._connection.execute(
+                "SELECT span_id, remote_id FROM remote_ids WHERE session_id = ?", (session_id,)
+            )
+        )
+
+    # For registration and quality
+
+    def root(self, session_id: str) -> tuple[str, str | None]:
+        """Payload and result of the session's own span."""
+        row: tuple[str, str | None] = self._connection.execute(
+            "SELECT payload, result FROM spans WHERE id = ?", (session_id,)
+        ).fetchone()
+        return row
+
+    def tool_types(self, limit: int = 200) -> list[str]:
+        """The types of all traced tools that the journal has seen: the next call of an agent is
+        likely to use the same."""
+        query = (
+            "SELECT DISTINCT type FROM spans WHERE substr(type, 1, 13) = 'livekit:tool:' "
+            "ORDER BY type LIMIT ?"
+        )
+        return [row[0] for row in self._connection.execute(query, (limit,))]
+
+    def outcomes(self, session_id: str) -> list[tuple[str, str, str | None]]:
+        """Type, status and result of every span of a call."""
+        query = "SELECT type, status, result FROM spans WHERE session_id = ? ORDER BY rowid"
+        return self._connection.execute(query, (session_id,)).fetchall()
+
+    # For push and doctor
+
+    def backlog(self) -> dict[str, int]:
+        """Counts of what is left: ``calls``, ``spans``, ``parked``, ``parked_calls``, ``unwanted``
+        calls (recorded without a token)."""
+        one = self._connection.execute
+        return {
+            "calls": one("SELECT count(*) FROM calls WHERE state < 4").fetchone()[0],
+            "unwanted": one("SELECT count(*) FROM calls WHERE state < 4 AND wanted = 0").fetchone()[
+                0
+            ],
+            "spans": one("SELECT count(*) FROM outbox WHERE state < 2").fetchone()[0],
+            "parked": one("SELECT count(*) FROM outbox WHERE state >= 2").fetchone()[0],
+            "parked_calls": one("SELECT count(*) FROM calls WHERE error IS NOT NULL").fetchone()[0],
+        }
+
+    def parked(self) -> list[tuple[str, str, int]]:
+        """``(type, error, how many)`` of what is parked."""
+        return self._connection.execute(
+            "SELECT s.type, o.error, count(*) FROM outbox o JOIN spans s ON s.id = o.span_id "
+            "WHERE o.state >= 2 GROUP BY s.type, o.error ORDER BY 3 DESC LIMIT 20"
+        ).fetchall() + [
+            ("call", error, count)
+            for error, count in self._connection.execute(
+                "SELECT error, count(*) FROM calls WHERE error IS NOT NULL GROUP BY error"
+            )
+        ]
+
+    def unpark(self) -> int:
+        """Try again what was refused; returns how many spans that is."""
+        with self._writing() as connection:
+            count = connection.execute(
+                "UPDATE outbox SET state = state - 2, due = 1 WHERE state >= 2"
+            ).rowcount
+            connection.execute(
+                "UPDATE calls SET error = NULL, registration = CASE WHEN state = 0 THEN NULL "
+                "ELSE registration END WHERE error IS NOT NULL"
+            )
+            # A call that was finished without them is open for them again.
+            connection.execute(
+                "UPDATE calls SET state = 3 WHERE state = 4 AND session_id IN "
+                "(SELECT session_id FROM outbox)"
+            )
+        return count
+
+
+def _now_us() -> int:
+    return time.time_ns() // 1000

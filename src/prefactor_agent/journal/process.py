@@ -1,0 +1,54 @@
+"""Which process recorded a call, and whether that process still lives.
+
+A process id alone comes back sooner or later: it is kept together with the machine (or container)
+and the moment at which the process began."""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from pathlib import Path
+
+
+def this_process() -> str:
+    """``machine|pid|birth`` of this process."""
+    return f"{_machine()}|{os.getpid()}|{_born(os.getpid())}"
+
+
+def alive(process: str) -> bool | None:
+    """Whether a process still runs; ``None``: it ran on another machine, nobody can say here."""
+    machine, _, rest = process.rpartition("|")[0].rpartition("|")
+    born = process.rpartition("|")[2]
+    if machine != _machine() or not rest.isdigit():
+        return None
+    found = _born(int(rest))
+    return found is not None and found == born
+
+
+@functools.cache
+def _machine() -> str:
+    parts = [socket.gethostname()]
+    try:  # two containers can have one name, and count their processes each from 1
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    except OSError:
+        pass
+    return "/".join(parts)
+
+
+def _born(pid: int) -> str | None:
+    stat = Path(f"/proc/{pid}/stat")
+    if Path("/proc/self/stat").exists():
+        # In ticks since boot, which a step of the wall clock does not move (psutil's does).
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return None if fields[0] in "ZX" else fields[19]
+    import psutil  # type: ignore[import-untyped]  # LiveKit brings it; not needed on Linux
+
+    try:
+        return str(round(psutil.Process(pid).create_time()))
+    except psutil.Error:
+        return None

@@ -1,0 +1,127 @@
+"""Keeps the journal within its age and size. Whole calls leave it, the oldest first."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from . import schema
+
+_DAY_US = 86_400_000_000
+_ROOM = 2
+"""So many times its limit the journal may grow while calls in it wait to be delivered."""
+_PAUSE_S = 0.005
+"""Between two calls, so that a writer never waits for more than one of them."""
+
+
+class Pruned(NamedTuple):
+    calls: int
+    spans: int
+    undelivered: int
+    """Spans that went without having been delivered, though they were to be."""
+    kept_undelivered: int
+    """Calls that are due to go, and stay because they are not delivered yet."""
+    bytes_before: int
+    bytes_after: int
+
+
+def size(path: Path) -> int:
+    """Bytes of the journal with its log."""
+    parts = (path, path.with_name(path.name + "-wal"))
+    return sum(part.stat().st_size for part in parts if part.exists())
+
+
+def prune(
+    path: Path,
+    *,
+    days: float,
+    limit: int,
+    undelivered: bool = False,
+    dry_run: bool = False,
+    compact: bool = True,
+) -> Pruned:
+    """Remove finished calls that are older than ``days``, and the oldest ones above ``limit``
+    bytes. Calls that wait to be delivered stay, unless ``undelivered`` is set or the journal has
+    grown to twice its limit; the answer says what was lost that way.
+
+    Args:
+        compact: Give the space back to the disk, if no call is running.
+
+    Raises:
+        sqlite3.Error, OSError: The journal cannot be read or written.
+    """
+    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    try:
+        schema.migrate(connection)
+        before = size(path)
+        used = _used(connection)
+        # A call's exact size would take reading all of it; what is over goes the next time.
+        per_span = used // max(1, connection.execute("SELECT count(*) FROM spans").fetchone()[0])
+        calls = spans = lost = kept = 0
+        oldest = time.time_ns() // 1000 - int(days * _DAY_US)
+        # A call without a token was never to be delivered: it goes like one that was.
+        query = (
+            "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1, "
+            "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
+            "(SELECT count(*) FROM outbox o WHERE o.session_id = s.id), coalesce(c.wanted, 0) "
+            "FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
+            "WHERE s.parent_id IS NULL AND s.status <> 'active' ORDER BY s.started_us"
+        )
+        for id_, started, waits, count, left, wanted in connection.execute(query).fetchall():
+            if started >= oldest and used <= limit:
+                break
+            if waits and not undelivered and used <= limit * _ROOM:
+                kept += 1
+                continue
+            calls, spans, lost = calls + 1, spans + count, lost + (left if wanted else 0)
+            used -= count * per_span
+            if not dry_run:
+                _remove(connection, id_)
+                time.sleep(_PAUSE_S)
+        running = "SELECT 1 FROM spans WHERE parent_id IS NULL AND status = 'active' LIMIT 1"
+        if calls and compact and not dry_run and not connection.execute(running).fetchone():
+            # It locks the file for as long as it takes.
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return Pruned(calls, spans, lost, kept, before, size(path))
+    finally:
+        connection.close()
+
+
+def is_due(path: Path, *, days: float, limit: int) -> bool:
+    """Whether there is anything to prune. Quick."""
+    if size(path) > limit:
+        return True
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)
+    try:
+        row = connection.execute(
+            "SELECT started_us FROM spans WHERE parent_id IS NULL ORDER BY started_us LIMIT 1"
+        ).fetchone()
+    finally:
+        connection.close()
+    return row is not None and row[0] < time.time_ns() // 1000 - int(days * _DAY_US)
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    one = connection.execute
+    pages = one("PRAGMA page_count").fetchone()[0] - one("PRAGMA freelist_count").fetchone()[0]
+    return int(pages * one("PRAGMA page_size").fetchone()[0])
+
+
+def _remove(connection: sqlite3.Connection, session_id: str) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for statement in (
+            "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
+            "DELETE FROM outbox WHERE session_id = ?",
+            "DELETE FROM remote_ids WHERE session_id = ?",
+            "DELETE FROM calls WHERE session_id = ?",
+            "DELETE FROM spans WHERE session_id = ?",
+        ):
+            connection.execute(statement, (session_id,))
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,218 @@
+"""What must not be kept is taken out before anything is written, the journal included. Pure.
+
+Three layers, each on by a setting of its own: content capture off (words, arguments and results go;
+names, times and sizes stay), keys and patterns, and a function of the user's. In any case binary
+data is replaced by a description of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from .config import Redact, Settings
+
+JSON = dict[str, Any]
+Path = tuple[str, ...]
+
+REDACTED = "[redacted]"
+HIDDEN = "[hidden: the redact function failed]"
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{160,}={0,2}")
+_DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_%-]*")
+_MAYBE_BINARY = re.compile(rf"{_DATA_URI.pattern}|{_BASE64.pattern}")
+
+_STRUCTURE = frozenset(
+    [
+        "name",
+        "type",
+        "status",
+        "source",
+        "reason",
+        "close_reason",
+        "state",
+        "kind",
+        "unit",
+        "role",
+        "modality",
+        "language",
+        "outcome",
+        "interrupted_by",
+        "preemptive",
+        "label",
+        "model",
+        "provider",
+        "code",
+        "level",
+        "tools",
+        "agent",
+        "tool",
+        "from",
+        "to",
+    ]
+)
+"""Keys whose texts are names, not words; besides those that end as in :data:`_NAMES`."""
+_NAMES = re.compile(
+    r"(?:^|_)(?:id|ids|sid|at|us|ns|ms|name|class|type|kind|status|reason|model|state)$"
+    r"|^finishReason$"
+)
+_CONTENT = frozenset(
+    [
+        "inputs",
+        "outputs",
+        "output",
+        "input",
+        "arguments",
+        "content",
+        "text",
+        "transcript",
+        "generated_text",
+        "spoken_text",
+        "message",
+        "metadata",
+        "attributes",
+        "instructions",
+        "stacktrace",
+        "details",
+        "data",
+        "args",
+        "kwargs",
+        "participant",
+        "participants",
+    ]
+)
+"""Everything below these is words, whatever it is called."""
+_CONTENT_OF_LLM = _CONTENT - {"inputs"}
+"""What an LLM call is given has names of its own in it: the model, the tools, who said what."""
+
+
+class Redactor:
+    """Takes out what the settings say. One per writer.
+
+    Raises:
+        re.error: A pattern is no regular expression (``configure`` refuses those).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._content = settings.capture_content
+        self._keys = frozenset(key.lower() for key in settings.redact_keys)
+        patterns = settings.redact_patterns
+        self._pattern = re.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
+        self._user: Redact | None = settings.redact
+        self._hidden = settings.hide_tools
+        self._looks = bool(
+            not self._content or self._keys or self._pattern or self._user or self._hidden
+        )
+        # A chunk is a piece of a text: what a pattern would find lies across several.
+        self._hides_chunks = not self._content or self._pattern or self._user
+
+    def text_is_clean(self, text: str) -> bool:
+        """Whether JSON text can be kept as it is: nothing is set, and nothing in it can be
+        binary. A walk through every payload would cost more than all the rest of keeping it."""
+        return not self._looks and _MAYBE_BINARY.search(text) is None
+
+    def value(self, value: Any, span_type: str, span: Mapping[str, Any] = {}) -> Any:
+        """A payload or a result as it may be kept.
+
+        Args:
+            span: The span's payload, which names the tool of a tool's span.
+        """
+        masks = not self._content or self._of_hidden_tool(span_type, span)
+        opening = _CONTENT_OF_LLM if span_type == "livekit:llm" else _CONTENT
+        return self._walk(value, (), opening if masks else None, False)
+
+    def columns(self, columns: JSON, span_type: str) -> JSON:
+        """Chunks of a stream as they may be kept: without their texts where anything has to be
+        taken out of texts; the whole text is in the result, redacted."""
+        if "text" in columns:
+            if self._hides_chunks:
+                return {**columns, "text": [""] * len(columns["text"])}
+            return {**columns, "text": [_without_binary(text) for text in columns["text"]]}
+        if "event" in columns and self._hides_chunks:
+            kept = [_without(event, "text") for event in columns["event"]]
+            return {**columns, "event": kept}
+        return columns
+
+    def _of_hidden_tool(self, span_type: str, span: Mapping[str, Any]) -> bool:
+        if not self._hidden or not span_type.startswith("livekit:tool"):
+            return False
+        return span.get("tool_name") in self._hidden
+
+    def _walk(self, value: Any, path: Path, opening: frozenset[str] | None, inside: bool) -> Any:
+        """
+        Args:
+            opening: Words are taken out, and these keys have nothing but words below them.
+            inside: ``value`` is below such a key.
+        """
+        masks = opening is not None
+        if isinstance(value, str):
+            return self._text(value, path, masks, inside)
+        if isinstance(value, bool | int | float):
+            if self._user is not None:
+                value = self._ask(path, value)
+            return f"<{type(value).__name__}>" if masks and inside else value
+        if isinstance(value, bytes | bytearray | memoryview):
+            return f"<{len(value)} bytes>"
+        if isinstance(value, Mapping):
+            # A message of a tool's, or a call of it, inside an LLM's input or output.
+            if not masks and self._hidden and _named(value) in self._hidden:
+                opening = _CONTENT_OF_LLM
+            return {
+                key: REDACTED
+                if isinstance(key, str) and key.lower() in self._keys
+                else self._walk(
+                    part, (*path, str(key)), opening, inside or _opens(path, key, opening)
+                )
+                for key, part in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self._walk(part, path, opening, inside) for part in value]
+        return value
+
+    def _text(self, text: str, path: Path, masks: bool, inside: bool) -> Any:
+        if masks and (inside or not _is_name(path)):
+            return f"<{len(text)} characters>"
+        kept: Any = _without_binary(text)
+        if self._pattern is not None:
+            kept = self._pattern.sub(REDACTED, kept)
+        return self._ask(path, kept) if self._user is not None else kept
+
+    def _ask(self, path: Path, value: Any) -> Any:
+        assert self._user is not None
+        try:
+            return self._user(path, value)
+        except Exception:  # whatever it was about to hide stays hidden
+            return HIDDEN
+
+
+def _named(value: Mapping[Any, Any]) -> str | None:
+    name = value.get("name")
+    return name if isinstance(name, str) else None
+
+
+def _opens(path: Path, key: Any, opening: frozenset[str] | None) -> bool:
+    # Below ``streams`` are counts and sums under the streams' names, "text" and "output" among
+    # them.
+    return opening is not None and key in opening and path[:1] != ("streams",)
+
+
+def _is_name(path: Path) -> bool:
+    return bool(path) and (path[-1] in _STRUCTURE or _NAMES.search(path[-1]) is not None)
+
+
+def _without_binary(text: str) -> str:
+    if len(text) < 20:
+        return text
+    if "base64," in text:
+        text = _DATA_URI.sub(
+            lambda found: f"<{found[1] or 'data'}, {len(found[0])} characters of base64>", text
+        )
+    if len(text) < 160:
+        return text
+    return _BASE64.sub(lambda found: f"<{len(found[0])} characters of base64>", text)
+
+
+def _without(event: Any, key: str) -> Any:
+    if isinstance(event, Mapping):
+        return {name: part for name, part in event.items() if name != key}
+    return event

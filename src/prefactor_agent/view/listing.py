@@ -1,0 +1,120 @@
+"""``prefactor-agent sessions``: the calls in the journal, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ..journal.reader import Journal
+from ..record.clock import unix_us_to_rfc3339
+from . import words
+from .calltree import build
+from .draw import UNICODE, Glyphs
+from .summary import Summary, summarize
+
+LEAST_ID = 8
+_HEADINGS = ("call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status")
+_RIGHT = frozenset({"length", "turns", "tools", "errs", "cut"})
+_LEAST_NAME = 6
+
+
+def summaries(journal: Journal, limit: int | None, now_us: int | None = None) -> Iterator[Summary]:
+    for session in journal.sessions(limit):
+        yield summarize(build(journal.call(session.id)), now_us)
+
+
+def summary_object(summary: Summary) -> dict[str, Any]:
+    """A line of ``sessions --json``; see docs/trace-format.md."""
+    return {
+        "id": summary.id,
+        "agent": summary.agent,
+        "room": summary.room,
+        "status": summary.status,
+        "close_reason": summary.close_reason,
+        "started_at": unix_us_to_rfc3339(summary.started_us),
+        "duration_ms": summary.duration_us / 1000,
+        "turns": summary.turns,
+        "tools": summary.tools,
+        "errors": summary.errors,
+        "interrupted": summary.interrupted,
+    }
+
+
+def table(
+    listed: Sequence[Summary], ids: Iterable[str], width: int, glyphs: Glyphs = UNICODE
+) -> Iterator[Text]:
+    """The calls as lines; ``ids`` are those of all calls, so that what is shown of one is
+    enough to name it."""
+    shown = unique_beginning([*ids, *(call.id for call in listed)])
+    this_year = words.date(listed[0].started_us, "%Y") if listed else ""
+    rows = [_HEADINGS, *(_row(call, shown, this_year) for call in listed)]
+    rooms = any(call.room for call in listed)
+    columns = [index for index, name in enumerate(_HEADINGS) if name != "room" or rooms]
+    widths = [max(cell_len(row[index]) for row in rows) for index in range(len(_HEADINGS))]
+    _squeeze(widths, columns, width)
+    for number, row in enumerate(rows):
+        line = Text()
+        for index in columns:
+            name = _HEADINGS[index]
+            cell = words.fit(row[index], widths[index], glyphs.ellipsis)
+            padding = " " * (widths[index] - cell_len(cell))
+            style = "dim" if number == 0 else _style(name, row[index])
+            line.append(padding if name in _RIGHT else "").append(cell, style)
+            line.append("" if name in _RIGHT else padding).append(" " * _gap(index))
+        line.rstrip()
+        yield line
+
+
+def unique_beginning(ids: Iterable[str]) -> int:
+    """How many characters of an id tell it from all the others."""
+    ordered = sorted(set(ids))
+    longest = 0
+    for one, next_ in pairwise(ordered):
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(one, next_, strict=False)) if a != b), len(one)
+        )
+        longest = max(longest, shared + 1)
+    return max(longest, LEAST_ID)
+
+
+def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
+    year = words.date(call.started_us, "%Y")
+    form = "%d %b %H:%M" if year == this_year else "%d %b %Y"
+    return (
+        call.id[:shown],
+        words.date(call.started_us, form),
+        words.harmless(call.agent),
+        words.harmless(call.room or ""),
+        words.length(call.duration_us),
+        *(str(number or "") for number in (call.turns, call.tools, call.errors, call.interrupted)),
+        {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
+    )
+
+
+def _gap(index: int) -> int:
+    """The space after a column: numbers stand closer to each other."""
+    if index == len(_HEADINGS) - 1:
+        return 0
+    return 1 if {_HEADINGS[index], _HEADINGS[index + 1]} <= _RIGHT else 2
+
+
+def _squeeze(widths: list[int], columns: Sequence[int], width: int) -> None:
+    """Take from the longer of the two names until the line fits."""
+    names = [index for index in columns if _HEADINGS[index] in {"agent", "room"}]
+    while sum(widths[index] + _gap(index) for index in columns) > width:
+        longest = max(names, key=lambda index: widths[index])
+        if widths[longest] <= _LEAST_NAME:
+            break
+        widths[longest] -= 1
+
+
+def _style(name: str, cell: str) -> str:
+    if name == "errs" or cell == "failed":
+        return "red"
+    if name == "status":
+        return {"running": "green", "no end": "yellow"}.get(cell, "")
+    return "bold" if name == "call" else ""

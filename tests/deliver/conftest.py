@@ -1,0 +1,65 @@
+"""Real spans, through the real writer, to the contract server in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from prefactor_agent.config import Settings
+from prefactor_agent.deliver.deliverer import Deliverer
+from prefactor_agent.journal.writer import JournalWriter
+from support.prefactor_server import PrefactorServer
+
+TIMEOUT = 15.0
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[PrefactorServer]:
+    with PrefactorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: PrefactorServer) -> Iterator[PrefactorServer]:
+    yield running_server.reset()
+    running_server.clear_faults()
+
+
+class Side:
+    """One process's worth of tracing: settings, journal and deliverer."""
+
+    def __init__(self, path: Path, server: PrefactorServer, **changes: Any) -> None:
+        values: dict[str, Any] = {
+            "journal": path / "journal.db",
+            "api_url": server.url,
+            "api_token": SecretStr(server.token),
+            "flush_interval": 0.02,
+        }
+        timeout = changes.pop("request_timeout", 2.0)
+        self.told: list[tuple[str, str | None]] = []
+        self.settings = Settings(**{**values, **changes})
+        self.writer = JournalWriter(self.settings)
+        self.deliverer = Deliverer(
+            self.settings,
+            on_terminate=lambda session, reason: self.told.append((session, reason)),
+            request_timeout=timeout,
+        )
+        self.writer.after_write = self.deliverer.wake
+
+    def flush(self, timeout: float = TIMEOUT) -> bool:
+        assert self.writer.flush(timeout)
+        return self.deliverer.flush(timeout)
+
+    def stop(self) -> None:
+        self.deliverer.stop()
+
+
+@pytest.fixture
+def side(tmp_path: Path, server: PrefactorServer) -> Iterator[Side]:
+    made = Side(tmp_path, server)
+    yield made
+    made.stop()

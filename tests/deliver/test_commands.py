@@ -1,0 +1,271 @@
+"""The commands, run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from prefactor_agent.deliver import health
+from prefactor_agent.deliver.commands import register
+from prefactor_agent.deliver.follow import Follower
+from prefactor_agent.journal import retention
+from prefactor_agent.journal.reader import Journal
+from support.prefactor_server import PrefactorServer
+
+from .calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
+from .conftest import Side
+
+app = typer.Typer()
+register(app)
+WHOLE = 2 * SPANS_PER_TURN + 1
+
+
+@pytest.fixture
+def offline(tmp_path: Path, server: PrefactorServer) -> Side:
+    """A process with no token."""
+    return Side(tmp_path, server, api_token=None)
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server: PrefactorServer) -> None:
+    for name in ("PREFACTOR_API_TOKEN", "PREFACTOR_API_URL", "PREFACTOR_AGENT_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "journal.db"))
+
+
+@pytest.fixture
+def token(monkeypatch: pytest.MonkeyPatch, server: PrefactorServer) -> None:
+    monkeypatch.setenv("PREFACTOR_API_URL", server.url)
+    monkeypatch.setenv("PREFACTOR_API_TOKEN", server.token)
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def run_json(*arguments: str, code: int = 0) -> Any:
+    return json.loads(run(*arguments, "--json", code=code))
+
+
+def test_push_delivers_what_was_recorded_without_a_token(
+    server: PrefactorServer, offline: Side, token: None
+) -> None:
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    assert run("push", "--dry-run").strip() == f"{WHOLE} spans of 1 calls to deliver"
+    assert server.requests() == []
+    assert run("push").strip() == f"{WHOLE} spans delivered, 1 calls finished"
+    assert run("push").strip() == "0 spans delivered, 0 calls finished"
+    assert len(server.spans()) == WHOLE
+    assert run_json("push", "--dry-run")["spans"] == 0
+    assert server.violations() == []
+
+
+def test_the_automatic_delivery_leaves_calls_alone_that_had_no_token(
+    server: PrefactorServer, offline: Side, tmp_path: Path
+) -> None:
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    side = Side(tmp_path, server)
+    side.deliverer.start()
+    whole_call(side.writer)
+    assert side.flush()
+    side.stop()
+    assert len(server.instances()) == 1
+
+
+def test_push_parked_tries_again(server: PrefactorServer, offline: Side, token: None) -> None:
+    fault = server.fault("reject_type", schema_name="livekit:tts")
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    done = run_json("push", code=1)
+    assert (done["spans"], done["parked"]) == (WHOLE - 2, 2)
+    assert "2 x livekit:tts" in run("doctor", code=1)
+    fault.clear()
+    run("push")
+    assert len(server.spans()) == WHOLE - 2
+    # The service takes nothing for a call that has ended: they are parked again, with that reason.
+    run("push", "--parked", code=1)
+    assert "invalid_action" in run("doctor", code=1)
+
+
+def test_push_parked_delivers_a_call_that_was_refused(
+    server: PrefactorServer, offline: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFACTOR_API_URL", server.url)
+    monkeypatch.setenv("PREFACTOR_API_TOKEN", server.account_token)
+    monkeypatch.setenv("PREFACTOR_AGENT_ID", "no-such-agent")
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    run("push", code=1)
+    assert "agent not found" in run("doctor", code=1)
+    monkeypatch.setenv("PREFACTOR_AGENT_ID", server.agent_id)
+    monkeypatch.setenv("PREFACTOR_ENVIRONMENT_ID", server.environment_id)
+    run("push", "--parked")
+    assert len(server.spans()) == WHOLE
+    assert server.violations(ignore=("unknown_agent",)) == []
+    run("doctor")
+
+
+def test_push_says_in_one_line_what_is_wrong(
+    server: PrefactorServer, offline: Side, monkeypatch: pytest.MonkeyPatch, token: None
+) -> None:
+    assert "no call has been traced yet" in run("push", code=1)
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    server.fault("refuse")
+    assert "spans left" in run("push", "--patience", "0.2", code=1)
+    server.clear_faults()
+    monkeypatch.setenv("PREFACTOR_API_TOKEN", "hunter2")
+    said = run("push", code=1)
+    assert "does not accept the token" in said
+    assert "hunter2" not in said
+    monkeypatch.setenv("PREFACTOR_API_URL", "http://elsewhere.example")
+    assert "unencrypted" in run("push", code=1)
+    monkeypatch.delenv("PREFACTOR_API_TOKEN")
+    assert "there is no token" in run("push", code=1)
+
+
+def test_doctor_works_with_nothing_set() -> None:
+    said = run("doctor")
+    assert "healthy" in said
+    assert "PREFACTOR_API_TOKEN" in said
+
+
+def test_doctor_with_everything_in_order(
+    server: PrefactorServer, offline: Side, token: None
+) -> None:
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    assert "are not delivered" in run("doctor")
+    run("push")
+    told = run_json("doctor")
+    assert told["healthy"] is True
+    levels = {check["name"]: check["level"] for check in told["checks"]}
+    assert levels == dict.fromkeys(
+        ("url", "token", "clock", "journal", "tracer", "backlog", "versions"), "ok"
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "says"),
+    [
+        ({"PREFACTOR_API_TOKEN": "hunter2"}, "does not accept it"),
+        ({"PREFACTOR_API_TOKEN": "hunter 2"}, "PREFACTOR_API_TOKEN holds a space"),
+        ({"PREFACTOR_API_URL": "nowhere"}, "PREFACTOR_API_URL"),
+        ({"PREFACTOR_API_URL": "http://127.0.0.1:9"}, "cannot be reached"),
+        ({"PREFACTOR_CAPTURE_CONTENT": "perhaps"}, "PREFACTOR_CAPTURE_CONTENT"),
+    ],
+)
+def test_doctor_finds_what_is_wrong(
+    server: PrefactorServer,
+    token: None,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    says: str,
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    said = run("doctor", code=1)
+    assert says in said
+    assert "hunter" not in said
+
+
+def test_doctor_meets_a_page_instead_of_prefactor(server: PrefactorServer, token: None) -> None:
+    server.fault("html", status=200)
+    assert "not Prefactor" in run("doctor", code=1)
+
+
+def test_doctor_looks_at_the_journal(tmp_path: Path, offline: Side) -> None:
+    whole_call(offline.writer)
+    offline.writer.flush(5)
+    journal = tmp_path / "journal.db"
+    journal.chmod(0o644)
+    assert "others can read it" in run("doctor", code=1)
+    journal.chmod(0o600)
+    with sqlite3.connect(journal) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    assert "newer prefactor-agent" in run("doctor", code=1)
+    (tmp_path / "other.db").write_bytes(b"not a database at all" * 500)
+    assert "cannot be read" in run("doctor", "--journal", str(tmp_path / "other.db"), code=1)
+
+
+def test_the_skew_of_a_clock() -> None:
+    date = "Sat, 21 Nov 2026 06:00:00 GMT"
+    theirs = 1795240800.5
+    assert health.clock_skew(date, theirs + 99, theirs + 101) == pytest.approx(100)
+    assert health.clock_skew("yesterday", 0, 0) is None
+    assert health.clock_skew(None, 0, 0) is None
+
+
+def test_tail_follows_a_call(tmp_path: Path, offline: Side) -> None:
+    follower = Follower(tmp_path / "journal.db")
+    assert list(follower.look()) == [], "there is no journal yet"
+    call = begin_call(offline.writer)
+    offline.writer.flush(5)
+    [begun] = follower.look()
+    assert (begun.what, begun.type) == ("begun", "livekit:session")
+    user_turn(call, 1, "hello there")
+    offline.writer.flush(5)
+    assert [(e.what, e.type, e.words) for e in follower.look()] == [
+        ("ended", "livekit:user_turn", "hello there"),
+        ("ended", "livekit:stt", "hello there"),
+    ]
+    end_call(call)
+    offline.writer.flush(5)
+    [ended] = follower.look()
+    assert "complete" in ended.as_line()
+    assert list(follower.look()) == []
+    follower.close()
+
+
+def test_tail_prints_lines_until_its_time_is_over(offline: Side) -> None:
+    timer = threading.Timer(0.3, lambda: whole_call(offline.writer))
+    timer.start()
+    lines = [json.loads(line) for line in run("tail", "--for", "1.5", "--json").splitlines()]
+    timer.join()
+    assert len(lines) == WHOLE
+    assert {line["what"] for line in lines} == {"ended"}
+
+
+def test_prune_keeps_what_is_young_and_what_waits(
+    server: PrefactorServer, offline: Side, tmp_path: Path
+) -> None:
+    waiting = Side(tmp_path, server)  # it has a token, and does not deliver
+    for writer in (offline.writer, waiting.writer):
+        whole_call(writer)
+        writer.flush(5)
+    assert run_json("prune")["calls"] == 0
+    told = run_json("prune", "--days", "0", "--dry-run")
+    assert (told["calls"], told["kept_undelivered"]) == (1, 1)
+    told = run_json("prune", "--days", "0")
+    assert (told["calls"], told["spans"], told["undelivered"]) == (1, WHOLE, 0)
+    told = run_json("prune", "--days", "0", "--undelivered")
+    assert (told["calls"], told["undelivered"]) == (1, WHOLE)
+    journal = Journal(tmp_path / "journal.db")
+    assert journal.sessions() == []
+    journal.close()
+
+
+def test_prune_by_size_takes_the_oldest(tmp_path: Path, offline: Side) -> None:
+    calls = [whole_call(offline.writer, turns=40) for _ in range(5)]
+    offline.writer.flush(5)
+    path = tmp_path / "journal.db"
+    done = retention.prune(path, days=30, limit=retention.size(path) // 2)
+    assert 0 < done.calls < 5
+    assert done.bytes_after < done.bytes_before
+    journal = Journal(path)
+    kept = [session.id for session in journal.sessions()]
+    assert calls[-1].root.id in kept
+    assert calls[0].root.id not in kept
+    assert len(journal.call(calls[-1].root.id)) == 40 * SPANS_PER_TURN + 1
+    journal.close()

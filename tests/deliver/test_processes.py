@@ -1,0 +1,202 @@
+"""Several processes on one journal, and processes that are killed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.journal.reader import Journal
+from support.prefactor_server import PrefactorServer
+
+from .calls import SPANS_PER_TURN, begin_call, whole_call
+from .conftest import Side
+from .test_delivery import until
+
+HERE = Path(__file__).parents[1]
+
+RECORDER = """
+    import sys, time
+    from pathlib import Path
+    from pydantic import SecretStr
+    from deliver.calls import assistant_turn, begin_call, end_call, user_turn
+    from prefactor_agent.config import Settings
+    from prefactor_agent.deliver.deliverer import Deliverer
+    from prefactor_agent.journal.writer import JournalWriter
+
+    journal, url, token, delivers, turns, pause = sys.argv[1:]
+    settings = Settings(
+        journal=Path(journal), api_url=url, api_token=SecretStr(token), flush_interval=0.02
+    )
+    writer = JournalWriter(settings)
+    deliverer = Deliverer(settings, request_timeout=2.0)
+    writer.after_write = deliverer.wake
+    if delivers == "yes":
+        deliverer.start()
+    call = begin_call(writer)
+    print(call.root.id, flush=True)
+    for index in range(int(turns)):
+        user_turn(call, 2 * index, "hello")
+        assistant_turn(call, 2 * index + 1)
+        time.sleep(float(pause))
+    end_call(call)
+    writer.flush(10)
+    if delivers == "yes":
+        print(deliverer.flush(20), flush=True)
+"""
+
+
+def record(
+    journal: Path, server: PrefactorServer, *, delivers: bool = True, turns: int, pause: float
+) -> subprocess.Popen[str]:
+    paths = os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])
+    arguments = [str(journal), server.url, server.token, "yes" if delivers else "no"]
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(RECORDER), *arguments, str(turns), str(pause)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": paths},
+    )
+
+
+def check(server: PrefactorServer) -> None:
+    spans = server.spans()
+    assert len({span.id for span in spans}) == len(spans)
+    assert {span.status for span in spans} <= {"complete", "failed", "cancelled"}
+    assert len(server.tree()) == len(server.instances())
+    assert server.violations() == []
+
+
+def test_what_a_killed_process_left_is_delivered_by_the_next(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    journal = tmp_path / "journal.db"
+    process = record(journal, server, turns=1000, pause=0.1)
+    assert process.stdout is not None
+    session = process.stdout.readline().strip()
+    until(lambda: len(server.spans()) > 10, 10)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+
+    side = Side(tmp_path, server)
+    side.deliverer.start()
+    until(lambda: [i["status"] for i in server.instances()] == ["failed"], 10)
+    side.stop()
+    reader = Journal(journal)
+    kept = reader.call(session)
+    reader.close()
+    assert len(server.spans()) == len(kept)
+    [root] = server.tree()
+    assert root.status == "failed"
+    assert root.result is not None
+    assert root.result["error"] == {"error_type": "ProcessEnded", "message": "process ended"}
+    check(server)
+
+
+def test_killed_at_random_moments(server: PrefactorServer, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    chance = random.Random(7)
+    for _ in range(8):
+        process = record(journal, server, turns=20, pause=0.01)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(chance.uniform(0.0, 0.8))
+        process.kill()
+        process.wait()
+        process.stdout.close()
+    side = Side(tmp_path, server)
+    side.deliverer.start()
+
+    def all_there() -> bool:
+        outbox = Outbox(journal)
+        left = outbox.backlog()
+        outbox.close()
+        return left["spans"] == 0 and left["calls"] == 0
+
+    until(all_there, 20)
+    side.stop()
+    reader = Journal(journal)
+    kept = sum(len(reader.call(session.id)) for session in reader.sessions())
+    reader.close()
+    assert len(server.spans()) == kept
+    check(server)
+
+
+def test_two_processes_deliver_side_by_side(server: PrefactorServer, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    processes = [record(journal, server, turns=10, pause=0.05) for _ in range(2)]
+    for process in processes:
+        out, _ = process.communicate(timeout=40)
+        assert out.splitlines()[1] == "True"
+    assert len(server.spans()) == 2 * (10 * SPANS_PER_TURN + 1)
+    assert {instance["status"] for instance in server.instances()} == {"complete"}
+    assert all(span.creates == 1 for span in server.spans())
+    check(server)
+
+
+def test_several_processes_share_what_was_left(server: PrefactorServer, tmp_path: Path) -> None:
+    journal = tmp_path / "journal.db"
+    for _ in range(2):
+        process = record(journal, server, delivers=False, turns=30, pause=0)
+        process.communicate(timeout=20)
+    processes = [record(journal, server, turns=3, pause=0.05) for _ in range(3)]
+    for process in processes:
+        process.communicate(timeout=40)
+    expected = 2 * (30 * SPANS_PER_TURN + 1) + 3 * (3 * SPANS_PER_TURN + 1)
+    until(lambda: len(server.spans()) >= expected, 2)
+    assert len(server.spans()) == expected
+    assert all(span.creates == 1 for span in server.spans())
+    check(server)
+
+
+def test_a_running_call_of_another_process_is_left_to_it(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    process = record(tmp_path / "journal.db", server, delivers=False, turns=20, pause=0.2)
+    assert process.stdout is not None
+    process.stdout.readline()
+    side = Side(tmp_path, server)
+    side.deliverer.start()
+    whole_call(side.writer)
+    assert side.flush()
+    assert len(server.instances()) == 1
+    side.stop()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_leaves_the_parents_delivery_alone(server: PrefactorServer, side: Side) -> None:
+    side.deliverer.start()
+    call = begin_call(side.writer)
+    until(lambda: len(server.spans()) == 1)
+    child = os.fork()
+    if child == 0:
+        # A call of its own, delivered by a thread of its own.
+        code = 1
+        try:
+            assert side.deliverer._thread is None
+            side.deliverer.start()
+            whole_call(side.writer)
+            code = 0 if side.flush(10) else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    from .calls import end_call
+
+    end_call(call)
+    assert side.flush()
+    assert len(server.instances()) == 2
+    assert len(server.spans()) == 2 * SPANS_PER_TURN + 2
+    check(server)

@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import base64
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefactor_agent import config
+from prefactor_agent.bounds import PAYLOAD_LIMIT, bounded
+from prefactor_agent.config import ConfigurationError, Settings
+from prefactor_agent.journal.reader import Journal
+from prefactor_agent.journal.writer import JournalWriter
+from prefactor_agent.record.call import Call
+from prefactor_agent.record.clock import now_ns
+from prefactor_agent.record.span import SpanType, Status
+from prefactor_agent.record.stream import Stream
+from prefactor_agent.redact import HIDDEN, REDACTED, Redactor
+
+
+def redactor(**changes: Any) -> Redactor:
+    return Redactor(Settings(journal=Path("unused"), **changes))
+
+
+def test_without_content_names_times_and_sizes_stay() -> None:
+    clean = redactor(capture_content=False)
+    assert clean.value(
+        {
+            "name": "llm",
+            "type": "livekit:llm",
+            "turn_index": 3,
+            "model_name": "think-1",
+            "inputs": {
+                "tools": ["book"],
+                "ai": {"model": {"id": "think-1"}},
+                "messages": [
+                    {"role": "user", "content": "my name is Ann"},
+                    {"role": "assistant", "tool_call": {"name": "book", "arguments": '{"a":1}'}},
+                    {"role": "user", "content": ["Ann", {"type": "ImageContent"}]},
+                ],
+            },
+        },
+        "livekit:llm",
+    ) == {
+        "name": "llm",
+        "type": "livekit:llm",
+        "turn_index": 3,
+        "model_name": "think-1",
+        "inputs": {
+            "tools": ["book"],
+            "ai": {"model": {"id": "think-1"}},
+            "messages": [
+                {"role": "user", "content": "<14 characters>"},
+                {"role": "assistant", "tool_call": {"name": "book", "arguments": "<7 characters>"}},
+                {"role": "user", "content": ["<3 characters>", {"type": "<12 characters>"}]},
+            ],
+        },
+    }
+    assert clean.value(
+        {
+            "status": "completed",
+            "outputs": {"output": {"name": "Ann", "age": 44, "ok": True, "none": None}},
+            "duration_ms": 12.5,
+            "streams": {"text": {"kind": "text", "count": 3}},
+            "error": {"error_type": "ValueError", "message": "Ann is unknown"},
+            "unheard_of": "Ann",
+        },
+        "livekit:tool:book",
+    ) == {
+        "status": "completed",
+        "outputs": {
+            "output": {"name": "<3 characters>", "age": "<int>", "ok": "<bool>", "none": None}
+        },
+        "duration_ms": 12.5,
+        "streams": {"text": {"kind": "text", "count": 3}},
+        "error": {"error_type": "ValueError", "message": "<14 characters>"},
+        "unheard_of": "<3 characters>",
+    }
+
+
+def test_without_content_chunks_keep_their_times_and_sizes() -> None:
+    clean = redactor(capture_content=False)
+    text = {"offset_us": [1, 2], "size": [3, 4], "text": ["abc", "defg"]}
+    assert clean.columns(text, "livekit:llm") == {**text, "text": ["", ""]}
+    events = {"offset_us": [1], "size": [3], "event": [{"type": "final", "text": "abc"}]}
+    assert clean.columns(events, "livekit:stt")["event"] == [{"type": "final"}]
+    audio = {"offset_us": [1], "size": [3], "dbfs": [-20]}
+    assert clean.columns(audio, "livekit:tts") == audio
+
+
+def test_keys_and_patterns() -> None:
+    clean = redactor(redact_keys={"Card", "pin"}, redact_patterns=(r"\d{4}-\d{4}", "secret"))
+    assert clean.value(
+        {"card": {"any": 1}, "PIN": 12, "text": "it is 1234-5678, a secret", "n": 5}, "x"
+    ) == {"card": REDACTED, "PIN": REDACTED, "text": f"it is {REDACTED}, a {REDACTED}", "n": 5}
+    # The pieces of a number are in several chunks: none of them may be kept.
+    columns = {"offset_us": [1, 2], "size": [5, 4], "text": ["1234-", "5678"]}
+    assert clean.columns(columns, "livekit:llm")["text"] == ["", ""]
+
+
+def test_a_function_of_the_users_and_one_that_fails() -> None:
+    seen = []
+
+    def user(path: tuple[str, ...], value: Any) -> Any:
+        seen.append(path)
+        if value == "boom":
+            raise RuntimeError
+        return value.upper() if isinstance(value, str) else value
+
+    clean = redactor(redact=user)
+    assert clean.value({"a": {"b": ["x", "boom"]}, "n": 1}, "t") == {
+        "a": {"b": ["X", HIDDEN]},
+        "n": 1,
+    }
+    assert seen == [("a", "b"), ("a", "b"), ("n",)]
+
+
+def test_binary_data_is_described_with_no_setting_at_all() -> None:
+    clean = redactor()
+    blob = base64.b64encode(os.urandom(300)).decode()
+    value = {"image": f"see data:image/png;base64,{blob} here", "raw": blob, "text": "a b c"}
+    assert not clean.text_is_clean(json.dumps(value))
+    assert clean.value(value, "x") == {
+        "image": f"see <image/png, {len(blob) + 22} characters of base64> here",
+        "raw": "<400 characters of base64>",
+        "text": "a b c",
+    }
+    assert clean.text_is_clean(json.dumps({"text": "word " * 1000, "id": "0" * 64}))
+
+
+def test_hidden_tools_are_hidden_in_their_spans_and_in_the_conversation() -> None:
+    clean = redactor(hide_tools={"book"})
+    span = {"tool_name": "book", "inputs": {"card": "1234"}}
+    assert clean.value(span, "livekit:tool:book", span) == {
+        "tool_name": "book",
+        "inputs": {"card": "<4 characters>"},
+    }
+    assert clean.value({"outputs": {"output": "paid"}}, "livekit:tool_result", span) == {
+        "outputs": {"output": "<4 characters>"}
+    }
+    other = {"tool_name": "hours", "inputs": {"day": "monday"}}
+    assert clean.value(other, "livekit:tool:hours", other) == other
+    messages = {
+        "inputs": {
+            "messages": [
+                {"role": "tool", "name": "book", "content": "paid"},
+                {"role": "tool", "name": "hours", "content": "9 to 6"},
+            ]
+        }
+    }
+    assert clean.value(messages, "livekit:llm")["inputs"]["messages"] == [
+        {"role": "tool", "name": "book", "content": "<4 characters>"},
+        {"role": "tool", "name": "hours", "content": "9 to 6"},
+    ]
+
+
+def test_nothing_of_it_reaches_the_file(tmp_path: Path) -> None:
+    settings = Settings(journal=tmp_path / "j.db", capture_content=False)
+    writer = JournalWriter(settings)
+    call = Call(writer)
+    call.announce({"agent_class": "Clerk", "job": {"metadata": "Zanzibar"}})
+    stream = Stream(now_ns())
+    span = call.begin(
+        SpanType.LLM, "llm", None, {"inputs": lambda: {"q": "Zanzibar"}}, streams={"output": stream}
+    )
+    stream.add("Zanzibar")
+    call.end(span, Status.COMPLETE, lambda: {"text": "Zanzibar"})
+    call.end(call.root, Status.COMPLETE, {})
+    assert writer.flush(5)
+    for file in tmp_path.iterdir():
+        assert b"Zanzibar" not in file.read_bytes()
+    journal = Journal(settings.journal)
+    [_, kept] = journal.call(call.root.id)
+    journal.close()
+    assert kept.result["streams"]["output"]["size"] == [8]
+
+
+def test_a_payload_is_bounded_and_says_so() -> None:
+    small = '{"a":"b"}'
+    assert bounded(small) is small
+    one = bounded(json.dumps({"name": "x", "text": "y" * 5_000_000}))
+    assert len(one) <= PAYLOAD_LIMIT
+    value = json.loads(one)
+    assert value["name"] == "x"
+    assert value["truncated"] is True
+    assert value["original_size"] > 5_000_000
+    assert value["text"].endswith("more characters]")
+    many = json.loads(bounded(json.dumps({"name": "x", "rows": list(range(1_000_000))})))
+    assert many["truncated"] is True
+    assert many["name"] == "x"
+    keys = bounded(json.dumps({f"key{n}": n for n in range(200_000)}))
+    assert len(keys) <= PAYLOAD_LIMIT
+    assert json.loads(keys)["truncated"] is True
+
+
+def test_the_token_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFACTOR_API_TOKEN", "hunter2")
+    chosen = config.settings()
+    assert chosen.delivers
+    assert "hunter2" not in repr(chosen)
+
+
+def test_settings_that_cannot_be_used() -> None:
+    with pytest.raises(ConfigurationError, match="regular expression"):
+        config.configure(redact_patterns=["("])
+    with pytest.raises(ConfigurationError, match="purpose"):
+        config.configure(purpose="fun")  # type: ignore[arg-type]

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+
+import jsonschema
+from prefactor_http.models.agent_instance import AgentSchemaVersionForRegister
+
+from prefactor_agent.deliver.quality import quality
+from prefactor_agent.record.span import SpanType
+from prefactor_agent.schemas import QUALITY, ToolSchema, agent_schema_version
+
+
+def test_every_type_of_span_is_registered_with_all_that_a_reader_wants() -> None:
+    version = agent_schema_version(["livekit:tool:book"])
+    AgentSchemaVersionForRegister.model_validate(version)
+    types = {entry["name"]: entry for entry in version["span_type_schemas"]}
+    assert types.keys() == {type_.value for type_ in SpanType} | {"livekit:tool:book"}
+    for entry in types.values():
+        assert entry["title"]
+        assert entry["description"]
+        assert "\n" not in entry["template"]
+        assert entry["data_risk"].keys() == {
+            "action_profile",
+            "params_data_categories",
+            "result_data_categories",
+        }
+        for schema in (entry["params_schema"], entry["result_schema"]):
+            jsonschema.Draft202012Validator.check_schema(schema)
+    assert types["livekit:tool:book"]["title"] == "Tool book"
+
+
+def test_templates_read_keys_that_the_schemas_name() -> None:
+    for entry in agent_schema_version()["span_type_schemas"]:
+        known = set(entry["params_schema"]["properties"]) | set(
+            entry["result_schema"]["properties"]
+        )
+        named = set(re.findall(r"(?:{{|if) *(\w+)", entry["template"]))
+        if known:
+            assert named - known <= {"duration_ms", "recoverable"}, entry["name"]
+
+
+def test_the_name_of_the_schemas_is_a_hash_of_them() -> None:
+    one, same = agent_schema_version(["livekit:tool:a"]), agent_schema_version(["livekit:tool:a"])
+    other = agent_schema_version(["livekit:tool:b"])
+    assert one == same
+    assert one["external_identifier"] != other["external_identifier"]
+
+
+def test_what_a_user_says_of_a_tool_wins() -> None:
+    risk = {
+        "action_profile": {"financial_transactions": "allowed"},
+        "params_data_categories": {},
+        "result_data_categories": {},
+    }
+    version = agent_schema_version(
+        ["livekit:tool:pay"], {"pay": ToolSchema(data_risk=risk, template="{{ inputs.amount }}")}
+    )
+    [pay] = [e for e in version["span_type_schemas"] if e["name"] == "livekit:tool:pay"]
+    assert pay["data_risk"] == risk
+    assert pay["template"] == "{{ inputs.amount }}"
+
+
+def test_a_quality_payload_fits_its_schema() -> None:
+    [entry] = agent_schema_version()["quality_schemas"]
+    assert entry["name"] == QUALITY
+    full = quality(
+        [
+            ("livekit:user_turn", "complete", "{}"),
+            ("livekit:assistant_turn", "complete", '{"latency":{"perceived_ms":800}}'),
+            ("livekit:assistant_turn", "complete", '{"latency":"none","interrupted":true}'),
+            ("livekit:llm", "complete", '{"token_usage":{"total_tokens":9}}'),
+            ("livekit:llm", "failed", '{"token_usage":null}'),
+            ("livekit:tool:x", "failed", None),
+            ("livekit:error", "failed", "{}"),
+            ("livekit:stt", "complete", '{"audio_seconds":1.25}'),
+        ]
+    )
+    for payload in (full, quality([])):
+        jsonschema.validate(payload, entry["schema"])
+    assert full["perceived_latency_worst_ms"] == 800
+    assert (full["tool_failures"], full["errors"], full["interruptions"]) == (1, 1, 1)
+    assert "perceived_latency_worst_ms" not in quality([])

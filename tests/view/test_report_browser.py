@@ -1,0 +1,341 @@
+"""The page in a real browser: headless Chromium with the driver of the same package."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefactor_agent.view.report import render
+from view.report_calls import HOSTILE, long, session, small
+
+selenium = pytest.importorskip("selenium", reason="selenium is not installed")
+
+from selenium import webdriver  # noqa: E402
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+CHROMIUM = next(
+    (
+        found
+        for name in ("chromium", "chromium-browser", "google-chrome")
+        if (found := shutil.which(name))
+    ),
+    None,
+)
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None or DRIVER is None,
+    reason="no Chromium with its chromedriver: apt-get install chromium chromium-driver",
+)
+
+Open = Callable[..., "Browser"]
+
+
+class Browser:
+    """One page, opened from disk."""
+
+    def __init__(self, driver: Any) -> None:
+        self.driver = driver
+
+    def js(self, script: str, *arguments: Any) -> Any:
+        return self.driver.execute_script(script, *arguments)
+
+    def one(self, selector: str) -> Any:
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def until(self, script: str, seconds: float = 5) -> Any:
+        wait = WebDriverWait(self.driver, seconds, poll_frequency=0.02)
+        return wait.until(lambda _: self.js(script))
+
+    @property
+    def view(self) -> tuple[float, float]:
+        begins, ends = self.js("return document.documentElement.dataset.view").split()
+        return float(begins), float(ends)
+
+    def settled(self) -> tuple[float, float]:
+        before = self.view
+        for _ in range(50):
+            time.sleep(0.06)
+            if self.view == before:
+                return before
+            before = self.view
+        raise AssertionError("the view does not come to rest")
+
+    @property
+    def title(self) -> str:
+        return str(self.one("[data-details] h2").text)
+
+    @property
+    def marked(self) -> list[str]:
+        return list(
+            self.js(
+                "return [...document.querySelectorAll('.talk [aria-current]')]"
+                ".map(e => e.dataset.span)"
+            )
+        )
+
+    def click_at(self, ms: float, canvas: str, y: float) -> None:
+        """Click the timeline at a moment of the call."""
+        begins, ends = self.settled()
+        box = self.js(
+            "const c = document.querySelector(arguments[0]); c.scrollIntoView({block: 'center'});"
+            "const r = c.getBoundingClientRect(); return [r.left, r.top, r.width]",
+            canvas,
+        )
+        gutter = 46 if box[2] < 520 else 58
+        x = box[0] + gutter + (ms - begins) / (ends - begins) * (box[2] - gutter)
+        for kind in ("mousePressed", "mouseReleased"):
+            self.driver.execute_cdp_cmd(
+                "Input.dispatchMouseEvent",
+                {"type": kind, "x": x, "y": box[1] + y, "button": "left", "clickCount": 1},
+            )
+
+    def complaints(self) -> list[str]:
+        """Errors on the console, and requests for anything but the page itself."""
+        found = [entry["message"] for entry in self.driver.get_log("browser")]
+        for entry in self.driver.get_log("performance"):
+            message = json.loads(entry["message"])["message"]
+            if message["method"] == "Network.requestWillBeSent":
+                url = message["params"]["request"]["url"]
+                if not url.startswith(("file:///", "data:")):
+                    found.append(f"request: {url}")
+        return found
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--no-first-run",
+        "--window-size=1440,900",
+        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    # With the path given, Selenium looks for no driver and downloads none.
+    made = webdriver.Chrome(options=options, service=Service(DRIVER))
+    yield made
+    made.quit()
+
+
+@pytest.fixture
+def open_page(driver: Any, tmp_path: Path) -> Iterator[Open]:
+    browser = Browser(driver)
+
+    def open_(spans: list[Any], link: str = "", width: int = 1440, dark: bool = False) -> Browser:
+        path = tmp_path / "call.html"
+        path.write_text(render(spans), encoding="utf-8")
+        driver.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, still]})
+        driver.get("about:blank")
+        driver.get_log("browser"), driver.get_log("performance")
+        driver.get(path.as_uri() + link)
+        browser.until("return document.documentElement.dataset.ready")
+        return browser
+
+    yield open_
+    assert browser.complaints() == []
+
+
+def test_it_opens_with_the_slowest_turn_beside_the_timeline(open_page: Open) -> None:
+    page = open_page(small())
+    assert page.title.startswith("Agent's turn")
+    assert page.marked == ["agent1"]
+    assert page.js("return location.hash") == "", "nobody chose it: the address stays"
+
+
+def test_buttons_keys_and_wheel_zoom(open_page: Open) -> None:
+    page = open_page(small())
+    whole = page.settled()
+    page.one("[data-do=in]").click()
+    assert _size(page.settled()) == pytest.approx(_size(whole) / 2, rel=0.01)
+    stage = page.one("[data-stage]")
+    stage.send_keys("+")
+    closer = page.settled()
+    assert _size(closer) < _size(whole) / 2.5
+    stage.send_keys(Keys.ARROW_RIGHT)
+    moved = page.settled()
+    assert moved[0] > closer[0]
+    assert _size(moved) == pytest.approx(_size(closer), rel=0.01)
+    stage.send_keys("0")
+    assert page.settled() == pytest.approx(whole, abs=1)
+    page.js(
+        "const r = arguments[0].getBoundingClientRect(); arguments[0].dispatchEvent(new WheelEvent("
+        "'wheel', {deltaY: -200, clientX: r.left + 300, clientY: r.top + 90, cancelable: true}))",
+        stage,
+    )
+    assert _size(page.settled()) < _size(whole) * 0.8
+
+
+def test_dragging_moves_and_selects_nothing(open_page: Open) -> None:
+    page = open_page(small())
+    page.one("[data-do=in]").click()
+    before = page.settled()
+    stage = page.one("[data-stage]")
+    ActionChains(page.driver).move_to_element(stage).click_and_hold().move_by_offset(
+        -120, 0
+    ).release().perform()
+    after = page.settled()
+    assert after[0] > before[0]
+    assert page.js("return location.hash") == ""
+
+
+def test_the_timeline_selects_in_the_conversation(open_page: Open) -> None:
+    page = open_page(small())
+    page.click_at(1500, "[data-lanes]", 16)
+    assert page.title.startswith("Caller's turn")
+    assert page.marked == ["user1"]
+    assert page.js("return location.hash") == "#user1"
+    page.click_at(3300, "[data-voices]", 120)
+    assert page.marked == ["agent1"], "the silence before an answer stands for it"
+
+
+def test_the_conversation_selects_in_the_timeline(open_page: Open) -> None:
+    page = open_page(small())
+    page.one("[data-stage]").send_keys("+++++++" + Keys.ARROW_RIGHT * 9)
+    page.settled()
+    page.one("#user1 .at").click()
+    assert page.title.startswith("Caller's turn")
+    begins, ends = page.settled()
+    assert begins < 1000
+    assert ends > 3000
+    page.one("#tool1 .note-head b").click()
+    assert page.title.startswith("Tool look_up_order")
+    assert "agent1" not in page.marked
+    assert page.marked == ["tool1"]
+
+
+def test_a_link_opens_a_span(open_page: Open) -> None:
+    page = open_page(small(), link="#llm1")
+    assert page.title.startswith("LLM")
+    assert page.marked == ["agent1"]
+    page.js("location.hash = '#user1'")
+    page.until("return document.querySelector('[data-details] h2').textContent.includes('Caller')")
+
+
+def test_a_stream_is_replayed_in_its_own_time(open_page: Open) -> None:
+    page = open_page(small(), link="#llm1")
+    whole = page.one("[data-details] .flow").text
+    assert whole == "Order 42 has shipped. It arrives on Friday."
+    page.one("[data-play]").click()
+    assert page.one("[data-details] .flow").text == "", "the first token came after 300 ms"
+    page.until("return document.querySelectorAll('.flow .c.on').length === 3")
+    assert whole.startswith(page.one("[data-details] .flow").text.strip())
+    page.until("return !document.querySelector('.playing')")
+    assert page.one("[data-details] .flow").text == whole
+    assert page.one("[data-play]").text == "▶ Play"
+
+
+def test_the_keyboard_goes_everywhere(open_page: Open) -> None:
+    page = open_page(small())
+    stage = page.one("[data-stage]")
+    stage.send_keys(Keys.ESCAPE, ".")
+    assert page.title.startswith("Caller's turn")
+    stage.send_keys(Keys.ARROW_DOWN)
+    assert page.title.startswith("Agent's turn")
+    stage.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN)
+    assert page.title.startswith("LLM")
+    assert "LLM, Order 42 has shipped." in page.one("[data-live]").get_attribute("textContent")
+    stage.send_keys(Keys.ENTER)
+    assert page.js("return document.activeElement.hasAttribute('data-details')")
+    page.one("[data-details]").send_keys(Keys.ESCAPE)
+    assert page.js("return document.activeElement.hasAttribute('data-stage')")
+
+
+def test_dark_mode_turns_the_drawing_dark_too(open_page: Open) -> None:
+    page = open_page(small(), dark=True)
+    look = (
+        "const c = document.querySelector('[data-voices]');"
+        "const d = c.getContext('2d').getImageData(c.width - 3, 4, 1, 1).data;"
+        "return [getComputedStyle(document.body).backgroundColor, d[0] + d[1] + d[2]]"
+    )
+    background, drawn = page.js(look)
+    assert background == "rgb(19, 20, 22)"
+    assert drawn < 200
+    background, drawn = open_page(small()).js(look)
+    assert background == "rgb(247, 246, 242)"
+    assert drawn > 600
+
+
+def test_a_phone_sees_all_of_it_without_scrolling_sideways(open_page: Open) -> None:
+    page = open_page(small(transcript="x" * 400), width=390)
+    assert page.js("return document.documentElement.scrollWidth") <= 390
+    assert not page.one("[data-details]").is_displayed(), "until something is chosen"
+    page.js("document.querySelector('#user1 .at').click()")
+    assert page.one("[data-details]").is_displayed()
+    page.one("[data-details] .close").click()
+    assert not page.one("[data-details]").is_displayed()
+
+
+def test_hostile_text_does_nothing(open_page: Open) -> None:
+    texts = dict.fromkeys(("transcript", "generated", "spoken", "output", "room", "tool"), HOSTILE)
+    page = open_page(small(**texts))
+    for made in small():
+        page.js("location.hash = '#' + arguments[0]", made.id)
+        page.until("return document.querySelector('[data-details] .tree, [data-details] h2')")
+        assert page.js("return document.querySelectorAll('script').length") == 3
+        assert page.js("return document.querySelectorAll('img').length") == 0
+    page.js("location.hash = '#stt1'")
+    page.until("return document.querySelector('.ev .ctl')")
+    assert "window.pwned = 1" in page.one("[data-details]").text
+    assert page.js("return window.pwned") is None
+
+
+def test_without_scripts_the_words_and_figures_are_there(open_page: Open) -> None:
+    open_page(small())
+    page = Browser(open_page(small()).driver)
+    page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    try:
+        page.driver.refresh()
+        text = page.one("body").text
+    finally:
+        page.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    for said in (
+        "Where is my order?",
+        "1,970",
+        "look_up_order",
+        "The timeline is drawn by a script",
+    ):
+        assert said in text
+
+
+@pytest.mark.parametrize("spans", [[], [session(None)], small()[1:], small()[4:5]])
+def test_a_call_that_is_not_whole_opens(open_page: Open, spans: list[Any]) -> None:
+    page = open_page(spans)
+    page.one("[data-stage]").send_keys("+", ".", Keys.ARROW_DOWN, "0")
+
+
+def test_a_two_hour_call_opens_and_moves(open_page: Open) -> None:
+    page = open_page(long(turns=2000, seconds=7200, chunks=200_000))
+    ready = float(page.js("return document.documentElement.dataset.ready"))
+    assert ready < 4000, "2 s on a quiet machine"
+    for _ in range(12):
+        page.one("[data-stage]").send_keys("+")
+    page.settled()
+    assert float(page.js("return document.documentElement.dataset.drawMs")) < 50
+
+
+def _size(view: tuple[float, float]) -> float:
+    return view[1] - view[0]
