@@ -227,11 +227,13 @@ async def run(chosen: list[Scene]) -> list[Measured]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=len(SCENES), help="how many of the calls")
+    parser.add_argument("--only", default="", help="the calls whose name has this in it")
     arguments = parser.parse_args()
     quiet()
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # calls end in mid-sentence
-    show(Console(width=110), asyncio.run(run(list(SCENES[: arguments.scenes]))))
+    show(
+        Console(width=110), asyncio.run(run([one for one in SCENES if arguments.only in one.name]))
+    )
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from prefactor_agent.record.loudness import (
     mean_squares,
     to_dbfs,
 )
+from prefactor_agent.record.stream import AudioLevels
+from prefactor_agent.record.voice import AgentVoice
 
 RATE = 16_000
 
@@ -57,6 +59,13 @@ def test_steady_noise_is_known_from_its_first_moments(floor: float) -> None:
     audio = noise(4.5, floor)
     audio[2 * RATE : 3 * RATE] += tone(1.0, -22)
     assert [(round(begin, 1), round(end, 1)) for begin, end in heard(audio)] == [(2.0, 3.0)]
+
+
+def test_a_voice_that_is_there_from_the_start_is_heard_from_the_start() -> None:
+    assert heard(tone(2.0, -20)) == [(0.0, 2.0)]
+    voice = AgentVoice(AudioLevels(0))
+    voice.hear(frame(tone(0.5, -35)), 0)
+    assert (voice.sound_begins_ns, voice.sound_ends_ns) == (0, 500_000_000)
 
 
 def test_a_lost_packet_does_not_make_the_noise_audible() -> None:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 Samples = npt.NDArray[np.int16]
 
 WINDOW = 0.002
-OUT_OF_THE_QUIET = 3.0
-"""How many times higher than the highest peaks of the quiet a sound is."""
+OUT_OF_THE_QUIET = 2.2
+"""How many times higher than the low peaks of the quiet a sound is: the highest peaks of steady
+noise are twice its low ones, so this is what just stands out of it."""
 LEAST = 66
 """-54 dBFS: quieter peaks cannot be seen, or heard on a phone."""
 BELOW_PEAK = 0.01

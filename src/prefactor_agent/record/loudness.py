@@ -99,14 +99,17 @@ class Audibility:
     BUCKET = 50
     """Windows that a minimum is taken over; the floor comes from the last six of them."""
 
-    __slots__ = ("_count", "_floor", "_low", "_lows", "_peak", "_smooth", "audible")
+    __slots__ = ("_count", "_floor", "_low", "_lows", "_most", "_peak", "_smooth", "audible")
 
-    def __init__(self) -> None:
+    def __init__(self, loudest_floor: float = -40.0) -> None:
+        """Nothing above ``loudest_floor`` is taken for noise: a voice that is there from the first
+        moment on is no floor."""
+        self._most = loudest_floor
         self._lows: list[float] = []
         self._low = 0.0
         self._count = 0
         self._smooth: float | None = None
-        self._floor = 0.0
+        self._floor = loudest_floor
         self._peak = -50.0
         self.audible = False
 
@@ -133,6 +136,6 @@ class Audibility:
         lows.append(self._low)
         if len(lows) > 6:
             del lows[0]
-        self._floor = sorted(lows)[1] if len(lows) > 1 else self._low
+        self._floor = min(self._most, sorted(lows)[1] if len(lows) > 1 else self._low)
         self._low = 0.0
         self._count = 0

@@ -98,7 +98,8 @@ class AgentVoice:
 
     def __init__(self, levels: AudioLevels) -> None:
         self._levels = levels
-        self._audibility = Audibility()
+        # A synthetic voice has no room around it, and may begin without a moment of silence.
+        self._audibility = Audibility(loudest_floor=-70.0)
         self._position_ns = 0
         self._latest_ns: int | None = None
         self.late: list[tuple[int, int]] = []
