@@ -132,6 +132,54 @@ def test_measured_latency_is_preferred() -> None:
     assert page.data["gaps"][0][4] == [[0, 1000.0], [1, 500.5]]
 
 
+def test_stages_stand_in_the_order_in_which_they_follow_each_other() -> None:
+    names = (
+        "unattributed",
+        "leading_silence",
+        "tts_ttfb",
+        "llm_ttft_2",
+        "tool:look_up",
+        "llm_queue_2",
+        "llm_ttft",
+        "somebodys_own",
+        "vad",
+        "llm_queue",
+    )
+    spans = small()
+    turn = next(made for made in spans if made.id == "agent1")
+    turn.result["latency"] = {
+        "perceived_ms": 10,
+        "stages": [{"name": name, "ms": 1} for name in names],
+    }
+    assert Reading(spans).stage_names == [
+        "vad",
+        "llm_queue",
+        "llm_ttft",
+        "tool:look_up",
+        "llm_queue_2",
+        "llm_ttft_2",
+        "tts_ttfb",
+        "leading_silence",
+        "unattributed",
+        "somebodys_own",
+    ]
+    assert "LLM to first token (2)" in Page(render(spans)).text
+
+
+@pytest.mark.parametrize(
+    ("basis", "begins"), [("audio", 2_400_000), ("vad_end", 2_800_000), ("vad", 2_300_000)]
+)
+def test_the_dead_air_begins_where_its_measure_does(basis: str, begins: int) -> None:
+    spans = small()
+    user = next(made for made in spans if made.id == "user1")
+    user.result["moments_us"]["vad_estimate"] = 2_300_000
+    turn = next(made for made in spans if made.id == "agent1")
+    turn.result["user_turn_id"] = "user1"
+    measured = {"perceived_ms": 1500, "stages": [], "basis": {"from": basis, "to": "audio"}}
+    turn.result["latency"] = measured
+    assert Reading(spans).gaps[0].begins_us == begins
+
+
 def test_early_work_makes_no_stage_negative() -> None:
     spans = small()
     turn = next(made for made in spans if made.id == "agent1")

@@ -37,7 +37,7 @@ _STAGES: dict[str, tuple[str, str]] = {
     "on_user_turn_completed": ("on_user_turn_completed", "hook"),
     "handoff": ("handoff", "hook"),
     "on_enter": ("on_enter", "hook"),
-    "llm_queue": ("wait for the LLM call", "llm"),
+    "llm_queue": ("before the LLM call", "llm"),
     "llm_ttft": ("LLM to first token", "llm"),
     "llm_tool_call": ("LLM to tool call", "llm"),
     "tool": ("tool", "tool"),
@@ -79,7 +79,7 @@ def label_of(stage: str) -> str:
     if kind == "tool":
         return f"tool {stage.removeprefix('tool:')}" if ":" in stage else "tool"
     label = _STAGES[kind][0] if kind in _STAGES else stage.replace("_", " ")
-    return f"{label}, round {round_}" if round_ > 1 and kind in _STAGES else label
+    return f"{label} ({round_})" if round_ > 1 and kind in _STAGES else label
 
 
 def family_of(stage: str) -> str:
