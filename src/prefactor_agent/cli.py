@@ -12,6 +12,7 @@ import typer
 
 from . import __version__
 from .config import ConfigurationError, settings
+from .deliver import commands
 from .journal.reader import Journal, JournalError, StoredSpan
 
 app = typer.Typer(
@@ -52,15 +53,22 @@ def main() -> None:
         sys.exit(1)
 
 
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prefactor-agent {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_tell_version
+        ),
     ] = False,
 ) -> None:
-    if version:
-        typer.echo(f"prefactor-agent {__version__}")
-        raise typer.Exit
+    pass
 
 
 @app.command()
@@ -129,6 +137,9 @@ def export(
     from .view.export import export_lines
 
     _write(export_lines(_spans(journal, call)), output)
+
+
+commands.register(app)
 
 
 def _open(path: Path | None) -> Journal:

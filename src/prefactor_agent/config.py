@@ -76,6 +76,8 @@ class Settings:
     keep_bytes: int = 1 << 30
     """The journal's size, above which the oldest calls leave it when it is pruned."""
 
+    on_terminate: Callable[[Any, str | None], Any] | None = None
+    """Called in the agent's process when Prefactor ends a call, instead of closing the session."""
     budgets: Mapping[str, float] = field(default_factory=dict)
     """How long a turn, or a stage of it, may take: by name (``perceived``, ``llm_ttft`` …)."""
     on_budget_exceeded: Callable[[Any], Any] | None = None
@@ -108,6 +110,7 @@ def configure(
     hide_tools: Collection[str] | None = None,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
+    on_terminate: Callable[[Any, str | None], Any] | None = None,
     budgets: Mapping[str, float] | None = None,
     on_budget_exceeded: Callable[[Any], Any] | None = None,
 ) -> None:
@@ -135,6 +138,9 @@ def configure(
         hide_tools: Names of tools whose arguments and results are not kept.
         keep_days: Days that a call stays in the journal.
         keep_bytes: Size that the journal may grow to.
+        on_terminate: Called with the ``AgentSession`` and the reason on the agent's event loop when
+            Prefactor terminates a call; without one the session is closed. It may be a coroutine
+            function.
         budgets: Seconds that a turn (``perceived``) or a stage of it may take, by name; the names
             are in ``docs/latency.md``. A turn that is over one is marked in the trace.
         on_budget_exceeded: Called with a ``BudgetExceeded`` on the agent's event loop, once for
@@ -163,6 +169,7 @@ def configure(
         "hide_tools": None if hide_tools is None else frozenset(hide_tools),
         "keep_days": keep_days,
         "keep_bytes": keep_bytes,
+        "on_terminate": on_terminate,
         "budgets": dict(budgets) if budgets is not None else None,
         "on_budget_exceeded": on_budget_exceeded,
     }

@@ -9,7 +9,7 @@ from typing import Any
 from livekit.agents import Agent, AgentSession, get_job_context
 
 from . import config
-from .journal.writer import JournalWriter
+from .pipeline import Pipeline
 from .record import node_calls
 from .record.guard import guarded, logger
 from .record.nodes import HookCall, NodeCall
@@ -30,6 +30,7 @@ class Tracing:
         )
         self._sink: Sink | None = None
         self._settled = False
+        self._running: dict[str, tuple[SessionTrace, asyncio.AbstractEventLoop]] = {}
 
     def send_to(self, sink: Sink | None) -> None:
         """Send the spans of new sessions here, instead of to the journal; ``None``: as the settings
@@ -50,7 +51,12 @@ class Tracing:
             if sink is None:
                 return None
             trace = self._traces[session] = SessionTrace.attach(session, agent, sink)
-            _flush_with_job(sink)
+            session_id = trace.call.root.id
+            self._running[session_id] = (trace, asyncio.get_running_loop())
+            trace.on_closed = lambda: self._running.pop(session_id, None)
+            if isinstance(sink, Pipeline):
+                sink.begin()
+                _flush_with_job(sink)
         return trace
 
     @guarded("node.begin")
@@ -75,8 +81,15 @@ class Tracing:
             except config.ConfigurationError as error:
                 logger.error("not tracing: %s", error)
                 return None
-            self._sink = None if chosen.disabled else JournalWriter(chosen)
+            self._sink = None if chosen.disabled else Pipeline(chosen, self._terminate)
         return self._sink
+
+    def _terminate(self, session_id: str, reason: str | None) -> None:
+        """Prefactor wants a call to end. Called on the delivering thread."""
+        running = self._running.get(session_id)
+        if running is not None:
+            trace, loop = running
+            loop.call_soon_threadsafe(trace.terminate, reason, config.settings().on_terminate)
 
 
 def _session_of(agent: Agent) -> AgentSession[Any] | None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from livekit.agents import AgentSession, RunContext, StopResponse
+from livekit.agents import AgentSession, RunContext, StopResponse, TurnHandlingOptions
 
 import prefactor_agent
 from prefactor_agent import BudgetExceeded, TracedAgent, traced_tool
@@ -37,8 +37,14 @@ class Line:
         self, model: ScriptedLLM | None, *heard: str | Heard, streaming: bool = True, **options: Any
     ) -> None:
         self.microphone, self.speaker = Microphone(), Speaker()
-        turns = {"turn_detection": "vad", "endpointing": {"min_delay": 0.05}, **options}
+        turns: JSON = {"turn_detection": "vad", "endpointing": {"min_delay": 0.05}, **options}
+        more: JSON = {}
+        if "preemptive_generation" not in TurnHandlingOptions.__annotations__:
+            # Before it was an option of turn handling it was one of the session.
+            preemptive = turns.pop("preemptive_generation", {"enabled": True})
+            more["preemptive_generation"] = preemptive["enabled"]
         self.session: AgentSession[None] = AgentSession(
+            **more,
             stt=ScriptedSTT(*heard, streaming=streaming),
             **({"llm": model} if model is not None else {}),
             tts=ScriptedTTS(first_byte=0.1, leading_silence=0.1, streaming=streaming),

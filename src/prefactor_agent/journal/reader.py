@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from . import schema
-from .rows import Row
+from .schema import Row
 
 JSON = dict[str, Any]
 

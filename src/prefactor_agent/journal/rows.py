@@ -14,21 +14,7 @@ from ..record.guard import report
 from ..record.plain import plain
 from ..record.span import Span
 from ..redact import Redactor
-
-
-class Row(NamedTuple):
-    """One line of the table ``spans``."""
-
-    id: str
-    session_id: str
-    parent_id: str | None
-    type: str
-    name: str
-    status: str
-    started_us: int
-    finished_us: int | None
-    payload: str
-    result: str | None
+from .schema import Row as Row
 
 
 class Chunks(NamedTuple):

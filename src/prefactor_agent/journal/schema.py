@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 
 VERSION = 2
 
@@ -91,6 +92,21 @@ _STEPS: dict[int, str] = {
     END;
     """,
 }
+
+
+class Row(NamedTuple):
+    """One line of the table ``spans``."""
+
+    id: str
+    session_id: str
+    parent_id: str | None
+    type: str
+    name: str
+    status: str
+    started_us: int
+    finished_us: int | None
+    payload: str
+    result: str | None
 
 
 class NewerJournalError(Exception):

@@ -6,6 +6,8 @@ middle of its own work."""
 
 from __future__ import annotations
 
+import asyncio
+import inspect
 import time
 import weakref
 from collections import deque
@@ -33,7 +35,7 @@ from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error, status_of
 from .clock import from_wall, now_ns
 from .context import current_turn
-from .guard import failures, guarded, listener
+from .guard import failures, guarded, listener, logger, report
 from .playback import Playback
 from .span import Sink, Span, SpanType, Status
 from .turns import (
@@ -47,6 +49,7 @@ from .utterances import Utterances
 from .voice import UserVoice
 
 JSON = dict[str, Any]
+OnTerminate = Callable[[AgentSession[Any], str | None], Any]
 
 HOOKS_KEPT = 200
 STALE_NS = 2_000_000_000
@@ -67,6 +70,9 @@ class SessionTrace:
         self.voice = UserVoice()
         self.messages = describe.Messages()
         self.closed = False
+        self.on_closed: Callable[[], object] = lambda: None
+        self._terminated: str | None = None
+        self._terminating: asyncio.Future[Any] | None = None
         self.user_turn: UserTurn | None = None
         self.playback = Playback(self._speaking, self._sounded)
         chosen = config.settings()
@@ -500,19 +506,48 @@ class SessionTrace:
             error=error if isinstance(error, BaseException) else None,
         )
 
+    @guarded("terminate")
+    def terminate(self, reason: str | None, callback: OnTerminate | None) -> None:
+        """End the call because Prefactor says so: by the user's callback, else by closing it."""
+        session = self.session
+        if self.closed or self._terminated is not None or session is None:
+            return
+        self._terminated = reason or "terminated by Prefactor"
+        logger.warning("Prefactor ends this call: %s", self._terminated)
+        if callback is None:
+            session.shutdown(drain=False)
+            return
+        try:
+            answer = callback(session, reason)
+        except Exception as error:
+            report("on_terminate", error)
+            session.shutdown(drain=False)
+            return
+        if inspect.isawaitable(answer):
+            self._terminating = asyncio.ensure_future(answer)
+
     def close(self, *, reason: str, error: BaseException | None = None) -> None:
         """End what is open, and the session itself; let go of everything of LiveKit's."""
         if self.closed:
             return
         self.closed = True
-        session = self.session
-        if session is not None:
+        try:
+            self._let_go()
+            self._end_open()
+        finally:
+            self._end_session(reason, error)
+            self.on_closed()
+
+    def _let_go(self) -> None:
+        if (session := self.session) is not None:
             for name, handler in self._handlers.items():
                 session.off(name, handler)
         self._handlers.clear()
         self.playback.follow(None)
         self._budgets.stop()
         self.voice.levels = None
+
+    def _end_open(self) -> None:
         if self.user_turn is not None:
             self.utterances.close(self.user_turn)
             self._end_user_turn(self.user_turn, Status.CANCELLED)
@@ -520,8 +555,12 @@ class SessionTrace:
             self._on_speech_done(speech_turn.speech)
         for span in self.call.open_spans():
             self.call.end(span, Status.CANCELLED, {"status": "cancelled"})
-        failed = error is not None or reason == "error"
-        status = Status.FAILED if failed else Status.COMPLETE
+
+    def _end_session(self, reason: str, error: BaseException | None) -> None:
+        if error is not None or reason == "error":
+            status = Status.FAILED
+        else:
+            status = Status.COMPLETE if self._terminated is None else Status.CANCELLED
         usage, counts, hooks = self._usage, dict(self._counts), list(self._hooks)
         trouble = failures.total() - self._failures_before
         finished = round(time.time(), 6)
@@ -531,6 +570,7 @@ class SessionTrace:
                 {
                     "status": PREFACTOR_STATUS[status],
                     "close_reason": reason,
+                    "termination_reason": self._terminated,
                     "usage": _usage(usage),
                     "conversation": counts,
                     "error": describe_error(error) if error is not None else None,

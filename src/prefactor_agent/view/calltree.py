@@ -6,6 +6,7 @@ any may be missing."""
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,18 @@ from typing import Any
 from ..journal.reader import StoredSpan
 
 _TURNS = frozenset({"user_turn", "assistant_turn"})
+
+
+_MASKED = re.compile(r"<\d+ characters>")
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """An object inside a payload. What was redacted or cut to size can be anything instead."""
+    return value if isinstance(value, dict) else {}
+
+
+def mappings(value: Any) -> list[dict[str, Any]]:
+    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
 def kind(span: StoredSpan) -> str:
@@ -60,7 +73,7 @@ class Turn:
 
     @property
     def interrupted(self) -> bool:
-        return any(node.span.result.get("interrupted") for node in self.answers)
+        return any(map(cut_off, self.answers))
 
     def spans(self, *kinds: str) -> list[StoredSpan]:
         found = [span for node in self.nodes for span in node.spans(*kinds)]
@@ -83,7 +96,7 @@ class CallTree:
 
     def moment(self, span: StoredSpan, name: str) -> int | None:
         """One of a turn's ``moments_us`` on the axis of time; ``None`` if it was not seen."""
-        offset = span.result.get("moments_us", {}).get(name)
+        offset = mapping(span.result.get("moments_us")).get(name)
         if not isinstance(offset, int) or self.session is None:
             return None
         return self.session.started_us + offset
@@ -146,6 +159,17 @@ def spoken_text(node: Node) -> str:
     return str(node.span.result.get("spoken_text") or "")
 
 
+def cut_off(node: Node) -> bool:
+    """Whether an answer was interrupted before all of it was heard: LiveKit also calls a speech
+    interrupted that had been played to its end when the session closed."""
+    result = node.span.result
+    if not result.get("interrupted") or result.get("preemptive") == "dropped":
+        return False
+    segments = mappings(result.get("segments"))
+    heard_out = segments and not any(segment.get("interrupted") for segment in segments)
+    return not heard_out or bool(unspoken_text(node))
+
+
 def unspoken_text(node: Node) -> str:
     """The rest of an interrupted answer, which the caller never heard."""
     result = node.span.result
@@ -153,6 +177,8 @@ def unspoken_text(node: Node) -> str:
         return ""
     # The two differ in their spaces, where an answer had several parts.
     generated, spoken = generated_text(node), "".join(spoken_text(node).split())
+    if _MASKED.fullmatch(generated):
+        return ""  # the words are not in the trace
     position = 0
     for character in spoken:
         while position < len(generated) and generated[position].isspace():
@@ -169,9 +195,9 @@ def user_text(node: Node) -> str:
     if isinstance(told, str):
         return told
     finals = [
-        event.get("text", "")
+        str(event.get("text", ""))
         for span in node.spans("stt")
-        for event in span.stream("events").get("event", [])
+        for event in mappings(span.stream("events").get("event"))
         if event.get("type") == "final_transcript"
     ]
     return " ".join(finals)

@@ -17,8 +17,8 @@ from .draw import UNICODE, Glyphs
 from .summary import Summary, summarize
 
 LEAST_ID = 8
-_HEADINGS = ("call", "when", "agent", "room", "length", "turns", "tools", "errors", "cut", "status")
-_RIGHT = frozenset({"length", "turns", "tools", "errors", "cut"})
+_HEADINGS = ("call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status")
+_RIGHT = frozenset({"length", "turns", "tools", "errs", "cut"})
 _LEAST_NAME = 6
 
 
@@ -64,7 +64,7 @@ def table(
             padding = " " * (widths[index] - cell_len(cell))
             style = "dim" if number == 0 else _style(name, row[index])
             line.append(padding if name in _RIGHT else "").append(cell, style)
-            line.append("" if name in _RIGHT else padding).append("  ")
+            line.append("" if name in _RIGHT else padding).append(" " * _gap(index))
         line.rstrip()
         yield line
 
@@ -95,10 +95,17 @@ def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
     )
 
 
+def _gap(index: int) -> int:
+    """The space after a column: numbers stand closer to each other."""
+    if index == len(_HEADINGS) - 1:
+        return 0
+    return 1 if {_HEADINGS[index], _HEADINGS[index + 1]} <= _RIGHT else 2
+
+
 def _squeeze(widths: list[int], columns: Sequence[int], width: int) -> None:
     """Take from the longer of the two names until the line fits."""
     names = [index for index in columns if _HEADINGS[index] in {"agent", "room"}]
-    while sum(widths[index] + 2 for index in columns) - 2 > width:
+    while sum(widths[index] + _gap(index) for index in columns) > width:
         longest = max(names, key=lambda index: widths[index])
         if widths[longest] <= _LEAST_NAME:
             break
@@ -106,7 +113,7 @@ def _squeeze(widths: list[int], columns: Sequence[int], width: int) -> None:
 
 
 def _style(name: str, cell: str) -> str:
-    if name == "errors" or cell == "failed":
+    if name == "errs" or cell == "failed":
         return "red"
     if name == "status":
         return {"running": "green", "no end": "yellow"}.get(cell, "")

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree, Node, Turn, kind, known_until
+from .calltree import CallTree, Node, Turn, kind, known_until, mappings
 
-HOOK_SHOWN_US = 20_000
+NEGLIGIBLE_US = 20_000
+"""Waits of the machinery that are too short to get a row."""
 
 
 class Sound(NamedTuple):
@@ -153,9 +154,9 @@ def _user_bars(call: CallTree, turn: Turn) -> list[Bar]:
         hook_done = hook_done or call.moment(answer.span, "user_hook_done")
     if committed is not None and ended is not None:
         heard_us = max(call.moment(span, "final_transcript") or ended, ended, until)
-        if committed > heard_us:
+        if committed - heard_us >= NEGLIGIBLE_US:
             bars.append(_wait("end of turn", heard_us, committed))
-        if hook_done is not None and hook_done - committed >= HOOK_SHOWN_US:
+        if hook_done is not None and hook_done - committed >= NEGLIGIBLE_US:
             bars.append(_wait("turn hook", committed, hook_done))
     return bars
 
@@ -193,7 +194,9 @@ def _node_bar(span: StoredSpan, *, dropped: bool) -> Bar:
         name = "ttft" if node == "llm" else "ttfb"
         first = mark - begun if mark is not None else None
         # Of a call of tools, the whole request is waited for.
-        asks_for_tools = span.result.get("tool_calls") and not span.result.get("text")
+        asks_for_tools = span.result.get("tool_calls") and not any(
+            span.stream("output").get("size", [])
+        )
         waiting = (begun, mark if mark is not None and not asks_for_tools else ended)
     return Bar(
         label,
@@ -220,36 +223,68 @@ def _first(span: StoredSpan, stream: str) -> int | None:
 
 def _agent_bar(call: CallTree, turn: Turn) -> Bar | None:
     """What was played of the answers, with its loudness at the place where it was played."""
-    begun: list[int] = []
-    ended: list[int] = []
+    played: list[tuple[int, int]] = []
     sounds: list[Sound] = []
     running = False
     for answer in turn.answers:
         speeches = [span for span in answer.spans("tts") if span.stream("audio").get("count")]
-        for index, (from_, until) in enumerate(_segments(call, answer)):
-            running = running or until is None
-            last = until if until is not None else max(from_, call.last_us)
-            begun.append(from_)
-            ended.append(last)
+        for index, segment in enumerate(_segments(answer)):
+            running = running or "finished_us" not in segment
+            stretches = _played(call, answer, segment)
+            played += stretches
             if index < len(speeches):
-                played = sounds_of(speeches[index], "audio", from_)
-                sounds += [sound for sound in played if sound.started_us < last]
-    if not begun:
+                sounds += _placed(sounds_of(speeches[index], "audio", 0), stretches)
+    if not played:
         return None
-    return Bar("agent", "agent", min(begun), max(ended), sounds=tuple(sounds), open=running)
+    return Bar(
+        "agent",
+        "agent",
+        min(begun for begun, _ in played),
+        max(ended for _, ended in played),
+        sounds=tuple(sounds or (Sound(*stretch, dbfs=0) for stretch in played)),
+        open=running,
+    )
 
 
-def _segments(call: CallTree, answer: Node) -> list[tuple[int, int | None]]:
+def _segments(answer: Node) -> list[dict[str, int]]:
+    segments = mappings(answer.span.result.get("segments"))
+    return [segment for segment in segments if isinstance(segment.get("started_us"), int)]
+
+
+def _played(call: CallTree, answer: Node, segment: dict[str, int]) -> list[tuple[int, int]]:
+    """The stretches of time in which a segment was played: without its pauses."""
     if call.session is None:
         return []
     zero = call.session.started_us
-    return [
-        (
-            zero + segment["started_us"],
-            zero + segment["finished_us"] if "finished_us" in segment else None,
-        )
-        for segment in answer.span.result.get("segments", [])
-    ]
+    begun: int | None = segment["started_us"]
+    ended = max(segment.get("finished_us", call.last_us - zero), segment["started_us"])
+    stretches = []
+    for pause in mappings(answer.span.result.get("pauses")):
+        at, state = pause.get("at_us"), pause.get("state")
+        if not isinstance(at, int):
+            continue
+        if state == "paused" and begun is not None and begun <= at <= ended:
+            stretches.append((begun, at))
+            begun = None
+        elif state == "resumed" and begun is None and at <= ended:
+            begun = at
+    if begun is not None:
+        stretches.append((begun, ended))
+    return [(zero + from_, zero + until) for from_, until in stretches]
+
+
+def _placed(sounds: Iterable[Sound], stretches: Iterable[tuple[int, int]]) -> list[Sound]:
+    """Audio that was counted from 0, on the stretches of time in which it was played."""
+    placed = []
+    waiting = list(sounds)
+    position = 0
+    for begun, ended in stretches:
+        moved = begun - position
+        while waiting and waiting[0].started_us + moved < ended:
+            sound = waiting.pop(0)
+            placed.append(Sound(sound.started_us + moved, sound.ended_us + moved, sound.dbfs))
+        position += ended - begun
+    return placed
 
 
 def _silence(
@@ -262,7 +297,8 @@ def _silence(
         # The voice begins with some silence of its own.
         first = next((bar for bar in nodes if bar.kind == "tts" and bar.span), None)
         leading = first.span.result.get("leading_silence_ms") if first and first.span else None
-        answered: int | None = agent.started_us + int((leading or 0) * 1000)
+        leading = leading if isinstance(leading, int | float) else 0
+        answered: int | None = agent.started_us + int(leading * 1000)
     else:
         texts = [
             moment

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree
+from .calltree import CallTree, mapping
 
 QUIET_US = 15 * 60 * 1_000_000
 """A call without an end and without a sign for this long has lost its process, most likely. A
@@ -45,18 +45,18 @@ def summarize(call: CallTree, now_us: int | None = None) -> Summary:
     return Summary(
         id=session.id if session else "",
         agent=_agent(payload),
-        room=(payload.get("room") or {}).get("name"),
+        room=_text(mapping(payload.get("room")).get("name")),
         started_us=call.started_us,
         duration_us=(ended or (now if status == "running" else call.last_us)) - call.started_us,
         status=status,
-        close_reason=result.get("close_reason"),
+        close_reason=_text(result.get("close_reason")),
         last_us=call.last_us,
         turns=len(call.turns),
         tools=len(tools),
         errors=len(call.spans("error")) + sum(map(failed, tools)),
         interrupted=sum(turn.interrupted for turn in call.turns),
-        lost_spans=result.get("lost_spans") or 0,
-        tracer_failures=result.get("tracer_failures") or 0,
+        lost_spans=_number(result.get("lost_spans")),
+        tracer_failures=_number(result.get("tracer_failures")),
     )
 
 
@@ -65,6 +65,13 @@ def failed(span: StoredSpan) -> bool:
 
 
 def _agent(payload: dict[str, object]) -> str:
-    job = payload.get("job")
-    named = job.get("agent_name") if isinstance(job, dict) else None
+    named = mapping(payload.get("job")).get("agent_name")
     return str(named or payload.get("agent_class") or payload.get("agent_name") or "agent")
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value is not None else None
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0

@@ -22,8 +22,10 @@ from .calltree import (
     Node,
     Turn,
     build,
+    cut_off,
     generated_text,
     kind,
+    mapping,
     spoken_text,
     unspoken_text,
     user_text,
@@ -109,7 +111,7 @@ class _Page:
 
     def head(self, summary: Summary, drawn: Sequence[tuple[Turn, TurnStages]]) -> Iterator[Text]:
         dot = f" {self.glyphs.dot} "
-        first = Text(self.safe(summary.agent), "bold")
+        first = Text().append(self.safe(summary.agent), "bold")
         told = [
             *([f"room {self.safe(summary.room)}"] if summary.room else []),
             words.date(summary.started_us),
@@ -142,9 +144,9 @@ class _Page:
         if summary.status == "lost":
             return f"no end: its process died, or is silent since {words.date(summary.last_us)}"
         session = self.call.session
-        error = (session.result.get("error") if session else None) or {}
+        error = session.result.get("error") if session else None
         why = self.safe(summary.close_reason or "").replace("_", " ")
-        message = _error_text(error) if error else ""
+        message = _error_text(error)
         ended = "failed" if summary.status == "failed" else "ended"
         return ": ".join(part for part in (ended, why, self.safe(message)) if part)
 
@@ -209,14 +211,14 @@ class _Page:
             yield self.row("", list(axis(scale, found.zero_us)), "dim")
         guides = [scale.column(moment) for moment in found.silence or (found.zero_us,)]
         told: set[str] = set()
+        if found.silence and not _spoken(found):
+            yield self._gap(found, found.silence, scale)
         for bar in found.bars:
             yield self._bar(bar, scale, guides, found)
             if bar.kind == "user" and found.silence:
-                yield self._gap(found.silence, scale)
+                yield self._gap(found, found.silence, scale)
             if bar.span is not None:
                 yield from self._below(turn, bar.span, told)
-        if found.silence and not any(bar.kind == "user" for bar in found.bars):
-            yield self._gap(found.silence, scale)
         for span in turn.spans("error"):
             if span.id not in told:
                 yield from self.error(span)
@@ -228,18 +230,19 @@ class _Page:
     def _heading(self, turn: Turn, found: TurnStages) -> Text:
         rule = self.glyphs.rule
         at = words.clock(turn.started_us - self.call.started_us)
-        line = Text(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
+        line = Text().append(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
         line.append(f" at {at} ", "dim")
         right = Text()
         if found.silence:
             silence = words.length(found.silence[1] - found.silence[0])
-            right.append(f" {silence} of silence", "bold")
+            what = "of silence" if _spoken(found) else "until the first word"
+            right.append(f" {silence} {what}", "bold")
             if found.slowest:
                 bar, share = found.slowest
                 name = words.fit(self.safe(bar.label), 20, self.glyphs.ellipsis)
                 right.append(", ").append(f"{words.length(share)} of it {name}", "bold yellow")
         elif turn.user is None:
-            right.append(f" {self.safe(_source(turn))}")
+            right.append(f" on its own ({self.safe(_source(turn))})", "dim")
         if turn.interrupted:
             right.append(f" {self.glyphs.dot} interrupted" if right.plain else " interrupted")
         fill = self.width - line.cell_len - right.cell_len
@@ -255,24 +258,25 @@ class _Page:
             spoken = generated_text(answer)
         if spoken or not unspoken:
             yield from self.words("agent", spoken, "green")
-        if not answer.span.result.get("interrupted"):
+        if not cut_off(answer):
             return
         position = answer.span.result.get("playback_position_s")
         by = {"user": " by the user", "program": " by the program"}.get(
-            answer.span.result.get("interrupted_by", ""), ""
+            str(answer.span.result.get("interrupted_by")), ""
         )
         heard = "before it was heard"
         if isinstance(position, int | float) and position > 0:
             heard = f"after {words.length(position * 1e6)} of playback"
         yield self.row("", [], "", note=f"cut off{by} {heard}", note_style="yellow")
         if unspoken:
-            yield from self.words("never said", unspoken, "dim strike")
+            yield from self.words("never said", unspoken, "dim", "dim strike")
 
     def _bar(self, bar: Bar, scale: Scale, guides: Sequence[int], found: TurnStages) -> Text:
         cells = guided(bar_cells(bar, scale, self.glyphs), guides, self.glyphs.guide)
         slow = found.slowest is not None and bar is found.slowest[0]
         failed = bar.span is not None and bar.span.status == "failed"
-        style = "red" if failed else "dim" if bar.dropped else _STYLES[bar.kind]
+        style = "bold yellow" if slow else _STYLES[bar.kind]
+        style = "red" if failed else "dim" if bar.dropped else style
         first, first_style = "", ""
         if failed:
             first, first_style = "failed", "bold red"
@@ -284,15 +288,15 @@ class _Page:
             first = f"{bar.first_name} {words.length(bar.first_us)}"
         elif bar.span is not None and bar.span.status == "cancelled":
             first = "cancelled"
-        line = self.row(bar.label, cells, style, highlight=slow)
+        line = self.row(bar.label, cells, style)
         line.append(f" {first:>{_FIRST}}", first_style or ("dim" if bar.dropped else ""))
         line.append(f" {words.length(bar.duration_us):>{_LENGTH}}", "bold yellow" if slow else "")
         return line
 
-    def _gap(self, gap: tuple[int, int], scale: Scale) -> Text:
+    def _gap(self, found: TurnStages, gap: tuple[int, int], scale: Scale) -> Text:
         label = words.length(gap[1] - gap[0])
         cells = gap_cells(gap, label, scale, self.glyphs)
-        line = self.row("silence", cells, "yellow")
+        line = self.row("silence" if _spoken(found) else "wait", cells, "yellow")
         line.append(f" {'':>{_FIRST}} {label:>{_LENGTH}}", "bold")
         return line
 
@@ -347,7 +351,7 @@ class _Page:
             yield Text(" " * (_LABEL + 3) + f"{mark:<2}{line}", "bold red")
             mark = ""
 
-    def words(self, who: str, text: str, style: str) -> Iterator[Text]:
+    def words(self, who: str, text: str, style: str, text_style: str = "") -> Iterator[Text]:
         room = self.width - 2 - _LABEL - 1 - 2
         left, right = self.glyphs.quote, self.glyphs.unquote
         said = self.safe(text)
@@ -356,7 +360,9 @@ class _Page:
             return
         lines = words.wrap(f"{left}{said}{right}", room, _TEXT_LINES, self.glyphs.ellipsis)
         for index, line in enumerate(lines):
-            yield self.row(who if index == 0 else "", [], style, note=line, note_style=style)
+            yield self.row(
+                who if index == 0 else "", [], style, note=line, note_style=text_style or style
+            )
 
     def row(
         self,
@@ -366,11 +372,10 @@ class _Page:
         *,
         note: str = "",
         note_style: str = "",
-        highlight: bool = False,
     ) -> Text:
         """A label on the left and what belongs to it."""
         name = words.fit(self.safe(label), _LABEL, self.glyphs.ellipsis)
-        line = Text("  ").append(name, "bold yellow" if highlight else style or "dim")
+        line = Text("  ").append(name, style or "dim")
         line.append(" " * (_LABEL + 3 - line.cell_len))
         guide = self.glyphs.guide
         for cell in cells:
@@ -390,6 +395,10 @@ class _Page:
         return words.harmless(text)
 
 
+def _spoken(found: TurnStages) -> bool:
+    return any(bar.kind == "user" for bar in found.bars)
+
+
 def _open(call: CallTree) -> bool:
     return call.session is not None and call.session.status == "active"
 
@@ -402,7 +411,9 @@ def _source(turn: Turn) -> str:
     return str(turn.answers[0].span.payload.get("source", "") if turn.answers else "")
 
 
-def _error_text(error: dict[str, object]) -> str:
+def _error_text(error: object) -> str:
+    if not isinstance(error, dict):
+        return str(error or "")
     return ": ".join(str(error[key]) for key in ("error_type", "message") if error.get(key))
 
 
@@ -412,10 +423,10 @@ def _outcome(span: StoredSpan) -> tuple[str, str]:
     if error := result.get("error"):
         return _error_text(error), "red"
     outcome = result.get("outcome")
-    outputs = result.get("outputs") or {}
+    outputs = mapping(result.get("outputs"))
     match outcome:
         case "returned" | "tool_result":
-            return words.value(outputs.get("output")), ""
+            return words.value(outputs.get("output", result.get("outputs"))), ""
         case "handoff":
             return f"handoff to {outputs.get('agent')}", ""
         case "stop_response":

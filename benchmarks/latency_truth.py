@@ -1,0 +1,238 @@
+"""The silence that we report against the silence in the waveform, over many spoken turns.
+
+`python -m benchmarks.latency_truth`: about six minutes, in real time, with no network. Each call
+is the real OpenAI and Silero plugins over HTTP; both sides are recorded where the room would be,
+outside the nodes, and the waveform is read by code that shares nothing with `src/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from livekit.agents import AgentSession, TurnHandlingOptions, stt
+from livekit.agents.voice.transcription import TranscriptSynchronizer
+from livekit.plugins import openai, silero
+from rich.console import Console
+from rich.table import Table
+from samples.agent import ShopAssistant
+from samples.offline import caller
+from samples.offline.call import CallResult, _Conversation, _environment
+from samples.offline.demo import quiet
+from samples.offline.recording import RATE, stereo
+from samples.offline.script import CANCEL, KETTLE, RETURN, WHERE
+from samples.offline.server import OfflineOpenAI
+from tests.support.waveform import silences
+
+from prefactor_agent.record.span import Span
+from prefactor_agent.tracing import tracer
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One call of four questions."""
+
+    name: str
+    voice: str = "en-us"
+    speed: int = 195
+    noise_dbfs: float = -70.0
+    early_finals: bool = False
+    """The STT is final before the VAD is sure, as streaming ones are."""
+    preemptive: bool = True
+    leading_silence: float = 0.15
+
+
+SCENES = (
+    Scene("as the demo"),
+    Scene("slow", speed=150, preemptive=False),
+    Scene("fast", speed=240, leading_silence=0.3),
+    Scene("voice 2", voice="en-us-nyc"),
+    Scene("voice 3", voice="en", preemptive=False),
+    Scene("noise", noise_dbfs=-55.0),
+    Scene("noise, slow", noise_dbfs=-55.0, speed=150, leading_silence=0.3),
+    Scene("loud noise", noise_dbfs=-48.0, preemptive=False),
+    Scene("loud noise 2", noise_dbfs=-48.0, voice="en-us-nyc"),
+    Scene("early finals", early_finals=True),
+    Scene("early finals, kept", early_finals=True, preemptive=False, voice="en"),
+    Scene("early finals, noise", early_finals=True, noise_dbfs=-55.0),
+    Scene("long silence", leading_silence=0.3, speed=220),
+)
+
+
+class Kept:
+    """Keeps the spans of one call."""
+
+    def __init__(self) -> None:
+        self.spans: dict[str, Span] = {}
+
+    def put(self, span: Span) -> None:
+        self.spans[span.id] = span
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def turns(self) -> list[dict[str, Any]]:
+        found = [one for one in self.spans.values() if one.type == "livekit:assistant_turn"]
+        results = [one.result() if callable(one.result) else one.result for one in found]
+        return [dict(one) for one in results if one and "latency" in one]
+
+
+@dataclass
+class Measured:
+    """One answered turn."""
+
+    scene: str
+    waveform_ms: float
+    ours_ms: float
+    livekit_ms: float | None
+    unattributed_ms: float
+    basis: str
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+async def hold(scene: Scene, loaded: Any) -> list[Measured]:
+    caller.NOISE_DBFS = scene.noise_dbfs
+    kept = Kept()
+    tracer.send_to(kept)
+    async with OfflineOpenAI() as server:
+        server.voice.leading_silence = scene.leading_silence
+        with _environment(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="offline"):
+            hearing: Any = openai.STT()
+            if scene.early_finals:
+                hearing = stt.StreamAdapter(stt=hearing, vad=silero.VAD.load(
+                    min_silence_duration=0.25
+                ))  # fmt: skip
+            session: AgentSession[None] = AgentSession(
+                stt=hearing,
+                llm=openai.LLM(),
+                tts=openai.TTS(),
+                vad=loaded,
+                turn_handling=TurnHandlingOptions(
+                    turn_detection="vad",
+                    interruption={"mode": "vad"},
+                    preemptive_generation={"enabled": scene.preemptive},
+                ),
+            )
+            result = await _talk(scene, session)
+    tracer.send_to(None)
+    both = stereo(result.caller, result.agent, result.started_at, result.ended_at)
+    heard = silences(both[:, 0], both[:, 1], RATE)
+    turns = kept.turns()
+    if len(heard) != len(turns):
+        print(f"{scene.name}: {len(heard)} silences in the waveform, {len(turns)} turns in ours")
+        return []
+    measured = []
+    for (_, seconds), turn in zip(heard, turns, strict=True):
+        latency = turn["latency"]
+        stages: dict[str, float] = {}
+        for one in latency["stages"]:
+            stages[one["name"]] = stages.get(one["name"], 0.0) + one["ms"]
+        told = turn.get("metrics", {}).get("e2e_latency")
+        measured.append(
+            Measured(
+                scene.name,
+                seconds * 1000,
+                latency["perceived_ms"],
+                told * 1000 if told is not None else None,
+                stages.get("unattributed", 0.0),
+                f"{latency['basis']['from']} → {latency['basis']['to']}",
+                stages,
+            )
+        )
+    return measured
+
+
+async def _talk(scene: Scene, session: AgentSession[None]) -> CallResult:
+    microphone = caller.CallerMicrophone(voice=scene.voice, rate=scene.speed)
+    ear = caller.CallerEar()
+    result = CallResult(caller=microphone.track, agent=ear.track)
+    conversation = _Conversation(session, ear, result, lambda who, what: None)
+    synchronizer = TranscriptSynchronizer(next_in_chain_audio=ear, next_in_chain_text=None)
+    session.input.audio, session.output.audio = microphone, synchronizer.audio_output
+    session.output.transcription = synchronizer.text_output
+    result.started_at = asyncio.get_running_loop().time()
+    try:
+        await session.start(ShopAssistant())
+        before = 0
+        for question in (WHERE, KETTLE, CANCEL, RETURN):
+            await conversation.answered(before)
+            await asyncio.sleep(0.3)
+            before = conversation.finished
+            await microphone.speak(question)
+        async with asyncio.timeout(30):
+            while not ear.position:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.6)  # the last answer is long, and its beginning is enough
+        result.ended_at = asyncio.get_running_loop().time()
+    finally:
+        await session.aclose()
+        await synchronizer.aclose()
+    return result
+
+
+def show(console: Console, measured: list[Measured]) -> None:
+    table = Table("scene", box=None)
+    for heading in ("turns", "waveform", "ours", "worst error", "LiveKit e2e_latency", "its worst"):
+        table.add_column(heading, justify="right")
+    for scene in dict.fromkeys(one.scene for one in measured):
+        rows = [one for one in measured if one.scene == scene]
+        table.add_row(scene, str(len(rows)), *_figures(rows))
+    table.add_section()
+    table.add_row("all", str(len(measured)), *_figures(measured), style="bold")
+    console.print(table)
+    errors = sorted(abs(one.ours_ms - one.waveform_ms) for one in measured)
+    told = [one for one in measured if one.livekit_ms is not None]
+    theirs = sorted(abs((one.livekit_ms or 0) - one.waveform_ms) for one in told)
+    for name, values in (("ours", errors), ("LiveKit's e2e_latency", theirs)):
+        if values:
+            p95 = values[math.ceil(len(values) * 0.95) - 1]
+            console.print(
+                f"{name}: |error| median {np.median(values):.1f} ms, p95 {p95:.1f} ms, "
+                f"worst {values[-1]:.1f} ms over {len(values)} turns"
+            )
+    share = sum(one.unattributed_ms for one in measured) / sum(one.ours_ms for one in measured)
+    console.print(f"unattributed: {share:.2%} of the sum")
+    bases = {one.basis for one in measured}
+    console.print(f"measured from {', '.join(sorted(bases))}")
+
+
+def _figures(rows: list[Measured]) -> tuple[str, ...]:
+    mean = np.mean([one.waveform_ms for one in rows])
+    ours = np.mean([one.ours_ms for one in rows])
+    worst = max((one.ours_ms - one.waveform_ms for one in rows), key=abs)
+    told = [one for one in rows if one.livekit_ms is not None]
+    theirs = np.mean([one.livekit_ms or 0 for one in told]) if told else math.nan
+    off = max(((one.livekit_ms or 0) - one.waveform_ms for one in told), key=abs, default=math.nan)
+    return (
+        f"{mean:.0f} ms",
+        f"{ours:.0f} ms",
+        f"{worst:+.0f} ms",
+        f"{theirs:.0f} ms",
+        f"{off:+.0f} ms",
+    )
+
+
+async def run(chosen: list[Scene]) -> list[Measured]:
+    loaded = await asyncio.to_thread(silero.VAD.load)
+    measured: list[Measured] = []
+    for scene in chosen:
+        measured += await hold(scene, loaded)
+    return measured
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scenes", type=int, default=len(SCENES), help="how many of the calls")
+    arguments = parser.parse_args()
+    quiet()
+    logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # calls end in mid-sentence
+    show(Console(width=110), asyncio.run(run(list(SCENES[: arguments.scenes]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""From the event loop to the journal, and from there to Prefactor."""
+
+from __future__ import annotations
+
+import multiprocessing.util
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .config import Settings
+from .journal.writer import JournalWriter
+from .record.guard import guarded
+from .record.span import Span
+
+if TYPE_CHECKING:
+    from .deliver.deliverer import Deliverer
+
+OnTerminate = Callable[[str, str | None], None]
+
+
+class Pipeline:
+    """Keeps the spans of this process in the journal and, with a token, delivers them.
+
+    A :class:`.record.span.Sink`. What a call costs on the event loop is a ``deque.append``.
+    """
+
+    def __init__(self, settings: Settings, on_terminate: OnTerminate) -> None:
+        self._settings = settings
+        self._on_terminate = on_terminate
+        self._writer = JournalWriter(settings)
+        self._deliverer: Deliverer | None = None
+        self._process = 0
+
+    def begin(self) -> None:
+        """A call begins in this process: see that what it needs runs, also after a fork."""
+        if not self._settings.delivers or self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        # The client libraries take a while to import: not on the event loop.
+        threading.Thread(
+            target=self._start_delivery, name="prefactor-deliver-start", daemon=True
+        ).start()
+        # After the journal's own, which has the higher priority: what it wrote last is delivered
+        # too.
+        multiprocessing.util.Finalize(
+            None, _deliver_at_exit, args=(weakref.ref(self),), exitpriority=90
+        )
+
+    def put(self, span: Span) -> None:
+        self._writer.put(span)
+
+    def flush(self, timeout: float) -> bool:
+        deadline = time.monotonic() + timeout
+        kept = self._writer.flush(timeout)
+        deliverer = self._deliverer
+        if deliverer is not None and deliverer.off is None:
+            return deliverer.flush(max(0.0, deadline - time.monotonic())) and kept
+        return kept
+
+    @guarded("deliver.start")
+    def _start_delivery(self) -> None:
+        from .deliver.deliverer import Deliverer
+
+        if self._deliverer is None:
+            self._deliverer = Deliverer(self._settings, self._on_terminate)
+            self._writer.after_write = self._deliverer.wake
+        self._deliverer.start()
+        self._deliverer.wake()
+
+
+def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
+    pipeline = reference()
+    if pipeline is not None and pipeline._deliverer is not None:
+        pipeline._deliverer.flush(pipeline._settings.flush_timeout)
+        pipeline._deliverer.stop()

@@ -1,0 +1,457 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, replace
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from unittest import mock
+from xml.etree import ElementTree
+
+import pytest
+from livekit.agents import AgentSession, llm
+
+import prefactor_agent
+from prefactor_agent import TracedAgent, configure, traced_tool
+from prefactor_agent.cli import main
+from prefactor_agent.journal import schema
+from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.view.listing import unique_beginning
+
+from .view.calls import spoken_call, unanswered_call
+
+KEYS = [
+    "session_id",
+    "id",
+    "parent_id",
+    "type",
+    "name",
+    "status",
+    "started_at",
+    "finished_at",
+    "duration_ms",
+    "payload",
+    "result",
+]
+START = "import sys; from prefactor_agent.cli import main; main()"
+
+
+@dataclass
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*arguments: str | Path, journal: Path | None = None, **environment: str) -> Done:
+    """The command with its output into a pipe; a traceback fails the test."""
+    clean = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "NO_COLOR", "FORCE_COLOR"}}
+    env = {**clean, "TZ": "UTC", **environment}
+    if journal is not None:
+        env["PREFACTOR_JOURNAL"] = str(journal)
+    encoding = env.pop("PYTHONIOENCODING", "utf-8")
+    out, err = BytesIO(), BytesIO()
+    code = 0
+    with (
+        mock.patch.dict(os.environ, env, clear=True),
+        mock.patch.object(sys, "argv", ["prefactor-agent", *map(str, arguments)]),
+        TextIOWrapper(out, encoding=encoding) as stdout,
+        TextIOWrapper(err, encoding=encoding) as stderr,
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+    ):
+        time.tzset()
+        try:
+            main()
+        except SystemExit as left:
+            code = int(left.code or 0)
+        stdout.flush()
+        stderr.flush()
+        return Done(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def write(path: Path, *calls: Sequence[StoredSpan]) -> Path:
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("PRAGMA journal_mode = WAL")
+    schema.migrate(connection)
+    for span in (span for call in calls for span in call):
+        result = dict(span.result)
+        streams = {}
+        for name, stream in result.pop("streams", {}).items():
+            columns = {k: v for k, v in stream.items() if isinstance(v, list)}
+            streams[name] = {k: v for k, v in stream.items() if not isinstance(v, list)}
+            connection.execute(
+                "INSERT INTO chunks VALUES (?, ?, ?)", (span.id, name, json.dumps(columns))
+            )
+        told = None
+        if span.finished_us is not None:
+            told = json.dumps({**result, "streams": streams} if streams else result)
+        connection.execute(
+            "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                span.id,
+                span.session_id,
+                span.parent_id,
+                span.type,
+                span.name,
+                span.status,
+                span.started_us,
+                span.finished_us,
+                json.dumps(span.payload),
+                told,
+            ),
+        )
+    connection.close()
+    return path
+
+
+def renamed(call: Sequence[StoredSpan], id_: str) -> list[StoredSpan]:
+    """The same call under another id."""
+    old = call[0].session_id
+
+    def new(name: str | None) -> str | None:
+        return None if name is None else id_ if name == old else f"{name}-{id_}"
+
+    def result(span: StoredSpan) -> dict[str, object]:
+        asked = span.result.get("user_turn_id")
+        return {**span.result, **({"user_turn_id": new(asked)} if asked else {})}
+
+    return [
+        replace(
+            span,
+            id=str(new(span.id)),
+            session_id=id_,
+            parent_id=new(span.parent_id),
+            result=result(span),
+        )
+        for span in call
+    ]
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    return write(tmp_path / "j.db", spoken_call())
+
+
+def assert_one_line(done: Done, *parts: str) -> None:
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert done.stderr.startswith("prefactor-agent: ")
+    for part in parts:
+        assert part in done.stderr
+
+
+# What it prints
+
+
+def test_show_draws_the_last_call(journal: Path) -> None:
+    done = run("show", "--journal", journal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1.00 s of it look_up · interrupted" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) == 80
+
+
+def test_a_pipe_gets_no_control_sequences(journal: Path) -> None:
+    for arguments in (["show"], ["sessions"], ["show", "--width", "120"]):
+        done = run(*arguments, journal=journal, TERM="xterm-256color")
+        assert done.returncode == 0
+        assert "\x1b" not in done.stdout
+        assert "\r" not in done.stdout
+
+
+def test_no_color_on_a_terminal(journal: Path) -> None:
+    coloured = run("show", journal=journal, FORCE_COLOR="1", TERM="xterm-256color")
+    assert re.search(r"\x1b\[[0-9;]*3[0-7]", coloured.stdout)
+    plain = run("show", journal=journal, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
+    assert not re.search(r"\x1b\[([0-9]+;)*(3|4|9)[0-7]", plain.stdout)
+
+
+def test_width(journal: Path) -> None:
+    wide = run("show", "--width", "120", journal=journal).stdout
+    assert max(map(len, wide.splitlines())) == 120
+    narrow = run("show", "--width", "20", journal=journal).stdout
+    assert max(map(len, narrow.splitlines())) == 60
+    assert max(map(len, run("show", journal=journal, COLUMNS="100").stdout.splitlines())) == 100
+
+
+def test_output_that_has_no_box_drawing(journal: Path) -> None:
+    done = run("show", journal=journal, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0
+    assert done.stdout.isascii()
+    assert "##" in done.stdout
+
+
+def test_svg(journal: Path, tmp_path: Path) -> None:
+    done = run("show", "--svg", tmp_path / "call.svg", journal=journal)
+    assert (done.returncode, done.stdout) == (0, "")
+    ElementTree.parse(tmp_path / "call.svg")
+
+
+def test_show_as_json(journal: Path) -> None:
+    told = json.loads(run("show", "--json", journal=journal).stdout)
+    (turn,) = told["turns"]
+    assert told["agent"] == "Concierge"
+    assert (turn["user"], turn["agent"]) == ("Where is order 42?", "It ships on Friday.")
+    assert (turn["unspoken"], turn["silence_ms"]) == ("Anything else?", 2400.0)
+    assert turn["slowest"] == {"stage": "look_up", "ms": 1000.0}
+    assert [s["at_ms"] for s in turn["stages"] if s["stage"] == "llm"] == [2600.0, 4000.0]
+
+
+def test_sessions_newest_first(tmp_path: Path) -> None:
+    later = [*renamed(unanswered_call(), "01m7yctfzzzz")]
+    path = write(tmp_path / "j.db", spoken_call(), later)
+    lines = run("sessions", journal=path).stdout.splitlines()
+    assert lines[0].split() == [
+        "call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status",
+    ]  # fmt: skip
+    assert lines[1].split()[0] == "01m7yctfz"
+    assert lines[2].split() == [
+        "01m7yctfy", "21", "Nov", "06:31", "Concierge", "lobby", "10.0", "s", "1", "1", "1",
+        "ended",
+    ]  # fmt: skip
+    assert len(run("sessions", "--limit", "1", journal=path).stdout.splitlines()) == 2
+    printed = run("sessions", "--json", journal=path).stdout
+    told = [json.loads(line) for line in printed.splitlines()]
+    assert [call["id"] for call in told] == ["01m7yctfzzzz", spoken_call()[0].id]
+    assert told[1]["interrupted"] == 1
+
+
+def test_shown_beginnings_of_ids_name_one_call() -> None:
+    assert unique_beginning(["01m7yctfytk4", "01m7yctfytm4"]) == 11
+    assert unique_beginning(["01m7yctfytk4"]) == 8
+    assert unique_beginning(["abc", "abcdefghijk"]) == 8
+
+
+def test_export_has_every_key_in_order(journal: Path, tmp_path: Path) -> None:
+    done = run("export", journal=journal)
+    spans = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(spans) == len(spoken_call())
+    assert all(list(span) == KEYS for span in spans)
+    (tool,) = [span for span in spans if span["type"] == "livekit:tool:look_up"]
+    assert (tool["started_at"], tool["duration_ms"]) == ("2026-11-21T06:31:15.000000Z", 1000.0)
+    (tts,) = [span for span in spans if span["type"] == "livekit:tts"]
+    assert tts["result"]["streams"]["text"]["offset_us"] == [200_000]
+    assert run("export", "--json", journal=journal).stdout == done.stdout
+    assert run("export", "-o", tmp_path / "x.jsonl", journal=journal).stdout == ""
+    assert (tmp_path / "x.jsonl").read_text(encoding="utf-8") == done.stdout
+
+
+def test_export_of_a_call_that_has_not_ended(tmp_path: Path) -> None:
+    path = write(tmp_path / "j.db", unanswered_call())
+    root = json.loads(run("export", journal=path).stdout.splitlines()[0])
+    assert (root["status"], root["finished_at"], root["duration_ms"]) == ("active", None, None)
+    assert root["result"] == {}
+
+
+def test_export_is_one_line_a_span_whatever_was_said(tmp_path: Path) -> None:
+    call = spoken_call()
+    call[0].payload["agent_class"] = "a\u2028b\u2029c\x85d\nñ\u202e"
+    path = write(tmp_path / "j.db", call)
+    done = run("export", journal=path, PYTHONIOENCODING="ascii")
+    assert len(done.stdout.splitlines()) == len(call)
+    root = json.loads(done.stdout.splitlines()[0])
+    assert root["payload"]["agent_class"] == "a\u2028b\u2029c\x85d\nñ\u202e"
+    assert "ñ" in done.stdout
+
+
+def test_call_by_the_beginning_of_its_id(journal: Path) -> None:
+    assert run("show", "01m7", journal=journal).returncode == 0
+    assert run("export", spoken_call()[0].id, journal=journal).returncode == 0
+
+
+def test_version_and_help() -> None:
+    assert run("--version").stdout == f"prefactor-agent {prefactor_agent.__version__}\n"
+    shown = run("--help").stdout
+    assert all(name in shown for name in ("sessions", "show", "export"))
+
+
+def test_wrong_use_is_told_by_a_usage_line() -> None:
+    done = run("show", "--no-such-option")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+# What it cannot do
+
+
+COMMANDS = pytest.mark.parametrize("command", ["sessions", "show", "export"])
+
+
+@COMMANDS
+def test_no_journal(command: str, tmp_path: Path) -> None:
+    done = run(command, journal=tmp_path / "none" / "j.db")
+    assert_one_line(done, "no call has been traced yet", str(tmp_path))
+
+
+@COMMANDS
+def test_empty_journal(command: str, tmp_path: Path) -> None:
+    (tmp_path / "j.db").touch()
+    assert_one_line(run(command, journal=tmp_path / "j.db"), "no call has been traced yet")
+    path = write(tmp_path / "tables.db")
+    assert_one_line(run(command, journal=path), "no call has been traced yet")
+
+
+@COMMANDS
+def test_newer_journal(command: str, journal: Path) -> None:
+    with sqlite3.connect(journal) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    assert_one_line(run(command, journal=journal), "newer prefactor-agent")
+
+
+@COMMANDS
+def test_corrupt_journal(command: str, tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"this is no database at all" * 400)
+    assert_one_line(run(command, journal=tmp_path / "j.db"), "damaged or no journal")
+
+
+@COMMANDS
+def test_truncated_journal(command: str, journal: Path) -> None:
+    with sqlite3.connect(journal) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
+    os.truncate(journal, 4096)
+    assert_one_line(run(command, journal=journal), str(journal))
+
+
+@COMMANDS
+def test_journal_is_a_directory(command: str, tmp_path: Path) -> None:
+    assert_one_line(run(command, journal=tmp_path), "cannot be read")
+
+
+@COMMANDS
+def test_locked_journal(command: str, journal: Path) -> None:
+    holder = sqlite3.connect(journal, isolation_level=None)
+    holder.execute("PRAGMA journal_mode = DELETE")
+    holder.execute("BEGIN EXCLUSIVE")
+    try:
+        assert_one_line(run(command, journal=journal), "locked by another program")
+    finally:
+        holder.close()
+
+
+def test_wrong_id(journal: Path) -> None:
+    assert_one_line(run("show", "zzz", journal=journal), "no call begins with 'zzz'")
+    assert_one_line(run("export", "%", journal=journal), "no call begins with '%'")
+
+
+def test_ambiguous_beginning(tmp_path: Path) -> None:
+    path = write(tmp_path / "j.db", spoken_call(), renamed(unanswered_call(), "01m7zzzz"))
+    assert_one_line(run("show", "01m7", journal=path), "01m7zzzz", "give more of the id")
+
+
+def test_unusable_setting(journal: Path) -> None:
+    done = run("show", journal=journal, PREFACTOR_DISABLED="perhaps")
+    assert_one_line(done, "PREFACTOR_DISABLED must be true or false")
+
+
+def test_place_that_cannot_be_written(journal: Path, tmp_path: Path) -> None:
+    for arguments in (["export", "-o"], ["show", "--svg"]):
+        done = run(*arguments, tmp_path / "no" / "x", journal=journal)
+        assert_one_line(done, "No such file or directory")
+
+
+def test_reader_that_has_seen_enough(tmp_path: Path) -> None:
+    calls = [renamed(spoken_call(), f"{index:04}") for index in range(400)]
+    path = write(tmp_path / "j.db", *calls)
+    for arguments in ("sessions --limit 400", "sessions --limit 400 --json", "export", "show"):
+        done = subprocess.run(
+            f'{sys.executable} -c "{START}" {arguments} --journal {path} | true',
+            shell=True,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=False,
+        )
+        assert (done.stdout, done.stderr) == ("", ""), arguments
+
+
+def test_as_a_user_runs_it(journal: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", START, "sessions", "--journal", journal],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    assert "Concierge" in done.stdout
+    assert done.stderr == ""
+
+
+def test_starts_without_livekit() -> None:
+    modules = "import sys, prefactor_agent.cli, prefactor_agent.view.waterfall as w; " + (
+        "print([m for m in sys.modules if m.split('.')[0] in ('livekit', 'numpy')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", modules], capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_the_package_gives_its_names_when_they_are_used() -> None:
+    for name in prefactor_agent.__all__:
+        assert getattr(prefactor_agent, name) is not None
+    with pytest.raises(AttributeError, match="no_such_name"):
+        _ = getattr(prefactor_agent, "no_such_name")  # noqa: B009
+
+
+# A real call
+
+
+class _Stream(llm.LLMStream):
+    async def _run(self) -> None:
+        if self._chat_ctx.items[-1].type == "message":
+            call = llm.FunctionToolCall(name="look_up", arguments='{"order": 42}', call_id="c1")
+            delta = llm.ChoiceDelta(role="assistant", tool_calls=[call])
+            self._event_ch.send_nowait(llm.ChatChunk(id="1", delta=delta))
+            return
+        for word in ("It ships ", "on Friday."):
+            delta = llm.ChoiceDelta(role="assistant", content=word)
+            self._event_ch.send_nowait(llm.ChatChunk(id="2", delta=delta))
+
+
+class _Model(llm.LLM):
+    def chat(self, *, chat_ctx, tools=None, conn_options=None, **_):  # type: ignore[no-untyped-def]
+        return _Stream(self, chat_ctx=chat_ctx, tools=tools or [], conn_options=conn_options)
+
+
+class _Clerk(TracedAgent):
+    @traced_tool
+    async def look_up(self, order: int) -> str:
+        """Look an order up."""
+        return "Friday"
+
+
+async def test_a_real_session_is_shown(tmp_path: Path) -> None:
+    path = tmp_path / "real.db"
+    configure(journal=path)
+    async with _Model() as model:
+        session: AgentSession[None] = AgentSession(llm=model)
+        await session.start(_Clerk(instructions="x"))
+        await session.run(user_input="Where is order 42?")
+        while_running = _settled(path)
+        await session.aclose()
+    assert "running" in while_running
+    shown = _settled(path, "ended: ")
+    assert "“Where is order 42?”" in shown
+    assert "“It ships on Friday.”" in shown
+    assert 'order=42 → "Friday"' in shown
+    assert "1 turn · 1 tool call · 0 interruptions · 0 errors" in shown
+    assert run("sessions", journal=path).stdout.split()[-1] == "ended"
+
+
+def _settled(path: Path, *parts: str) -> str:
+    """What ``show`` says once the journal, written in the background, has all of it."""
+    for _ in range(20):
+        shown = run("show", journal=path).stdout
+        if shown and all(part in shown for part in parts):
+            return shown
+        time.sleep(0.1)
+    raise AssertionError(shown)

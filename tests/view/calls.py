@@ -1,0 +1,207 @@
+"""Calls written by hand, with round numbers, so that a test can say in which column a bar begins.
+
+Times are milliseconds after the beginning of the call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefactor_agent.journal.reader import StoredSpan
+
+ZERO_US = 1_795_242_672_000_000
+SESSION = "01m7yctfytk4y4mq7hx2eescvvtttk2w"
+
+
+def us(ms: float) -> int:
+    return ZERO_US + round(ms * 1000)
+
+
+def span(
+    id_: str,
+    type_: str,
+    begun: float,
+    ended: float | None,
+    parent: str | None = SESSION,
+    *,
+    name: str = "",
+    status: str | None = None,
+    payload: dict[str, Any] | None = None,
+    result: dict[str, Any] | None = None,
+) -> StoredSpan:
+    return StoredSpan(
+        id=id_,
+        session_id=SESSION,
+        parent_id=parent,
+        type=f"livekit:{type_}",
+        name=name or type_.split(":")[-1],
+        status=status or ("active" if ended is None else "complete"),
+        started_us=us(begun),
+        finished_us=None if ended is None else us(ended),
+        payload=payload or {},
+        result=result or {},
+    )
+
+
+def session(ended: float | None = 10_000, **result: Any) -> StoredSpan:
+    told = {"close_reason": "user_initiated", **result} if ended is not None else {}
+    return span(
+        SESSION,
+        "session",
+        0,
+        ended,
+        None,
+        payload={"agent_class": "Concierge", "room": {"name": "lobby"}},
+        result=told,
+    )
+
+
+def moments(**at_ms: float) -> dict[str, int]:
+    return {name: round(ms * 1000) for name, ms in at_ms.items()}
+
+
+def text_stream(*chunks: tuple[float, str]) -> dict[str, Any]:
+    offsets = [round(ms * 1000) for ms, _ in chunks]
+    return {
+        "kind": "text",
+        "count": len(chunks),
+        "first_us": offsets[0],
+        "last_us": offsets[-1],
+        "offset_us": offsets,
+        "size": [len(text) for _, text in chunks],
+        "text": [text for _, text in chunks],
+    }
+
+
+def audio_stream(first_ms: float, seconds: float, dbfs: int = -20) -> dict[str, Any]:
+    """Frames of 100 ms that arrive at once."""
+    frames = round(seconds * 10)
+    first = round(first_ms * 1000)
+    return {
+        "kind": "audio",
+        "count": frames,
+        "first_us": first,
+        "sample_rate": 24_000,
+        "offset_us": [first] * frames,
+        "size": [2_400] * frames,
+        "dbfs": [dbfs] * frames,
+    }
+
+
+def spoken_call() -> list[StoredSpan]:
+    """One question that needs a slow tool. The user speaks from 1.0 to 2.0 s; VAD 2.4, transcript
+    2.5, committed 2.6, LLM 2.6 (token 3.0) to 3.0, tool 3.0 to 4.0, LLM 4.0 (token 4.2) to 4.4, TTS
+    text 4.2, byte 4.4, to 4.8, heard from 4.4 to 6.4, where the user cuts in."""
+    user_moments = moments(
+        speech_started=1000,
+        speech_ended=2000,
+        vad_ended=2400,
+        final_transcript=2500,
+        committed=2600,
+    )
+    return [
+        session(),
+        span(
+            "u1",
+            "user_turn",
+            1000,
+            2600,
+            payload={"modality": "audio"},
+            result={"transcript": "Where is order 42?", "moments_us": user_moments},
+        ),
+        span("s1", "stt", 1000, 2500, "u1", result={"transcript": "Where is order 42?"}),
+        span(
+            "a1",
+            "assistant_turn",
+            2600,
+            6400,
+            payload={"source": "generate_reply", "user_initiated": False},
+            result={
+                "user_turn_id": "u1",
+                "generated_text": "It ships on Friday. Anything else?",
+                "spoken_text": "It ships on Friday.",
+                "interrupted": True,
+                "interrupted_by": "user",
+                "playback_position_s": 2.0,
+                "segments": [
+                    {
+                        "started_us": 4_400_000,
+                        "finished_us": 6_400_000,
+                        "position_s": 2.0,
+                        "interrupted": True,
+                    }
+                ],
+                "moments_us": moments(created=2600, playback_started=4400),
+            },
+        ),
+        span(
+            "l1",
+            "llm",
+            2600,
+            3000,
+            "a1",
+            result={
+                "text": "",
+                "tool_calls": [{"name": "look_up"}],
+                "streams": {"output": text_stream((400, ""))},
+            },
+        ),
+        span(
+            "t1",
+            "tool:look_up",
+            3000,
+            4000,
+            "a1",
+            payload={"inputs": {"order": "42"}},
+            result={"outcome": "returned", "outputs": {"output": "Friday"}},
+        ),
+        span("r1", "tool_result", 4000, 4000, "t1", name="look_up"),
+        span(
+            "l2",
+            "llm",
+            4000,
+            4400,
+            "a1",
+            result={
+                "text": "It ships on Friday. Anything else?",
+                "streams": {"output": text_stream((200, "It ships"), (390, " on Friday."))},
+            },
+        ),
+        span(
+            "p1",
+            "tts",
+            4000,
+            4800,
+            "a1",
+            result={
+                "leading_silence_ms": 0,
+                "streams": {
+                    "text": text_stream((200, "It ships on Friday.")),
+                    "audio": audio_stream(400, 2.4),
+                },
+            },
+        ),
+    ]
+
+
+def unanswered_call() -> list[StoredSpan]:
+    """A process that was killed while the agent answered: nothing after the question has ended."""
+    question = spoken_call()[1:3]
+    return [
+        session(None),
+        *question,
+        span(
+            "a1",
+            "assistant_turn",
+            2600,
+            None,
+            payload={"source": "generate_reply", "user_initiated": False},
+        ),
+        span(
+            "l1",
+            "llm",
+            2600,
+            None,
+            "a1",
+            result={"streams": {"output": {"offset_us": [400_000], "size": [2], "text": ["It"]}}},
+        ),
+    ]
