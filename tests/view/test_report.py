@@ -198,16 +198,20 @@ def test_the_agents_voice_is_placed_where_it_was_played_and_cut_where_it_was_cut
     assert run.levels[17] > 0
 
 
-def test_a_pause_of_the_playback_is_a_pause_of_the_voice() -> None:
+def test_pauses_of_the_playback_are_pauses_of_the_voice() -> None:
     spans = small()
     turn = next(made for made in spans if made.id == "agent1")
     turn.result["pauses"] = [
         {"at_us": 4_700_000, "state": "paused"},
         {"at_us": 5_000_000, "state": "resumed"},
     ]
-    first, second = Reading(spans).agent_voice
-    assert (first.begins_us, first.ends_us) == (4_200_000, 4_700_000)
-    assert (second.begins_us, second.ends_us) == (5_000_000, 5_750_000)
+    turn.result["gaps"] = [{"at_us": 5_200_000, "ms": 100.0, "cause": "tts"}]
+    runs = Reading(spans).agent_voice
+    assert [(run.begins_us, run.ends_us) for run in runs] == [
+        (4_200_000, 4_700_000),
+        (5_000_000, 5_200_000),
+        (5_300_000, 5_850_000),
+    ]
 
 
 def test_two_segments_share_the_audio_of_one_stream() -> None:

@@ -678,10 +678,14 @@ def _pauses(turn: StoredSpan) -> list[tuple[int, int]]:
             continue
         if pause.get("state") == "paused":
             since = int(at)
-        elif since is not None:
+        elif since is not None and "resumed" in words(pause.get("state")):
             pauses.append((since, int(at)))
             since = None
-    return pauses
+    for hole in map(mapping, listing(turn.result.get("gaps"))):
+        at, lasted = number(hole.get("at_us")), number(hole.get("ms"))
+        if at is not None and lasted is not None:  # the player had nothing to play
+            pauses.append((int(at), int(at) + round(lasted * 1000)))
+    return sorted(pauses)
 
 
 def _play(
