@@ -16,7 +16,7 @@ import pytest
 from prefactor_agent.view.report import ReportError, render, write_report
 from prefactor_agent.view.report.encoding import deltas, to_block
 from prefactor_agent.view.report.reading import Reading
-from view.report_calls import HOSTILE, SESSION, long, session, small, span
+from view.report_calls import HOSTILE, ORIGIN_US, SESSION, long, session, small, span
 
 
 class Page(HTMLParser):
@@ -354,9 +354,11 @@ def test_a_call_that_is_not_whole_has_a_page(name: str) -> None:
 
 
 def test_a_killed_call_shows_the_words_that_were_kept() -> None:
-    text = Page(render(broken()["killed"])).text
+    text = Page(render(broken()["killed"], now_us=ORIGIN_US + 60_000_000)).text
     assert "Half a" in text
-    assert "still running, or its process died" in text
+    assert "still running" in text
+    text = Page(render(broken()["killed"], now_us=ORIGIN_US + 3_600_000_000)).text
+    assert "no end was recorded: its process was lost" in text
     assert "no end was recorded" in text
 
 
