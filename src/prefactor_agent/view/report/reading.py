@@ -556,7 +556,8 @@ class Reading:
     @cached_property
     def stage_names(self) -> list[str]:
         """The stages that occur in the call, in the order in which they follow each other."""
-        return sorted({s.name for gap in self.gaps for s in gap.stages}, key=_place)
+        seen = dict.fromkeys(stage.name for gap in self.gaps for stage in gap.stages)
+        return sorted(seen, key=_place)
 
     @cached_property
     def stage_styles(self) -> dict[str, str]:
