@@ -16,7 +16,7 @@ import pytest
 from prefactor_agent.view.report import ReportError, render, write_report
 from prefactor_agent.view.report.encoding import deltas, to_block
 from prefactor_agent.view.report.reading import Reading
-from view.report_calls import HOSTILE, SESSION, long, session, small, span
+from view.report_calls import HOSTILE, ORIGIN_US, SESSION, long, session, small, span
 
 
 class Page(HTMLParser):
@@ -132,6 +132,54 @@ def test_measured_latency_is_preferred() -> None:
     assert page.data["gaps"][0][4] == [[0, 1000.0], [1, 500.5]]
 
 
+def test_stages_stand_in_the_order_in_which_they_follow_each_other() -> None:
+    names = (
+        "unattributed",
+        "leading_silence",
+        "tts_ttfb",
+        "llm_ttft_2",
+        "tool:look_up",
+        "llm_queue_2",
+        "llm_ttft",
+        "somebodys_own",
+        "vad",
+        "llm_queue",
+    )
+    spans = small()
+    turn = next(made for made in spans if made.id == "agent1")
+    turn.result["latency"] = {
+        "perceived_ms": 10,
+        "stages": [{"name": name, "ms": 1} for name in names],
+    }
+    assert Reading(spans).stage_names == [
+        "vad",
+        "llm_queue",
+        "llm_ttft",
+        "tool:look_up",
+        "llm_queue_2",
+        "llm_ttft_2",
+        "tts_ttfb",
+        "leading_silence",
+        "unattributed",
+        "somebodys_own",
+    ]
+    assert "LLM to first token (2)" in Page(render(spans)).text
+
+
+@pytest.mark.parametrize(
+    ("basis", "begins"), [("audio", 2_400_000), ("vad_end", 2_800_000), ("vad", 2_300_000)]
+)
+def test_the_dead_air_begins_where_its_measure_does(basis: str, begins: int) -> None:
+    spans = small()
+    user = next(made for made in spans if made.id == "user1")
+    user.result["moments_us"]["vad_estimate"] = 2_300_000
+    turn = next(made for made in spans if made.id == "agent1")
+    turn.result["user_turn_id"] = "user1"
+    measured = {"perceived_ms": 1500, "stages": [], "basis": {"from": basis, "to": "audio"}}
+    turn.result["latency"] = measured
+    assert Reading(spans).gaps[0].begins_us == begins
+
+
 def test_early_work_makes_no_stage_negative() -> None:
     spans = small()
     turn = next(made for made in spans if made.id == "agent1")
@@ -150,16 +198,20 @@ def test_the_agents_voice_is_placed_where_it_was_played_and_cut_where_it_was_cut
     assert run.levels[17] > 0
 
 
-def test_a_pause_of_the_playback_is_a_pause_of_the_voice() -> None:
+def test_pauses_of_the_playback_are_pauses_of_the_voice() -> None:
     spans = small()
     turn = next(made for made in spans if made.id == "agent1")
     turn.result["pauses"] = [
         {"at_us": 4_700_000, "state": "paused"},
         {"at_us": 5_000_000, "state": "resumed"},
     ]
-    first, second = Reading(spans).agent_voice
-    assert (first.begins_us, first.ends_us) == (4_200_000, 4_700_000)
-    assert (second.begins_us, second.ends_us) == (5_000_000, 5_750_000)
+    turn.result["gaps"] = [{"at_us": 5_200_000, "ms": 100.0, "cause": "tts"}]
+    runs = Reading(spans).agent_voice
+    assert [(run.begins_us, run.ends_us) for run in runs] == [
+        (4_200_000, 4_700_000),
+        (5_000_000, 5_200_000),
+        (5_300_000, 5_850_000),
+    ]
 
 
 def test_two_segments_share_the_audio_of_one_stream() -> None:
@@ -302,9 +354,11 @@ def test_a_call_that_is_not_whole_has_a_page(name: str) -> None:
 
 
 def test_a_killed_call_shows_the_words_that_were_kept() -> None:
-    text = Page(render(broken()["killed"])).text
+    text = Page(render(broken()["killed"], now_us=ORIGIN_US + 60_000_000)).text
     assert "Half a" in text
-    assert "still running, or its process died" in text
+    assert "still running" in text
+    text = Page(render(broken()["killed"], now_us=ORIGIN_US + 3_600_000_000)).text
+    assert "no end was recorded: its process was lost" in text
     assert "no end was recorded" in text
 
 

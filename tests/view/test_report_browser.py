@@ -289,6 +289,36 @@ def test_a_phone_sees_all_of_it_without_scrolling_sideways(open_page: Open) -> N
     assert not page.one("[data-details]").is_displayed()
 
 
+def test_two_fingers_zoom_and_one_moves(open_page: Open) -> None:
+    page = open_page(small(), width=390)
+    whole = page.settled()
+    box = page.js(
+        "const c = document.querySelector('[data-lanes]'); c.scrollIntoView({block: 'center'});"
+        "const r = c.getBoundingClientRect(); return [r.left, r.top]"
+    )
+
+    def touch(kind: str, *at: int) -> None:
+        points = [{"x": box[0] + x, "y": box[1] + 50, "id": n} for n, x in enumerate(at)]
+        page.driver.execute_cdp_cmd(
+            "Input.dispatchTouchEvent", {"type": kind, "touchPoints": points}
+        )
+
+    touch("touchStart", 180)
+    touch("touchStart", 180, 220)
+    for apart in (40, 60, 80):
+        touch("touchMove", 180 - apart // 2, 220 + apart // 2)
+    touch("touchEnd")
+    closer = page.settled()
+    assert _size(closer) < _size(whole) * 0.7
+    touch("touchStart", 220)
+    for x in (200, 170, 140):
+        touch("touchMove", x)
+    touch("touchEnd")
+    moved = page.settled()
+    assert moved[0] > closer[0]
+    assert _size(moved) == pytest.approx(_size(closer), rel=0.01)
+
+
 def test_hostile_text_does_nothing(open_page: Open) -> None:
     texts = dict.fromkeys(("transcript", "generated", "spoken", "output", "room", "tool"), HOSTILE)
     page = open_page(small(**texts))

@@ -136,9 +136,9 @@ def encode(call: Reading) -> JSON:
             [
                 gap.begins_us // TICK_US,
                 gap.ends_us // TICK_US,
-                round(gap.ms, 1),
+                round(gap.ms, 3),
                 number_of[gap.span_id],
-                [[stages[stage.name], round(stage.ms, 2)] for stage in gap.stages],
+                [[stages[stage.name], round(stage.ms, 3)] for stage in gap.stages],
             ]
             for gap in call.gaps
         ],

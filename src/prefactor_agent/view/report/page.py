@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import time
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
@@ -15,6 +16,7 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from prefactor_agent.journal.reader import Journal, StoredSpan
 
+from ..summary import QUIET_US
 from . import text
 from .encoding import encode, to_block
 from .reading import Gap, Reading, label_of
@@ -48,13 +50,14 @@ def write_report(journal: Journal, session_id: str, path: Path) -> None:
         raise ReportError(f"{path} cannot be written ({reason}): choose another with -o") from None
 
 
-def render(spans: list[StoredSpan]) -> str:
-    """The page of a call, from all of its spans."""
+def render(spans: list[StoredSpan], now_us: int | None = None) -> str:
+    """The page of a call, from all of its spans. ``now_us`` tells a call that runs from one whose
+    process is gone; the default is the present."""
     call = Reading(spans)
     template, style, script = _parts()
     page = template.render(
         call=call,
-        head=_head(call),
+        head=_head(call, time.time_ns() // 1000 if now_us is None else now_us),
         verdict=_verdict(call),
         scale=_Scale(call),
         styles=call.stage_styles,
@@ -100,14 +103,14 @@ def _policy(style: str, *scripts: str) -> str:
     )
 
 
-def _head(call: Reading) -> JSON:
+def _head(call: Reading, now_us: int) -> JSON:
     """Who spoke with whom, when, for how long, and how it ended."""
     session = call.session
     payload = session.payload if session else {}
     result = session.result if session else {}
     participant = mapping(result.get("participant")) or mapping(payload.get("participant"))
     machine, when = text.when(call.origin_us)
-    ending, tone = _ending(call)
+    ending, tone = _ending(call, now_us)
     caller = words(participant.get("identity")) or words(participant.get("name"))
     kind = words(participant.get("kind"))
     models = {
@@ -129,7 +132,7 @@ def _head(call: Reading) -> JSON:
     }
 
 
-def _ending(call: Reading) -> tuple[str, str]:
+def _ending(call: Reading, now_us: int) -> tuple[str, str]:
     session = call.session
     if not call.spans:
         return "nothing was recorded", "open"
@@ -137,7 +140,9 @@ def _ending(call: Reading) -> tuple[str, str]:
         return "the session's own span is missing", "open"
     reason = words(session.result.get("close_reason")).replace("_", " ")
     if session.finished_us is None:
-        return "still running, or its process died", "open"
+        if now_us - call.origin_us - call.ends_us < QUIET_US:
+            return "still running", "open"
+        return "no end was recorded: its process was lost", "bad"
     error = mapping(session.result.get("error"))
     if session.status == "failed" or error:
         message = words(error.get("message")) or words(error.get("error_type")) or reason

@@ -37,7 +37,7 @@ _STAGES: dict[str, tuple[str, str]] = {
     "on_user_turn_completed": ("on_user_turn_completed", "hook"),
     "handoff": ("handoff", "hook"),
     "on_enter": ("on_enter", "hook"),
-    "llm_queue": ("wait for the LLM call", "llm"),
+    "llm_queue": ("before the LLM call", "llm"),
     "llm_ttft": ("LLM to first token", "llm"),
     "llm_tool_call": ("LLM to tool call", "llm"),
     "tool": ("tool", "tool"),
@@ -79,7 +79,7 @@ def label_of(stage: str) -> str:
     if kind == "tool":
         return f"tool {stage.removeprefix('tool:')}" if ":" in stage else "tool"
     label = _STAGES[kind][0] if kind in _STAGES else stage.replace("_", " ")
-    return f"{label}, round {round_}" if round_ > 1 and kind in _STAGES else label
+    return f"{label} ({round_})" if round_ > 1 and kind in _STAGES else label
 
 
 def family_of(stage: str) -> str:
@@ -556,7 +556,8 @@ class Reading:
     @cached_property
     def stage_names(self) -> list[str]:
         """The stages that occur in the call, in the order in which they follow each other."""
-        return sorted({s.name for gap in self.gaps for s in gap.stages}, key=_place)
+        seen = dict.fromkeys(stage.name for gap in self.gaps for stage in gap.stages)
+        return sorted(seen, key=_place)
 
     @cached_property
     def stage_styles(self) -> dict[str, str]:
@@ -678,10 +679,14 @@ def _pauses(turn: StoredSpan) -> list[tuple[int, int]]:
             continue
         if pause.get("state") == "paused":
             since = int(at)
-        elif since is not None:
+        elif since is not None and "resumed" in words(pause.get("state")):
             pauses.append((since, int(at)))
             since = None
-    return pauses
+    for hole in map(mapping, listing(turn.result.get("gaps"))):
+        at, lasted = number(hole.get("at_us")), number(hole.get("ms"))
+        if at is not None and lasted is not None:  # the player had nothing to play
+            pauses.append((int(at), int(at) + round(lasted * 1000)))
+    return sorted(pauses)
 
 
 def _play(
