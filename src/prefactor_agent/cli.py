@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -139,7 +141,81 @@ def export(
     _write(export_lines(_spans(journal, call)), output)
 
 
+@app.command()
+def report(
+    call: CallArgument = "last",
+    journal: JournalOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: call-ID.html, here."),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a call as one HTML page, which needs nothing else to be read."""
+    from .view.report import write_report
+
+    opened = _open(journal)
+    session_id = opened.find(call)
+    path = output or Path(f"call-{session_id}.html")
+    write_report(opened, session_id, path)
+    typer.echo(path)
+    if open_:
+        typer.launch(path.resolve().as_uri())
+
+
+@app.command()
+def stats(
+    journal: JournalOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Since a date, or 90m, 24h, 7d ago."),
+    ] = None,
+    agent: Annotated[str | None, typer.Option("--agent", help="Of one agent.")] = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option("--version", help="Of one version of the agent; twice: compare the two."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Where the time goes, over many calls: each stage's count, median, p95 and worst."""
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from .view import stats as figures
+    from .view.export import json_line
+
+    opened = _open(journal)
+    since_us = _moment_us(since) if since is not None else None
+    found = []
+    versions: list[str | None] = [*version] if version else [None]
+    for wanted in versions:
+        calls = figures.chosen(opened.sessions(), since_us=since_us, agent=agent, version=wanted)
+        spans = (span for session in calls for span in opened.call(session.id))
+        found.append(figures.collect(figures.turns_of(spans)))
+    if json:
+        _write(json_line(asdict(each)) for each in found)
+    elif version and len(found) == 2:
+        Console().print(figures.compare(found[0], found[1], (version[0], version[1])))
+    else:
+        for each in found:
+            Console().print(figures.table(each))
+
+
 commands.register(app)
+
+
+def _moment_us(when: str) -> int:
+    """``90m``, ``24h``, ``7d`` ago, or a date, as microseconds since the Unix epoch."""
+    units = {"m": 60, "h": 3600, "d": 86400}
+    if when[-1:] in units and when[:-1].isdigit():
+        return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
+    try:
+        return int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6)
+    except ValueError:
+        raise ConfigurationError(
+            f"--since takes a date (2026-11-21) or an age (90m, 24h, 7d), not {when!r}"
+        ) from None
 
 
 def _open(path: Path | None) -> Journal:

@@ -52,6 +52,7 @@ def session_payload(session: AgentSession[Any], agent: Agent) -> JSON:
         "session_class": type(session).__name__,
         "agent_class": type(agent).__name__,
         "models": models,
+        "instructions": str(agent.instructions),
         "tools": tool_names([*getattr(session, "tools", ()), *agent.tools]),
         "metadata": {},
     }

@@ -14,7 +14,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.journal.reader import Journal, JournalError, StoredSpan
 
 from ..summary import QUIET_US
 from . import text
@@ -29,7 +29,7 @@ _MARK = "document.documentElement.classList.add('scripted')"
 """Runs before anything is laid out, so that the page is laid out once."""
 
 
-class ReportError(Exception):
+class ReportError(JournalError):
     """The page could not be written. The message is one line that says what to do."""
 
 
