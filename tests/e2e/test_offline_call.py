@@ -15,6 +15,12 @@ from samples.offline.recording import RATE, stereo
 from samples.offline.script import CALLER, GREETING, INTERRUPTED, RULES
 from samples.offline.server import COMPLETIONS, OfflineOpenAI
 
+from prefactor_agent.config import Settings
+from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.pipeline import Pipeline
+from prefactor_agent.record import guard
+from prefactor_agent.tracing import tracer
+
 
 @dataclass
 class Held:
@@ -23,14 +29,21 @@ class Held:
     result: CallResult
     server: OfflineOpenAI
     progress: list[tuple[str, str]]
+    trace: list[StoredSpan]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def call() -> AsyncIterator[Held]:
+async def call(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Held]:
     progress: list[tuple[str, str]] = []
+    path = tmp_path_factory.mktemp("call") / "journal.db"
+    pipeline = Pipeline(Settings(journal=path), lambda session_id, reason: None)
+    tracer.send_to(pipeline)
     async with OfflineOpenAI() as server:
         result = await run_call(lambda who, what: progress.append((who, what)), server=server)
-        yield Held(result, server, progress)
+        assert pipeline.flush(10)
+        journal = Journal(path)
+        yield Held(result, server, progress, journal.call(journal.find("last")))
+        journal.close()
 
 
 def tool_messages(call: Held) -> list[dict[str, Any]]:
@@ -122,3 +135,114 @@ def test_the_environment_is_as_before(call: Held):
 
 def test_requests_hold_no_audio(call: Held):
     assert len(json.dumps([request.body for request in call.server.requests])) < 100_000
+
+
+# The trace of the same call.
+
+
+def of(call: Held, type_: str) -> list[StoredSpan]:
+    return [span for span in call.trace if span.type == type_]
+
+
+def test_the_trace_is_one_tree_without_an_open_end(call: Held):
+    spans = {span.id: span for span in call.trace}
+    (session,) = (span for span in call.trace if span.parent_id is None)
+    assert session.type == "livekit:session"
+    assert {span.session_id for span in call.trace} == {session.id}
+    parents = {
+        "livekit:user_turn": "livekit:session",
+        "livekit:assistant_turn": "livekit:session",
+        "livekit:stt": "livekit:user_turn",
+        "livekit:llm": "livekit:assistant_turn",
+        "livekit:tts": "livekit:assistant_turn",
+        "livekit:transcription": "livekit:assistant_turn",
+        "livekit:tool": "livekit:assistant_turn",
+        "livekit:tool_result": "livekit:tool",
+    }
+    for span in call.trace:
+        assert span.status != "active", span
+        assert span.finished_us is not None, span
+        assert session.started_us <= span.started_us <= span.finished_us <= session.finished_us
+        if span.parent_id is not None:
+            kind = ":".join(span.type.split(":")[:2])
+            parent = spans[span.parent_id]
+            assert parent.type.startswith(parents[kind]), span
+    assert guard.failures.total() == 0, guard.failures
+
+
+def test_the_trace_has_each_word_of_both(call: Held):
+    users, agents = of(call, "livekit:user_turn"), of(call, "livekit:assistant_turn")
+    assert [turn.result["transcript"] for turn in users] == call.result.said
+    assert [stt.result["transcript"] for stt in of(call, "livekit:stt")] == call.result.said
+    assert [turn.result["spoken_text"] for turn in agents] == call.result.answers
+    for turn in agents:
+        said = [llm for llm in of(call, "livekit:llm") if llm.parent_id == turn.id]
+        assert "".join(llm.result["text"] for llm in said) == turn.result["generated_text"]
+        assert (
+            "".join("".join(llm.stream("output")["text"]) for llm in said)
+            == (turn.result["generated_text"])
+        )
+
+
+def test_each_answer_is_linked_to_its_question(call: Held):
+    users, agents = of(call, "livekit:user_turn"), of(call, "livekit:assistant_turn")
+    assert [turn.result.get("user_turn_id") for turn in agents] == [
+        None,
+        *(turn.id for turn in users),
+    ]
+
+
+def test_the_trace_has_each_tool_call_with_input_and_result(call: Held):
+    tools = [span for span in call.trace if span.type.startswith("livekit:tool:")]
+    assert [tool.payload["tool_name"] for tool in tools] == [n for n, _, _ in call.result.tools]
+    asked = [
+        (one["call_id"], json.loads(one["arguments"]))
+        for llm in of(call, "livekit:llm")
+        for one in llm.result.get("tool_calls", [])
+    ]
+    assert [(tool.payload["call_id"], tool.payload["inputs"]) for tool in tools] == asked
+    results = {span.parent_id: span for span in of(call, "livekit:tool_result")}
+    assert len(results) == len(tools)
+    for tool, (_, told, failed) in zip(tools, call.result.tools, strict=True):
+        assert tool.status == results[tool.id].status == ("failed" if failed else "complete")
+        outcome = results[tool.id].result
+        assert (outcome["error"]["message"] if failed else outcome["outputs"]["output"]) == told
+
+
+def test_the_interruption_is_in_the_trace(call: Held):
+    (turn,) = (t for t in of(call, "livekit:assistant_turn") if t.result["interrupted"])
+    (question,) = (t for t in call.trace if t.id == turn.result["user_turn_id"])
+    assert question.result["transcript"] == INTERRUPTED
+    assert turn.status == "complete"
+    assert turn.result["interrupted_by"] == "user"
+    generated, spoken = turn.result["generated_text"], turn.result["spoken_text"].rstrip()
+    assert generated.startswith(spoken)
+    assert 0 < len(spoken) < len(generated)
+    (tts,) = (span for span in of(call, "livekit:tts") if span.parent_id == turn.id)
+    assert 0 < turn.result["playback_position_s"] < tts.result["audio_seconds"]
+
+
+def test_the_moments_of_a_turn_are_in_order(call: Held):
+    order = (
+        "user_speech_ended",
+        "user_vad_ended",
+        "user_final_transcript",
+        "user_committed",
+        "user_hook_done",
+        "playback_started",
+        "playback_finished",
+    )
+    for turn in of(call, "livekit:assistant_turn")[1:]:
+        moments = turn.result["moments_us"]
+        times = [moments[name] for name in order]
+        assert times == sorted(times), moments
+
+
+def test_the_voices_are_in_the_trace_as_loudness(call: Held):
+    for span in [*of(call, "livekit:stt"), *of(call, "livekit:tts")]:
+        audio = span.stream("audio")
+        seconds = sum(audio["size"]) / audio["sample_rate"]
+        assert seconds == pytest.approx(span.result["audio_seconds"], abs=1e-6)
+        assert len(audio["dbfs"]) == len(audio["offset_us"]) == audio["count"]
+        assert all(-127 <= level <= 0 for level in audio["dbfs"])
+        assert max(audio["dbfs"]) > -30
