@@ -736,7 +736,7 @@ async def test_no_extra_turn_of_the_loop_and_no_task_in_a_session() -> None:
             async def on_enter(self) -> None:
                 note("on_enter")
 
-            async def on_user_turn_completed(self, *args: Any) -> None:
+            async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
                 note("on_user_turn_completed")
 
             @tool
@@ -768,9 +768,11 @@ async def test_no_extra_turn_of_the_loop_and_no_task_in_a_session() -> None:
 @pytest.mark.parametrize("base", [Agent, TracedAgent])
 async def test_a_stop_response_keeps_the_agent_silent(base: Any) -> None:
     class Mine(base):  # type: ignore[misc]
-        async def on_user_turn_completed(self, *args: Any) -> None:
+        async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+            asked.append(new_message.text_content)
             raise StopResponse
 
+    asked: list[str] = []
     model = ScriptedLLM()
     session: AgentSession[None] = AgentSession(
         stt=ScriptedSTT("hush"), llm=model, turn_handling={"turn_detection": "manual"}
@@ -784,6 +786,7 @@ async def test_a_stop_response_keeps_the_agent_silent(base: Any) -> None:
     session.commit_user_turn()
     await asyncio.sleep(0.1)
     await session.aclose()
+    assert asked == ["hush"]
     assert not model.requests
 
 
