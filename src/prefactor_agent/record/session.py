@@ -97,7 +97,13 @@ class SessionTrace:
             "function_calls": 0,
         }
         self.call.announce(
-            {**describe.session_payload(session, agent), "started_at": round(time.time(), 6)}
+            without_none(
+                {
+                    **describe.session_payload(session, agent),
+                    "agent_version": chosen.agent_version,
+                    "started_at": round(time.time(), 6),
+                }
+            )
         )
         handlers: dict[Any, Callable[[Any], object]] = {
             "user_state_changed": self._on_user_state,
