@@ -61,6 +61,13 @@ def test_steady_noise_is_known_from_its_first_moments(floor: float) -> None:
     assert [(round(begin, 1), round(end, 1)) for begin, end in heard(audio)] == [(2.0, 3.0)]
 
 
+def test_noise_after_digital_silence_is_learned_anew() -> None:
+    audio = np.concatenate([np.zeros(3 * RATE), noise(5.0, -55)])
+    audio[5 * RATE : 6 * RATE] += tone(1.0, -22)
+    begin, end = heard(audio)[-1]
+    assert (round(begin, 1), round(end, 1)) == (5.0, 6.0)
+
+
 def test_a_voice_that_is_there_from_the_start_is_heard_from_the_start() -> None:
     assert heard(tone(2.0, -20)) == [(0.0, 2.0)]
     voice = AgentVoice(AudioLevels(0))

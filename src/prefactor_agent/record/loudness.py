@@ -88,18 +88,35 @@ class Audibility:
     quietest of the last three seconds: even fast speech lets the noise through between its words,
     while steady noise never goes much below itself, so noise is known from its first moments on and
     speech is not taken for it. One quiet stretch alone (a lost packet filled with zeros) is not
-    believed. Digital silence teaches nothing above ``LEAST_DBFS``."""
+    believed. Digital silence is no room: after it (LiveKit itself sends it while it warms up the
+    cancelling of echo) the floor is learned anew."""
 
     LEAST_DBFS = -60.0
     """Nothing below this is heard on a phone or a laptop."""
-    BEGIN_ABOVE_FLOOR = 10.0
-    GOES_ON_ABOVE_FLOOR = 6.0
+    BEGIN_ABOVE_FLOOR = 8.0
+    GOES_ON_ABOVE_FLOOR = 5.0
     BELOW_PEAK = 40.0
     PEAK_FALL_PER_WINDOW = 0.05
+    DIGITAL_DBFS = -100.0
+    RESET = 10
+    """Windows of digital silence that are no lost packet any more."""
     BUCKET = 50
-    """Windows that a minimum is taken over; the floor comes from the last six of them."""
+    """Windows that a minimum is taken over."""
+    BUCKETS = 6
+    """Minima that the floor comes from."""
+    STEADY = 3.0
 
-    __slots__ = ("_count", "_floor", "_low", "_lows", "_most", "_peak", "_smooth", "audible")
+    __slots__ = (
+        "_count",
+        "_floor",
+        "_low",
+        "_lows",
+        "_most",
+        "_peak",
+        "_smooth",
+        "_zeros",
+        "audible",
+    )
 
     def __init__(self, loudest_floor: float = -40.0) -> None:
         """Nothing above ``loudest_floor`` is taken for noise: a voice that is there from the first
@@ -108,6 +125,7 @@ class Audibility:
         self._lows: list[float] = []
         self._low = 0.0
         self._count = 0
+        self._zeros = 0
         self._smooth: float | None = None
         self._floor = loudest_floor
         self._peak = -50.0
@@ -115,6 +133,15 @@ class Audibility:
 
     def hear(self, level: float) -> bool:
         """Take the level of the next window in dBFS; returns whether it is audible."""
+        if level < self.DIGITAL_DBFS:
+            self._zeros += 1
+            if self._zeros == self.RESET:
+                self._lows.clear()
+                self._low, self._count, self._smooth = 0.0, 0, None
+                self._floor = float(SILENCE_DBFS)
+            self.audible = False
+            return False
+        self._zeros = 0
         smooth = self._smooth
         # Noise is uneven from window to window: its minimum is taken from an average.
         smooth = self._smooth = level if smooth is None else smooth + (level - smooth) * 0.4
@@ -134,8 +161,13 @@ class Audibility:
     def _next_bucket(self) -> None:
         lows = self._lows
         lows.append(self._low)
-        if len(lows) > 6:
+        if len(lows) > self.BUCKETS:
             del lows[0]
-        self._floor = min(self._most, sorted(lows)[1] if len(lows) > 1 else self._low)
+        if len(lows) > 1:
+            lowest, second = sorted(lows)[:2]
+            # Steady noise has much the same minimum again and again; the dips of a voice that a
+            # gate cut out of its room have not.
+            if second - lowest <= self.STEADY or len(lows) == self.BUCKETS:
+                self._floor = min(self._most, second)
         self._low = 0.0
         self._count = 0
