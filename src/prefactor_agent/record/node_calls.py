@@ -110,9 +110,9 @@ class _SpanCall:
         if not self.span.open:
             return
         status = status_of(error)
-        finished_ns = now_ns()
         if error is not None and status is Status.FAILED:
             self._trace.error(self.source, error, self.span, None)
+        finished_ns = now_ns()  # the error above is inside the span
         if self.turn is not None and self.turn.open_nodes.get(self.type) is self.span:
             del self.turn.open_nodes[self.type]
         self._trace.call.end(
