@@ -42,8 +42,11 @@ lint: $(VENV)/.installed
 bench: $(VENV)/.installed  ## a few minutes; prints a table of ratios measured in one run
 	@$(BIN)/python -m benchmarks
 
-picture: $(VENV)/.installed  ## the pictures in the README, from a real run of the demo
+picture: $(VENV)/.installed  ## the pictures in the README, from a real run of the demo; wants Chromium
 	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg
+	@chromium --headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run \
+		--user-data-dir=$$(mktemp -d) --window-size=1440,900 --hide-scrollbars \
+		--screenshot=docs/report.png demo-out/call.html 2>/dev/null
 
 lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a resolver)
 	@$(BIN)/python -m pip install --quiet uv
