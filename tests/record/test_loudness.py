@@ -14,7 +14,7 @@ from prefactor_agent.record.loudness import (
     to_dbfs,
 )
 from prefactor_agent.record.stream import AudioLevels
-from prefactor_agent.record.voice import AgentVoice
+from prefactor_agent.record.voice import AgentVoice, UserVoice
 
 RATE = 16_000
 
@@ -66,6 +66,24 @@ def test_noise_after_digital_silence_is_learned_anew() -> None:
     audio[5 * RATE : 6 * RATE] += tone(1.0, -22)
     begin, end = heard(audio)[-1]
     assert (round(begin, 1), round(end, 1)) == (5.0, 6.0)
+
+
+@pytest.mark.parametrize("floor", [-70, -55, -48])
+@pytest.mark.parametrize("known", [True, False])
+def test_where_speech_ended_is_found_also_in_noise_that_is_not_known_yet(
+    floor: float, known: bool
+) -> None:
+    """The room is heard from one second into the speech on, or from the start."""
+    audio = noise(5.6, floor)
+    audio[3 * RATE : 5 * RATE] += tone(2.0, -22)
+    if not known:
+        audio[: 4 * RATE] = 0
+    voice = UserVoice()
+    for at in range(0, len(audio), 320):
+        voice.hear(frame(audio[at : at + 320]), (at + 320) * 1_000_000_000 // RATE)
+    ended = voice.end_of_speech(5_600_000_000)
+    assert ended is not None
+    assert ended / 1e9 == pytest.approx(5.0, abs=0.011)
 
 
 def test_a_voice_that_is_there_from_the_start_is_heard_from_the_start() -> None:

@@ -158,6 +158,16 @@ class Audibility:
         self.audible = level > threshold
         return self.audible
 
+    @property
+    def floor(self) -> float:
+        return self._floor
+
+    @property
+    def goes_on_above(self) -> float:
+        """The level above which a sound goes on."""
+        floor = self._floor + self.GOES_ON_ABOVE_FLOOR
+        return max(floor, self._peak - self.BELOW_PEAK, self.LEAST_DBFS)
+
     def _next_bucket(self) -> None:
         lows = self._lows
         lows.append(self._low)

@@ -179,7 +179,8 @@ class SessionTrace:
         return turn
 
     def _note_speech_end(self, turn: UserTurn) -> None:
-        heard_until = self.voice.heard_until_ns
+        quiet = "vad_ended" in turn.moments
+        heard_until = self.voice.end_of_speech(now_ns()) if quiet else self.voice.heard_until_ns
         # A voice too faint to be told from the noise left an older sound as the last one.
         if heard_until is not None and heard_until > turn.moments["speech_started"]:
             turn.moments["speech_ended"] = heard_until

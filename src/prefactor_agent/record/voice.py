@@ -16,6 +16,9 @@ _PAUSE_NS = 500_000_000
 """Silence after which the next sound is a new stretch of speech (words lie closer together)."""
 _CLICK_WINDOWS = 3
 """A lone sound shorter than this is a click, or the noise being uneven, and no voice."""
+_LEARNED_DB = 3.0
+_STILL_NS = 100_000_000
+_ABOVE_ROOM_DB = 2.0
 _RING_NS = 60_000_000
 """This close to a voice anything audible belongs to it."""
 _KEPT_NS = 10_000_000_000
@@ -31,6 +34,8 @@ class UserVoice:
         self._recent: deque[tuple[int, int]] = deque()
         self._run = 0
         self._run_ns = 0
+        self._floor = 0.0
+        self._heard: deque[tuple[int, float]] = deque(maxlen=300)
         self.levels: AudioLevels | None = None
         """Where the frames are noted while an utterance is open."""
         self.onset_ns: int | None = None
@@ -49,11 +54,17 @@ class UserVoice:
         hear = self._audibility.hear
         last = len(squares) - 1
         for index, square in enumerate(squares):
-            if not hear(to_dbfs(square)):
-                self._run = 0
-                continue
             at = begun + index * _WINDOW_NS
             ended = begun + duration if index == last else at + _WINDOW_NS
+            level = to_dbfs(square)
+            audible = hear(level)
+            self._heard.append((ended, level))
+            if self._audibility.floor > self._floor + _LEARNED_DB:
+                self._reconsider(self._audibility.goes_on_above)
+            self._floor = self._audibility.floor
+            if not audible:
+                self._run = 0
+                continue
             self._run += 1
             if self._run == 1:
                 self._run_ns = at
@@ -75,6 +86,30 @@ class UserVoice:
             levels.items.append(packed)
             if len(levels.items) >= UNABSORBED:
                 levels.absorb()
+
+    def end_of_speech(self, now: int) -> int | None:
+        """When the last audible sound ended, asked at a moment at which a VAD hears no speech."""
+        until = self.heard_until_ns
+        if until is not None and now - until < _STILL_NS:
+            # Something is still heard: what there is now is the room, whatever was taken for it.
+            room = [level for ended, level in self._heard if now - ended < 2 * _STILL_NS]
+            if room:
+                self._reconsider(max(room) + _ABOVE_ROOM_DB)
+        return self.heard_until_ns
+
+    def _reconsider(self, threshold: float) -> None:
+        """The noise turned out to be louder than was known: find the last sound above it."""
+        loud = 0
+        found: int | None = None
+        for ended, level in reversed(self._heard):
+            if level <= threshold:
+                loud, found = 0, None
+                continue
+            found = ended if found is None else found
+            loud += 1
+            if loud == _CLICK_WINDOWS:
+                self.heard_until_ns = found
+                return
 
     def recent_onset(self, now: int) -> int | None:
         """When the sound that is (or was just) heard began, if that is not too long ago."""
