@@ -39,6 +39,7 @@ from support.scripted import (
     ScriptedLLM,
     ScriptedSTT,
     ScriptedTTS,
+    ScriptedVAD,
     Speaker,
     Use,
     silence,
@@ -773,21 +774,22 @@ async def test_a_stop_response_keeps_the_agent_silent(base: Any) -> None:
             raise StopResponse
 
     asked: list[str] = []
-    model = ScriptedLLM()
     session: AgentSession[None] = AgentSession(
-        stt=ScriptedSTT("hush"), llm=model, turn_handling={"turn_detection": "manual"}
+        stt=ScriptedSTT("hush"),
+        llm=ScriptedLLM("generated ahead, and dropped"),
+        vad=ScriptedVAD(),
+        turn_handling={"turn_detection": "vad", "endpointing": {"min_delay": 0.02}},
     )
-    microphone = Microphone([*sound(0.2), *silence(0.4)], speed=20)
+    microphone = Microphone([*sound(0.2), *silence(0.4)], speed=10)
     session.input.audio = microphone
-    heard = asyncio.Event()
-    session.on("user_input_transcribed", lambda event: heard.set() if event.is_final else None)
     await session.start(Mine(instructions="be"))
-    await asyncio.wait_for(heard.wait(), 5)
-    session.commit_user_turn()
-    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        while not asked:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
     await session.aclose()
     assert asked == ["hush"]
-    assert not model.requests
+    assert not [item for item in outcome(session) if item[0] == "assistant"]
 
 
 @pytest.mark.parametrize("node", ["llm_node", "tts_node"])
