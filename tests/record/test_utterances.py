@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import numpy as np
 import pytest
+from livekit import rtc
 from livekit.agents import APIConnectionError
 
 from prefactor_agent import TracedAgent
@@ -31,7 +33,9 @@ def heard_at(sink: Recorder, node: JSON) -> list[tuple[int, int]]:
     (root,) = of(sink, "session")
     audio = node["chunks"]["audio"]
     begun = node["started_us"] - root["started_us"]
-    return [(begun + at, level) for at, level in zip(audio["offset_us"], audio["value"])]
+    return [
+        (begun + at, level) for at, level in zip(audio["offset_us"], audio["dbfs"], strict=True)
+    ]
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -84,8 +88,7 @@ async def test_one_spoken_turn(streaming: bool, sink: Recorder) -> None:
     assert stt["result"]["audio_seconds"] >= 0.5
     assert stt["result"]["finalization_delay_ms"] >= 0
     assert stt["payload"]["model_name"] == "scripted-stt" or not streaming
-    kinds = stt["chunks"]["events"]["kind"] if "kind" in stt["chunks"]["events"] else []
-    assert len(stt["chunks"]["events"]["offset_us"]) >= (4 if streaming else 1), kinds
+    assert len(stt["chunks"]["events"]["offset_us"]) >= (4 if streaming else 1)
 
 
 async def test_interims_and_two_finals_in_one_utterance(sink: Recorder) -> None:
@@ -197,6 +200,7 @@ async def test_a_false_start_that_only_the_vad_heard(sink: Recorder) -> None:
         await line.says(0.3, then=2.5)
         await line.says(0.3, then=0.1)
         ears.final("hello")
+        await line.says(0, before=0)
         await line.answers()
     assert [row for row in outline(sink) if "turn" in row or "stt" in row] == [
         "  user_turn [cancelled]",
@@ -226,6 +230,7 @@ async def test_an_stt_that_fails_and_is_called_again(sink: Recorder) -> None:
         if again:
             await line.says(0.3, then=0.1)
             ears.final("hello")
+            await line.says(0, before=0)
             await line.answers()
     spans = check(sink)
     errors = [span for span in spans if span["type"] == "livekit:error"]
@@ -247,9 +252,8 @@ async def test_an_stt_error_within_an_utterance_is_under_it(sink: Recorder) -> N
         await until(lambda: sink.of("livekit:stt"))
         ears.fails(APIConnectionError("lost", retryable=False))
         await until(lambda: sink.of("livekit:error"))
-    assert outline(sink) == [
-        "session",
-        "  user_turn [cancelled]",
+    rows = outline(sink)  # what was heard so far may still be committed at the end
+    assert [row for row in rows if "stt" in row or "error" in row] == [
         "    stt [cancelled]",
         "      error [failed]: HandSTT: lost",
     ]
@@ -259,6 +263,31 @@ async def test_an_stt_error_within_an_utterance_is_under_it(sink: Recorder) -> N
 async def test_silero_finds_the_turn(sink: Recorder) -> None:
     silero = pytest.importorskip("livekit.plugins.silero")
     speech = pytest.importorskip("samples.offline.speech")
-    assert speech
-    pytest.importorskip("espeakng_loader")
-    assert silero
+    spoken = speech.speak("What time is it, please?")
+    samples = np.asarray(spoken.samples, dtype=np.int16)
+    rate, size = spoken.rate, spoken.rate // 50
+    frames = [
+        rtc.AudioFrame(samples[at : at + size].tobytes(), rate, 1, size)
+        for at in range(0, len(samples) - size, size)
+    ]
+    quiet = [rtc.AudioFrame(bytes(2 * size), rate, 1, size) for _ in range(50)]
+    ears = HandSTT()
+    line = Line(hears=ears, thinks=ScriptedLLM("Noon."), vad=silero.VAD.load())
+    async with line.to(Listener()):
+        line.microphone.play([*quiet[:15], *frames])
+        await line.microphone.heard()
+        ears.final("what time is it please")
+        line.microphone.play(quiet)
+        await line.answers()
+    assert [row for row in outline(sink) if "turn" in row or "stt" in row] == [
+        "  user_turn: what time is it please",
+        "    stt: what time is it please",
+        "  assistant_turn: Noon.",
+    ]
+    check(sink)
+    (user,), (stt,) = of(sink, "user_turn"), of(sink, "stt")
+    in_order(user, "speech_started", "vad_started", "vad_ended", "committed")
+    in_order(user, "speech_started", "speech_ended", "committed")
+    levels = [level for _, level in heard_at(sink, stt)]
+    assert max(levels) > -35
+    assert min(levels) < max(levels) - 20  # words, and what is between them

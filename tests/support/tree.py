@@ -1,4 +1,4 @@
-"""A recorded call as a test looks at it: the tree as lines of text, and what holds of every tree."""
+"""A recorded call as a test looks at it: the tree as text, and what holds of every tree."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .memory_sink import MemorySink
 JSON = dict[str, Any]
 
 _ORDER = ("stt", "llm", "tool", "transcription", "tts")
-"""Siblings below a turn run at the same time: their place in the outline must not depend on that."""
+"""Siblings below a turn run at the same time: their place in the outline is by type."""
 
 
 class Recorder(MemorySink):

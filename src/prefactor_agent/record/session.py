@@ -74,6 +74,8 @@ class SessionTrace:
         self._terminated: str | None = None
         self._terminating: asyncio.Future[Any] | None = None
         self.user_turn: UserTurn | None = None
+        self._speaking_since: int | None = None
+        """When the VAD was last sure that the user speaks."""
         self.playback = Playback(self._speaking, self._sounded)
         chosen = config.settings()
         self._budgets = Budgets(self, chosen.budgets, chosen.on_budget_exceeded)
@@ -134,10 +136,14 @@ class SessionTrace:
     def begin_user_turn(self, at: int) -> UserTurn:
         """The user's turn that is open, or a new one that began ``at``."""
         turn = self.user_turn
+        resumed: int | None = None
         if turn is not None:
             ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
             if turn.heard_anything() or ended is None or at - ended < STALE_NS:
                 return turn
+            if "vad_ended" not in turn.moments:
+                # The VAD was faster than the STT: what it hears is the turn that begins now.
+                resumed = self._speaking_since
             self._end_user_turn(turn, Status.CANCELLED, at=ended)
         index = self.next_turn_index()
         turn = UserTurn(
@@ -157,6 +163,8 @@ class SessionTrace:
             index=index,
         )
         turn.moments["speech_started"] = at
+        if resumed is not None and resumed >= at:
+            turn.moments["vad_started"] = resumed
         self.user_turn = turn
         if (playing := self.playback.playing) is not None and playing.user_spoke_over_ns is None:
             playing.user_spoke_over_ns = at
@@ -167,7 +175,7 @@ class SessionTrace:
         """LiveKit took the user's turn as finished, with this message."""
         now = now_ns()
         turn = self.user_turn or self.begin_user_turn(self.voice.recent_onset(now) or now)
-        self.utterances.close(turn)
+        self.utterances.close(turn, at=now)
         self._note_speech_end(turn)
         turn.moments["committed"] = now
         self._take_message(turn, message)
@@ -235,6 +243,7 @@ class SessionTrace:
         if event.new_state == "speaking":
             begun = self.voice.recent_onset(now) or min(now, from_wall(event.created_at))
             turn = self.begin_user_turn(begun)
+            self._speaking_since = now
             turn.moments.setdefault("vad_started", now)
             turn.moments.pop("vad_ended", None)
         elif event.old_state == "speaking" and self.user_turn is not None:
@@ -401,6 +410,8 @@ class SessionTrace:
             turn = None
         if item.role == "user":
             self._counts["user_messages"] += 1
+            if not any(item.content):
+                return  # a session that closes commits what it has not heard
             answered = self._find_user_turn(item) or self._text_turn(item, turn)
             if turn is not None and turn.span.open:
                 self._link(turn, answered)
@@ -532,6 +543,16 @@ class SessionTrace:
             return
         if inspect.isawaitable(answer):
             self._terminating = asyncio.ensure_future(answer)
+            self._terminating.add_done_callback(self._on_terminated)
+
+    def _on_terminated(self, task: asyncio.Future[Any]) -> None:
+        """The user's callback is done: where it failed, the call is closed as without one."""
+        error = None if task.cancelled() else task.exception()
+        session = self.session
+        if isinstance(error, Exception):
+            report("on_terminate", error)
+            if session is not None and not self.closed:
+                session.shutdown(drain=False)
 
     def close(self, *, reason: str, error: BaseException | None = None) -> None:
         """End what is open, and the session itself; let go of everything of LiveKit's."""

@@ -32,6 +32,10 @@ class Utterance:
     final_ns: int | None = None
     audible_end_ns: int | None = None
 
+    def is_mute(self) -> bool:
+        """The STT said that the speech ended, and not a word of it."""
+        return self.speech_ended and not self.finals and not self.interims
+
 
 @dataclass(eq=False)
 class UserTurn:

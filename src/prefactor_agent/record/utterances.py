@@ -45,6 +45,10 @@ class Utterances:
         kind = event.type if isinstance(event, stt.SpeechEvent) else _FINAL
         turn = self._trace.user_turn
         utterance = turn.utterance if turn is not None else None
+        if turn is not None and utterance is not None and kind is _START and utterance.is_mute():
+            # It ended without a word: a cough, or a false start.
+            self.close(turn, at=turn.moments.get("speech_ended"))
+            utterance = None
         if utterance is None:
             if kind in _WITHOUT_SPEECH:
                 return
@@ -67,8 +71,8 @@ class Utterances:
             assert turn is not None
             self.close(turn)
 
-    def close(self, turn: UserTurn) -> None:
-        """End the utterance of a turn, if one is open."""
+    def close(self, turn: UserTurn, *, at: int | None = None) -> None:
+        """End the utterance of a turn, if one is open: with its final, else ``at`` or now."""
         utterance, turn.utterance = turn.utterance, None
         if utterance is None:
             return
@@ -79,9 +83,8 @@ class Utterances:
         utterance.audible_end_ns = voice.heard_until_ns
         heard = utterance.final_ns is not None
         status = Status.COMPLETE if heard else Status.CANCELLED
-        self._trace.call.end(
-            utterance.span, status, lambda: _result(utterance, status), at=utterance.final_ns
-        )
+        ended = utterance.final_ns if heard else at
+        self._trace.call.end(utterance.span, status, lambda: _result(utterance, status), at=ended)
 
     def _begin(self) -> Utterance:
         trace = self._trace

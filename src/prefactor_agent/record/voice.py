@@ -113,10 +113,14 @@ class UserVoice:
 
     def recent_onset(self, now: int) -> int | None:
         """When the sound that is (or was just) heard began, if that is not too long ago."""
-        if self.onset_ns is None or self.heard_until_ns is None:
+        until = self.heard_until_ns
+        if self._run and (until is None or self._run_ns - until > _PAUSE_NS):
+            # Too short for a voice so far; but who asks has heard one.
+            return self._run_ns
+        if self.onset_ns is None or until is None:
             return None
         # A detector needs some hundred milliseconds of speech, and an STT its time on top.
-        return self.onset_ns if now - self.heard_until_ns < 2_000_000_000 else None
+        return self.onset_ns if now - until < 2_000_000_000 else None
 
     def refill(self, audio: AudioLevels) -> None:
         """Give a stream that begins in the past the frames since then."""
