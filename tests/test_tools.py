@@ -449,3 +449,15 @@ async def test_an_iterator_is_not_used_up(sink: MemorySink) -> None:
 
         answers = await use(uses=[Use("outer")], agent=traced_agent(outer))
         assert answers[0] == [("outer", "ok", False)]
+
+
+async def test_the_class_of_a_class_method_is_no_input(sink: MemorySink) -> None:
+    class Mine(TracedAgent):
+        @classmethod
+        @traced_tool
+        async def of_class(cls, x: int) -> int:
+            """Of the class."""
+            return x
+
+    await use(uses=[Use("of_class", {"x": 1})], agent=Mine(instructions="be"))
+    assert calls(sink, "of_class")[0]["payload"]["inputs"] == {"x": 1}

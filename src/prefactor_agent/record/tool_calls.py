@@ -133,7 +133,7 @@ def _inputs(
     for index, (name, value) in enumerate(bound.arguments.items()):
         if isinstance(value, RunContext):
             context = value
-        elif not (index == 0 and name == "self"):
+        elif not (index == 0 and name in ("self", "cls")):
             inputs[name] = plain(value)
     return inputs, context
 
