@@ -172,5 +172,7 @@ class AgentVoice:
 
 def pack(samples: int, squares: list[float]) -> int:
     """``samples << 8 | -level``: the level of the whole frame in whole dBFS."""
-    level = to_dbfs(sum(squares) / len(squares)) if squares else -127.0
-    return samples << 8 | -round(level)
+    if not squares:
+        return samples << 8 | 127
+    mean = squares[0] if len(squares) == 1 else sum(squares) / len(squares)
+    return samples << 8 | -round(to_dbfs(mean))
