@@ -15,7 +15,15 @@ import prefactor_agent
 
 ROOT = Path(prefactor_agent.__file__).parent
 PACKAGE = "prefactor_agent"
-HTTP = {"aiohttp", "httpx", "requests", "urllib3", "urllib.request", "http.client", "prefactor_http"}
+HTTP = {
+    "aiohttp",
+    "httpx",
+    "requests",
+    "urllib3",
+    "urllib.request",
+    "http.client",
+    "prefactor_http",
+}
 PRIVATE = f"{PACKAGE}.record.livekit_private"
 
 
