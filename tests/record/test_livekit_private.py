@@ -1,0 +1,75 @@
+"""The private names of LiveKit are where the tracer looks for them, or it goes without."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from livekit.agents import AgentSession, RunContext, llm
+from livekit.agents.voice import speech_handle
+
+from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent.record import livekit_private
+from support.scripted import ScriptedLLM, Use
+from support.tree import Recorder, check
+
+TELLS_THE_SOURCE = hasattr(speech_handle, "InterruptionSource")
+
+
+async def test_a_tool_without_a_context_knows_its_call(sink: Recorder) -> None:
+    seen: dict[str, Any] = {}
+
+    class Teller(TracedAgent):
+        @traced_tool
+        async def bare(self) -> str:
+            """Has no context."""
+            seen["bare"] = livekit_private.running_function_call()
+            seen["inside"] = await asyncio.create_task(self.inner())
+            return "done"
+
+        @traced_tool
+        async def told(self, context: RunContext[None]) -> str:
+            """Has one."""
+            seen["told"] = livekit_private.running_function_call()
+            seen["public"] = context.function_call
+            return "done"
+
+        async def inner(self) -> Any:
+            return livekit_private.running_function_call()
+
+    model = ScriptedLLM([Use("bare", call_id="one"), Use("told", call_id="two")], "Done.")
+    session: AgentSession[None] = AgentSession(llm=model)
+    await session.start(Teller(instructions="tell"))
+    await session.run(user_input="go")
+    await session.aclose()
+    check(sink)
+    assert isinstance(seen["bare"], llm.FunctionCall)
+    assert (seen["bare"].call_id, seen["told"].call_id) == ("one", "two")
+    assert seen["told"].call_id == seen["public"].call_id
+    assert seen["inside"] is None
+    calls = [sink.plain(span)["payload"]["call_id"] for span in sink.of("livekit:tool:*")]
+    assert sorted(calls) == ["one", "two"]
+
+
+async def test_outside_a_tool_there_is_no_call() -> None:
+    assert livekit_private.running_function_call() is None
+
+
+async def test_the_source_of_an_interruption() -> None:
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(["never"]))
+    await session.start(TracedAgent(instructions="talk"))
+    speech = session.say("hello")
+    assert livekit_private.interruption_source(speech) is None
+    speech.interrupt()
+    source = livekit_private.interruption_source(speech)
+    assert source == ("programmatic" if TELLS_THE_SOURCE else None)
+    await session.aclose()
+
+
+def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
+    class Other:
+        _interrupt_source = 3
+
+    assert livekit_private.interruption_source(object()) is None
+    assert livekit_private.interruption_source(None) is None
+    assert livekit_private.interruption_source(Other()) is None

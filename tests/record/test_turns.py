@@ -1,0 +1,284 @@
+"""Turns that do not go straight: interrupted, prepared too early, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from livekit.agents import StopResponse, llm
+
+from prefactor_agent import TracedAgent
+from support.line import HandSTT, Line, until
+from support.scripted import Heard, ScriptedLLM, ScriptedSTT, ScriptedTTS, Speaker, Wait
+from support.tree import JSON, Recorder, check, in_order, moments, outline
+
+LONG = "This is a long answer. It has several sentences. Nobody listens to the last one."
+EARLY = {"preemptive_generation": {"enabled": True}}
+
+
+class Talker(TracedAgent):
+    def __init__(self) -> None:
+        super().__init__(instructions="talk")
+
+
+def of(sink: Recorder, type_: str) -> list[JSON]:
+    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
+
+
+SLOW = 0.05
+"""Seconds a character."""
+
+
+def slow_voice() -> ScriptedTTS:
+    return ScriptedTTS(seconds_per_character=SLOW)
+
+
+class Captioned(Speaker):
+    """Knows which words were played, as LiveKit's room output does."""
+
+    def on_playback_finished(self, *, playback_position: float, **told: Any) -> None:
+        told["synchronized_transcript"] = LONG[: int(playback_position / SLOW)]
+        super().on_playback_finished(playback_position=playback_position, **told)
+
+
+def captioned(line: Line) -> Line:
+    line.speaker = line.session.output.audio = Captioned()
+    return line
+
+
+async def test_interrupted_by_the_program(sink: Recorder) -> None:
+    line = captioned(Line(thinks=ScriptedLLM(LONG), speaks=slow_voice()))
+    async with line.to(Talker()):
+        speech = line.session.generate_reply(instructions="talk")
+        await until(lambda: line.speaker.position > 0.3)
+        await line.session.interrupt()
+        await speech
+    check(sink)
+    (turn,) = of(sink, "assistant_turn")
+    result = turn["result"]
+    assert turn["status"] == "complete"
+    assert result["interrupted"] is True
+    assert result["interrupted_by"] == "program"
+    assert result["generated_text"] == LONG
+    assert 0 < len(result["spoken_text"]) < len(LONG)
+    assert LONG.startswith(result["spoken_text"])
+    (ended,) = line.speaker.finished
+    assert result["playback_position_s"] == pytest.approx(ended.playback_position, abs=1e-5)
+    assert 0.3 <= result["playback_position_s"] < len(LONG) * 0.05
+    (segment,) = result["segments"]
+    assert segment["interrupted"] is True
+    in_order(turn, "created", "playback_started", "playback_finished")
+
+
+async def test_interrupted_by_the_users_voice(sink: Recorder) -> None:
+    ears = HandSTT()
+    line = Line(
+        hears=ears,
+        thinks=ScriptedLLM(LONG, "Sure."),
+        speaks=slow_voice(),
+        interruption={"mode": "vad", "min_duration": 0.2, "resume_false_interruption": False},
+    )
+    captioned(line)
+    async with line.to(Talker()):
+        line.session.generate_reply(instructions="talk")
+        await until(lambda: line.speaker.position > 0.3)
+        await line.says(0.6, then=0.1)
+        ears.final("stop please")
+        await line.says(0, before=0)
+        await line.answers(2)
+    assert [row for row in outline(sink) if "turn" in row or "stt" in row][1:] == [
+        "  user_turn: stop please",
+        "    stt: stop please",
+        "  assistant_turn: Sure.",
+    ]
+    check(sink)
+    cut, answer = of(sink, "assistant_turn")
+    (user,) = of(sink, "user_turn")
+    result = cut["result"]
+    assert result["interrupted"] is True
+    assert result["interrupted_by"] == "user"
+    assert result["generated_text"] == LONG
+    assert LONG.startswith(result["spoken_text"].rstrip())
+    assert result["spoken_text"] != LONG
+    first = line.speaker.finished[0]
+    assert result["playback_position_s"] == pytest.approx(first.playback_position, abs=1e-5)
+    assert moments(cut)["playback_finished"] >= moments(user)["speech_started"]
+    assert answer["result"]["user_turn_id"] == user["id"]
+    assert answer["result"]["interrupted"] is False
+    assert answer["result"]["spoken_text"] == "Sure."
+    told = of(sink, "llm")[1]["payload"]["inputs"]["messages"]
+    said = [m["content"] for m in told if m["role"] == "assistant"]
+    assert said == [result["spoken_text"]]
+
+
+async def test_a_false_interruption_pauses_and_goes_on(sink: Recorder) -> None:
+    text = "A sentence that goes on after a cough."
+    line = Line(
+        hears=HandSTT(),
+        thinks=ScriptedLLM(text),
+        speaks=slow_voice(),
+        interruption={
+            "mode": "vad",
+            "min_duration": 0.2,
+            "resume_false_interruption": True,
+            "false_interruption_timeout": 0.3,
+        },
+    )
+    async with line.to(Talker()):
+        speech = line.session.generate_reply(instructions="talk")
+        await until(lambda: line.speaker.position > 0.2)
+        await line.says(0.4, then=0.8)
+        await speech
+    check(sink)
+    (turn,) = of(sink, "assistant_turn")
+    result = turn["result"]
+    assert result["interrupted"] is False
+    assert result["spoken_text"] == text
+    states = [pause["state"] for pause in result["pauses"]]
+    assert states[0] == "paused"
+    assert "resumed" in states
+    times = [pause["at_us"] for pause in result["pauses"]]
+    assert times == sorted(times)
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_preemptive_generation_that_is_used(slow: bool, sink: Recorder) -> None:
+    reply = ["It is ", Wait(0.6 if slow else 0.0), "noon."]
+    line = Line(
+        hears=ScriptedSTT(Heard("what time is it"), pause=0.05),
+        thinks=ScriptedLLM(reply),
+        **EARLY,
+        endpointing={"min_delay": 0.3, "max_delay": 0.5},
+    )
+    async with line.to(Talker()):
+        await line.says(0.4)
+        await line.answers()
+    assert [row for row in outline(sink) if "tts" not in row] == [
+        "session",
+        "  user_turn: what time is it",
+        "    stt: what time is it",
+        "  assistant_turn: It is noon.",
+        "    llm: It is noon.",
+        "    transcription: It is noon.",
+    ]
+    check(sink)
+    (user,), (turn,), (model,) = (of(sink, t) for t in ("user_turn", "assistant_turn", "llm"))
+    assert turn["result"]["preemptive"] == "used"
+    assert turn["result"]["user_turn_id"] == user["id"]
+    assert turn["started_us"] < user["finished_us"]
+    assert model["started_us"] < user["finished_us"]
+    in_order(turn, "created", "user_committed", "playback_started")
+
+
+async def test_a_preemptive_generation_that_is_dropped(sink: Recorder) -> None:
+    class Changing(Talker):
+        async def on_user_turn_completed(self, chat_ctx: Any, new_message: Any) -> None:
+            chat_ctx.add_message(role="system", content="it is raining")
+
+    line = Line(
+        hears=ScriptedSTT(Heard("what time is it"), pause=0.05),
+        thinks=ScriptedLLM(["early ", Wait(5), "never"], ["late"]),
+        **EARLY,
+        endpointing={"min_delay": 0.3, "max_delay": 0.5},
+    )
+    async with line.to(Changing()):
+        await line.says(0.4)
+        await line.answers()
+    check(sink)
+    dropped, used = of(sink, "assistant_turn")
+    (user,) = of(sink, "user_turn")
+    assert dropped["status"] == "cancelled"
+    assert dropped["result"]["preemptive"] == "dropped"
+    assert dropped["result"]["spoken_text"] == ""
+    assert dropped["result"]["generated_text"] in ("early ", "")
+    assert "user_turn_id" not in dropped["result"]
+    assert "latency" not in dropped["result"]
+    assert used["status"] == "complete"
+    assert used["result"]["spoken_text"] == "late"
+    assert used["result"]["user_turn_id"] == user["id"]
+    assert "preemptive" not in used["result"]
+    early, late = of(sink, "llm")
+    assert (early["parent_id"], late["parent_id"]) == (dropped["id"], used["id"])
+    assert (early["status"], late["status"]) == ("cancelled", "complete")
+
+
+async def test_a_preemptive_generation_dropped_for_a_later_transcript(sink: Recorder) -> None:
+    ears = HandSTT()
+    line = Line(
+        hears=ears,
+        thinks=ScriptedLLM(["early ", Wait(5), "never"], ["late"]),
+        **EARLY,
+        endpointing={"min_delay": 0.3, "max_delay": 0.5},
+    )
+    async with line.to(Talker()):
+        await line.says(0.3, then=0.1)
+        ears.final("what time")
+        await until(lambda: sink.of("livekit:llm"))
+        await line.says(0.3, before=0, then=0.1)
+        ears.final("is it")
+        await line.says(0, before=0)
+        await line.answers()
+    check(sink)
+    dropped, used = of(sink, "assistant_turn")
+    (user,) = of(sink, "user_turn")
+    assert user["result"]["transcript"] == "what time is it"
+    assert dropped["result"]["preemptive"] == "dropped"
+    assert used["result"]["preemptive"] == "used"
+    assert used["result"]["user_turn_id"] == user["id"]
+    assert [s["parent_id"] for s in of(sink, "stt")] == [user["id"]] * 2
+
+
+async def test_no_reply_is_wanted(sink: Recorder) -> None:
+    class Quiet(Talker):
+        async def on_user_turn_completed(self, chat_ctx: Any, new_message: llm.ChatMessage) -> None:
+            await asyncio.sleep(0.05)
+            raise StopResponse
+
+    line = Line(hears=ScriptedSTT("just thinking"), thinks=ScriptedLLM())
+    async with line.to(Quiet()):
+        await line.says(0.4)
+        await until(lambda: any(not s.open for s in sink.of("livekit:user_turn")))
+        await asyncio.sleep(0.2)
+    assert outline(sink) == [
+        "session",
+        "  user_turn: just thinking",
+        "    stt: just thinking",
+    ]
+    check(sink)
+    (user,), (root,) = of(sink, "user_turn"), of(sink, "session")
+    in_order(user, "speech_started", "vad_ended", "committed", "hook_done")
+    assert moments(user)["hook_done"] - moments(user)["committed"] >= 45_000
+    (hook,) = [h for h in root["result"]["hooks"] if h["name"] == "on_user_turn_completed"]
+    assert hook["duration_ms"] >= 45
+    assert "tracer_failures" not in root["result"]
+
+
+async def test_two_turns_in_one_call(sink: Recorder) -> None:
+    line = Line(hears=ScriptedSTT("one", "two"), thinks=ScriptedLLM("First.", "Second."))
+    async with line.to(Talker()):
+        for count in (1, 2):
+            await line.says(0.3)
+            await line.answers(count)
+    assert [row for row in outline(sink) if "turn" in row or "stt" in row] == [
+        "  user_turn: one",
+        "    stt: one",
+        "  assistant_turn: First.",
+        "  user_turn: two",
+        "    stt: two",
+        "  assistant_turn: Second.",
+    ]
+    check(sink)
+    users, answers = of(sink, "user_turn"), of(sink, "assistant_turn")
+    assert [a["result"]["user_turn_id"] for a in answers] == [u["id"] for u in users]
+    assert [t["payload"]["turn_index"] for t in (users[0], answers[0], users[1], answers[1])] == [
+        1,
+        2,
+        3,
+        4,
+    ]
+    for answer in answers:
+        latency = answer["result"]["latency"]
+        assert sum(stage["ms"] for stage in latency["stages"]) == pytest.approx(
+            latency["perceived_ms"], abs=0.001
+        )
