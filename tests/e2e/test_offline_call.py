@@ -225,8 +225,7 @@ def test_the_interruption_is_in_the_trace(call: Held):
 def test_the_moments_of_a_turn_are_in_order(call: Held):
     order = (
         "user_speech_ended",
-        "user_vad_ended",
-        "user_final_transcript",
+        "heard",
         "user_committed",
         "user_hook_done",
         "playback_started",
@@ -234,12 +233,18 @@ def test_the_moments_of_a_turn_are_in_order(call: Held):
     )
     for turn in of(call, "livekit:assistant_turn")[1:]:
         moments = turn.result["moments_us"]
-        times = [moments[name] for name in order]
+        # The transcript can be there before the end of speech is reported, or after.
+        both = moments["user_vad_ended"], moments["user_final_transcript"]
+        assert moments["user_speech_ended"] <= min(both)
+        times = [max(both) if name == "heard" else moments[name] for name in order]
         assert times == sorted(times), moments
 
 
 def test_the_voices_are_in_the_trace_as_loudness(call: Held):
-    for span in [*of(call, "livekit:stt"), *of(call, "livekit:tts")]:
+    # The oldest LiveKit calls the TTS node once more when all text is spoken: nothing comes of it.
+    spoken = [span for span in of(call, "livekit:tts") if span.stream("audio")["count"]]
+    assert len(spoken) == len(call.result.answers)
+    for span in [*of(call, "livekit:stt"), *spoken]:
         audio = span.stream("audio")
         seconds = sum(audio["size"]) / audio["sample_rate"]
         assert seconds == pytest.approx(span.result["audio_seconds"], abs=1e-6)
