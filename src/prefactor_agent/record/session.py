@@ -145,23 +145,7 @@ class SessionTrace:
                 # The VAD was faster than the STT: what it hears is the turn that begins now.
                 resumed = self._speaking_since
             self._end_user_turn(turn, Status.CANCELLED, at=ended)
-        index = self.next_turn_index()
-        turn = UserTurn(
-            span=self.call.begin(
-                SpanType.USER_TURN,
-                "user_turn",
-                None,
-                {
-                    "name": "user_turn",
-                    "type": SpanType.USER_TURN.value,
-                    "turn_index": index,
-                    "modality": "audio",
-                    "metadata": {},
-                },
-                at=at,
-            ),
-            index=index,
-        )
+        turn = self._new_user_turn("audio", at)
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
             turn.moments["vad_started"] = resumed
@@ -211,27 +195,22 @@ class SessionTrace:
         if turn is self.user_turn:
             self.user_turn = None
 
+    def _new_user_turn(self, modality: str, at: int) -> UserTurn:
+        index = self.next_turn_index()
+        payload = {
+            "name": "user_turn",
+            "type": SpanType.USER_TURN.value,
+            "turn_index": index,
+            "modality": modality,
+            "metadata": {},
+        }
+        span = self.call.begin(SpanType.USER_TURN, "user_turn", None, payload, at=at)
+        return UserTurn(span=span, index=index, modality=modality)
+
     def _text_turn(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
         """The user typed, or the program passed on words: a turn without a duration."""
         at = reply.span.started_ns if reply is not None else now_ns()
-        index = self.next_turn_index()
-        turn = UserTurn(
-            span=self.call.begin(
-                SpanType.USER_TURN,
-                "user_turn",
-                None,
-                {
-                    "name": "user_turn",
-                    "type": SpanType.USER_TURN.value,
-                    "turn_index": index,
-                    "modality": "text",
-                    "metadata": {},
-                },
-                at=at,
-            ),
-            index=index,
-            modality="text",
-        )
+        turn = self._new_user_turn("text", at)
         turn.moments["committed"] = at
         self._take_message(turn, message)
         self._end_user_turn(turn, Status.COMPLETE, at=at)
