@@ -17,10 +17,20 @@ from livekit.agents.voice.audio_recognition import AudioRecognition
 
 import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool
-from prefactor_agent.record import call, guard, node_calls, nodes, passthrough, tool_calls, voice
+from prefactor_agent.record import (
+    call,
+    guard,
+    hooks,
+    node_calls,
+    nodes,
+    passthrough,
+    tool_calls,
+    voice,
+)
 from prefactor_agent.record.guard import failures
 from prefactor_agent.record.session import SessionTrace
 from prefactor_agent.record.stream import Stream
+from prefactor_agent.record.user_turns import UserTurns
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
 from support.scripted import (
@@ -160,9 +170,9 @@ SEAMS = dict(guarded_functions())
 NOT_IN_THIS_CALL = {
     "pipeline:Pipeline._start_delivery",
     "record.budgets:Budgets._due",
-    "record.session:SessionTrace._on_error",
-    "record.session:SessionTrace._on_false_interruption",
-    "record.session:SessionTrace.terminate",
+    "record.errors:Errors.on_event",
+    "record.speeches:Speeches.on_false_interruption",
+    "record.termination:Termination.begin",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch."""
 
@@ -217,12 +227,12 @@ BEHIND: dict[str, tuple[Any, str]] = {
     "ids": (call.Ids, "new"),
     "the session's trace": (SessionTrace, "attach"),
     "a node's beginning": (node_calls, "open_node"),
-    "a hook's beginning": (node_calls, "open_hook"),
+    "a hook's beginning": (hooks.Hooks, "begin"),
     "a span's beginning": (call.Call, "begin"),
     "a span's end": (call.Call, "end"),
-    "a hook's note": (SessionTrace, "note_hook"),
-    "a user turn's commit": (SessionTrace, "commit_user_turn"),
-    "a user turn": (SessionTrace, "begin_user_turn"),
+    "a hook's note": (hooks.Hooks, "note"),
+    "a user turn's commit": (UserTurns, "commit"),
+    "a user turn": (UserTurns, "begin"),
     "a node's wrapper": (nodes, "_node"),
     "a hook's wrapper": (nodes, "_hook"),
     "a stream's stand-in": (nodes, "watched"),
@@ -231,8 +241,8 @@ BEHIND: dict[str, tuple[Any, str]] = {
     "a look at the user's audio": (node_calls._InputAudio, "look"),
     "a look at an STT event": (node_calls.STTNodeCall, "look"),
     "a node's end": (node_calls._SpanCall, "end"),
-    "a hook's end": (node_calls._Hook, "end"),
-    "a user turn hook's end": (node_calls._UserTurnHook, "end"),
+    "a hook's end": (hooks._Hook, "end"),
+    "a user turn hook's end": (hooks._UserTurnHook, "end"),
     "a tool's beginning": (tool_calls.ToolCall, "begin"),
     "a tool's answer": (tool_calls.ToolCall, "returned"),
     "a tool's exception": (tool_calls.ToolCall, "raised"),

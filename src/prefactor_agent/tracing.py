@@ -76,7 +76,7 @@ class Tracing:
         self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HookCall | None:
         trace = self.attach(agent)
-        return node_calls.open_hook(trace, agent, name, args, kwargs) if trace else None
+        return trace.hooks.begin(agent, name, args, kwargs) if trace else None
 
     def _find_sink(self) -> Sink | None:
         if not self._settled:
@@ -94,7 +94,9 @@ class Tracing:
         running = self._running.get(session_id)
         if running is not None:
             trace, loop = running
-            loop.call_soon_threadsafe(trace.terminate, reason, config.settings().on_terminate)
+            loop.call_soon_threadsafe(
+                trace.termination.begin, reason, config.settings().on_terminate
+            )
 
 
 def _session_of(agent: Agent) -> AgentSession[Any] | None:

@@ -303,14 +303,14 @@ async def started(reply: str = "Hi.") -> AgentSession[None]:
 async def test_terminated_without_a_callback(sink: Recorder) -> None:
     session = await started()
     trace = trace_of(session)
-    trace.terminate("not allowed", None)
-    trace.terminate("again", None)
+    trace.termination.begin("not allowed", None)
+    trace.termination.begin("again", None)
     await closed(sink)
     check(sink)
     (root,) = of(sink, "session")
     assert root["status"] == "cancelled"
     assert root["result"]["termination_reason"] == "not allowed"
-    trace.terminate("too late", None)
+    trace.termination.begin("too late", None)
     assert root == of(sink, "session")[0]
 
 
@@ -321,7 +321,7 @@ async def test_terminated_by_a_callback(sink: Recorder) -> None:
     def callback(which: AgentSession[Any], reason: str | None) -> None:
         told.append((which, reason))
 
-    trace_of(session).terminate("not allowed", callback)
+    trace_of(session).termination.begin("not allowed", callback)
     await asyncio.sleep(0.05)
     assert told == [(session, "not allowed")]
     assert sink.of("livekit:session")[0].open, "the callback decides"
@@ -337,7 +337,7 @@ async def test_terminated_by_a_coroutine(sink: Recorder) -> None:
         await which.say("I have to go.")
         await which.aclose()
 
-    trace_of(session).terminate(None, callback)
+    trace_of(session).termination.begin(None, callback)
     await closed(sink)
     check(sink)
     (root,) = of(sink, "session")
@@ -356,7 +356,7 @@ async def test_a_callback_that_fails_ends_the_call(late: bool, sink: Recorder) -
         await asyncio.sleep(0.01)
         raise ValueError("mine")
 
-    trace_of(session).terminate("not allowed", later if late else at_once)
+    trace_of(session).termination.begin("not allowed", later if late else at_once)
     await closed(sink)
     check(sink, failures=["on_terminate"])
     assert guard.failures["on_terminate"] == 1

@@ -91,10 +91,10 @@ class Budgets:
         trace = self._trace
         if trace.closed or asked.answered is not None:
             return
-        if trace.user_turn is not None and trace.user_turn is not asked:
+        if trace.user_turns.open not in (None, asked):
             return  # the user speaks again: nobody waits
-        speech = trace.answering(asked)
-        if speech is None and trace.in_hook is not asked:
+        speech = trace.speeches.answering(asked)
+        if speech is None and trace.hooks.in_hook is not asked:
             return  # no answer is on its way, and none was promised
         reply = answers.reply_of(speech) if speech is not None else None
         found = latency.so_far(answers.asked_of(asked), reply, now_ns())

@@ -15,7 +15,7 @@ from .call import PREFACTOR_STATUS, describe_error, status_of
 from .clock import now_ns
 from .context import current_turn
 from .guard import guarded
-from .nodes import HookCall, NodeCall
+from .nodes import NodeCall
 from .passthrough import lent
 from .session import SessionTrace
 from .span import Span, SpanType, Status
@@ -111,7 +111,7 @@ class _SpanCall:
             return
         status = status_of(error)
         if error is not None and status is Status.FAILED:
-            self._trace.error(self.source, error, self.span, None)
+            self._trace.errors.tell(self.source, error, self.span, None)
         finished_ns = now_ns()  # the error above is inside the span
         if self.turn is not None and self.turn.open_nodes.get(self.type) is self.span:
             del self.turn.open_nodes[self.type]
@@ -309,36 +309,7 @@ class STTNodeCall:
     @guarded("node.end")
     def end(self, error: BaseException | None) -> None:
         if error is not None and status_of(error) is Status.FAILED:
-            self._trace.error("stt_node", error, self._trace.utterances.open_span(), None)
-
-
-class _Hook:
-    def __init__(self, trace: SessionTrace, agent: Agent, name: str) -> None:
-        self._trace, self._agent, self._name = trace, agent, name
-        self._started_ns = now_ns()
-        if name == "on_enter":
-            trace.entered = [self._started_ns, None]
-
-    @guarded("hook.end")
-    def end(self, error: BaseException | None) -> None:
-        entered = self._trace.entered
-        if self._name == "on_enter" and entered is not None and entered[0] == self._started_ns:
-            entered[1] = now_ns()
-        self._trace.note_hook(self._agent, self._name, self._started_ns, error)
-
-
-class _UserTurnHook(_Hook):
-    """``on_user_turn_completed``: when it is called, the turn is committed."""
-
-    def __init__(self, trace: SessionTrace, agent: Agent, name: str, message: Any) -> None:
-        self._turn = trace.in_hook = trace.commit_user_turn(message)
-        super().__init__(trace, agent, name)
-
-    def end(self, error: BaseException | None) -> None:
-        self._turn.moments["hook_done"] = now_ns()
-        if self._trace.in_hook is self._turn:
-            self._trace.in_hook = None
-        super().end(error)
+            self._trace.errors.tell("stt_node", error, self._trace.utterances.open_span(), None)
 
 
 _NODES: dict[str, Any] = {
@@ -354,15 +325,6 @@ def open_node(
     trace: SessionTrace, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> NodeCall:
     return cast(NodeCall, _NODES[name](trace, agent, args, kwargs))
-
-
-def open_hook(
-    trace: SessionTrace, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> HookCall:
-    if name == "on_user_turn_completed":
-        message = kwargs.get("new_message", args[1] if len(args) > 1 else None)
-        return _UserTurnHook(trace, agent, name, message)
-    return _Hook(trace, agent, name)
 
 
 def _session(trace: SessionTrace) -> AgentSession[Any]:

@@ -37,13 +37,13 @@ class Utterances:
         self._model = describe.model(owner)
 
     def open_span(self) -> Span | None:
-        turn = self._trace.user_turn
+        turn = self._trace.user_turns.open
         return turn.utterance.span if turn is not None and turn.utterance is not None else None
 
     def hear(self, event: Any) -> None:
         """Take what the STT node just yielded: an event, or plain text (a final)."""
         kind = event.type if isinstance(event, stt.SpeechEvent) else _FINAL
-        turn = self._trace.user_turn
+        turn = self._trace.user_turns.open
         utterance = turn.utterance if turn is not None else None
         if turn is not None and utterance is not None and kind is _START and utterance.is_mute():
             # It ended without a word: a cough, or a false start.
@@ -67,7 +67,7 @@ class Utterances:
             utterance.interims += 1
         complete = utterance.final_ns is not None
         if complete and (utterance.speech_ended or not utterance.started_by_stt):
-            turn = self._trace.user_turn
+            turn = self._trace.user_turns.open
             assert turn is not None
             self.close(turn)
 
@@ -90,7 +90,7 @@ class Utterances:
         trace = self._trace
         now = now_ns()
         begun = trace.voice.recent_onset(now) or now
-        turn = trace.begin_user_turn(begun)
+        turn = trace.user_turns.begin(begun)
         audio, events = AudioLevels(begun), SpeechEvents(begun)
         trace.voice.refill(audio)
         trace.voice.levels = audio

@@ -1,0 +1,76 @@
+"""The errors of one session, each recorded once, where it happened."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from livekit.agents import ErrorEvent
+
+from .call import describe_error
+from .context import current_turn
+from .guard import guarded
+from .span import Span, SpanType, Status
+from .turns import without_none
+
+if TYPE_CHECKING:
+    from .session import SessionTrace
+
+
+class Errors:
+    def __init__(self, trace: SessionTrace) -> None:
+        self._trace = trace
+        self._told: deque[BaseException] = deque(maxlen=8)
+
+    def tell(
+        self, source: str, error: BaseException, parent: Span | None, recoverable: bool | None
+    ) -> None:
+        """Record an error where it happened; the same exception is told once."""
+        if any(error is told for told in self._told):
+            return
+        self._told.append(error)
+        described = describe_error(error)
+        span = self._trace.call.begin(
+            SpanType.ERROR,
+            "livekit_error",
+            parent,
+            without_none(
+                {
+                    "name": "livekit_error",
+                    "type": SpanType.ERROR.value,
+                    "source": source,
+                    "error_type": described["error_type"],
+                    "message": described["message"],
+                    "recoverable": recoverable,
+                    "created_at": round(time.time(), 6),
+                    "metadata": {},
+                }
+            ),
+        )
+        self._trace.call.end(
+            span, Status.FAILED, {"status": "failed", "error": described}, at=span.started_ns
+        )
+        turn = current_turn.get()
+        if turn is not None and turn.trace is self._trace and not recoverable:
+            turn.error = described
+
+    @guarded("event.error")
+    def on_event(self, event: ErrorEvent) -> None:
+        wrapped = event.error
+        # LiveKit wraps the exception in an event of its own (LLMError, STTError, TTSError …).
+        cause = getattr(wrapped, "error", wrapped)
+        error = cause if isinstance(cause, BaseException) else RuntimeError(str(cause))
+        kind = str(getattr(wrapped, "type", "")).removesuffix("_error")
+        turn = current_turn.get()
+        parent: Span | None = None
+        if kind == "stt":
+            parent = self._trace.utterances.open_span()
+        elif turn is not None and turn.trace is self._trace:
+            parent = turn.open_nodes.get(f"livekit:{kind}", turn.span)
+        self.tell(
+            type(event.source).__name__ if event.source is not None else kind or "unknown",
+            error,
+            parent,
+            getattr(wrapped, "recoverable", None),
+        )

@@ -1,0 +1,163 @@
+"""The user's turns of one session: when each began, what was heard, when LiveKit took it as
+finished."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
+
+from .call import PREFACTOR_STATUS
+from .clock import from_wall, now_ns
+from .guard import guarded
+from .span import SpanType, Status
+from .turns import AssistantTurn, UserTurn, user_turn_result
+
+if TYPE_CHECKING:
+    from .session import SessionTrace
+
+STALE_NS = 2_000_000_000
+"""A user turn without a word, this long after its sound ended, was no turn."""
+
+
+class UserTurns:
+    def __init__(self, trace: SessionTrace) -> None:
+        self._trace = trace
+        self.open: UserTurn | None = None
+        self._speaking_since: int | None = None
+        """When the VAD was last sure that the user speaks."""
+        self._committed: deque[UserTurn] = deque(maxlen=8)
+
+    def begin(self, at: int) -> UserTurn:
+        """The user's turn that is open, or a new one that began ``at``."""
+        turn = self.open
+        resumed: int | None = None
+        if turn is not None:
+            ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
+            if turn.heard_anything() or ended is None or at - ended < STALE_NS:
+                return turn
+            if "vad_ended" not in turn.moments:
+                # The VAD was faster than the STT: what it hears is the turn that begins now.
+                resumed = self._speaking_since
+            self._end(turn, Status.CANCELLED, at=ended)
+        turn = self._new("audio", at)
+        turn.moments["speech_started"] = at
+        if resumed is not None and resumed >= at:
+            turn.moments["vad_started"] = resumed
+        self.open = turn
+        if (
+            playing := self._trace.playback.playing
+        ) is not None and playing.user_spoke_over_ns is None:
+            playing.user_spoke_over_ns = at
+            playing.user_spoke_over = turn
+        return turn
+
+    def commit(self, message: llm.ChatMessage) -> UserTurn:
+        """LiveKit took the user's turn as finished, with this message."""
+        now = now_ns()
+        turn = self.open or self.begin(self._trace.voice.recent_onset(now) or now)
+        self._trace.utterances.close(turn, at=now)
+        self._note_speech_end(turn)
+        turn.moments["committed"] = now
+        self._take_message(turn, message)
+        if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
+            turn.moments["vad_estimate"] = min(now, from_wall(stopped))
+        self._committed.append(turn)
+        self._trace.budgets.committed(turn)
+        self._end(turn, Status.COMPLETE, at=now)
+        return turn
+
+    def _note_speech_end(self, turn: UserTurn) -> None:
+        quiet = "vad_ended" in turn.moments
+        voice = self._trace.voice
+        heard_until = voice.end_of_speech(now_ns()) if quiet else voice.heard_until_ns
+        # A voice too faint to be told from the noise left an older sound as the last one.
+        if heard_until is not None and heard_until > turn.moments["speech_started"]:
+            turn.moments["speech_ended"] = heard_until
+
+    def _take_message(self, turn: UserTurn, message: llm.ChatMessage) -> None:
+        turn.message_id = message.id
+        turn.transcript = message.text_content or turn.text()
+        # LiveKit says 0.0 where the STT tells no confidence.
+        turn.confidence = getattr(message, "transcript_confidence", None) or None
+        turn.metrics = dict(message.metrics or {})
+
+    def _end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
+        finished = round(time.time(), 6)
+        self._trace.call.end(
+            turn.span,
+            status,
+            lambda: user_turn_result(self._trace.call, turn, PREFACTOR_STATUS[status], finished),
+            at=at,
+        )
+        if turn is self.open:
+            self.open = None
+
+    def _new(self, modality: str, at: int) -> UserTurn:
+        index = self._trace.next_turn_index()
+        payload = {
+            "name": "user_turn",
+            "type": SpanType.USER_TURN.value,
+            "turn_index": index,
+            "modality": modality,
+            "metadata": {},
+        }
+        span = self._trace.call.begin(SpanType.USER_TURN, "user_turn", None, payload, at=at)
+        return UserTurn(span=span, index=index, modality=modality)
+
+    def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
+        """The user typed, or the program passed on words: a turn without a duration."""
+        at = reply.span.started_ns if reply is not None else now_ns()
+        turn = self._new("text", at)
+        turn.moments["committed"] = at
+        self._take_message(turn, message)
+        self._end(turn, Status.COMPLETE, at=at)
+        return turn
+
+    def find(self, message: llm.ChatMessage) -> UserTurn | None:
+        """The spoken turn that this message is the text of."""
+        text = message.text_content
+        for turn in self._committed:
+            # A preemptive generation keeps a message of its own, with another id and the same text.
+            if turn.message_id == message.id or turn.transcript == text:
+                self._committed.remove(turn)
+                return turn
+        if self.open is not None and self.open.finals:
+            # The agent is not traced, or LiveKit skipped the hook: this is the commit.
+            return self.commit(message)
+        return None
+
+    @guarded("event.user_state_changed")
+    def on_state(self, event: UserStateChangedEvent) -> None:
+        now = now_ns()
+        if event.new_state == "speaking":
+            begun = self._trace.voice.recent_onset(now) or min(now, from_wall(event.created_at))
+            turn = self.begin(begun)
+            self._speaking_since = now
+            turn.moments.setdefault("vad_started", now)
+            turn.moments.pop("vad_ended", None)
+        elif event.old_state == "speaking" and self.open is not None:
+            self.open.moments["vad_ended"] = now
+            self._note_speech_end(self.open)
+
+    @guarded("event.user_input_transcribed")
+    def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        now = now_ns()
+        turn = self.begin(self._trace.voice.recent_onset(now) or now)
+        if event.language:
+            turn.language = str(event.language)
+        if event.speaker_id:
+            turn.speaker_id = event.speaker_id
+        if not event.is_final:
+            turn.interims += 1
+        elif event.transcript:
+            turn.finals.append(event.transcript)
+            turn.moments["final_transcript"] = now
+
+    def cancel(self) -> None:
+        """The session ends: what was being said is no turn any more."""
+        if self.open is not None:
+            self._trace.utterances.close(self.open)
+            self._end(self.open, Status.CANCELLED)
