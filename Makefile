@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 SOURCES := src tests samples benchmarks
 
-.PHONY: demo test test-oldest lint bench picture lock clean
+.PHONY: demo test test-oldest lint bench bench-peers picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -41,6 +41,9 @@ lint: $(VENV)/.installed
 
 bench: $(VENV)/.installed  ## a few minutes; prints a table of ratios measured in one run
 	@$(BIN)/python -m benchmarks
+
+bench-peers: $(VENV)/.installed  ## ten minutes; the same beside prefactor-livekit and LiveKit's OpenTelemetry
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.peers
 
 picture: $(VENV)/.installed  ## the pictures in the README, from a real run of the demo; wants Chromium
 	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg

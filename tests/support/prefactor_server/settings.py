@@ -22,5 +22,9 @@ class Settings:
     max_items: int | None = None
     # Spans for an instance that has already finished: refused, as the stricter reading.
     late_spans: bool = False
+    # Spans for an instance that has not started: prefactor-core sends both at the same time.
+    early_spans: bool = False
     # Custom ids have to lie in the account's partition.
     check_partition: bool = True
+    # Payloads have to keep to their registered JSON schemas (prefactor-livekit's do not all).
+    check_payloads: bool = True
