@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import os
-import random
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
 
-from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
 
@@ -99,35 +96,6 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
     assert root.status == "failed"
     assert root.result is not None
     assert root.result["error"] == {"error_type": "ProcessEnded", "message": "process ended"}
-    check(server)
-
-
-def test_killed_at_random_moments(server: PrefactorServer, tmp_path: Path) -> None:
-    journal = tmp_path / "journal.db"
-    chance = random.Random(7)
-    for _ in range(8):
-        process = record(journal, server, turns=20, pause=0.01)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(chance.uniform(0.0, 0.8))
-        process.kill()
-        process.wait()
-        process.stdout.close()
-    side = Side(tmp_path, server)
-    side.deliverer.start()
-
-    def all_there() -> bool:
-        outbox = Outbox(journal)
-        left = outbox.backlog()
-        outbox.close()
-        return left["spans"] == 0 and left["calls"] == 0
-
-    until(all_there, 20)
-    side.stop()
-    reader = Journal(journal)
-    kept = sum(len(reader.call(session.id)) for session in reader.sessions())
-    reader.close()
-    assert len(server.spans()) == kept
     check(server)
 
 

@@ -20,7 +20,7 @@ from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record import guard
 from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Status
+from prefactor_agent.record.span import Span, Status
 from prefactor_agent.record.stream import Stream
 
 
@@ -75,6 +75,28 @@ def test_a_span_ends_once(path: Path) -> None:
     assert kept.flush(5)
     (_, span) = Journal(path).call(call.root.id)
     assert (span.status, span.result) == ("complete", {"first": True})
+
+
+def test_an_end_that_was_written_before_it_was_put_stays(path: Path) -> None:
+    """The thread may look between the moment when a span ends and the one when that is put."""
+    kept = JournalWriter(Settings(journal=path))
+
+    class Late:
+        def put(self, span: Span) -> None:
+            if not span.open:
+                assert kept.flush(5)
+            kept.put(span)
+
+        def flush(self, timeout: float) -> bool:
+            return kept.flush(timeout)
+
+    call = Call(Late())
+    call.announce({})
+    turn = call.begin("livekit:user_turn", "user_turn", None, {})
+    call.end(turn, Status.COMPLETE, {"transcript": "hello"})
+    assert kept.flush(5)
+    (_, span) = Journal(path).call(call.root.id)
+    assert (span.status, span.result) == ("complete", {"transcript": "hello"})
 
 
 def test_what_is_open_is_there_while_it_runs(path: Path) -> None:

@@ -15,9 +15,10 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ..config import Settings
 from ..record.guard import failures, logger, report
@@ -52,6 +53,10 @@ _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
 """
+
+_WRITTEN: Mapping[str, Any] = MappingProxyType({})
+"""The result of a span whose end has been written. A span that ends while its beginning still waits
+here may be written with its end before that is put: the put then has nothing to add."""
 
 
 class Batch(NamedTuple):
@@ -184,7 +189,8 @@ class JournalWriter:
         taken: dict[str, Span] = {}
         while self._queue:
             span = self._queue.popleft()
-            taken[span.id] = span
+            if span.result is not _WRITTEN:
+                taken[span.id] = span
         chunks: list[Chunks] = []
         rows: list[Row] = []
         finished: list[tuple[int, str]] = []
@@ -197,7 +203,8 @@ class JournalWriter:
                 self._open[span.id] = span
             row = span_row(span, self._redactor)
             if done:
-                span.result = None  # it refers back to the span: a cycle, which only gc would end
+                # It refers back to the span: a cycle, which only gc would end.
+                span.result = _WRITTEN
             if done and span.parent_id is None:
                 finished.append((row.finished_us or row.started_us, span.session_id))
                 row = self._with_losses(row)
