@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import re
+from typing import get_args
 
 import jsonschema
-from prefactor_http.models.agent_instance import AgentSchemaVersionForRegister
+from prefactor_http.models.agent_instance import AgentSchemaVersionForRegister, DataRisk
+from pydantic import BaseModel
 
 from prefactor_agent.deliver.quality import quality
 from prefactor_agent.record.span import SpanType
 from prefactor_agent.schemas import QUALITY, ToolSchema, agent_schema_version
+from prefactor_agent.tool_options import DATA_RISK
 
 
 def test_every_type_of_span_is_registered_with_all_that_a_reader_wants() -> None:
@@ -58,6 +61,14 @@ def test_what_a_user_says_of_a_tool_wins() -> None:
     [pay] = [e for e in version["span_type_schemas"] if e["name"] == "livekit:tool:pay"]
     assert pay["data_risk"] == risk
     assert pay["template"] == "{{ inputs.amount }}"
+
+
+def test_a_data_risk_may_say_what_prefactors_own_model_knows() -> None:
+    def values(model: type[BaseModel]) -> dict[str, tuple[str, ...]]:
+        return {name: get_args(field.annotation) for name, field in model.model_fields.items()}
+
+    parts = {name: field.annotation for name, field in DataRisk.model_fields.items()}
+    assert {name: values(model) for name, model in parts.items() if model} == DATA_RISK
 
 
 def test_a_quality_payload_fits_its_schema() -> None:

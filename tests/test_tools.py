@@ -23,7 +23,13 @@ from livekit.agents.llm.tool_context import ToolFlag
 from livekit.agents.voice.run_result import mock_tools
 from pydantic import Field
 
-from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
+from prefactor_agent import (
+    ConfigurationError,
+    TracedAgent,
+    TracedAgentTask,
+    tool_options,
+    traced_tool,
+)
 from prefactor_agent.record.guard import failures
 from support.memory_sink import MemorySink
 from support.scripted import ScriptedLLM, Use
@@ -165,6 +171,60 @@ def test_methods() -> None:
 def test_options_for_a_tool_that_is_made() -> None:
     with pytest.raises(TypeError, match="simple is a tool already"):
         traced_tool(function_tool(simple), name="x")
+
+
+OURS: dict[str, Any] = {
+    "data_risk": {"action_profile": {"read_data": "allowed"}},
+    "summary": "{{ inputs.x }}",
+    "capture_content": False,
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_said_to_us_is_not_said_to_livekit(
+    form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_options, "hidden", frozenset())
+    f, options = FORMS[form]
+    plain = function_tool(f, **options)
+    for traced in (
+        traced_tool(f, **options, **OURS),
+        traced_tool(**options, **OURS)(f),
+        traced_tool(function_tool(f, **options), **OURS),
+        traced_tool(traced_tool(f, **options), **OURS),
+    ):
+        assert type(traced) is type(plain)
+        assert traced.info == plain.info
+        assert seen_by_a_model(traced) == seen_by_a_model(plain)
+        said = tool_options.told()[plain.info.name]
+        assert said["template"] == "{{ inputs.x }}"
+        assert said["data_risk"]["action_profile"] == {"read_data": "allowed"}
+        assert plain.info.name in tool_options.hidden
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"data_risk": "high"}, "data_risk must be a dict"),
+        ({"data_risk": {"actions": {}}}, "data_risk has no 'actions': one of action_profile"),
+        ({"data_risk": {"action_profile": []}}, "data_risk: action_profile must be a dict"),
+        ({"data_risk": {"action_profile": {"read": "allowed"}}}, "has no 'read': one of create"),
+        (
+            {"data_risk": {"action_profile": {"read_data": True}}},
+            "data_risk: action_profile: read_data must be one of unknown, allowed, disallowed",
+        ),
+        ({"data_risk": {"params_data_categories": {"classification": "hot"}}}, "public, internal"),
+        ({"summary": "one\ntwo"}, "one line"),
+        ({"summary": "{{ inputs.x"}, "{{ without }}"),
+        ({"summary": 3}, "Liquid template"),
+        ({"capture_content": "no"}, "capture_content must be True or False"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(wrong: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        traced_tool(**wrong)(simple)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 async def test_called_directly_it_just_works(sink: MemorySink) -> None:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from . import tool_options
 from .config import Redact, Settings
 
 JSON = dict[str, Any]
@@ -100,16 +101,23 @@ class Redactor:
         self._pattern = re.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
         self._user: Redact | None = settings.redact
         self._hidden = settings.hide_tools
-        self._looks = bool(
-            not self._content or self._keys or self._pattern or self._user or self._hidden
-        )
+        self._looks = bool(not self._content or self._keys or self._pattern or self._user)
         # A chunk is a piece of a text: what a pattern would find lies across several.
         self._hides_chunks = not self._content or self._pattern or self._user
 
-    def text_is_clean(self, text: str) -> bool:
-        """Whether JSON text can be kept as it is: nothing is set, and nothing in it can be
-        binary. A walk through every payload would cost more than all the rest of keeping it."""
-        return not self._looks and _MAYBE_BINARY.search(text) is None
+    def text_is_clean(self, text: str, span_type: str = "", span: Mapping[str, Any] = {}) -> bool:
+        """Whether JSON text can be kept as it is: nothing is set, it is of no hidden tool and names
+        none, and nothing in it can be binary. A walk through every payload would cost more than all
+        the rest of keeping it.
+
+        Args:
+            span: The payload of the span that the text is of.
+        """
+        if self._looks or self._of_hidden_tool(span_type, span):
+            return False
+        if any(name in text for hidden in (self._hidden, tool_options.hidden) for name in hidden):
+            return False
+        return _MAYBE_BINARY.search(text) is None
 
     def value(self, value: Any, span_type: str, span: Mapping[str, Any] = {}) -> Any:
         """A payload or a result as it may be kept.
@@ -134,9 +142,11 @@ class Redactor:
         return columns
 
     def _of_hidden_tool(self, span_type: str, span: Mapping[str, Any]) -> bool:
-        if not self._hidden or not span_type.startswith("livekit:tool"):
-            return False
-        return span.get("tool_name") in self._hidden
+        return span_type.startswith("livekit:tool") and self._hides(span.get("tool_name"))
+
+    def _hides(self, tool: Any) -> bool:
+        # A tool may be made while calls run: what it says of itself is looked up each time.
+        return tool in self._hidden or tool in tool_options.hidden
 
     def _walk(self, value: Any, path: Path, opening: frozenset[str] | None, inside: bool) -> Any:
         """
@@ -155,7 +165,7 @@ class Redactor:
             return f"<{len(value)} bytes>"
         if isinstance(value, Mapping):
             # A message of a tool's, or a call of it, inside an LLM's input or output.
-            if not masks and self._hidden and _named(value) in self._hidden:
+            if not masks and self._hides(_named(value)):
                 opening = _CONTENT_OF_LLM
             return {
                 key: REDACTED

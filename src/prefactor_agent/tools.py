@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
 from livekit.agents import function_tool
 from livekit.agents.llm import FunctionTool, RawFunctionTool
 
+from . import tool_options
 from .record.guard import guarded
 from .record.tool_calls import ToolCall
+from .tool_options import ToolOptions
 
 P = ParamSpec("P")
 R = TypeVar("R", bound=Awaitable[Any])
@@ -38,7 +40,14 @@ def traced_tool(
 ) -> Callable[[Callable[P, R]], FunctionTool[P, R]]: ...
 
 
-def traced_tool(f: Any = None, **options: Any) -> Any:
+def traced_tool(
+    f: Any = None,
+    *,
+    data_risk: Mapping[str, Any] | None = None,
+    summary: str | None = None,
+    capture_content: bool = True,
+    **options: Any,
+) -> Any:
     """Make a function a tool whose every call is recorded; stands in for LiveKit's
     ``@function_tool``.
 
@@ -50,14 +59,31 @@ def traced_tool(f: Any = None, **options: Any) -> Any:
 
     Args:
         f: The function, or a ``FunctionTool`` or ``RawFunctionTool``.
+        data_risk: What Prefactor is told of the tool's data, in the form of prefactor-core's
+            ``data_risk``: ``action_profile`` (``read_data`` … each ``unknown``, ``allowed`` or
+            ``disallowed``), ``params_data_categories`` and ``result_data_categories``
+            (``contact_information`` … each ``unknown``, ``included`` or ``excluded``). What is left
+            out is unknown.
+        summary: How Prefactor shows a call of the tool in one line: a Liquid template over the
+            span's payload and result, like ``{{ inputs.city }}: {{ outputs.output }}``.
+        capture_content: ``False`` keeps neither arguments nor results of this tool, wherever they
+            pass, as ``configure(hide_tools=…)`` does.
         **options: What ``function_tool`` takes: ``name``, ``description``, ``raw_schema``,
-        ``flags`` …
+            ``flags`` …
 
     Raises:
+        ConfigurationError: ``data_risk``, ``summary`` or ``capture_content`` cannot be used.
         TypeError: ``options`` were given for a tool object that is already made.
     """
+    said = tool_options.checked(data_risk, summary, capture_content)
 
     def decorate(target: Any) -> Any:
+        tool = make(target)
+        if said != ToolOptions() or tool is not target:
+            tool_options.declare(tool.info.name, said)
+        return tool
+
+    def make(target: Any) -> Any:
         if not isinstance(target, FunctionTool | RawFunctionTool):
             recorded = _recording(target, target)
             tool: Any = function_tool(recorded, **options)

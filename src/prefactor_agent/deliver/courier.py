@@ -189,6 +189,7 @@ class Courier:
                 self.outbox.tool_types(),
                 self.settings,
                 self.sdk,
+                from_json(row.tools) if row.tools else None,
             )
             text = to_json(body).decode()
             # Kept before it is sent: what is registered later, by another process with other

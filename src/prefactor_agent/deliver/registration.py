@@ -12,20 +12,28 @@ from prefactor_core.runtime import (  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..config import Settings
-from ..schemas import TOOL_PREFIX, agent_schema_version
+from ..schemas import TOOL_PREFIX, ToolSchema, agent_schema_version
 
 JSON = dict[str, Any]
 
 
 def registration(
-    session_id: str, payload: JSON, known_tools: Iterable[str], settings: Settings, sdk: str
+    session_id: str,
+    payload: JSON,
+    known_tools: Iterable[str],
+    settings: Settings,
+    sdk: str,
+    said_of_tools: JSON | None = None,
 ) -> JSON:
     """The body of the call, without what only the call's own retry needs.
 
     Args:
         payload: Of the session's span.
         known_tools: Span types of tools that other calls used.
+        said_of_tools: By name, what the program says of its tools: all that it has, those of agents
+            that come later in the call too.
     """
+    said = {name: ToolSchema(**options) for name, options in (said_of_tools or {}).items()}
     tools = [name for name in payload.get("tools") or () if isinstance(name, str)]
     name = str(payload.get("agent_class") or payload.get("agent_name") or "agent")
     body: JSON = {
@@ -35,7 +43,7 @@ def registration(
             "runtime_environment": build_runtime_environment(sdk),
         },
         "agent_schema_version": agent_schema_version(
-            {*known_tools, *(TOOL_PREFIX + tool for tool in tools)}
+            {*known_tools, *(TOOL_PREFIX + tool for tool in (*tools, *said))}, said
         ),
         "external_identifier": _external(session_id, payload),
         "purpose": settings.purpose,

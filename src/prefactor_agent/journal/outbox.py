@@ -71,11 +71,13 @@ class CallRow(NamedTuple):
     status: str
     started_us: int
     finished_us: int | None
+    tools: str | None
+    """JSON: by name, what the program says of its tools (:func:`..tool_options.told`)."""
 
 
 _CALL = (
     "SELECT c.session_id, c.process, c.wanted, c.state, c.instance_id, c.registration, c.error, "
-    "c.terminated, s.status, s.started_us, s.finished_us "
+    "c.terminated, s.status, s.started_us, s.finished_us, c.tools "
     "FROM calls c JOIN spans s ON s.id = c.session_id"
 )
 

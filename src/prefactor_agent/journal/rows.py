@@ -62,9 +62,9 @@ def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
 def kept(value: Any, span: Span, redactor: Redactor) -> str:
     """The JSON of a payload or a result, without what must not be kept, and bounded."""
     text = dumps(value)
-    if not redactor.text_is_clean(text):
+    payload = span.payload if isinstance(span.payload, Mapping) else {}
+    if not redactor.text_is_clean(text, span.type, payload):
         # From the text: there the user's values are plain, and its functions were called.
-        payload = span.payload if isinstance(span.payload, Mapping) else {}
         text = dumps(redactor.value(from_json(text), span.type, payload))
     return bounded(text)
 

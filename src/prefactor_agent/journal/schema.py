@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-VERSION = 2
+VERSION = 3
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -90,6 +90,11 @@ _STEPS: dict[int, str] = {
         WHEN old.status = 'active' AND new.status <> 'active' BEGIN
         UPDATE outbox SET due = 1 WHERE span_id = new.id AND state < 2;
     END;
+    """,
+    # What the call's process says of its tools (JSON): see tool_options.py. Who delivers the call
+    # may be another process, which has never seen them.
+    3: """
+    ALTER TABLE calls ADD COLUMN tools TEXT;
     """,
 }
 

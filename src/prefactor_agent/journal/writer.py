@@ -20,6 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from .. import tool_options
 from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
@@ -48,7 +49,7 @@ _CHUNKS = """
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
     FROM json_each(?)
 """
-_RECORDED_BY = "UPDATE calls SET process = ?, wanted = ? WHERE session_id = ?"
+_RECORDED_BY = "UPDATE calls SET process = ?, wanted = ?, tools = ? WHERE session_id = ?"
 _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
@@ -236,7 +237,7 @@ class JournalWriter:
                 connection.executemany(
                     _RECORDED_BY,
                     [
-                        (this_process(), self._wanted, row.id)
+                        (this_process(), self._wanted, dumps(tool_options.told()), row.id)
                         for row in batch.rows
                         if row.parent_id is None
                     ],

@@ -1,0 +1,145 @@
+"""What a program says of single tools where it decorates them: for this process, by tool name.
+
+Kept apart from the calls: what is said here is of the program's author, goes to Prefactor with the
+schemas of a call, and is not subject to redaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .config import ConfigurationError
+
+JSON = dict[str, Any]
+
+MOST_TOOLS = 500
+"""So many tools a process can tell Prefactor of before a call begins; more are sent as tools in
+general."""
+
+_ACTIONS = frozenset(
+    [
+        "create_data",
+        "read_data",
+        "update_data",
+        "destroy_data",
+        "financial_transactions",
+        "external_communication",
+    ]
+)
+_CATEGORIES = frozenset(
+    [
+        "personal_identifiers",
+        "contact_information",
+        "financial_information",
+        "health_and_medical",
+        "criminal_justice",
+        "authentication_and_secrets",
+        "organisational_confidential",
+        "minors_data",
+        "location_and_tracking",
+        "behavioural_and_inferred",
+        "gdpr_racial_or_ethnic_origin",
+        "gdpr_political_opinions",
+        "gdpr_religious_or_philosophical_beliefs",
+        "gdpr_trade_union_membership",
+        "gdpr_genetic_data",
+        "gdpr_biometric_for_identification",
+        "gdpr_sex_life_or_sexual_orientation",
+    ]
+)
+_ALLOWED = ("unknown", "allowed", "disallowed")
+_INCLUDED = ("unknown", "included", "excluded")
+_CLASSES = ("unknown", "public", "internal", "confidential", "restricted", "secret")
+_DATA = {**dict.fromkeys(_CATEGORIES, _INCLUDED), "classification": _CLASSES}
+DATA_RISK: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "action_profile": dict.fromkeys(_ACTIONS, _ALLOWED),
+    "params_data_categories": _DATA,
+    "result_data_categories": _DATA,
+}
+"""What each part of a data risk may say: ``prefactor_http.models.agent_instance.DataRisk``, which
+is not imported where an agent runs. (A test holds the two against each other.)"""
+
+
+class ToolOptions(NamedTuple):
+    """What is said of one tool."""
+
+    data_risk: JSON | None = None
+    summary: str | None = None
+    capture_content: bool = True
+
+
+_known: dict[str, ToolOptions] = {}
+hidden: frozenset[str] = frozenset()
+"""Tools whose arguments and results are not kept. Once hidden, a name stays so: another tool of the
+same name may be its replacement. Replaced as a whole, as the journal's thread reads it."""
+
+
+def declare(name: str, options: ToolOptions) -> None:
+    """Note a tool, and what is said of it."""
+    global hidden
+    if not options.capture_content:
+        hidden |= {name}
+    if name in _known or len(_known) < MOST_TOOLS:
+        _known[name] = options
+
+
+def told() -> JSON:
+    """By tool name, what Prefactor is told of each tool of this process: in the words of
+    :class:`.schemas.ToolSchema`."""
+    return {
+        name: {
+            key: value
+            for key, value in (("data_risk", said.data_risk), ("template", said.summary))
+            if value is not None
+        }
+        for name, said in list(_known.items())
+    }
+
+
+def checked(data_risk: Any, summary: Any, capture_content: Any) -> ToolOptions:
+    """The options, with what they leave out.
+
+    Raises:
+        ConfigurationError: One of them cannot be used.
+    """
+    if not isinstance(capture_content, bool):
+        raise ConfigurationError(f"capture_content must be True or False, not {capture_content!r}")
+    risk = None if data_risk is None else _risk(data_risk)
+    return ToolOptions(risk, None if summary is None else _template(summary), capture_content)
+
+
+def _risk(given: Any) -> JSON:
+    parts = _members(given, "data_risk", DATA_RISK)
+    return {
+        part: {
+            key: _one_of(value, f"data_risk: {part}: {key}", allowed[key])
+            for key, value in _members(parts.get(part, {}), f"data_risk: {part}", allowed).items()
+        }
+        for part, allowed in DATA_RISK.items()
+    }
+
+
+def _members(given: Any, where: str, allowed: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{where} must be a dict, not {given!r}")
+    for key in given:
+        if key not in allowed:
+            raise ConfigurationError(f"{where} has no {key!r}: one of {', '.join(sorted(allowed))}")
+    return given
+
+
+def _one_of(value: Any, where: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise ConfigurationError(f"{where} must be one of {', '.join(allowed)}, not {value!r}")
+    return str(value)
+
+
+def _template(summary: Any) -> str:
+    if not isinstance(summary, str) or not summary.strip() or "\n" in summary:
+        raise ConfigurationError(f"summary must be a Liquid template of one line, not {summary!r}")
+    for opening, closing in (("{{", "}}"), ("{%", "%}")):
+        if summary.count(opening) != summary.count(closing):
+            raise ConfigurationError(
+                f"summary has {opening} without {closing} or the other way round: {summary!r}"
+            )
+    return summary
