@@ -27,7 +27,7 @@ from samples.offline.demo import quiet
 from samples.offline.recording import RATE, stereo
 from samples.offline.script import CANCEL, KETTLE, RETURN, WHERE
 from samples.offline.server import OfflineOpenAI
-from tests.support.waveform import silences
+from samples.offline.waveform import silences
 
 from prefactor_agent.record.span import Span
 from prefactor_agent.tracing import tracer

@@ -3,8 +3,10 @@
 Nothing here waits for a time of day: the caller speaks after an event, and a short breath.
 """
 
+import json
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -83,3 +85,21 @@ INTERRUPTED = RETURN
 def sentences() -> list[str]:
     """All that the caller may say, for a grammar."""
     return [line.text for line in CALLER]
+
+
+def read_rules(file: Path) -> tuple[Rule, ...]:
+    """More rules, from a file of JSON: a list of objects with `question`, `says` and, if it takes
+    tools, `calls`: a list of `{"name", "arguments"}`.
+
+    Raises:
+        ValueError: It is no such file.
+    """
+
+    def rule(one: dict[str, Any]) -> Rule:
+        calls = tuple(Call(call["name"], call["arguments"]) for call in one.get("calls", ()))
+        return Rule(one["question"], one["says"], calls)
+
+    try:
+        return tuple(rule(one) for one in json.loads(file.read_text()))
+    except (TypeError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{file} is no list of rules: {error!r}") from None

@@ -13,9 +13,10 @@ import io
 import json
 import time
 import wave
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from aiohttp import web
 
 from . import chat, mp3
 from .hearing import Hearing
-from .script import sentences
+from .script import RULES, Rule, read_rules, sentences
 from .speech import Sound, speak
 
 VOICE_RATE = 24_000
@@ -78,6 +79,7 @@ class OfflineOpenAI:
     voice: VoicePace = field(default_factory=VoicePace)
     failures: list[Failure] = field(default_factory=list)
     hears: Iterable[str] = field(default_factory=sentences)
+    rules: Sequence[Rule] = RULES
     requests: list[Request] = field(default_factory=list, init=False)
     replies: list[chat.Reply] = field(default_factory=list, init=False)
     heard: list[str] = field(default_factory=list, init=False)
@@ -160,7 +162,7 @@ class OfflineOpenAI:
         body = await request.json()
         if error := self._record(COMPLETIONS, body):
             return error
-        reply = chat.reply_to(body)
+        reply = chat.reply_to(body, self.rules)
         self.replies.append(reply)
         await asyncio.sleep(self.pace.before_first())
         if not body.get("stream"):
@@ -265,8 +267,10 @@ async def _send(response: web.StreamResponse, event: dict[str, Any]) -> None:
     await response.write(f"data: {json.dumps(event)}\n\n".encode())
 
 
-async def _serve(port: int) -> None:
-    async with OfflineOpenAI(port=port) as server:
+async def _serve(port: int, script: Path | None) -> None:
+    rules = (*RULES, *(read_rules(script) if script is not None else ()))
+    hears = dict.fromkeys([*sentences(), *(rule.question for rule in rules)])
+    async with OfflineOpenAI(port=port, hears=hears, rules=rules) as server:
         print(f"OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=offline", flush=True)
         await asyncio.Event().wait()
 
@@ -274,9 +278,10 @@ async def _serve(port: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description="OpenAI's API on loopback, for the demo call.")
     parser.add_argument("--port", type=int, default=0, help="a free one unless given")
+    parser.add_argument("--script", type=Path, help="a file of more questions and their answers")
     arguments = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(arguments.port))
+        asyncio.run(_serve(arguments.port, arguments.script))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from samples.offline.call import run_call
 from samples.offline.recording import RATE, stereo
+from samples.offline.waveform import silences
 
 from prefactor_agent.record.span import Span
 from prefactor_agent.tracing import tracer
-from support.waveform import silences
 
 
 class Kept:

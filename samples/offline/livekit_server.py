@@ -1,0 +1,108 @@
+"""A LiveKit server that does not leave loopback."""
+
+import json
+import socket
+import time
+import urllib.request
+from pathlib import Path
+
+from livekit import api
+
+from . import livekit_binary
+from .processes import Program, StartError
+
+KEY = "devkey"
+SECRET = "only-for-a-server-on-loopback-0123456789"
+"""LiveKit warns about one of less than 32 characters."""
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of loopback that nobody uses now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class LiveKitServer:
+    """The server's process, on ports that stay its own when it is started again.
+
+    Args:
+        log: The file that it writes its log to.
+        port: For signalling, a free one unless given; those for media are always free ones.
+
+    Raises:
+        UnavailableError: There is no server's program; see `livekit_binary`.
+    """
+
+    def __init__(self, log: Path, *, port: int = 0) -> None:
+        self.port = port or free_port()
+        config = {
+            "port": self.port,
+            "bind_addresses": ["127.0.0.1"],
+            "keys": {KEY: SECRET},
+            "rtc": {
+                "tcp_port": free_port(),
+                "udp_port": free_port(socket.SOCK_DGRAM),
+                "node_ip": "127.0.0.1",
+                "use_external_ip": False,
+                "enable_loopback_candidate": True,
+                "interfaces": {"includes": ["lo"]},
+            },
+            # How long the agent stays in a room that all others have left.
+            "room": {"departure_timeout": 1},
+            # By default a worker gets no job, and nobody is told, while the machine is busy.
+            "agents": {"target_load": 100},
+        }
+        self.program = Program(
+            "livekit-server",
+            [str(livekit_binary.find())],
+            log,
+            {"LIVEKIT_CONFIG": json.dumps(config)},
+        )
+
+    @property
+    def url(self) -> str:
+        return f"ws://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a worker or a caller needs to find it."""
+        return {"LIVEKIT_URL": self.url, "LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
+
+    def api(self) -> api.LiveKitAPI:
+        """A client of its API; to be closed."""
+        return api.LiveKitAPI(self.url.replace("ws", "http", 1), KEY, SECRET)
+
+    def start(self, timeout: float = 15.0) -> None:
+        """
+        Raises:
+            StartError: It did not answer within so many seconds.
+        """
+        self.program.start()
+        deadline = time.monotonic() + timeout
+        while not self._answers():
+            if not self.program.running or time.monotonic() > deadline:
+                raise StartError(f"livekit-server did not start:\n{self.program.said()[-2000:]}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=1) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """As when its machine dies."""
+        self.program.kill()
+
+    def end(self) -> None:
+        self.program.end()
+
+    def __enter__(self) -> "LiveKitServer":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()

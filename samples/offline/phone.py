@@ -1,0 +1,307 @@
+"""A caller in a real room: a voice, an ear, and what the room tells in text."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from livekit import api, rtc
+
+from .caller import EAR_RATE, MICROPHONE_RATE, CallerMicrophone
+from .recording import Track
+
+TRANSCRIPTION = "lk.transcription"
+CHAT = "lk.chat"
+AGENT_STATE = "lk.agent.state"
+FINAL = "lk.transcription_final"
+SEGMENT = "lk.segment_id"
+"""Topics and attributes of LiveKit Agents (livekit/agents/types.py)."""
+
+PATIENCE = 30.0
+"""Seconds that the caller waits for any one thing before the call counts as failed."""
+_JUMP = 0.2
+"""Seconds by which the agent's sound has to be late to count as a gap, not as a late loop."""
+
+
+@dataclass
+class Heard:
+    """One text stream of the room: words of the caller, as heard by the agent, or of the agent."""
+
+    speaker: str
+    """Identity of the participant whose words these are."""
+    chunks: list[str] = field(default_factory=list)
+    """As they came."""
+    attributes: dict[str, str] = field(default_factory=dict)
+    ended: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.chunks)
+
+    @property
+    def final(self) -> bool:
+        return self.attributes.get(FINAL) == "true"
+
+
+class CallFailedError(Exception):
+    """Something did not happen in time, or the room was lost. The message says what was awaited."""
+
+
+def token(
+    key: str,
+    secret: str,
+    room: str,
+    identity: str,
+    *,
+    attributes: Mapping[str, str] | None = None,
+    metadata: str = "",
+    agent: str | None = None,
+) -> str:
+    """What lets a participant into a room; `agent` names the agent that shall come there too, if it
+    is not the server's only one."""
+    grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
+    made = api.AccessToken(key, secret).with_identity(identity).with_name(identity.title())
+    made = made.with_grants(grants).with_metadata(metadata).with_attributes(dict(attributes or {}))
+    if agent is not None:
+        dispatch = api.RoomAgentDispatch(agent_name=agent)
+        made = made.with_room_config(api.RoomConfiguration(agents=[dispatch]))
+    return made.to_jwt()
+
+
+class Phone:
+    """One participant of a room, who speaks and listens.
+
+    Args:
+        voice: A voice of espeak-ng's.
+        rate: Its words a minute.
+    """
+
+    def __init__(self, *, voice: str = "en-us", rate: int = 195) -> None:
+        self.room = rtc.Room()
+        self.microphone = CallerMicrophone(voice=voice, rate=rate)
+        self.ear = Track(EAR_RATE)
+        """What was heard of the agent."""
+        self.heard: list[Heard] = []
+        """All text streams, in the order in which they began."""
+        self.states: list[tuple[float, str]] = []
+        """The agent's, each with the `time.monotonic()` at which it was told."""
+        self.on_heard: Callable[[Heard], None] = lambda _: None
+        """Called when a text stream has ended."""
+        self.lost_at: float | None = None
+        """`time.monotonic()` when the agent left, or the room was closed."""
+        self._spoke_at = 0.0
+        self._changed = asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._publication: rtc.LocalTrackPublication | None = None
+        self._agent_there = False
+        self.room.on("track_subscribed", self._on_track)
+        self.room.on("participant_attributes_changed", self._on_attributes)
+        self.room.on("participant_connected", self._on_participant)
+        self.room.on("participant_disconnected", self._on_left)
+        self.room.on("disconnected", self._on_disconnected)
+        self.room.register_text_stream_handler(TRANSCRIPTION, self._on_text)
+
+    @property
+    def identity(self) -> str:
+        return self.room.local_participant.identity
+
+    @property
+    def state(self) -> str:
+        """What the agent does, in LiveKit's words; empty before it has come."""
+        return self.states[-1][1] if self.states else ""
+
+    @property
+    def agent_said(self) -> list[str]:
+        """The agent's words, segment by segment, as far as they have come."""
+        return [one.text for one in self.heard if one.speaker != self.identity]
+
+    @property
+    def understood(self) -> list[str]:
+        """What the agent has understood of the caller, sentence by sentence."""
+        return [one.text for one in self.heard if one.speaker == self.identity and one.final]
+
+    async def dial(self, url: str, token: str, *, speaks: bool = True) -> Self:
+        """Join the room; with a microphone that is on, unless it is for text only."""
+        await self.room.connect(url, token)
+        self._spoke_at = time.monotonic()
+        for participant in self.room.remote_participants.values():
+            self._on_participant(participant)
+        if speaks:
+            source = rtc.AudioSource(MICROPHONE_RATE, 1, queue_size_ms=200)
+            track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            self._publication = await self.room.local_participant.publish_track(track, options)
+            self._spawn(self._talk(source))
+        return self
+
+    async def say(self, text: str) -> None:
+        """Say it; returns when the last of it has been said."""
+        await self._in_time(self.microphone.speak(text), f"being able to say {text!r}")
+        self._spoke_at = time.monotonic()
+
+    async def write(self, text: str) -> None:
+        """Send it as a chat message."""
+        self._spoke_at = time.monotonic()
+        await self.room.local_participant.send_text(text, topic=CHAT)
+
+    async def answered(self, timeout: float = PATIENCE) -> None:
+        """Wait until the agent has answered what was last said (first: until it has greeted), and
+        listens again."""
+
+        def listens_again() -> bool:
+            spoken = [at for at, state in self.states if state == "speaking"]
+            return bool(spoken) and spoken[-1] > self._spoke_at and self.state == "listening"
+
+        await self.until(listens_again, "an answer", timeout)
+
+    async def talking(self, seconds: float) -> None:
+        """Wait until the agent has been talking for so long since what was last said."""
+
+        def talks() -> bool:
+            at, state = self.states[-1] if self.states else (0.0, "")
+            return state == "speaking" and at > self._spoke_at
+
+        await self.until(talks, "an answer to begin")
+        await asyncio.sleep(max(0.0, self.states[-1][0] + seconds - time.monotonic()))
+
+    async def ended(self, timeout: float = PATIENCE) -> None:
+        """Wait until the agent is gone."""
+        await self.until(lambda: self.lost_at is not None, "the end of the call", timeout)
+
+    async def until(
+        self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE
+    ) -> None:
+        """Wait for something that the room tells.
+
+        Raises:
+            CallFailedError: It did not come within so many seconds, or the agent left before.
+        """
+
+        async def come() -> None:
+            while not condition():
+                if self.lost_at is not None:
+                    raise CallFailedError(f"the agent left before {what}")
+                self._changed.clear()
+                await self._changed.wait()
+
+        await self._in_time(come(), what, timeout)
+
+    def mute(self) -> None:
+        if self._publication is not None and self._publication.track is not None:
+            self._publication.track.mute()
+
+    def unmute(self) -> None:
+        if self._publication is not None and self._publication.track is not None:
+            self._publication.track.unmute()
+
+    async def hang_up(self) -> None:
+        """Leave the room."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.room.disconnect()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.hang_up()
+
+    async def _talk(self, source: rtc.AudioSource) -> None:
+        async for frame in self.microphone:
+            await source.capture_frame(frame)
+
+    async def _listen(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream(track, sample_rate=EAR_RATE, num_channels=1, frame_size_ms=20)
+        # Frames come a second a second; a late event loop sees several at once. So each begins
+        # where the one before ended, unless it was there earlier than that, or far later.
+        ends_at = 0.0
+        try:
+            async for event in stream:
+                samples = np.frombuffer(event.frame.data, dtype=np.int16).copy()
+                seconds = len(samples) / EAR_RATE
+                begins_at = time.monotonic() - seconds
+                if ends_at < begins_at < ends_at + _JUMP:
+                    begins_at = ends_at
+                self.ear.add(begins_at, samples)
+                ends_at = begins_at + seconds
+        finally:
+            await stream.aclose()
+
+    async def _read(self, reader: rtc.TextStreamReader, heard: Heard) -> None:
+        with contextlib.suppress(Exception):  # cut off by the end of the call: what came stays
+            async for chunk in reader:
+                heard.chunks.append(chunk)
+                self._changed.set()
+        heard.attributes = dict(reader.info.attributes or {})
+        heard.ended = True
+        self.on_heard(heard)
+        self._changed.set()
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _in_time(
+        self, coming: Coroutine[Any, Any, None], what: str, timeout: float = PATIENCE
+    ) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                await coming
+        except TimeoutError:
+            raise CallFailedError(f"waited {timeout:.0f} s for {what}: {self._story()}") from None
+
+    def _story(self) -> str:
+        states = " ".join(state for _, state in self.states)
+        words = [f"{one.speaker}: {one.text}" for one in self.heard]
+        return f"agent was {states or 'not there'}; {words}"
+
+    def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        heard = Heard(identity, attributes=dict(reader.info.attributes or {}))
+        self.heard.append(heard)
+        self._spawn(self._read(reader, heard))
+
+    def _on_track(
+        self,
+        track: rtc.Track,
+        _publication: rtc.RemoteTrackPublication,
+        participant: rtc.RemoteParticipant,
+    ) -> None:
+        if track.kind == rtc.TrackKind.KIND_AUDIO and _is_agent(participant):
+            self._spawn(self._listen(track))
+
+    def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
+        if _is_agent(participant):
+            self._note(participant.attributes)
+
+    def _on_attributes(
+        self, changed: Mapping[str, str] | Iterable[str], participant: rtc.Participant
+    ) -> None:
+        if _is_agent(participant) and AGENT_STATE in changed:
+            self._note(participant.attributes)
+
+    def _note(self, attributes: Mapping[str, str]) -> None:
+        state = attributes.get(AGENT_STATE)
+        if state and state != self.state:
+            self.states.append((time.monotonic(), state))
+        self._changed.set()
+
+    def _on_left(self, participant: rtc.RemoteParticipant) -> None:
+        if _is_agent(participant):
+            self._lose()
+
+    def _on_disconnected(self, _reason: Any) -> None:
+        self._lose()
+
+    def _lose(self) -> None:
+        if self.lost_at is None:
+            self.lost_at = time.monotonic()
+        self._changed.set()
+
+
+def _is_agent(participant: rtc.Participant) -> bool:
+    return participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT

@@ -1,0 +1,132 @@
+"""Other programs, as long as they are needed: each ends with us, and takes all of its own along."""
+
+import atexit
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+import weakref
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+
+class StartError(Exception):
+    """A program ended, or said nothing, before it was ready. The message has its last words."""
+
+
+class Program:
+    """A program in a process group of its own, which writes to a log file.
+
+    In a group of its own, so that ending it also ends the processes that it started, and a Ctrl-C
+    in the terminal is ours to handle first.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.log = log
+        self._command = list(command)
+        self._environment = dict(environment)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._from = 0
+        _programs.add(self)
+
+    @property
+    def pid(self) -> int:
+        if self._process is None:
+            raise StartError(f"{self.name} is not running")
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> Self:
+        self._from = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
+                start_new_session=True,
+            )
+        return self
+
+    def said(self) -> str:
+        """What it has written since it was last started."""
+        with self.log.open("rb") as log:
+            log.seek(self._from)
+            return log.read().decode(errors="replace")
+
+    def wait_for(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+        """Wait until what it writes matches.
+
+        Raises:
+            StartError: It ended first, or the time (seconds) is over.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            running = self.running
+            if found := re.search(pattern, self.said(), re.MULTILINE):
+                return found
+            if not running or time.monotonic() > deadline:
+                what = "did not say" if running else "ended before it said"
+                last = "\n".join(self.said().splitlines()[-20:])
+                raise StartError(f"{self.name} {what} {pattern!r}:\n{last}")
+            time.sleep(0.02)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to the program itself, as a supervisor would."""
+        if self._process is not None:
+            self._process.send_signal(number)
+
+    def wait(self, timeout: float) -> int:
+        """Wait for its end, and give its exit code.
+
+        Raises:
+            subprocess.TimeoutExpired: It has not ended within so many seconds.
+        """
+        assert self._process is not None
+        return self._process.wait(timeout)
+
+    def kill(self) -> None:
+        """End the whole group with -9."""
+        self._signal_group(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def end(self, patience: float = 5.0) -> None:
+        """End the program and all that it started: in an orderly way, as far as there is time."""
+        if self._process is None:
+            return
+        self._signal_group(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
+        self.kill()
+        self._process = None
+
+    def _signal_group(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, number)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+_programs: weakref.WeakSet[Program] = weakref.WeakSet()
+
+
+@atexit.register
+def _end_all() -> None:
+    for program in list(_programs):
+        program.kill()

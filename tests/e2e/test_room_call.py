@@ -1,0 +1,73 @@
+"""The demo's call over a real LiveKit server: `python samples/agent.py dev`, and a caller."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from itertools import chain
+
+import pytest_asyncio
+from samples.offline.phone import Phone
+from samples.offline.script import CALLER, GREETING, INTERRUPTED, RULES
+
+from support.livekit import Site, Trace, Worker, trace_of
+
+ROOM = "the shop"
+
+
+@dataclass
+class Held:
+    """One call, which all tests here look at."""
+
+    phone: Phone
+    trace: Trace
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def call(site: Site, shop: Worker) -> AsyncIterator[Held]:
+    phone = await site.phone(ROOM, "ada", attributes={"plan": "gold"}, metadata="regular")
+    async with phone:
+        await phone.answered()
+        for line in CALLER:
+            if line.after == "talking":
+                await phone.talking(line.breath)
+            else:
+                await asyncio.sleep(line.breath)
+            await phone.say(line.text)
+            if line.text != INTERRUPTED:
+                await phone.answered()
+    yield Held(phone, await asyncio.to_thread(trace_of, shop.journal, ROOM))
+
+
+def test_every_word_was_heard(call: Held):
+    said = [line.text for line in CALLER]
+    assert call.phone.understood == said
+    assert call.trace.heard == said
+
+
+def test_every_word_was_spoken(call: Held):
+    assert call.trace.spoken[0] == GREETING
+    assert call.trace.spoken == call.phone.agent_said
+
+
+def test_the_trace_is_whole(call: Held):
+    call.trace.check_whole()
+    assert call.trace.session.status == "complete"
+    assert call.trace.session.result["close_reason"] == "participant_disconnected"
+
+
+def test_the_tools_were_called(call: Held):
+    wanted = [[one.name for one in rule.calls] for rule in RULES if rule.calls]
+    tools = call.trace.of("tool")
+    assert [tool.payload["tool_name"] for tool in tools] == list(chain(*wanted))
+    assert [tool.status for tool in tools] == ["complete"] * 3 + ["failed"]
+
+
+def test_the_room_and_the_job_are_in_the_trace(call: Held):
+    payload = call.trace.session.payload
+    assert payload["room"]["name"] == ROOM
+    assert payload["job"]["id"].startswith("AJ_")
+
+
+def test_it_was_delivered(call: Held, site: Site, shop: Worker):
+    site.delivered(shop, call.trace)
+    assert site.prefactor.violations() == []

@@ -1,0 +1,159 @@
+"""Where calls are held: a LiveKit server, models, and Prefactor, each in its own process."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from samples.offline.livekit_server import KEY, SECRET, LiveKitServer
+from samples.offline.phone import Phone, token
+from samples.offline.processes import Program
+
+from livekit import api
+from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.journal.reader import StoredSpan
+from support.prefactor_server import PrefactorServer, Span
+
+from .trace import Trace
+from .worker import ROOT, Worker
+
+SHOP = ROOT / "samples" / "agent.py"
+
+
+class Site:
+    """Everything but the workers and the callers.
+
+    Args:
+        folder: For logs and journals.
+        script: A file with what the model knows besides the demo's script; see
+            `samples/offline/script.py`.
+
+    Raises:
+        UnavailableError: There is no LiveKit server's program.
+    """
+
+    def __init__(self, folder: Path, script: Path | None = None) -> None:
+        self.folder = folder
+        self.livekit = LiveKitServer(folder / "livekit.log")
+        command = [sys.executable, "-m", "samples.offline.server"]
+        command += ["--script", str(script)] if script is not None else []
+        here = {"PYTHONPATH": str(ROOT)}
+        self.models = Program("models", command, folder / "models.log", here)
+        self.prefactor = PrefactorServer(folder / "prefactor.jsonl")
+        self._openai = ""
+
+    def start(self) -> Self:
+        self.models.start()
+        self.livekit.start()
+        self.prefactor.start()
+        self._openai = self.models.wait_for(r"OPENAI_BASE_URL=(\S+)")[1]
+        return self
+
+    def end(self) -> None:
+        self.livekit.end()
+        self.models.end()
+        self.prefactor.close()
+
+    def worker(
+        self,
+        agent: Path = SHOP,
+        *,
+        mode: str = "dev",
+        name: str = "",
+        settings: Mapping[str, str] | None = None,
+    ) -> Worker:
+        """A worker that delivers to Prefactor here; not started.
+
+        Args:
+            agent: The agent's file.
+            mode: `dev` or `start`.
+            name: The agent's name, for callers who ask for it; without one it takes every call
+                that asks for none.
+            settings: More of the environment.
+        """
+        environment = {
+            **self.livekit.environment,
+            "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}",
+            "OPENAI_BASE_URL": self._openai,
+            "OPENAI_API_KEY": "offline",
+            "PREFACTOR_API_URL": self.prefactor.url,
+            "PREFACTOR_API_TOKEN": self.prefactor.token,
+            "PREFACTOR_JOURNAL": str(self.folder / f"{name or agent.stem}.db"),
+            "LIVEKIT_AGENT_NAME": name,
+            **(settings or {}),
+        }
+        return Worker(agent, self.folder, environment, mode=mode)
+
+    async def phone(
+        self,
+        room: str,
+        identity: str = "caller",
+        *,
+        agent: str | None = None,
+        speaks: bool = True,
+        attributes: Mapping[str, str] | None = None,
+        metadata: str = "",
+    ) -> Phone:
+        """A caller who has joined a room. `agent`: the name of the agent to call."""
+        ticket = token(
+            KEY, SECRET, room, identity, attributes=attributes, metadata=metadata, agent=agent
+        )
+        return await Phone().dial(self.livekit.url, ticket, speaks=speaks)
+
+    async def delete_room(self, room: str) -> None:
+        async with self.livekit.api() as client:
+            await client.room.delete_room(api.DeleteRoomRequest(room=room))
+
+    def delivered(
+        self, worker: Worker, trace: Trace, status: str = "complete", timeout: float = 20.0
+    ) -> None:
+        """All of a call is at Prefactor, and its instance is finished there.
+
+        Raises:
+            AssertionError: Within so many seconds it is not, or is otherwise.
+        """
+        instance = self.instance(worker, trace, status, timeout)
+        there = self.prefactor.spans(instance)
+        assert _shape(there) == _shape(trace.spans)
+        assert all(span.creates == 1 for span in there)
+
+    def instance(self, worker: Worker, trace: Trace, status: str, timeout: float = 20.0) -> str:
+        """The id of a call's instance at Prefactor, once it is there and has this status.
+
+        Raises:
+            AssertionError: Within so many seconds it has not.
+        """
+        deadline = time.monotonic() + timeout
+        outbox = Outbox(worker.journal)
+        try:
+            while True:
+                row = outbox.call(trace.session.id)
+                ident = row.instance_id if row is not None else None
+                found = [one["status"] for one in self.prefactor.instances() if one["id"] == ident]
+                if ident is not None and found == [status]:
+                    return ident
+                assert time.monotonic() < deadline, f"the instance is {found or 'not there'}"
+                time.sleep(0.1)
+        finally:
+            outbox.close()
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.end()
+
+
+def _shape(spans: Sequence[Span | StoredSpan]) -> list[tuple[str, str, str]]:
+    """What both sides know of a tree: Prefactor has ids of its own."""
+    types = {span.id: span.type for span in spans}
+    return sorted((span.type, span.status, types.get(span.parent_id or "", "")) for span in spans)
