@@ -41,6 +41,11 @@ class Sound:
     def seconds(self) -> float:
         return len(self.samples) / self.rate
 
+    @property
+    def peak(self) -> int:
+        """Its loudest sample, of 32768."""
+        return int(np.abs(self.samples.astype(np.int32)).max(initial=0))
+
     def at(self, rate: int) -> "Sound":
         """The same sound at another sample rate."""
         if rate == self.rate:

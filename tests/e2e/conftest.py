@@ -36,3 +36,10 @@ def shop(site: Site) -> Iterator[Worker]:
     """`python samples/agent.py dev`."""
     with site.worker() as worker:
         yield worker
+
+
+@pytest.fixture(scope="session")
+def desk(site: Site) -> Iterator[Worker]:
+    """The agent of `agents/desk.py`, for callers who ask for `desk`."""
+    with site.worker(HERE / "agents" / "desk.py") as worker:
+        yield worker

@@ -1,0 +1,57 @@
+"""A reception that puts callers through, and can end a call: what the shop's agent does not do."""
+
+from livekit.agents import Agent, AgentServer, JobContext, JobProcess, cli, get_job_context
+from livekit.plugins import silero
+from samples.agent import new_session
+
+from prefactor_agent import TracedAgent, traced_tool
+
+RECEPTION = "Reception, good morning."
+BILLING = "This is billing. What can I do for you?"
+
+
+class Reception(TracedAgent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You put callers through.")
+
+    async def on_enter(self) -> None:
+        self.session.say(RECEPTION)
+
+    @traced_tool
+    async def transfer_to_billing(self) -> Agent:
+        """Put the caller through to billing."""
+        return Billing()
+
+    @traced_tool
+    async def end_call(self) -> str:
+        """End the call."""
+        get_job_context().shutdown("the caller asked for it")
+        return "The call ends."
+
+
+class Billing(TracedAgent):
+    def __init__(self) -> None:
+        super().__init__(instructions="You answer questions about bills.")
+
+    async def on_enter(self) -> None:
+        self.session.say(BILLING)
+
+
+def prewarm(process: JobProcess) -> None:
+    process.userdata["vad"] = silero.VAD.load()
+
+
+# Its health check on a free port, and no limit on the machine's load: other things run here too.
+server = AgentServer(
+    setup_fnc=prewarm, host="127.0.0.1", port=0, load_threshold=1.0, num_idle_processes=1
+)
+
+
+@server.rtc_session(agent_name="desk")
+async def answer(job: JobContext) -> None:
+    session = new_session(job.proc.userdata["vad"])
+    await session.start(agent=Reception(), room=job.room)
+
+
+if __name__ == "__main__":
+    cli.run_app(server)

@@ -1,0 +1,92 @@
+"""Callers who do more than speak, and less. The three calls are held at the same time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest_asyncio
+from samples.offline.phone import Phone
+from samples.offline.script import CANCEL, KETTLE, WHERE
+from support.livekit import Site, Trace, Worker, trace_of
+
+
+@dataclass
+class Held:
+    """One call: what the caller has, and its trace."""
+
+    phone: Phone
+    trace: Trace
+
+
+async def write(site: Site, room: str) -> Phone:
+    """No microphone; besides the question, things that are none of the agent's business."""
+    async with await site.phone(room, speaks=False) as phone:
+        await phone.answered()
+        me = phone.room.local_participant
+        await me.publish_dtmf(code=1, digit="1")
+        await me.publish_data(b"\x00\x01", topic="position")
+        await me.publish_data("nothing", reliable=False)
+        await phone.write(WHERE)
+        await phone.answered()
+    return phone
+
+
+async def bring_a_guest(site: Site, room: str) -> Phone:
+    """A second participant joins, speaks and leaves; only the first is the agent's caller."""
+    async with await site.phone(room, "ada") as phone:
+        await phone.answered()
+        async with await site.phone(room, "guest") as guest:
+            await guest.say(KETTLE)
+        await phone.say(WHERE)
+        await phone.answered()
+    return phone
+
+
+async def mute(site: Site, room: str) -> Phone:
+    async with await site.phone(room) as phone:
+        await phone.answered()
+        phone.mute()
+        await phone.say(KETTLE)
+        phone.unmute()
+        await asyncio.sleep(0.3)
+        await phone.say(CANCEL)
+        await phone.answered()
+    return phone
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def calls(site: Site, shop: Worker) -> AsyncIterator[dict[str, Held]]:
+    rooms = {"written": write, "with a guest": bring_a_guest, "muted": mute}
+    phones = await asyncio.gather(*(call(site, room) for room, call in rooms.items()))
+    yield {
+        room: Held(phone, await asyncio.to_thread(trace_of, shop.journal, room))
+        for room, phone in zip(rooms, phones, strict=True)
+    }
+
+
+def test_all_traces_are_whole_and_delivered(calls: dict[str, Held], site: Site, shop: Worker):
+    for held in calls.values():
+        held.trace.check_whole()
+        assert not held.trace.of("error")
+        assert held.trace.spoken == held.phone.agent_said
+        site.delivered(shop, held.trace)
+
+
+def test_a_written_question_is_a_turn_like_a_spoken_one(calls: dict[str, Held]):
+    trace = calls["written"].trace
+    (question,) = trace.of("user_turn")
+    assert question.payload["modality"] == "text"
+    assert question.result["transcript"] == WHERE
+    assert question.result["is_final"]
+    assert trace.of("assistant_turn")[-1].result["user_turn_id"] == question.id
+    assert [tool.payload["tool_name"] for tool in trace.of("tool")] == ["look_up_order"]
+    assert trace.of("stt") == []
+
+
+def test_only_the_caller_is_heard_not_the_guest(calls: dict[str, Held]):
+    assert calls["with a guest"].trace.heard == [WHERE]
+
+
+def test_what_is_said_to_a_muted_microphone_is_not_heard(calls: dict[str, Held]):
+    assert calls["muted"].trace.heard == [CANCEL]
+    assert calls["muted"].phone.understood == [CANCEL]
