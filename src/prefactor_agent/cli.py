@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,11 @@ JournalOption = Annotated[
 WidthOption = Annotated[
     int | None, typer.Option("--width", min=1, help="Columns. Default: the terminal's.")
 ]
+
+
+class ExportFormat(StrEnum):
+    JSONL = "jsonl"
+    REPLAY = "replay"
 
 
 def main() -> None:
@@ -131,14 +137,27 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")
     ] = None,
-    json: Annotated[
-        bool, typer.Option("--json", help="Always so: JSON lines, one span a line.")
-    ] = True,
+    format_: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            help="jsonl: one span a line (docs/trace-format.md); "
+            "replay: a file to test the agent with (docs/testing.md).",
+        ),
+    ] = ExportFormat.JSONL,
+    json: Annotated[bool, typer.Option("--json", help="Always so: every format is JSON.")] = True,
 ) -> None:
-    """Write the spans of a call as JSON lines (docs/trace-format.md)."""
-    from .view.export import export_lines
+    """Write a call to a file: as JSON lines, one span a line, or as --format says."""
+    spans = _spans(journal, call)
+    match format_:
+        case ExportFormat.JSONL:
+            from .view.export import export_lines
 
-    _write(export_lines(_spans(journal, call)), output)
+            _write(export_lines(spans), output)
+        case ExportFormat.REPLAY:
+            from .view.replay import recording
+
+            _write([recording(spans).dump()], output)
 
 
 @app.command()
