@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import SecretStr
+if TYPE_CHECKING:
+    from pydantic import SecretStr
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
@@ -156,7 +157,7 @@ def configure(
         "disabled": disabled,
         "flush_timeout": flush_timeout,
         "api_url": api_url,
-        "api_token": SecretStr(api_token) if isinstance(api_token, str) else api_token,
+        "api_token": _hidden(api_token) if isinstance(api_token, str) else api_token,
         "agent_id": agent_id,
         "environment_id": environment_id,
         "agent_version": agent_version,
@@ -238,4 +239,11 @@ def _flag(name: str, *, default: bool) -> bool:
 
 def _secret(name: str) -> SecretStr | None:
     value = os.environ.get(name)
-    return SecretStr(value) if value else None
+    return _hidden(value) if value else None
+
+
+def _hidden(value: str) -> SecretStr:
+    # Here, because it takes longer to import than all that the command line needs besides it.
+    from pydantic import SecretStr
+
+    return SecretStr(value)

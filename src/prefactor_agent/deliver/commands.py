@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 import json
 import sqlite3
@@ -44,6 +43,8 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Deliver what the journal still holds."""
+    import asyncio
+
     from .api import DeniedError
     from .push import push as deliver
     from .target import target
