@@ -80,6 +80,7 @@ _CONTENT = frozenset(
         "kwargs",
         "participant",
         "participants",
+        "outcome_reason",
     ]
 )
 """Everything below these is words, whatever it is called."""

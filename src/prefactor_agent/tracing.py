@@ -6,12 +6,13 @@ import asyncio
 import weakref
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, get_job_context
+from livekit.agents import Agent, AgentSession
 
 from . import config
 from .pipeline import Pipeline
 from .record import node_calls
 from .record.guard import guarded, logger
+from .record.job import current_job
 from .record.nodes import HookCall, NodeCall
 from .record.session import SessionTrace
 from .record.span import Sink
@@ -61,7 +62,7 @@ class Tracing:
             trace.on_closed = lambda: self._running.pop(session_id, None)
             if isinstance(sink, Pipeline):
                 sink.begin()
-                _flush_with_job(sink)
+            _end_with_job(trace, sink)
         return trace
 
     @guarded("node.begin")
@@ -106,20 +107,22 @@ def _session_of(agent: Agent) -> AgentSession[Any] | None:
         return None
 
 
-def _flush_with_job(sink: Sink) -> None:
+def _end_with_job(trace: SessionTrace, sink: Sink) -> None:
     """Have LiveKit's shutdown of the job wait, for a bounded time, until the trace is kept."""
-    try:
-        context = get_job_context()
-    except RuntimeError:
+    context = current_job()
+    if context is None:
         return
+    traced = weakref.ref(trace)
 
-    async def flush() -> None:
-        # All shutdown callbacks run together, the closing of the session among them: let that go
-        # first.
+    async def end(reason: str = "") -> None:
+        # All shutdown callbacks run together, the user's and the closing of a session among them:
+        # let those go first.
         await asyncio.sleep(0.05)
+        if (trace := traced()) is not None:
+            trace.job.shut_down(reason)
         await asyncio.to_thread(sink.flush, config.settings().flush_timeout)
 
-    context.add_shutdown_callback(flush)
+    context.add_shutdown_callback(end)
 
 
 tracer = Tracing()

@@ -1,12 +1,11 @@
-"""LiveKit's objects as plain data: models, rooms, messages. Reads public attributes only."""
+"""LiveKit's objects as plain data: models, messages. Reads public attributes only."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, get_job_context, llm
+from livekit.agents import Agent, AgentSession, llm
 
 from .turns import without_none
 
@@ -39,13 +38,13 @@ def model_of(agent: Agent, session: AgentSession[Any], kind: str) -> Any:
 
 
 def session_payload(session: AgentSession[Any], agent: Agent) -> JSON:
-    """Who is talking to whom, where, with which models."""
+    """Who is talking, with which models."""
     models = {
         kind: described
         for kind in ("stt", "llm", "tts", "vad")
         if (described := model(model_of(agent, session, kind)))
     }
-    payload: JSON = {
+    return {
         "name": "livekit-session",
         "type": "livekit:session",
         "agent_name": agent.id,
@@ -56,23 +55,6 @@ def session_payload(session: AgentSession[Any], agent: Agent) -> JSON:
         "tools": tool_names([*getattr(session, "tools", ()), *agent.tools]),
         "metadata": {},
     }
-    try:
-        context = get_job_context()
-    except RuntimeError:  # no job: a test, or a session without a room
-        return payload
-    with contextlib.suppress(Exception):  # a fake job context has only some of this
-        job = context.job
-        payload["job"] = without_none(
-            {
-                "id": job.id,
-                "agent_name": job.agent_name or None,
-                "metadata": job.metadata or None,
-            }
-        )
-        payload["worker_id"] = context.worker_id
-    with contextlib.suppress(Exception):
-        payload["room"] = without_none({"name": context.room.name, "sid": context.job.room.sid})
-    return payload
 
 
 def tool_names(tools: Iterable[Any]) -> list[str]:

@@ -17,10 +17,12 @@ from .. import config
 from . import describe
 from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error
+from .clock import now_ns
 from .context import current_turn
 from .errors import Errors
 from .guard import failures, guarded, listener
 from .hooks import Hooks
+from .job import Job
 from .playback import Playback
 from .span import Sink, Status
 from .speeches import Speeches
@@ -50,6 +52,7 @@ class SessionTrace:
         self.on_closed: Callable[[], object] = lambda: None
         chosen = config.settings()
         self.call = Call(sink)
+        self.job = Job(self, session)
         self.voice = UserVoice()
         self.messages = describe.Messages()
         self.user_turns = UserTurns(self)
@@ -73,6 +76,7 @@ class SessionTrace:
             without_none(
                 {
                     **describe.session_payload(session, agent),
+                    **self.job.payload(),
                     "agent_version": chosen.agent_version,
                     "started_at": round(time.time(), 6),
                 }
@@ -166,15 +170,16 @@ class SessionTrace:
             self.call.end(span, Status.CANCELLED, {"status": "cancelled"})
 
     def _end_session(self, reason: str, error: BaseException | None) -> None:
-        if error is not None or reason == "error":
-            status = Status.FAILED
-        else:
-            status = Status.COMPLETE if self.termination.reason is None else Status.CANCELLED
+        """End the session's own span; in a job, once the job has said all that it has to say."""
         usage, counts, hooks = self._usage, dict(self._counts), list(self.hooks.noted)
         trouble = failures.total() - self._failures_before
-        finished = round(time.time(), 6)
+        closed, finished = now_ns(), round(time.time(), 6)
 
-        def result() -> JSON:
+        def finish() -> None:
+            status, job = self._status(reason, error), self.job.result() or {}
+            self.call.end(self.call.root, status, lambda: result(status, job), at=closed)
+
+        def result(status: Status, job: JSON) -> JSON:
             return without_none(
                 {
                     "status": PREFACTOR_STATUS[status],
@@ -182,15 +187,31 @@ class SessionTrace:
                     "termination_reason": self.termination.reason,
                     "usage": _usage(usage),
                     "conversation": counts,
-                    "error": describe_error(error) if error is not None else None,
+                    "error": self._error(error),
                     "hooks": hooks or None,
                     "latency": self.speeches.summary(),
+                    **job,
                     "tracer_failures": trouble or None,
                     "finished_at": finished,
                 }
             )
 
-        self.call.end(self.call.root, status, result)
+        if self.termination.reason is None:
+            self.job.when_over(finish, close_reason=reason, closed_at=finished)
+        else:
+            self.job.let_go(finish)
+
+    def _status(self, reason: str, error: BaseException | None) -> Status:
+        if error is not None or reason == "error" or self.job.crashed:
+            return Status.FAILED
+        return Status.COMPLETE if self.termination.reason is None else Status.CANCELLED
+
+    def _error(self, error: BaseException | None) -> JSON | None:
+        if error is not None:
+            return describe_error(error)
+        if self.job.crashed:
+            return {"error_type": "JobCrashed", "message": "the job's entrypoint raised"}
+        return None
 
 
 def _usage(usage: Any) -> JSON | None:

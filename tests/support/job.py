@@ -1,0 +1,117 @@
+"""A job of LiveKit's without a worker, and people in its room.
+
+``livekit.agents.testing.fake_job_context`` is younger than the oldest supported version, and nobody
+ends its job; this one works on all of them, and ends as the process of a job does
+(ipc/job_proc_lazy_main.py): the session is closed, ``on_session_end`` runs, then all shutdown
+callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from livekit import rtc
+from livekit.agents import JobContext, JobProcess
+from livekit.agents.job import (
+    JobAcceptArguments,
+    JobExecutorType,
+    RunningJobInfo,
+    _JobContextVar,
+)
+from livekit.protocol import agent as agent_proto
+from livekit.protocol import models
+from livekit.rtc._proto import participant_pb2 as proto
+
+
+class Job:
+    """The job, its context, and what the context was told."""
+
+    def __init__(self, *, fake: bool = False, room: rtc.Room | None = None, **fields: Any) -> None:
+        self.shutdowns: list[str] = []
+        """The reasons that ``ctx.shutdown`` was called with."""
+        self.room = room or rtc.Room()
+        job = agent_proto.Job(
+            id="AJ_scripted",
+            type=agent_proto.JobType.JT_ROOM,
+            room=models.Room(name="kitchen", sid="RM_scripted"),
+            **fields,
+        )
+        info = RunningJobInfo(
+            accept_arguments=JobAcceptArguments(identity="agent", name="", metadata=""),
+            job=job,
+            url="",
+            token="",
+            worker_id="AW_scripted",
+            fake_job=fake,
+        )
+        self.context = JobContext(
+            proc=JobProcess(
+                executor_type=JobExecutorType.THREAD, user_arguments=None, http_proxy=None
+            ),
+            info=info,
+            room=self.room,
+            on_connect=lambda: None,
+            on_shutdown=self.shutdowns.append,
+            inference_executor=cast(Any, None),
+        )
+        # The room is not connected to anything: a session must not try to.
+        self.room._local_participant = cast(Any, person("agent"))
+        self.context._connected = True
+
+    @contextmanager
+    def running(self) -> Iterator[JobContext]:
+        """The code inside belongs to the job."""
+        token = _JobContextVar.set(self.context)
+        try:
+            yield self.context
+        finally:
+            _JobContextVar.reset(token)
+
+    async def end(
+        self, reason: str, on_session_end: Callable[[JobContext], Awaitable[None]] | None = None
+    ) -> None:
+        """End it as the process of a job does."""
+        if (session := self.context._primary_agent_session) is not None:
+            await session.aclose()
+        if on_session_end is not None:
+            await on_session_end(self.context)
+        callbacks = self.context._shutdown_callbacks
+        await asyncio.gather(*(asyncio.create_task(one(reason)) for one in callbacks))
+
+    def joins(self, person: rtc.RemoteParticipant) -> None:
+        self.room._remote_participants[person.identity] = person
+        self.room.emit("participant_connected", person)
+
+    def leaves(self, person: rtc.RemoteParticipant, reason: int) -> None:
+        del self.room._remote_participants[person.identity]
+        person._info.disconnect_reason = cast(Any, reason)
+        self.room.emit("participant_disconnected", person)
+
+
+def person(
+    identity: str,
+    *,
+    name: str = "",
+    kind: int = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
+    metadata: str = "",
+    attributes: dict[str, str] | None = None,
+) -> rtc.RemoteParticipant:
+    """Somebody who can be in a room."""
+    info = proto.ParticipantInfo(
+        sid=f"PA_{identity}",
+        identity=identity,
+        name=name,
+        metadata=metadata,
+        attributes=attributes or {},
+        kind=cast(Any, kind),
+        kind_details=[],
+    )
+    return rtc.RemoteParticipant(_owned(info))
+
+
+def _owned(info: proto.ParticipantInfo) -> proto.OwnedParticipant:
+    owned = proto.OwnedParticipant(info=info)
+    owned.handle.id = 0
+    return owned
