@@ -380,7 +380,7 @@ async def test_a_job_is_told_and_its_end_waits_for_the_journal(
     check(sink)
     (root,) = of(sink, "session")
     assert root["payload"]["job"]["id"] == "AJ_1"
-    assert root["payload"]["room"]["name"] == context.room.name
+    assert root["payload"]["room"]["name"] == context.job.room.name
     assert root["payload"]["worker_id"] == context.worker_id
 
 
