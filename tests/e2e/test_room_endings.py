@@ -5,6 +5,7 @@ import time
 
 import pytest_asyncio
 from samples.offline.script import INTERRUPTED, KETTLE, RULES
+
 from support.livekit import Site, Trace, Worker, trace_of
 
 LONG_ANSWER = next(rule.says for rule in RULES if rule.question == INTERRUPTED)

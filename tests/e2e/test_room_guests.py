@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pytest_asyncio
 from samples.offline.phone import Phone
 from samples.offline.script import CANCEL, KETTLE, WHERE
+
 from support.livekit import Site, Trace, Worker, trace_of
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pytest_asyncio
 from samples.offline.phone import Phone
+
 from support.livekit import Site, Trace, Worker, trace_of
 
 from .agents.desk import BILLING, RECEPTION
