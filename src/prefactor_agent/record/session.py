@@ -23,6 +23,7 @@ from .errors import Errors
 from .guard import failures, guarded, listener
 from .hooks import Hooks
 from .job import Job
+from .network import Network
 from .playback import Playback
 from .span import Sink, Status
 from .speeches import Speeches
@@ -61,6 +62,7 @@ class SessionTrace:
         self.playback = Playback(self.speeches.speaking, self.speeches.sounded)
         self.budgets = Budgets(self, chosen.budgets, chosen.on_budget_exceeded)
         self.hooks = Hooks(self)
+        self.network = Network(self)
         self.errors = Errors(self)
         self.termination = Termination(self)
         self._turn_count = 0
@@ -161,6 +163,7 @@ class SessionTrace:
         self._handlers.clear()
         self.playback.follow(None)
         self.budgets.stop()
+        self.network.stop()
         self.voice.levels = None
 
     def _end_open(self) -> None:

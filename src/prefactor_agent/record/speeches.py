@@ -129,9 +129,11 @@ class Speeches:
         if latency is not None:
             latency.over_budget = exceeded(latency, self._trace.budgets.limits)
             self._latencies[turn.span.id] = latency
+        asked = turn.ends_silence_of
         return without_none(
             {
                 "latency": latency.as_json() if latency is not None else None,
+                "network_estimate": (asked.network or None) if asked is not None else None,
                 **(answers.more_of(self._trace.call, turn) or {}),
             }
         )

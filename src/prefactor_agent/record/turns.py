@@ -51,6 +51,8 @@ class UserTurn:
     message_id: str | None = None
     transcript: str | None = None
     metrics: JSON = field(default_factory=dict)
+    network: JSON = field(default_factory=dict)
+    """What the network did to its sound: see network.py."""
     told_budgets: set[str] = field(default_factory=set)
     answered: AssistantTurn | None = None
     """The speech whose sound ended the silence after it."""

@@ -66,6 +66,7 @@ class UserTurns:
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
         self._committed.append(turn)
         self._trace.budgets.committed(turn)
+        self._trace.network.committed(turn)
         self._end(turn, Status.COMPLETE, at=now)
         return turn
 
