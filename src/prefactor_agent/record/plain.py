@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 _SIMPLE = (str, int, float, bool, type(None))
@@ -13,7 +16,7 @@ _SIMPLE = (str, int, float, bool, type(None))
 
 def plain(value: Any) -> Any:
     """A copy of ``value`` made of dicts, lists and simple values; what has no such form is named by
-    its type.
+    its type, and bytes by their number: they are never kept.
 
     Taken when the value passes, since a tool may change its arguments and a caller its result.
     Raises nothing."""
@@ -23,7 +26,6 @@ def plain(value: Any) -> Any:
         return to_jsonable_python(
             _at_rest(value),
             fallback=_name,
-            bytes_mode="base64",
             inf_nan_mode="strings",
             serialize_unknown=True,
         )
@@ -32,14 +34,31 @@ def plain(value: Any) -> Any:
 
 
 def _at_rest(value: Any) -> Any:
-    """``value`` without the iterators in it: to read one would take it from its owner."""
+    """``value`` without the iterators in it, which to read would take from their owner, and without
+    the bytes, which pydantic would write out as text."""
+    if isinstance(value, _SIMPLE):
+        return value
+    if isinstance(value, bytes | bytearray):
+        return f"<{len(value)} bytes>"
+    if isinstance(value, memoryview):
+        return f"<{value.nbytes} bytes>"
     if isinstance(value, Iterator):
         return _name(value)
+    if isinstance(value, BaseModel):
+        return _at_rest(value.model_dump(warnings=False))
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _at_rest(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Enum):
+        return _at_rest(value.value)
     if isinstance(value, dict):
-        return {key: _at_rest(each) for key, each in value.items()}
+        return {_key(key): _at_rest(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset | deque):
         return [_at_rest(each) for each in value]
     return value
+
+
+def _key(key: Any) -> Any:
+    return _at_rest(key) if isinstance(key, bytes) else key
 
 
 def _name(value: Any) -> str:
