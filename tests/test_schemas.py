@@ -77,7 +77,11 @@ def test_a_quality_payload_fits_its_schema() -> None:
     full = quality(
         [
             ("livekit:user_turn", "complete", "{}"),
-            ("livekit:assistant_turn", "complete", '{"latency":{"perceived_ms":800}}'),
+            (
+                "livekit:assistant_turn",
+                "complete",
+                '{"latency":{"perceived_ms":800,"over_budget":{"perceived":0.5}}}',
+            ),
             ("livekit:assistant_turn", "complete", '{"latency":"none","interrupted":true}'),
             ("livekit:llm", "complete", '{"token_usage":{"total_tokens":9}}'),
             ("livekit:llm", "failed", '{"token_usage":null}'),
@@ -89,5 +93,7 @@ def test_a_quality_payload_fits_its_schema() -> None:
     for payload in (full, quality([])):
         jsonschema.validate(payload, entry["schema"])
     assert full["perceived_latency_worst_ms"] == 800
+    assert full["turns_over_budget"] == 1
     assert (full["tool_failures"], full["errors"], full["interruptions"]) == (1, 1, 1)
     assert "perceived_latency_worst_ms" not in quality([])
+    assert "turns_over_budget" not in quality([("livekit:assistant_turn", "complete", "{}")])

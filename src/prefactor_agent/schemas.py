@@ -218,6 +218,7 @@ _QUALITY_SCHEMA: JSON = {
         "errors": _COUNT,
         "perceived_latency_median_ms": _NUMBER,
         "perceived_latency_worst_ms": _NUMBER,
+        "turns_over_budget": _COUNT,
         "prompt_tokens": _COUNT,
         "completion_tokens": _COUNT,
         "total_tokens": _COUNT,

@@ -29,6 +29,8 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
             latency: JSON = _object(result.get("latency"))
             if _is_number(perceived := latency.get("perceived_ms")):
                 waits.append(perceived)
+            # Where no budget is set nothing is over one, and nothing says so.
+            counts["turns_over_budget"] += bool(latency.get("over_budget"))
         elif type_ == "livekit:error":
             counts["errors"] += 1
         elif type_ == "livekit:tool" or type_.startswith("livekit:tool:"):
@@ -58,6 +60,8 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
     }
     payload["turns"] = counts["user_turns"] + counts["assistant_turns"]
     payload |= {name: counts[name] for name in _TOKENS if name in counts}
+    if counts["turns_over_budget"]:
+        payload["turns_over_budget"] = counts["turns_over_budget"]
     payload |= {name: round(value, 3) for name, value in seconds.items()}
     if waits:
         payload["perceived_latency_median_ms"] = round(statistics.median(waits), 3)
