@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -12,6 +13,7 @@ STRING_LIMIT = 65_536
 """Characters that any one text in it may have."""
 _STEPS = (16_384, 4_096, 1_024, 256)
 _ITEMS = 200
+_MARK = re.compile(r"… \[(\d+) more characters\]$")
 
 
 def bounded(text: str, limit: int = PAYLOAD_LIMIT) -> str:
@@ -40,20 +42,29 @@ def bounded(text: str, limit: int = PAYLOAD_LIMIT) -> str:
 
 
 def cut_text(text: str, limit: int) -> str:
-    """A text with its end cut off, and a mark that says how much is missing."""
+    """A text with its end cut off, and a mark that says how much is missing. Of one that was cut
+    before the mark does not count, and what is missing adds up."""
     if len(text) <= limit:
         return text
-    return f"{text[:limit]}… [{len(text) - limit} more characters]"
+    missing = 0
+    if (marked := _MARK.search(text, max(0, len(text) - 40))) is not None:
+        missing, text = int(marked[1]), text[: marked.start()]
+        if len(text) <= limit:
+            return f"{text}{marked[0]}"
+    return f"{text[:limit]}… [{missing + len(text) - limit} more characters]"
 
 
 def _marked(value: Any, size: int) -> str:
     whole = value if isinstance(value, dict) else {"value": value}
-    return to_json({**whole, "truncated": True, "original_size": size}).decode()
+    before = whole.get("original_size") if whole.get("truncated") is True else None
+    true_size = max(size, before) if isinstance(before, int) else size
+    return to_json({**whole, "truncated": True, "original_size": true_size}).decode()
 
 
 def _trim(value: Any, characters: int, items: int | None) -> tuple[Any, bool]:
     if isinstance(value, str):
-        return cut_text(value, characters), len(value) > characters
+        shorter = cut_text(value, characters)
+        return shorter, shorter != value
     if isinstance(value, dict):
         pairs = {key: _trim(part, characters, items) for key, part in value.items()}
         cut = any(was_cut for _, was_cut in pairs.values())

@@ -32,6 +32,7 @@ class Pipeline:
         self._on_terminate = on_terminate
         self._writer = JournalWriter(settings)
         self._deliverer: Deliverer | None = None
+        self._starting: threading.Thread | None = None
         self._process = 0
 
     def begin(self) -> None:
@@ -40,9 +41,10 @@ class Pipeline:
             return
         self._process = os.getpid()
         # The client libraries take a while to import: not on the event loop.
-        threading.Thread(
+        self._starting = threading.Thread(
             target=self._start_delivery, name="prefactor-deliver-start", daemon=True
-        ).start()
+        )
+        self._starting.start()
         # After the journal's own, which has the higher priority: what it wrote last is delivered
         # too.
         multiprocessing.util.Finalize(
@@ -55,10 +57,12 @@ class Pipeline:
     def flush(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         kept = self._writer.flush(timeout)
-        deliverer = self._deliverer
-        if deliverer is not None and deliverer.off is None:
-            return deliverer.flush(max(0.0, deadline - time.monotonic())) and kept
-        return kept
+        if self._process != os.getpid() or self._starting is None:
+            return kept  # without a token, or without a call
+        self._starting.join(max(0.0, deadline - time.monotonic()))  # of a call that was very short
+        if self._deliverer is None:
+            return False
+        return self._deliverer.flush(max(0.0, deadline - time.monotonic())) and kept
 
     @guarded("deliver.start")
     def _start_delivery(self) -> None:

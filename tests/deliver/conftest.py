@@ -15,6 +15,8 @@ from prefactor_agent.deliver.deliverer import Deliverer
 from prefactor_agent.journal.writer import JournalWriter
 from support.prefactor_server import PrefactorServer
 
+from .processes import Zygote
+
 TIMEOUT = 15.0
 
 
@@ -35,6 +37,13 @@ def running_server() -> Iterator[PrefactorServer]:
 def server(running_server: PrefactorServer) -> Iterator[PrefactorServer]:
     yield running_server.reset()
     running_server.clear_faults()
+
+
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    made = Zygote(tmp_path_factory.mktemp("notes"))
+    yield made
+    made.close()
 
 
 class Side:

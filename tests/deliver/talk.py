@@ -6,6 +6,7 @@ saw of it can be compared, so that a test says in one line that the agent did no
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from livekit.agents import Agent, AgentSession, function_tool
@@ -26,8 +27,19 @@ class Outcome(NamedTuple):
     closed: list[str]
 
 
+def as_outcome(told: list[Any]) -> Outcome:
+    """An outcome that was sent as JSON."""
+    history, *rest = told
+    return Outcome([tuple(item) for item in history], *rest)
+
+
 async def talk(
-    *, traced: bool = True, turns: int = 3, pause: float = 0.0, answer: str = "Nine to six."
+    *,
+    traced: bool = True,
+    turns: int = 3,
+    pause: float = 0.0,
+    answer: str = "Nine to six.",
+    during: Callable[[int], None] = lambda turn: None,
 ) -> Outcome:
     """Have a call of some turns; each asks a tool, and is answered aloud.
 
@@ -35,6 +47,7 @@ async def talk(
         traced: With ``TracedAgent`` and ``traced_tool``, or with LiveKit's own.
         pause: Seconds that each of some steps takes.
         answer: What the tool returns.
+        during: Called by the tool, with the number of the turn.
     """
     base: Any = TracedAgent if traced else Agent
     tool: Any = traced_tool if traced else function_tool
@@ -43,6 +56,7 @@ async def talk(
         @tool
         async def opening_hours(self, day: str) -> str:
             """When it is open."""
+            during(int(day.removeprefix("day ")))
             await asyncio.sleep(pause)
             return answer
 

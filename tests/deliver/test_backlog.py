@@ -7,24 +7,8 @@ from pathlib import Path
 
 from support.prefactor_server import PrefactorServer
 
-from .calls import SPANS_PER_TURN, begin_call, user_turn, whole_call
+from .calls import begin_call, user_turn, whole_call
 from .conftest import Side
-
-
-def test_ten_thousand_spans(server: PrefactorServer, tmp_path: Path) -> None:
-    side = Side(tmp_path, server, request_timeout=15.0)
-    for _ in range(20):
-        whole_call(side.writer, turns=72)
-    assert side.writer.flush(30)
-    expected = 20 * (72 * SPANS_PER_TURN + 1)
-    begun = time.monotonic()
-    side.deliverer.start()
-    assert side.deliverer.flush(60)
-    took = time.monotonic() - begun
-    side.stop()
-    print(f"{expected} spans in {took:.2f} s: {expected / took:.0f} spans/s")
-    assert len(server.spans()) == expected
-    assert server.violations() == []
 
 
 def test_the_writer_does_not_feel_a_delivery(server: PrefactorServer, tmp_path: Path) -> None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,43 +9,13 @@ import pytest
 from prefactor_agent.deliver import courier
 from prefactor_agent.deliver.api import Api, LaterError, seconds_of
 from prefactor_agent.deliver.backoff import Backoff
-from prefactor_agent.journal import outbox as to_do
 from prefactor_agent.journal.outbox import Outbox
 from support.prefactor_server import PrefactorServer
 
 from .calls import SPANS_PER_TURN, begin_call, end_call, tool, user_turn, whole_call
 from .conftest import Side
-from .test_delivery import until
 
 pytestmark = pytest.mark.usefixtures("quick")
-
-
-def test_a_damaged_journal_is_replaced_while_delivery_runs(
-    server: PrefactorServer, side: Side
-) -> None:
-    side.deliverer.start()
-    whole_call(side.writer)
-    assert side.flush()
-    journal = side.settings.journal
-    time.sleep(2.5)  # the writer lets go of the file
-    with journal.open("r+b") as file:
-        file.write(b"\0" * 4096)
-    Path(f"{journal}-wal").unlink(missing_ok=True)
-    Path(f"{journal}-shm").unlink(missing_ok=True)
-    whole_call(side.writer)
-    until(lambda: len(server.instances()) == 2, 20)
-    assert side.flush()
-    assert len(server.spans()) == 2 * (2 * SPANS_PER_TURN + 1)
-    assert server.violations() == []
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anything")
-def test_a_read_only_journal(server: PrefactorServer, side: Side) -> None:
-    whole_call(side.writer)
-    side.writer.flush(5)
-    side.settings.journal.chmod(0o400)
-    side.deliverer.start()
-    assert not side.deliverer.flush(0.5)
 
 
 def test_a_journal_that_cannot_be_written_now_is_waited_for(
@@ -71,24 +38,6 @@ def test_a_journal_that_cannot_be_written_now_is_waited_for(
     broken[0] = False
     assert side.flush()
     assert len(server.spans()) == 2 * SPANS_PER_TURN + 1
-    assert server.violations() == []
-
-
-def test_the_clock_is_stepped_back_an_hour_during_a_call(
-    server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    side.deliverer.start()
-    call = begin_call(side.writer)
-    user_turn(call, 1, "hello")
-    until(lambda: len(server.spans()) == 3)
-    real = time.time_ns
-    monkeypatch.setattr(time, "time_ns", lambda: real() - 3_600_000_000_000)
-    monkeypatch.setattr(to_do, "_now_us", lambda: (real() - 3_600_000_000_000) // 1000)
-    user_turn(call, 2, "hello")
-    end_call(call)
-    assert side.flush()
-    assert len(server.spans()) == 5
-    assert {span.status for span in server.spans()} == {"complete"}
     assert server.violations() == []
 
 

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-import os
 import random
 import sqlite3
 import statistics
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
-import pytest
 from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
@@ -27,73 +20,12 @@ from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
 
 from .arrived import arrived
+from .processes import Put, Zygote
 
-TESTS = Path(__file__).parents[1]
 KILLS = 100
 AT_ONCE = 4
 LONGEST_S = 0.6
 """A call takes about half a second: some are killed before they begin, some after their end."""
-
-
-class Put(NamedTuple):
-    """A span as the tracer handed it to the journal."""
-
-    at_ns: int
-    session_id: str
-    span_id: str
-    status: str
-
-
-class Zygote:
-    def __init__(self, journal: Path, server: PrefactorServer, folder: Path) -> None:
-        self._folder = folder
-        paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
-        self._process = subprocess.Popen(
-            [
-                *(sys.executable, "-m", "deliver.zygote"),
-                *(str(journal), server.url, server.token, str(folder)),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-            env={**os.environ, "PYTHONPATH": paths},
-        )
-        assert self._answer() == "ready"
-
-    def fork(self) -> int:
-        return int(self._ask("fork"))
-
-    def kill(self, pid: int) -> tuple[int, list[Put]]:
-        """When it was killed, and what it had put until then."""
-        killed_ns = int(self._ask(f"kill {pid}"))
-        noted = self._folder / f"{pid}.puts"
-        lines = noted.read_text().splitlines() if noted.exists() else []
-        noted.unlink(missing_ok=True)
-        return killed_ns, [Put(*json.loads(line)) for line in lines]
-
-    def close(self) -> None:
-        self._process.kill()  # a child that a failed test left ends by itself within a minute
-        self._process.communicate()
-
-    def _ask(self, what: str) -> str:
-        assert self._process.stdin is not None
-        self._process.stdin.write(what + "\n")
-        return self._answer()
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline().strip()
-        assert line, "the zygote has ended"
-        return line
-
-
-@pytest.fixture
-def zygote(tmp_path: Path, server: PrefactorServer) -> Iterator[Zygote]:
-    (tmp_path / "puts").mkdir()
-    made = Zygote(tmp_path / "journal.db", server, tmp_path / "puts")
-    yield made
-    made.close()
 
 
 def test_a_hundred_kills_lose_at_most_the_last_flush_interval(
@@ -109,9 +41,13 @@ def test_a_hundred_kills_lose_at_most_the_last_flush_interval(
     for _ in range(KILLS // AT_ONCE):
         begun = time.monotonic()
         moments = sorted(chance.uniform(0.0, LONGEST_S) for _ in range(AT_ONCE))
-        for moment, pid in [(moment, zygote.fork()) for moment in moments]:
+        children = [
+            zygote.fork(journal, server.url, server.token, turns=5, waits=True) for _ in moments
+        ]
+        for moment, child in zip(moments, children, strict=True):
             time.sleep(max(0.0, begun + moment - time.monotonic()))
-            killed_ns, puts = zygote.kill(pid)
+            killed_ns = zygote.kill(child)
+            puts = child.puts()
             ran += bool(puts) and _runs(puts)
             lost += _lost(journal, puts, killed_ns)
     with sqlite3.connect(journal) as connection:

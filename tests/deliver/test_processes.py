@@ -9,12 +9,10 @@ import sys
 import textwrap
 from pathlib import Path
 
-import pytest
-
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
 
-from .calls import SPANS_PER_TURN, begin_call, whole_call
+from .calls import SPANS_PER_TURN, whole_call
 from .conftest import Side
 from .test_delivery import until
 
@@ -99,18 +97,6 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
     check(server)
 
 
-def test_two_processes_deliver_side_by_side(server: PrefactorServer, tmp_path: Path) -> None:
-    journal = tmp_path / "journal.db"
-    processes = [record(journal, server, turns=10, pause=0.05) for _ in range(2)]
-    for process in processes:
-        out, _ = process.communicate(timeout=40)
-        assert out.splitlines()[1] == "True"
-    assert len(server.spans()) == 2 * (10 * SPANS_PER_TURN + 1)
-    assert {instance["status"] for instance in server.instances()} == {"complete"}
-    assert all(span.creates == 1 for span in server.spans())
-    check(server)
-
-
 def test_several_processes_share_what_was_left(server: PrefactorServer, tmp_path: Path) -> None:
     journal = tmp_path / "journal.db"
     for _ in range(2):
@@ -141,30 +127,3 @@ def test_a_running_call_of_another_process_is_left_to_it(
     process.kill()
     process.wait()
     process.stdout.close()
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_a_fork_leaves_the_parents_delivery_alone(server: PrefactorServer, side: Side) -> None:
-    side.deliverer.start()
-    call = begin_call(side.writer)
-    until(lambda: len(server.spans()) == 1)
-    child = os.fork()
-    if child == 0:
-        # A call of its own, delivered by a thread of its own.
-        code = 1
-        try:
-            assert side.deliverer._thread is None
-            side.deliverer.start()
-            whole_call(side.writer)
-            code = 0 if side.flush(10) else 2
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == 0
-    from .calls import end_call
-
-    end_call(call)
-    assert side.flush()
-    assert len(server.instances()) == 2
-    assert len(server.spans()) == 2 * SPANS_PER_TURN + 2
-    check(server)

@@ -1,18 +1,20 @@
 """A process that has imported everything, and forks one that has a call, as often as it is told.
 
 Importing LiveKit takes seconds, a call tenths of one: so a test can kill a hundred processes in the
-middle of a real call. Lines in: ``fork``; ``kill <pid>``. Lines out: the pid; when the process was
-killed (monotonic nanoseconds).
+middle of a real call. What it is told and what it answers are lines of JSON: see
+:class:`.processes.Zygote`.
 
-A child writes down each span that the tracer hands to the journal, at the moment when it does, in a
-file ``<pid>.puts``: what the test then expects to find in the journal."""
+Each child leaves notes in its folder: ``puts``, each span that the tracer hands to the journal at
+the moment when it does; ``outcome``, what there was to see and hear of the call; ``log``."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import json
+import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -29,8 +31,9 @@ from prefactor_agent.tracing import tracer
 
 from .talk import talk
 
-TURNS = 5
-PAUSE_S = 0.015
+NOBODY = 65534
+LITTLE_ROOM = 30_000
+"""Bytes that a file may have on a full disk: less than a call takes."""
 
 
 class Watched(Pipeline):
@@ -46,37 +49,83 @@ class Watched(Pipeline):
         super().put(span)
 
 
-def have_a_call(settings: Settings, folder: Path) -> None:
-    tracer.send_to(Watched(settings, folder / f"{os.getpid()}.puts"))
-    asyncio.run(talk(turns=TURNS, pause=PAUSE_S))
-    time.sleep(60)  # until it is killed
+def have_a_call(
+    *,
+    notes: str,
+    journal: str,
+    url: str,
+    token: str | None,
+    turns: int,
+    pause: float,
+    waits: bool,
+    trouble: str | None,
+) -> None:
+    """
+    Args:
+        waits: Until it is killed; otherwise it ends as an agent's process does.
+        trouble: ``disk_full`` during the call, or ``unprivileged``: root may write anything.
+    """
+    folder = Path(notes)
+    folder.mkdir()
+    handler = logging.FileHandler(folder / "log")
+    logging.getLogger("prefactor_agent").addHandler(handler)
+    settings = Settings(
+        journal=Path(journal), api_url=url, api_token=SecretStr(token) if token else None
+    )
+    pipeline = Watched(settings, folder / "puts")
+    (folder / "outcome").touch()
+    outcome = os.open(folder / "outcome", os.O_WRONLY)
+    if trouble == "unprivileged" and os.geteuid() == 0:
+        os.setuid(NOBODY)
+    tracer.send_to(pipeline)
+    if trouble == "disk_full":
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (LITTLE_ROOM, resource.RLIM_INFINITY))
+    had = asyncio.run(talk(turns=turns, pause=pause))
+    if trouble == "disk_full":
+        pipeline.flush(1.0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    os.write(outcome, json.dumps(had).encode())
+    if waits:
+        time.sleep(60)
+    pipeline.flush(20.0)
+
+
+def fork(plan: dict[str, Any]) -> int:
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            have_a_call(**plan)
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
+def kill(pid: int) -> int:
+    killed = time.monotonic_ns()
+    os.kill(pid, signal.SIGKILL)
+    if (code := join(pid)) != -signal.SIGKILL:
+        raise SystemExit(f"a child ended by itself: {code}")
+    return killed
+
+
+def join(pid: int) -> int:
+    _, status = os.waitpid(pid, 0)
+    return os.waitstatus_to_exitcode(status)
 
 
 def main() -> None:
-    journal, url, token, folder = sys.argv[1:]
-    settings = Settings(journal=Path(journal), api_url=url, api_token=SecretStr(token))
     deliverer.INTERVAL_S = 0.1
     # One call that is not traced: whatever is made at first use is made before the first fork.
     asyncio.run(talk(traced=False, turns=1))
     gc.freeze()  # the children share what is here, instead of each copying it to count references
-    print("ready", flush=True)
+    print("null", flush=True)
     for line in sys.stdin:
-        match line.split():
-            case ["fork"]:
-                pid = os.fork()
-                if pid == 0:
-                    try:
-                        have_a_call(settings, Path(folder))
-                    finally:
-                        os._exit(1)
-                print(pid, flush=True)
-            case ["kill", pid_text]:
-                killed = time.monotonic_ns()
-                os.kill(int(pid_text), signal.SIGKILL)
-                _, status = os.waitpid(int(pid_text), 0)
-                if os.waitstatus_to_exitcode(status) != -signal.SIGKILL:
-                    raise SystemExit(f"a child ended by itself: {status}")
-                print(killed, flush=True)
+        [(what, argument)] = json.loads(line).items()
+        does: Any = {"fork": fork, "kill": kill, "join": join}[what]
+        print(json.dumps(does(argument)), flush=True)
 
 
 if __name__ == "__main__":

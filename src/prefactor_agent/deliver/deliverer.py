@@ -56,7 +56,7 @@ class Deliverer:
     Args:
         on_terminate: Called on the delivering thread, once for each call that Prefactor wants to
             end: with the session's id and the reason.
-        request_timeout: Seconds that one request may take.
+        request_timeout: Seconds that one request may take; :data:`REQUEST_TIMEOUT_S` otherwise.
     """
 
     def __init__(
@@ -64,11 +64,11 @@ class Deliverer:
         settings: Settings,
         on_terminate: OnTerminate | None = None,
         *,
-        request_timeout: float = REQUEST_TIMEOUT_S,
+        request_timeout: float | None = None,
     ) -> None:
         self._settings = settings
         self._on_terminate = on_terminate
-        self._timeout = request_timeout
+        self._timeout = REQUEST_TIMEOUT_S if request_timeout is None else request_timeout
         self._reset()
         _deliverers.add(self)
 

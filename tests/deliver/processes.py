@@ -1,0 +1,108 @@
+"""Processes that have a call, and what they leave."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from .talk import Outcome, as_outcome
+
+TESTS = Path(__file__).parents[1]
+
+
+class Put(NamedTuple):
+    """A span as the tracer handed it to the journal."""
+
+    at_ns: int
+    session_id: str
+    span_id: str
+    status: str
+
+
+class Child(NamedTuple):
+    pid: int
+    notes: Path
+
+    def puts(self) -> list[Put]:
+        return [Put(*json.loads(line)) for line in self._read("puts").splitlines()]
+
+    def outcome(self) -> Outcome:
+        return as_outcome(json.loads(self._read("outcome")))
+
+    def log(self) -> list[str]:
+        return self._read("log").splitlines()
+
+    def _read(self, name: str) -> str:
+        path = self.notes / name
+        return path.read_text() if path.exists() else ""
+
+
+class Zygote:
+    """Forks processes that have a call; see the module ``zygote``, which it runs."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._numbers = itertools.count(1)
+        paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "deliver.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+        self._answer()
+
+    def fork(
+        self,
+        journal: Path,
+        url: str,
+        token: str | None,
+        *,
+        turns: int = 3,
+        pause: float = 0.015,
+        waits: bool = False,
+        trouble: str | None = None,
+    ) -> Child:
+        """A process that has a call. What the arguments mean is said at ``zygote.have_a_call``."""
+        notes = self._folder / str(next(self._numbers))
+        plan = {
+            "notes": str(notes),
+            "journal": str(journal),
+            "url": url,
+            "token": token,
+            "turns": turns,
+            "pause": pause,
+            "waits": waits,
+            "trouble": trouble,
+        }
+        return Child(self._ask(fork=plan), notes)
+
+    def kill(self, child: Child) -> int:
+        """With -9. Returns when: monotonic nanoseconds."""
+        return int(self._ask(kill=child.pid))
+
+    def join(self, child: Child) -> None:
+        """Wait until it has ended, by itself and well."""
+        assert self._ask(join=child.pid) == 0, child.log()
+
+    def close(self) -> None:
+        self._process.kill()  # a child that a failed test left ends by itself within a minute
+        self._process.communicate()
+
+    def _ask(self, **what: Any) -> Any:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(what) + "\n")
+        return self._answer()
+
+    def _answer(self) -> Any:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        assert line, "the zygote has ended"
+        return json.loads(line)

@@ -1,0 +1,386 @@
+"""The table in docs/delivery.md, row by row: a real call, something that goes wrong, and at the end
+the same four things: the agent noticed nothing, nothing is lost, nothing is doubled, and every span
+is below its parent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from pydantic import SecretStr
+
+from prefactor_agent.config import Settings
+from prefactor_agent.deliver import deliverer
+from prefactor_agent.deliver.push import Pushed, push
+from prefactor_agent.deliver.target import target
+from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.journal.reader import Journal
+from prefactor_agent.pipeline import Pipeline
+from prefactor_agent.tracing import tracer
+from support.prefactor_server import PrefactorServer
+
+from .arrived import arrived
+from .calls import SPANS_PER_TURN, whole_call
+from .conftest import Side
+from .processes import Zygote
+from .talk import Outcome, talk
+
+pytestmark = pytest.mark.usefixtures("quick")
+
+PAUSE_S = 0.04
+"""Of each step of a call: it is long enough for delivery to run into what is wrong."""
+
+
+class Agent:
+    """This process as an agent's: what the settings say is what every session gets."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.pipeline = Pipeline(settings, lambda session_id, reason: None)
+        tracer.send_to(self.pipeline)
+
+    async def call(self, **options: Any) -> None:
+        """Have a call, which goes as it would without us."""
+        expected = await talk(traced=False, **options)
+        assert await talk(**{"pause": PAUSE_S, **options}) == expected
+
+    async def flushed(self, timeout: float = 30.0) -> bool:
+        return await asyncio.to_thread(self.pipeline.flush, timeout)
+
+    async def delivered(self, timeout: float = 30.0) -> None:
+        end = time.monotonic() + timeout
+        while not await self.flushed(0.5):
+            assert time.monotonic() < end, "it is not delivered"
+
+    def stop(self) -> None:
+        if self.pipeline._deliverer is not None:
+            self.pipeline._deliverer.stop()
+
+
+@pytest.fixture
+def settings(server: PrefactorServer, tmp_path: Path) -> Settings:
+    return Settings(
+        journal=tmp_path / "journal.db",
+        api_url=server.url,
+        api_token=SecretStr(server.token),
+        flush_interval=0.02,
+    )
+
+
+@pytest_asyncio.fixture
+async def agent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Agent]:
+    monkeypatch.setattr(deliverer, "REQUEST_TIMEOUT_S", 1.0)
+    made = Agent(settings)
+    yield made
+    await asyncio.to_thread(made.stop)
+
+
+async def pushed(settings: Settings) -> Pushed:
+    """``prefactor-agent push``, in a process that has never seen the call."""
+    aim = target(settings)
+    assert aim is not None
+    outbox = Outbox(settings.journal)
+    try:
+        return await push(settings, aim, outbox, patience=10.0, watch=lambda _: None)
+    finally:
+        outbox.close()
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not await asyncio.to_thread(condition):
+            await asyncio.sleep(0.02)
+
+
+# The network and the service
+
+FAULTS: list[tuple[str, dict[str, Any]]] = [
+    ("refuse", {"seconds": 1.0}),
+    ("hang", {"times": 1}),
+    ("hang_after", {"times": 1}),
+    ("delay", {"delay": 0.2, "times": 5}),
+    ("status", {"status": 500, "times": 3}),
+    ("status", {"status": 503, "times": 2, "path": "/start"}),
+    ("rate_limit", {"retry_after": 1, "times": 2}),
+    ("reset", {"times": 3}),
+    ("reset_after", {"times": 3}),
+    ("reset_after", {"times": 1, "path": "/bulk"}),
+    ("reset_after", {"times": 1, "path": "/register"}),
+    ("reset_after", {"times": 1, "path": "/finish"}),
+    ("bulk_cut", {"times": 1, "items": 5}),
+    ("html", {"times": 2, "status": 200}),
+    ("html", {"times": 2, "status": 502}),
+    ("html", {"times": 2, "status": 403}),
+    ("html_after", {"times": 2, "status": 200}),
+    ("truncated", {"times": 2}),
+    ("drip", {"times": 2, "interval": 0.01, "chunk": 512}),
+    ("drip", {"times": 3, "interval": 0.5, "chunk": 16}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), FAULTS, ids=str)
+async def test_a_fault_costs_time_and_nothing_else(
+    server: PrefactorServer, agent: Agent, kind: str, options: dict[str, Any]
+) -> None:
+    fault = server.fault(kind, **options)
+    await agent.call()
+    await agent.delivered()
+    assert kind == "refuse" or fault.hits() > 0
+    arrived(server, agent.settings.journal)
+
+
+async def test_down_at_the_start_and_up_later(
+    server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = server.fault("refuse")
+    await agent.call()
+    assert not await agent.flushed(0.5)
+    [line] = warnings(caplog)
+    assert "cannot be reached" in line
+    fault.clear()
+    await agent.delivered()
+    arrived(server, agent.settings.journal)
+
+
+async def test_down_for_the_whole_call_then_push(server: PrefactorServer, agent: Agent) -> None:
+    fault = server.fault("refuse")
+    await agent.call()
+    assert not await agent.flushed(0.5)
+    await asyncio.to_thread(agent.stop)
+    fault.clear()
+    done = await pushed(agent.settings)
+    assert (done.calls, done.left, done.problem) == (1, 0, None)
+    assert arrived(server, agent.settings.journal) == done.spans
+
+
+async def test_one_type_is_refused(server: PrefactorServer, agent: Agent) -> None:
+    server.fault("reject_type", schema_name="livekit:tts")
+    await agent.call()
+    await agent.delivered()
+    arrived(server, agent.settings.journal, refused=frozenset({"livekit:tts"}))
+    outbox = Outbox(agent.settings.journal)
+    [(type_, error, count)] = outbox.parked()
+    outbox.close()
+    assert (type_, count) == ("livekit:tts", 3)
+    assert "is refused" in error
+
+
+async def test_the_token_is_revoked_during_the_call(
+    server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    fault = server.fault("revoke", skip=3)
+    await agent.call()
+    assert not await agent.flushed(1.0)
+    [line] = warnings(caplog)
+    assert "does not accept the token" in line
+    assert server.token not in caplog.text
+    await asyncio.to_thread(agent.stop)
+    fault.clear()
+    assert (await pushed(agent.settings)).problem is None
+    arrived(server, agent.settings.journal)
+
+
+@pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
+@pytest.mark.parametrize("begun", [True, False], ids=["during the call", "from the start"])
+async def test_ids_made_here_are_refused(
+    server: PrefactorServer, agent: Agent, bulk: bool, begun: bool
+) -> None:
+    if not bulk:
+        server.fault("no_bulk")
+    talking = asyncio.create_task(agent.call(turns=4))
+    if begun:
+        await until(lambda: len(server.spans()) >= 3)
+    server.fault("no_custom_ids")
+    await talking
+    await agent.delivered()
+    arrived(server, agent.settings.journal)
+
+
+async def test_the_service_is_restarted_during_the_call(
+    server: PrefactorServer, agent: Agent
+) -> None:
+    talking = asyncio.create_task(agent.call(turns=4))
+    await until(lambda: len(server.spans()) >= 3)
+    await asyncio.to_thread(server.restart)
+    await talking
+    await agent.delivered()
+    arrived(server, agent.settings.journal)
+
+
+async def test_a_payload_of_five_megabytes(server: PrefactorServer, agent: Agent) -> None:
+    await agent.call(turns=1, answer="a word, " * 655_360)
+    await agent.delivered()
+    arrived(server, agent.settings.journal)
+    [found] = [span for span in server.spans() if span.type.startswith("livekit:tool:")]
+    assert found.result is not None
+    assert found.result["truncated"] is True
+    assert found.result["original_size"] > 5_000_000
+
+
+async def test_a_backlog_of_ten_thousand_spans(server: PrefactorServer, settings: Settings) -> None:
+    """Of calls that had no token when they were recorded; and one that goes on meanwhile."""
+    offline = Side(settings.journal.parent, server, api_token=None)
+    for _ in range(20):
+        whole_call(offline.writer, turns=72)
+    assert await asyncio.to_thread(offline.writer.flush, 30)
+    agent = Agent(settings)
+    pushing = asyncio.create_task(pushed(settings))
+    await agent.call()
+    done = await pushing
+    await agent.delivered(60)
+    await asyncio.to_thread(agent.stop)
+    assert done.spans >= 20 * (72 * SPANS_PER_TURN + 1) > 10_000
+    arrived(server, settings.journal)
+
+
+# Processes
+
+
+@pytest.fixture
+def expected() -> Outcome:
+    """A call of a zygote's child, as it goes without us."""
+    return asyncio.run(talk(traced=False))
+
+
+def test_two_processes_on_one_journal_forked_after_the_import(
+    server: PrefactorServer, settings: Settings, zygote: Zygote, expected: Outcome
+) -> None:
+    children = [zygote.fork(settings.journal, server.url, server.token) for _ in range(2)]
+    for child in children:
+        zygote.join(child)
+        assert child.outcome() == expected
+        assert child.log() == []
+    assert len(server.instances()) == 2
+    arrived(server, settings.journal)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+async def test_a_fork_while_the_parent_delivers(server: PrefactorServer, agent: Agent) -> None:
+    talking = asyncio.create_task(agent.call(turns=4))
+    await until(lambda: len(server.spans()) >= 3)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if _has_a_call_of_its_own(agent) else 1)
+    _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert os.waitstatus_to_exitcode(status) == 0
+    await talking
+    await agent.delivered()
+    assert len(server.instances()) == 2
+    arrived(server, agent.settings.journal)
+
+
+def _has_a_call_of_its_own(agent: Agent) -> bool:
+    done = False
+
+    def call() -> None:
+        nonlocal done
+        asyncio.run(talk())
+        done = agent.pipeline.flush(10.0)
+
+    # In a thread of its own: the one that forked is in the middle of the parent's event loop.
+    import threading
+
+    thread = threading.Thread(target=call)
+    thread.start()
+    thread.join(20)
+    return done
+
+
+# The machine
+
+
+def test_the_disk_is_full_while_delivery_runs(
+    server: PrefactorServer, settings: Settings, zygote: Zygote, expected: Outcome
+) -> None:
+    child = zygote.fork(settings.journal, server.url, server.token, trouble="disk_full")
+    zygote.join(child)
+    assert child.outcome() == expected
+    [line] = child.log()
+    assert "cannot be written now" in line
+    arrived(server, settings.journal)
+
+
+@pytest.fixture
+def for_all() -> Iterator[Path]:
+    """A folder that every user may look into, as pytest's own is not."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def test_the_journal_is_read_only(
+    server: PrefactorServer, for_all: Path, zygote: Zygote, expected: Outcome
+) -> None:
+    """Nothing of this call can be kept; what was kept before is delivered all the same."""
+    journal = for_all / "journal.db"
+    before = zygote.fork(journal, server.url, None)
+    zygote.join(before)
+    for part in for_all.iterdir():
+        part.chmod(0o444)
+    child = zygote.fork(journal, server.url, server.token, trouble="unprivileged")
+    zygote.join(child)
+    assert child.outcome() == expected
+    assert len([line for line in child.log() if "PREFACTOR_JOURNAL" in line]) == 1
+    assert len(child.log()) == 1
+    assert server.instances() == []
+    for part in for_all.iterdir():
+        part.chmod(0o600)
+    settings = Settings(journal=journal, api_url=server.url, api_token=SecretStr(server.token))
+    asyncio.run(pushed(settings))
+    assert len(server.instances()) == 1
+    arrived(server, journal)
+
+
+async def test_the_journal_is_damaged(
+    server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call before was delivered; the file is damaged then, under an agent that runs on."""
+    journal = agent.settings.journal
+    await agent.call(turns=1)
+    await agent.delivered()
+    await until(lambda: agent.pipeline._writer._connection is None)  # it lets go of the file
+    earlier = len(server.spans())
+    with journal.open("r+b") as file:
+        file.write(b"\0" * 4096)
+    for suffix in ("-wal", "-shm"):
+        journal.with_name(journal.name + suffix).unlink(missing_ok=True)
+    await agent.call()
+    await until(lambda: len(server.instances()) == 2)
+    await agent.delivered()
+    assert any("set aside" in line for line in warnings(caplog))
+    reader = Journal(journal)
+    kept = reader.call(reader.find("last"))
+    reader.close()
+    assert len(server.spans()) == earlier + len(kept)
+    assert server.violations() == []
+
+
+async def test_the_clock_is_stepped_back_an_hour_during_the_call(
+    server: PrefactorServer, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds, nanoseconds, back = time.time, time.time_ns, [0]
+    monkeypatch.setattr(time, "time", lambda: seconds() - back[0])
+    monkeypatch.setattr(time, "time_ns", lambda: nanoseconds() - back[0] * 1_000_000_000)
+
+    def step(turn: int) -> None:
+        back[0] = 3_600 * (turn == 2)  # of 4; and on again, so that each call begins at one time
+
+    await agent.call(turns=4, during=step)
+    await agent.delivered()
+    arrived(server, agent.settings.journal)
+    begun = sorted(datetime.fromisoformat(span.started_at) for span in server.spans())
+    assert begun[-1] - begun[0] < timedelta(minutes=1)
+    assert all((span.finished_at or "") >= span.started_at for span in server.spans())
