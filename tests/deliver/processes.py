@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +50,7 @@ class Zygote:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._numbers = itertools.count(1)
+        self._running: set[int] = set()
         paths = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])
         self._process = subprocess.Popen(
             [sys.executable, "-m", "deliver.zygote"],
@@ -82,19 +85,30 @@ class Zygote:
             "waits": waits,
             "trouble": trouble,
         }
-        return Child(self._ask(fork=plan), notes)
+        child = Child(self._ask(fork=plan), notes)
+        self._running.add(child.pid)
+        return child
 
     def kill(self, child: Child) -> int:
         """With -9. Returns when: monotonic nanoseconds."""
+        self._running.discard(child.pid)
         return int(self._ask(kill=child.pid))
 
     def join(self, child: Child) -> None:
         """Wait until it has ended, by itself and well."""
-        assert self._ask(join=child.pid) == 0, child.log()
+        code = self._ask(join=child.pid)
+        self._running.discard(child.pid)
+        assert code == 0, child.log()
 
     def close(self) -> None:
-        self._process.kill()  # a child that a failed test left ends by itself within a minute
-        self._process.communicate()
+        for pid in self._running:  # left by a test that failed
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        for stream in (self._process.stdin, self._process.stdout):
+            assert stream is not None
+            stream.close()
+        self._process.kill()
+        self._process.wait()
 
     def _ask(self, **what: Any) -> Any:
         assert self._process.stdin is not None

@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
 
-from .calls import SPANS_PER_TURN, whole_call
+from .arrived import arrived
+from .calls import whole_call
 from .conftest import Side
+from .processes import Zygote
 from .test_delivery import until
 
 HERE = Path(__file__).parents[1]
@@ -97,19 +100,26 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
     check(server)
 
 
-def test_several_processes_share_what_was_left(server: PrefactorServer, tmp_path: Path) -> None:
+def test_several_processes_share_what_was_left(
+    server: PrefactorServer, tmp_path: Path, zygote: Zygote
+) -> None:
     journal = tmp_path / "journal.db"
-    for _ in range(2):
-        process = record(journal, server, delivers=False, turns=30, pause=0)
-        process.communicate(timeout=20)
-    processes = [record(journal, server, turns=3, pause=0.05) for _ in range(3)]
-    for process in processes:
-        process.communicate(timeout=40)
-    expected = 2 * (30 * SPANS_PER_TURN + 1) + 3 * (3 * SPANS_PER_TURN + 1)
-    until(lambda: len(server.spans()) >= expected, 2)
-    assert len(server.spans()) == expected
-    assert all(span.creates == 1 for span in server.spans())
-    check(server)
+    fault = server.fault("refuse")
+    for _ in range(4):
+        left = zygote.fork(journal, server.url, server.token, waits=True)
+        begun = time.monotonic()
+        while len(left.puts()) < 30:
+            assert time.monotonic() - begun < 10
+            time.sleep(0.02)
+        time.sleep(0.2)  # the journal has it
+        zygote.kill(left)
+    fault.clear()
+    children = [zygote.fork(journal, server.url, server.token) for _ in range(3)]
+    for child in children:
+        zygote.join(child)
+    assert len(server.instances()) == 7
+    assert all(span.creates == 1 for span in server.spans()), "nobody did another's work again"
+    arrived(server, journal)
 
 
 def test_a_running_call_of_another_process_is_left_to_it(
