@@ -14,6 +14,7 @@ from support.scripted import ScriptedLLM, Use
 from support.tree import Recorder, check
 
 TELLS_THE_SOURCE = hasattr(speech_handle, "InterruptionSource")
+CLAIMS = hasattr(AgentSession, "_claim_user_turn")
 
 
 async def test_a_tool_without_a_context_knows_its_call(sink: Recorder) -> None:
@@ -66,6 +67,23 @@ async def test_the_source_of_an_interruption() -> None:
     await session.aclose()
 
 
+async def test_a_typed_message_claims_the_turn_and_is_no_spoken_one(sink: Recorder) -> None:
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(["Hello."]))
+    await session.start(TracedAgent(instructions="talk"))
+    if CLAIMS:
+        async with session._claim_user_turn():
+            assert livekit_private.user_turn_claimed(session)
+            await session.interrupt()
+            await session.generate_reply(user_input="hi")
+    else:
+        await session.generate_reply(user_input="hi")
+    assert not livekit_private.user_turn_claimed(session)
+    await session.aclose()
+    check(sink)
+    turns = [sink.plain(span) for span in sink.of("livekit:user_turn")]
+    assert [turn["payload"]["modality"] for turn in turns] == ["text"]
+
+
 def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     class Other:
         _interrupt_source = 3
@@ -73,3 +91,5 @@ def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     assert livekit_private.interruption_source(object()) is None
     assert livekit_private.interruption_source(None) is None
     assert livekit_private.interruption_source(Other()) is None
+    assert not livekit_private.user_turn_claimed(object())
+    assert not livekit_private.user_turn_claimed(None)

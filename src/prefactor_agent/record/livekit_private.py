@@ -29,3 +29,11 @@ def interruption_source(speech: Any) -> str | None:
     on)."""
     source = getattr(speech, "_interrupt_source", None)
     return source if isinstance(source, str) else None
+
+
+def user_turn_claimed(session: Any) -> bool:
+    """Whether the user "speaks" because a program says so, not because of a voice: LiveKit holds
+    the state at ``speaking`` while it takes in a typed message (voice/agent_session.py
+    ``_claim_user_turn``, voice/room_io/types.py ``_default_text_input_cb``; not in 1.5)."""
+    claims = getattr(session, "_user_turn_claims", 0)
+    return isinstance(claims, int) and claims > 0

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
 
+from . import livekit_private
 from .call import PREFACTOR_STATUS
 from .clock import from_wall, now_ns
 from .guard import guarded
@@ -28,6 +29,7 @@ class UserTurns:
         self.open: UserTurn | None = None
         self._speaking_since: int | None = None
         """When the VAD was last sure that the user speaks."""
+        self._typing = False
         self._committed: deque[UserTurn] = deque(maxlen=8)
 
     def begin(self, at: int) -> UserTurn:
@@ -133,7 +135,11 @@ class UserTurns:
     @guarded("event.user_state_changed")
     def on_state(self, event: UserStateChangedEvent) -> None:
         now = now_ns()
-        if event.new_state == "speaking":
+        if event.new_state == "speaking" and livekit_private.user_turn_claimed(self._trace.session):
+            self._typing = True  # no voice: the message itself tells of its turn
+        elif self._typing:
+            self._typing = False
+        elif event.new_state == "speaking":
             begun = self._trace.voice.recent_onset(now) or min(now, from_wall(event.created_at))
             turn = self.begin(begun)
             self._speaking_since = now
