@@ -90,8 +90,8 @@ def test_the_room_was_deleted(site: Site, shop: Worker):
     answer = trace.of("assistant_turn")[-1]
     assert (answer.status, answer.result["interrupted"]) == ("complete", True)
     assert answer.result["interrupted_by"] == "program"
-    assert answer.result["generated_text"] == LONG_ANSWER
-    assert LONG_ANSWER.startswith(answer.result["spoken_text"])
+    assert LONG_ANSWER.startswith(answer.result["generated_text"])
+    assert answer.result["generated_text"].startswith(answer.result["spoken_text"])
     assert 1.0 < answer.result["playback_position_s"] < 5.0
 
 
