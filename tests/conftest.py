@@ -1,6 +1,8 @@
-"""Fixtures for all tests: none writes to the user's own journal."""
+"""Fixtures for all tests: none writes to the user's own journal. And the last line of a run, which
+tells what was not tested."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,22 @@ from prefactor_agent import config
 from prefactor_agent.record import guard
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]:
+    """After pytest's own last line: how many tests were skipped, and why."""
+    yield
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    skipped = reporter.stats.get("skipped", []) if reporter is not None else []
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ")
+        for report in skipped
+        if isinstance(report.longrepr, tuple)
+    )
+    if reasons:
+        told = "; ".join(f"{count} because of: {reason}" for reason, count in reasons.items())
+        reporter.write_line(f"{sum(reasons.values())} skipped: {told}", yellow=True)
 
 
 @pytest.fixture(autouse=True)
