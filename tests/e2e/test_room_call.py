@@ -5,13 +5,19 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import chain
 
+import numpy as np
 import pytest_asyncio
 from samples.offline.phone import Phone
 from samples.offline.script import CALLER, GREETING, INTERRUPTED, RULES
 
+from prefactor_agent.journal.reader import StoredSpan
 from support.livekit import Site, Trace, Worker, trace_of
 
 ROOM = "the shop"
+MARGIN = 0.3
+"""Seconds by which the state may be told later than the voice is heard."""
+QUIET = 100
+"""-50 dBFS."""
 
 
 @dataclass
@@ -66,6 +72,31 @@ def test_the_room_and_the_job_are_in_the_trace(call: Held):
     payload = call.trace.session.payload
     assert payload["room"]["name"] == ROOM
     assert payload["job"]["id"].startswith("AJ_")
+
+
+def test_what_was_spoken_ends_where_the_caller_stopped_hearing_it(call: Held):
+    (answer,) = (turn for turn in call.trace.of("assistant_turn") if turn.result["interrupted"])
+    (voice,) = (tts for tts in call.trace.of("tts") if tts.parent_id == answer.id)
+    assert answer.result["interrupted_by"] == "user"
+    assert answer.result["spoken_text"] == call.phone.agent_said[-2]
+    recorded = audible_seconds(voice, answer.result["playback_position_s"])
+    # From the answer's first sound to the next one's: the caller's ear knows nothing else.
+    speaking = [at for at, state in call.phone.states if state == "speaking"]
+    heard = call.phone.ear.between(speaking[-2] - MARGIN, speaking[-1] - MARGIN)
+    assert abs(heard.trimmed(QUIET).seconds - recorded) < 0.3
+
+
+def audible_seconds(voice: StoredSpan, position: float) -> float:
+    """From the first to the last sound of a voice that was cut off at a position, as the trace's
+    loudness has it."""
+    audio = voice.stream("audio")
+    ends = np.cumsum(audio["size"]) / audio["sample_rate"]
+    starts = ends - np.array(audio["size"]) / audio["sample_rate"]
+    sounds = np.flatnonzero((np.array(audio["dbfs"]) > -50) & (starts < position))
+    begin = starts[sounds[0]]
+    if sounds[0] == 0:  # its first piece has the silence in it that the voice begins with
+        begin += voice.result["leading_silence_ms"] / 1000
+    return float(min(ends[sounds[-1]], position) - begin)
 
 
 def test_it_was_delivered(call: Held, site: Site, shop: Worker):
