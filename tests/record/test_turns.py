@@ -112,6 +112,28 @@ async def test_interrupted_by_the_users_voice(sink: Recorder) -> None:
     assert said == [result["spoken_text"]]
 
 
+async def test_words_that_come_late_are_those_of_the_sound_before(sink: Recorder) -> None:
+    ears = HandSTT()
+    line = Line(hears=ears, thinks=ScriptedLLM("Sure."))
+    async with line.to(Talker()):
+        await line.says(0.4, then=2.6)
+        ears.final("are you open")
+        await line.answers(1)
+    check(sink)
+    assert [row for row in outline(sink) if "turn" in row] == [
+        "  user_turn: are you open",
+        "  assistant_turn: Sure.",
+    ]
+    (user,) = of(sink, "user_turn")
+    (stt,) = of(sink, "stt")
+    in_order(user, "speech_started", "speech_ended", "vad_ended", "final_transcript", "committed")
+    assert stt["parent_id"] == user["id"]
+    (answer,) = of(sink, "assistant_turn")
+    late = moments(user)["final_transcript"] - moments(user)["speech_ended"]
+    assert late > 2_000_000
+    assert answer["result"]["latency"]["perceived_ms"] > late / 1000
+
+
 async def test_a_false_interruption_pauses_and_goes_on(sink: Recorder) -> None:
     text = "A sentence that goes on after a cough."
     line = Line(

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from .session import SessionTrace
 
 STALE_NS = 2_000_000_000
-"""A user turn without a word, this long after its sound ended, was no turn."""
+"""A user turn without a word, when there is sound again this long after its own ended, was no
+turn."""
 
 
 class UserTurns:
@@ -55,6 +56,12 @@ class UserTurns:
             playing.user_spoke_over_ns = at
             playing.user_spoke_over = turn
         return turn
+
+    def of_words(self, now: int) -> UserTurn:
+        """The turn that the words are of which an STT gives ``now``. It may take its time: without
+        a newer sound they are those of the last one."""
+        onset = self._trace.voice.recent_onset(now)
+        return self.open if onset is None and self.open else self.begin(onset or now)
 
     def commit(self, message: llm.ChatMessage) -> UserTurn:
         """LiveKit took the user's turn as finished, with this message."""
@@ -152,7 +159,7 @@ class UserTurns:
     @guarded("event.user_input_transcribed")
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         now = now_ns()
-        turn = self.begin(self._trace.voice.recent_onset(now) or now)
+        turn = self.of_words(now)
         if event.language:
             turn.language = str(event.language)
         if event.speaker_id:

@@ -52,7 +52,7 @@ class Utterances:
         if utterance is None:
             if kind in _WITHOUT_SPEECH:
                 return
-            utterance = self._begin()
+            utterance = self._begin(kind)
         utterance.events.add(event)
         if kind is _START:
             utterance.started_by_stt = True
@@ -86,11 +86,12 @@ class Utterances:
         ended = utterance.final_ns if heard else at
         self._trace.call.end(utterance.span, status, lambda: _result(utterance, status), at=ended)
 
-    def _begin(self) -> Utterance:
+    def _begin(self, kind: stt.SpeechEventType) -> Utterance:
         trace = self._trace
         now = now_ns()
         begun = trace.voice.recent_onset(now) or now
-        turn = trace.user_turns.begin(begun)
+        turns = trace.user_turns
+        turn = turns.begin(begun) if kind is _START else turns.of_words(now)
         audio, events = AudioLevels(begun), SpeechEvents(begun)
         trace.voice.refill(audio)
         trace.voice.levels = audio
