@@ -101,9 +101,20 @@ RULES = {
     "config": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
     "redact": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
     "latency": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
+    "testing": ("deliver", "cli", "pipeline"),
     "bounds": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
 }
 """What a layer may not import."""
+
+
+def test_only_tests_import_testing() -> None:
+    others = [module for module in MODULES if not within(module, f"{PACKAGE}.testing")]
+    assert not [
+        module
+        for module in others
+        for imported in imports(module)
+        if within(imported, f"{PACKAGE}.testing")
+    ]
 
 
 @pytest.mark.parametrize("name", RULES)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from livekit.agents import Agent, AgentSession
@@ -38,6 +40,16 @@ class Tracing:
         say."""
         self._sink = sink
         self._settled = sink is not None
+
+    @contextmanager
+    def sending_to(self, sink: Sink) -> Iterator[None]:
+        """Send the spans of the sessions that begin inside here; then go on as before."""
+        before = self._sink, self._settled
+        self._sink, self._settled = sink, True
+        try:
+            yield
+        finally:
+            self._sink, self._settled = before
 
     def flush(self, timeout: float) -> bool:
         """Have everything recorded so far kept and, with a token, delivered, within ``timeout``

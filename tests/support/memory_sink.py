@@ -11,30 +11,26 @@ from prefactor_agent.config import Settings
 from prefactor_agent.journal.rows import span_row
 from prefactor_agent.record.span import Span
 from prefactor_agent.redact import Redactor
+from prefactor_agent.testing.collect import Collector
 
 _KEEPS_ALL = Redactor(Settings(journal=Path()))
 
 
-class MemorySink:
-    """Keeps every span that was put, in the order in which they began. Implements
-    :class:`prefactor_agent.record.span.Sink`."""
+class MemorySink(Collector):
+    """The product's own collector, with a look at each ``put``; redaction is not its subject."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.puts: list[Span] = []
         """Every ``put``, one entry each: a span that began and ended is here twice."""
-        self._spans: dict[str, Span] = {}
-        self._chunks: dict[tuple[str, str], dict[str, list[Any]]] = {}
 
     def put(self, span: Span) -> None:
         self.puts.append(span)
-        self._spans.setdefault(span.id, span)
-
-    def flush(self, timeout: float) -> bool:
-        return True
+        super().put(span)
 
     @property
     def spans(self) -> list[Span]:
-        return list(self._spans.values())
+        return list({span.id: span for span in self.puts}.values())
 
     def of(self, type_: str) -> list[Span]:
         """The spans of one type; of all traced tools for ``livekit:tool:*``."""
@@ -64,16 +60,8 @@ class MemorySink:
             "finished_us": row.finished_us,
             "payload": json.loads(row.payload),
             "result": json.loads(row.result) if row.result is not None else None,
-            "chunks": {name: self._columns(span, name) for name in span.streams},
+            "chunks": dict.fromkeys(span.streams, {}) | self.columns(span, _KEEPS_ALL),
         }
 
     def as_dicts(self) -> list[dict[str, Any]]:
         return [self.plain(span) for span in self.spans]
-
-    def _columns(self, span: Span, name: str) -> dict[str, list[Any]]:
-        # A stream gives each of its rows once; what was taken before is kept here.
-        kept = self._chunks.setdefault((span.id, name), {})
-        taken: dict[str, list[Any]] = span.streams[name].take_rows(final=not span.open) or {}
-        for column, values in taken.items():
-            kept.setdefault(column, []).extend(values)
-        return kept

@@ -1,0 +1,103 @@
+"""Where the spans of a test go: kept in memory, as the journal would keep them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from .. import config
+from ..journal.reader import StoredSpan
+from ..journal.rows import chunk_rows, span_row
+from ..record.span import Span
+from ..redact import Redactor
+
+if TYPE_CHECKING:
+    from .trace import Trace
+
+JSON = dict[str, Any]
+
+
+class Collector:
+    """Keeps every span that is put. A :class:`prefactor_agent.record.span.Sink`.
+
+    No thread, no file: a span is made into plain values when somebody looks at it."""
+
+    def __init__(self) -> None:
+        self._spans: dict[str, Span] = {}
+        self._chunks: dict[str, dict[str, JSON]] = {}
+        self._ended: dict[str, StoredSpan] = {}
+
+    def put(self, span: Span) -> None:
+        self._spans.setdefault(span.id, span)
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+    def clear(self) -> None:
+        """Forget everything so far. Sessions that go on are recorded on."""
+        self._spans.clear()
+        self._chunks.clear()
+        self._ended.clear()
+
+    def stored(self) -> list[StoredSpan]:
+        """The spans in the order in which they began, as they are now and as the journal would
+        keep them: without what the settings take out."""
+        redactor = Redactor(config.settings())
+        found = [self._stored(span, redactor) for span in self._spans.values()]
+        return sorted(found, key=lambda span: span.started_us)
+
+    def columns(self, span: Span, redactor: Redactor) -> dict[str, JSON]:
+        """What passed through the span's streams so far. (A stream gives each row once; what was
+        taken before is kept here.)"""
+        kept = self._chunks.setdefault(span.id, {})
+        for chunks in chunk_rows(span, redactor, final=not span.open):
+            into = kept.setdefault(chunks.stream, {})
+            part = json.loads(chunks.columns)
+            known, length = len(into.get("offset_us", ())), len(part["offset_us"])
+            for column, values in part.items():
+                into.setdefault(column, [1] * known if column == "n" else []).extend(values)
+            if "n" in into and "n" not in part:
+                into["n"].extend([1] * length)
+        return kept
+
+    def _stored(self, span: Span, redactor: Redactor) -> StoredSpan:
+        if (known := self._ended.get(span.id)) is not None:
+            return known
+        open_now = span.open
+        columns = self.columns(span, redactor)
+        row = span_row(span, redactor)
+        result: JSON = json.loads(row.result) if row.result else {}
+        streams: JSON = result.get("streams", {})
+        for name, part in columns.items():
+            streams[name] = {**streams.get(name, {}), **part}
+        if streams:
+            result["streams"] = streams
+        stored = StoredSpan(
+            id=row.id,
+            session_id=row.session_id,
+            parent_id=row.parent_id,
+            type=str(row.type),
+            name=row.name,
+            status=row.status,
+            started_us=row.started_us,
+            finished_us=row.finished_us,
+            payload=json.loads(row.payload),
+            result=result,
+        )
+        if not open_now:
+            self._ended[span.id] = stored
+        return stored
+
+
+@contextmanager
+def collecting() -> Iterator[Trace]:
+    """Collect the traces of the sessions that start inside, as the fixture does; for other test
+    frameworks and for scripts."""
+    from ..tracing import tracer
+    from .trace import Trace
+
+    collector = Collector()
+    with tracer.sending_to(collector):
+        yield Trace(collector)

@@ -1,0 +1,197 @@
+"""The traces of a test, as something to assert on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from ..journal.reader import StoredSpan
+from ..view.calltree import (
+    Node,
+    build,
+    generated_text,
+    kind,
+    mapping,
+    mappings,
+    spoken_text,
+    user_text,
+)
+from ..view.calltree import Turn as TurnTree
+from .collect import Collector
+from .results import Assistant, Call, Failed, Few, Latency, ToolCall, Tools, Turn, User
+from .snapshot import snapshot
+from .tree import outline
+
+
+class Trace:
+    """What the sessions of a test did. Everything is read anew each time it is asked for."""
+
+    def __init__(self, collector: Collector) -> None:
+        self._collector = collector
+
+    @property
+    def calls(self) -> Few[Call]:
+        """One for each session, in the order in which they started."""
+        return Few([_call(spans) for spans in self._sessions()], "call")
+
+    @property
+    def turns(self) -> Few[Turn]:
+        """The turns of all calls, in order: each a question with its answer."""
+        return Few([turn for call in self.calls for turn in call.turns], "turn")
+
+    @property
+    def tools(self) -> Tools:
+        """The tool calls of all turns, and those outside any."""
+        return Tools([_tool(span) for span in self.spans("livekit:tool")])
+
+    @property
+    def errors(self) -> Few[Failed]:
+        """Every error that was recorded, also those that LiveKit recovered from."""
+        return Few([_error(span) for span in self.spans("livekit:error")], "error")
+
+    def spans(self, type: str | None = None) -> tuple[StoredSpan, ...]:
+        """The spans, in the order in which they began.
+
+        Args:
+            type: ``livekit:llm`` or ``llm``; ``livekit:tool`` is every traced tool, and
+                ``livekit:tool:NAME`` one of them; ``None``: all.
+        """
+        found = self._collector.stored()
+        if type is None:
+            return tuple(found)
+        wanted = type if type.startswith("livekit:") else f"livekit:{type}"
+        return tuple(s for s in found if s.type == wanted or s.type.startswith(f"{wanted}:"))
+
+    def snapshot(self) -> list[dict[str, Any]]:
+        """The trees as plain data that is the same in every run: see
+        :func:`prefactor_agent.testing.snapshot.snapshot`."""
+        return snapshot(self._collector.stored())
+
+    def clear(self) -> None:
+        """Forget what there is so far, as between the parts of a long test."""
+        self._collector.clear()
+
+    def _sessions(self) -> list[list[StoredSpan]]:
+        found: dict[str, list[StoredSpan]] = defaultdict(list)
+        for span in self._collector.stored():
+            found[span.session_id].append(span)
+        return list(found.values())
+
+    def __str__(self) -> str:
+        """The trees as text."""
+        spans = self._collector.stored()
+        if not spans:
+            return (
+                "nothing was traced: is the agent a TracedAgent, and did its session start after "
+                "the fixture?"
+            )
+        return "\n".join(outline(spans))
+
+    def __repr__(self) -> str:
+        return f"<Trace>\n{self}\n</Trace>"
+
+
+def _call(spans: list[StoredSpan]) -> Call:
+    tree = build(spans)
+    session = tree.session
+    result = session.result if session else {}
+    payload = session.payload if session else {}
+    return Call(
+        agent=str(payload.get("agent_class", "")),
+        status=session.status if session else "",
+        close_reason=result.get("close_reason"),
+        turns=Few([_turn(turn) for turn in tree.turns], "turn"),
+        errors=_errors(spans),
+        spans=tuple(spans),
+    )
+
+
+def _turn(turn: TurnTree) -> Turn:
+    spans = tuple(
+        sorted(
+            (span for node in turn.nodes for span in node.within()),
+            key=lambda span: span.started_us,
+        )
+    )
+    return Turn(
+        number=turn.number,
+        user=_user(turn.user),
+        assistant=_assistant(turn),
+        tools=Tools([_tool(span) for span in spans if kind(span) == "tool"]),
+        latency=next(filter(None, map(_latency, turn.answers)), None),
+        errors=_errors(spans),
+        spans=spans,
+    )
+
+
+def _user(node: Node | None) -> User:
+    if node is None:
+        return User()
+    return User(
+        text=user_text(node),
+        modality=str(node.span.payload.get("modality", "")),
+        language=node.span.result.get("language"),
+        span=node.span,
+    )
+
+
+def _assistant(turn: TurnTree) -> Assistant:
+    results = [node.span.result for node in turn.answers]
+    played = [r["playback_position_s"] for r in results if "playback_position_s" in r]
+    return Assistant(
+        text=" ".join(filter(None, map(spoken_text, turn.answers))),
+        generated=" ".join(filter(None, map(generated_text, turn.answers))),
+        interrupted=turn.interrupted,
+        interrupted_by=next((r["interrupted_by"] for r in results if "interrupted_by" in r), None),
+        playback_s=sum(played) if played else None,
+        dropped=tuple(map(generated_text, turn.dropped)),
+        spans=tuple(node.span for node in turn.answers),
+    )
+
+
+def _latency(node: Node) -> Latency | None:
+    told = mapping(node.span.result.get("latency"))
+    perceived = told.get("perceived_ms")
+    if not isinstance(perceived, int | float):
+        return None
+    stages = {str(stage.get("name")): stage.get("ms", 0.0) for stage in mappings(told["stages"])}
+    return Latency(float(perceived), stages, mapping(told.get("over_budget")))
+
+
+def _tool(span: StoredSpan) -> ToolCall:
+    result = span.result
+    duration = span.duration_us
+    told = mapping(result.get("error"))
+    error = None
+    if told:
+        error = Failed(
+            type=str(told.get("error_type")),
+            message=str(told.get("message")),
+            source=span.name,
+            span=span,
+        )
+    return ToolCall(
+        name=span.name,
+        input=mapping(span.payload.get("inputs")),
+        result=mapping(result.get("outputs")).get("output"),
+        outcome=str(result.get("outcome", "")),
+        error=error,
+        duration_ms=duration / 1000 if duration is not None else None,
+        span=span,
+    )
+
+
+def _error(span: StoredSpan) -> Failed:
+    payload = span.payload
+    return Failed(
+        type=str(payload.get("error_type", "")),
+        message=str(payload.get("message", "")),
+        source=str(payload.get("source", "")),
+        recoverable=payload.get("recoverable"),
+        span=span,
+    )
+
+
+def _errors(spans: Iterable[StoredSpan]) -> Few[Failed]:
+    return Few([_error(span) for span in spans if kind(span) == "error"], "error")
