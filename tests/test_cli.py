@@ -22,9 +22,12 @@ from livekit.agents import AgentSession, llm
 import prefactor_agent
 from prefactor_agent import TracedAgent, configure, traced_tool
 from prefactor_agent.cli import main
-from prefactor_agent.journal import schema
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.journal import process, schema
+from prefactor_agent.journal.process import this_process
+from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.view.calltree import build
 from prefactor_agent.view.listing import unique_beginning
+from prefactor_agent.view.summary import summarize, summary_of
 
 from .view.calls import spoken_call, unanswered_call
 
@@ -223,6 +226,55 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     told = [json.loads(line) for line in printed.splitlines()]
     assert [call["id"] for call in told] == ["01m7yctfzzzz", spoken_call()[0].id]
     assert told[1]["interrupted"] == 1
+
+
+def set_process(path: Path, process: str | None) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE calls SET process = ?", (process,))
+    connection.close()
+
+
+def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path) -> None:
+    path = write(tmp_path / "j.db", unanswered_call())  # its last sign is long past, or to come
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    own = this_process().split("|")
+    birth = process._born(child.pid)
+    try:
+        set_process(path, f"{own[0]}|{child.pid}|{birth}")
+        assert run("sessions", journal=path).stdout.split()[-1] == "running"
+        assert "\nrunning\n" in run("show", journal=path).stdout
+        assert "still running" in report_of(path, tmp_path)
+    finally:
+        child.kill()
+        child.wait()
+    assert " no end" in run("sessions", journal=path).stdout
+    assert json.loads(run("sessions", "--json", journal=path).stdout)["status"] == "lost"
+    assert "no end: its process died" in run("show", journal=path).stdout
+    assert "its process was lost" in report_of(path, tmp_path)
+
+
+def test_a_call_of_another_machine_runs_until_it_has_been_silent(tmp_path: Path) -> None:
+    now = round((time.time() - 60) * 1e6)
+    call = unanswered_call()
+    moved = [replace(span, started_us=span.started_us - call[0].started_us + now) for span in call]
+    path = write(
+        tmp_path / "j.db", [replace(s, finished_us=s.finished_us and s.started_us) for s in moved]
+    )
+    set_process(path, "elsewhere|1|1")
+    assert run("sessions", journal=path).stdout.split()[-1] == "running"
+
+
+def report_of(path: Path, folder: Path) -> str:
+    assert run("report", "-o", folder / "r.html", journal=path).returncode == 0
+    return (folder / "r.html").read_text(encoding="utf-8")
+
+
+def test_counting_a_call_needs_no_chunks(tmp_path: Path) -> None:
+    path = write(tmp_path / "j.db", spoken_call(), renamed(unanswered_call(), "01m7zzzz"))
+    journal = Journal(path)
+    for session in journal.sessions():
+        read = summary_of(journal, session.id, 0)
+        assert read == summarize(build(journal.call(session.id)), 0)
 
 
 def test_shown_beginnings_of_ids_name_one_call() -> None:

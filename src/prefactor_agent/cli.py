@@ -113,12 +113,12 @@ def show(
     ] = None,
 ) -> None:
     """Draw a call as a waterfall: who said what, and where the time went."""
-    spans = _spans(journal, call)
+    spans, alive = _spans(journal, call)
     if json:
         from .view.export import json_line
         from .view.outline import outline
 
-        _write([json_line(outline(spans))])
+        _write([json_line(outline(spans, alive=alive))])
         return
     from .view.waterfall import export_svg, waterfall
 
@@ -127,7 +127,7 @@ def show(
         return
     from .view.terminal import print_lines
 
-    print_lines(lambda columns, glyphs: waterfall(spans, columns, glyphs), width)
+    print_lines(lambda columns, glyphs: waterfall(spans, columns, glyphs, alive=alive), width)
 
 
 @app.command()
@@ -148,7 +148,7 @@ def export(
     json: Annotated[bool, typer.Option("--json", help="Always so: every format is JSON.")] = True,
 ) -> None:
     """Write a call to a file: as JSON lines, one span a line, or as --format says."""
-    spans = _spans(journal, call)
+    spans, _ = _spans(journal, call)
     match format_:
         case ExportFormat.JSONL:
             from .view.export import export_lines
@@ -210,7 +210,7 @@ def stats(
     versions: list[str | None] = [*version] if version else [None]
     for wanted in versions:
         calls = figures.chosen(opened.sessions(), since_us=since_us, agent=agent, version=wanted)
-        spans = (span for session in calls for span in opened.call(session.id))
+        spans = (span for session in calls for span in opened.outline(session.id))
         found.append(figures.collect(figures.turns_of(spans)))
     if json:
         _write(json_line(asdict(each)) for each in found)
@@ -241,10 +241,12 @@ def _open(path: Path | None) -> Journal:
     return Journal(path.expanduser() if path is not None else settings().journal)
 
 
-def _spans(path: Path | None, call: str) -> list[StoredSpan]:
+def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:
+    """All spans of a call, and whether the process that records it still runs."""
     journal = _open(path)
     try:
-        return journal.call(journal.find(call))
+        session_id = journal.find(call)
+        return journal.call(session_id), journal.alive(session_id)
     finally:
         journal.close()
 

@@ -130,6 +130,7 @@ def small(**changes: str) -> list[StoredSpan]:
             id="agent1",
             payload={"turn_index": 2},
             result={
+                "user_turn_id": "user1",
                 "generated_text": generated,
                 "spoken_text": spoken,
                 "interrupted": True,

@@ -15,7 +15,7 @@ import pytest
 
 from prefactor_agent.view.report import ReportError, render, write_report
 from prefactor_agent.view.report.encoding import deltas, to_block
-from prefactor_agent.view.report.reading import Reading
+from prefactor_agent.view.report.view import View
 from view.report_calls import HOSTILE, ORIGIN_US, SESSION, long, session, small, span
 
 
@@ -74,9 +74,9 @@ def test_the_top_says_who_when_how_it_ended_and_what_was_slow() -> None:
     text = Page(render(small())).text
     for said in ("shop_assistant", "kitchen-7", "+49301234 (sip)", "12.0 s", "Nov 2026"):
         assert said in text
-    assert "ended: participant disconnected" in text
+    assert "the caller left" in text
     # From 2.4 s, the caller's last sound, to 4.2 s and 170 ms of the voice's silence.
-    assert "Turn 2 was the slowest: the caller heard 1,970 ms of silence" in text
+    assert "Turn 1 was the slowest: after Where is my order? the caller heard 1,970 ms of" in text
     assert re.search(r"first audio to playback", text)
     assert "Interruptions 1" in text
     assert "Tool calls 1 1 failed" in text
@@ -94,7 +94,7 @@ def test_the_conversation_sets_apart_what_was_never_spoken() -> None:
 
 
 def test_words_changed_on_their_way_to_the_voice_are_not_called_unspoken() -> None:
-    call = Reading(
+    view = View(
         [
             session(),
             span(
@@ -106,11 +106,11 @@ def test_words_changed_on_their_way_to_the_voice_are_not_called_unspoken() -> No
             ),
         ]
     )
-    assert call.conversation[0].unsaid == ""  # type: ignore[union-attr]
+    assert view.conversation[0].unsaid == ""  # type: ignore[union-attr]
 
 
 def test_the_stages_sum_to_the_dead_air() -> None:
-    (gap,) = Reading(small()).gaps
+    (gap,) = View(small()).silences.all
     assert gap.ms == 1970
     assert sum(stage.ms for stage in gap.stages) == pytest.approx(gap.ms)
     assert all(stage.ms > 0 for stage in gap.stages)
@@ -125,7 +125,7 @@ def test_measured_latency_is_preferred() -> None:
         "stages": [{"name": "llm_ttft", "ms": 1000.0}, {"name": "unattributed", "ms": 500.5}],
         "basis": "audio",
     }
-    (gap,) = Reading(spans).gaps
+    (gap,) = View(spans).silences.all
     assert (gap.ms, gap.derived) == (1500.5, False)
     page = Page(render(spans))
     assert "LLM to first token took 1,000 ms of it (67 %)" in page.text
@@ -151,7 +151,7 @@ def test_stages_stand_in_the_order_in_which_they_follow_each_other() -> None:
         "perceived_ms": 10,
         "stages": [{"name": name, "ms": 1} for name in names],
     }
-    assert Reading(spans).stage_names == [
+    assert View(spans).silences.stage_names == [
         "vad",
         "llm_queue",
         "llm_ttft",
@@ -177,7 +177,7 @@ def test_the_dead_air_begins_where_its_measure_does(basis: str, begins: int) -> 
     turn.result["user_turn_id"] = "user1"
     measured = {"perceived_ms": 1500, "stages": [], "basis": {"from": basis, "to": "audio"}}
     turn.result["latency"] = measured
-    assert Reading(spans).gaps[0].begins_us == begins
+    assert View(spans).silences.all[0].begins_us == ORIGIN_US + begins
 
 
 def test_early_work_makes_no_stage_negative() -> None:
@@ -185,17 +185,16 @@ def test_early_work_makes_no_stage_negative() -> None:
     turn = next(made for made in spans if made.id == "agent1")
     turn.result["moments_us"]["user_vad_ended"] = 1_000_000
     turn.result["moments_us"]["user_committed"] = 9_000_000
-    (gap,) = Reading(spans).gaps
+    (gap,) = View(spans).silences.all
     assert all(stage.ms > 0 for stage in gap.stages)
     assert sum(stage.ms for stage in gap.stages) == pytest.approx(gap.ms)
 
 
 def test_the_agents_voice_is_placed_where_it_was_played_and_cut_where_it_was_cut() -> None:
-    (run,) = Reading(small()).agent_voice
-    assert run.begins_us == 4_200_000
+    (run,) = View(small()).agent
+    assert run.begins_us == 4_200_000 + 170_000, "after the silence that the voice begins with"
     assert run.ends_us == 4_200_000 + 1_250_000
-    assert set(run.levels[:17]) == {0}, "the silence that the voice begins with"
-    assert run.levels[17] > 0
+    assert run.levels[0] > 0
 
 
 def test_pauses_of_the_playback_are_pauses_of_the_voice() -> None:
@@ -206,9 +205,9 @@ def test_pauses_of_the_playback_are_pauses_of_the_voice() -> None:
         {"at_us": 5_000_000, "state": "resumed"},
     ]
     turn.result["gaps"] = [{"at_us": 5_200_000, "ms": 100.0, "cause": "tts"}]
-    runs = Reading(spans).agent_voice
+    runs = View(spans).agent
     assert [(run.begins_us, run.ends_us) for run in runs] == [
-        (4_200_000, 4_700_000),
+        (4_370_000, 4_700_000),
         (5_000_000, 5_200_000),
         (5_300_000, 5_850_000),
     ]
@@ -221,9 +220,9 @@ def test_two_segments_share_the_audio_of_one_stream() -> None:
         {"started_us": 4_200_000, "position_s": 1.0},
         {"started_us": 6_000_000, "position_s": 0.5},
     ]
-    runs = Reading(spans).agent_voice
+    runs = View(spans).agent
     assert [(run.begins_us, run.us) for run in runs] == [
-        (4_200_000, 1_000_000),
+        (4_370_000, 830_000),
         (6_000_000, 500_000),
     ]
 
@@ -375,6 +374,7 @@ def test_what_has_no_turn_is_told_between_the_turns() -> None:
 class _Journal:
     def __init__(self, spans: list[Any]) -> None:
         self.call = lambda session_id: spans if session_id == SESSION else []
+        self.alive = lambda session_id: None
 
 
 def test_it_is_written_to_the_path(tmp_path: Path) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 from rich.console import Console, RenderableType
 
 from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.view.stagenames import meaning
 from prefactor_agent.view.stats import (
     chosen,
     collect,
     compare,
-    meaning,
-    one_line,
     table,
     turns_of,
 )
@@ -103,7 +102,7 @@ def test_the_table_shows_them():
     text = shown(table(collect(turns_of(SPANS))))
     assert "3 answered turns in 2 calls, 1 over budget" in text
     assert [line.split() for line in text.splitlines()][3] == [
-        "perceived", "3", "900", "ms", "2000", "ms", "2000", "ms",
+        "perceived", "3", "900", "ms", "2,000", "ms", "2,000", "ms",
     ]  # fmt: skip
     assert "No answered turn" in shown(table(collect([])))
 
@@ -113,7 +112,7 @@ def test_two_versions_stand_side_by_side():
     text = shown(compare(before, after, ("1.0", "1.1")))
     perceived = next(line for line in text.splitlines() if line.startswith("perceived"))
     figures = " ".join(perceived.split())
-    assert figures == "perceived 1400 ms 900 ms -500 ms 2000 ms 900 ms -1100 ms"
+    assert figures == "perceived 1,400 ms 900 ms -500 ms 2,000 ms 900 ms -1100 ms"
     vad = next(line for line in text.splitlines() if line.startswith("vad"))
     assert "+200 ms" in vad
     assert "No answered turn of 1.1" in shown(compare(before, collect([]), ("1.0", "1.1")))
@@ -129,18 +128,6 @@ def test_calls_are_chosen_by_date_agent_and_version():
     assert [one.session_id for one in chosen(calls, since_us=200)] == ["b", "c"]
     assert [one.session_id for one in chosen(calls, agent="phone")] == ["c"]
     assert [one.session_id for one in chosen(calls, agent="Shop", version="2")] == ["b"]
-
-
-def test_one_line_names_the_slowest_turn_and_what_made_it_slow():
-    assert one_line(SPANS) == (
-        "The slowest answer (turn 4) came after 2.00 s of silence; 1.40 s of it (70 %) went into "
-        "the tool look_up (tool:look_up)."
-    )
-    assert one_line(SPANS[:1]) == (
-        "The answer (turn 2) came after 0.80 s of silence; 0.50 s of it (62 %) went into "
-        "noticing that the caller had stopped (vad)."
-    )
-    assert one_line(SPANS[3:]) is None
 
 
 def test_every_stage_has_a_meaning():

@@ -9,10 +9,11 @@ import pytest
 from rich.cells import cell_len
 
 from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.view.bars import turn_bars
 from prefactor_agent.view.calltree import build
 from prefactor_agent.view.draw import ASCII, UNICODE, Glyphs, glyphs_for
 from prefactor_agent.view.outline import outline
-from prefactor_agent.view.stages import stages
+from prefactor_agent.view.silence import silences
 from prefactor_agent.view.waterfall import LEAST_WIDTH, export_svg, waterfall
 
 from .calls import SESSION, session, span, spoken_call, unanswered_call, us
@@ -35,7 +36,7 @@ def row(lines: Sequence[str], label: str, nth: int = 0) -> str:
 def test_every_stage_stands_where_its_time_is(width: int) -> None:
     spans = spoken_call()
     call = build(spans)
-    begin, end = stages(call, call.turns[0]).window
+    begin, end = turn_bars(call, call.turns[0], silences(call).of(call.turns[0])).window
     bars = width - FIRST_COLUMN - 21
     lines = drawn(spans, width)
 
@@ -107,8 +108,9 @@ def test_a_recorded_latency_is_what_counts() -> None:
     }
     spans[3] = replace(spans[3], result={**spans[3].result, "latency": latency})
     call = build(spans)
-    found = stages(call, call.turns[0])
-    assert found.silence == (us(2400), us(4700))
+    found = turn_bars(call, call.turns[0], silences(call).of(call.turns[0]))
+    assert found.silence is not None
+    assert (found.silence.begins_us, found.silence.ends_us) == (us(2400), us(4700))
     assert found.slowest is not None
     assert found.slowest[:2] == ("llm_ttft_2", 800_000)
     assert found.slowest.bar is not None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import schema
+from . import process, schema
 from .schema import Row
 
 JSON = dict[str, Any]
@@ -42,8 +42,9 @@ class StoredSpan:
 
     def stream(self, name: str) -> JSON:
         """What passed through one of its streams; empty if it has no such stream."""
-        stream: JSON = self.result.get("streams", {}).get(name, {})
-        return stream
+        streams = self.result.get("streams")
+        stream = streams.get(name) if isinstance(streams, dict) else None
+        return stream if isinstance(stream, dict) else {}
 
 
 class Journal:
@@ -59,10 +60,10 @@ class Journal:
             raise JournalError(f"no call has been traced yet: there is no journal at {path}")
         try:
             self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
-            version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            self._version = self._connection.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise self._trouble(error) from None
-        if version > schema.VERSION:
+        if self._version > schema.VERSION:
             raise JournalError(
                 f"{path} was written by a newer prefactor-agent: pip install -U prefactor-agent"
             )
@@ -123,6 +124,46 @@ class Journal:
                 span.result["streams"] = streams
             spans.append(span)
         return spans
+
+    def outline(self, session_id: str) -> list[StoredSpan]:
+        """The turns, tools, voices and errors of a call, without what passed through their streams:
+        enough to count them and their silences, and little to read however long the call is."""
+        return list(
+            self._spans(
+                "session_id = ? AND (parent_id IS NULL OR type IN ('livekit:user_turn', "
+                "'livekit:assistant_turn', 'livekit:tts', 'livekit:realtime', 'livekit:error', "
+                "'livekit:tool') "
+                "OR substr(type, 1, 13) = 'livekit:tool:') ORDER BY started_us, rowid",
+                (session_id,),
+            )
+        )
+
+    def last_sign(self, session_id: str) -> int:
+        """The last moment at which a call was seen to run, in microseconds since the epoch."""
+        (ended,) = self._query(
+            "SELECT max(coalesce(finished_us, started_us)) FROM spans WHERE session_id = ?",
+            (session_id,),
+        )[0]
+        last: int = ended or 0
+        # What is open has told how far it was with its latest chunks only.
+        for started_us, columns in self._query(
+            "SELECT started_us, columns FROM spans JOIN chunks ON chunks.rowid = "
+            "(SELECT max(rowid) FROM chunks WHERE span_id = spans.id) "
+            "WHERE session_id = ? AND finished_us IS NULL",
+            (session_id,),
+        ):
+            offsets = json.loads(columns).get("offset_us") or [0]
+            last = max(last, started_us + offsets[-1])
+        return last
+
+    def alive(self, session_id: str) -> bool | None:
+        """Whether the process that records a call still runs.
+
+        ``None``: nobody can say. It ran on another machine, or the journal does not name it."""
+        if self._version < 2:
+            return None
+        rows = self._query("SELECT process FROM calls WHERE session_id = ?", (session_id,))
+        return process.alive(rows[0][0]) if rows and rows[0][0] else None
 
     def counts(self, session_id: str) -> dict[str, int]:
         """How many spans of each type a call has, and of each status (as ``status:failed``)."""

@@ -80,6 +80,7 @@ class SessionTrace:
                     **describe.session_payload(session, agent),
                     **self.job.payload(),
                     "agent_version": chosen.agent_version,
+                    "budgets": dict(chosen.budgets) or None,
                     "started_at": round(time.time(), 6),
                 }
             )

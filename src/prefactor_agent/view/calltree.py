@@ -1,32 +1,21 @@
 """A call as people see it: turns, each a question with its answer, over the tree of spans.
 
-Pure: takes what :meth:`prefactor_agent.journal.reader.Journal.call` returns and keeps nothing. A
-call can be looked at while it runs or after its process was killed, so any span may be open, and
-any may be missing."""
+The one reading of a call that the terminal, the page and the exports share. Pure: takes what
+:meth:`prefactor_agent.journal.reader.Journal.call` returns and keeps nothing. A call can be looked
+at while it runs or after its process was killed, so any span may be open, and any may be
+missing."""
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 from ..journal.reader import StoredSpan
+from .values import listing, mapping, text, whole
 
 _TURNS = frozenset({"user_turn", "assistant_turn"})
-
-
-_MASKED = re.compile(r"<\d+ characters>")
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    """An object inside a payload. What was redacted or cut to size can be anything instead."""
-    return value if isinstance(value, dict) else {}
-
-
-def mappings(value: Any) -> list[dict[str, Any]]:
-    return [part for part in value if isinstance(part, dict)] if isinstance(value, list) else []
 
 
 def kind(span: StoredSpan) -> str:
@@ -43,10 +32,13 @@ class Node:
 
     def within(self) -> Iterator[StoredSpan]:
         """This span and all below it, save the turns of a dialogue nested in a tool."""
-        yield self.span
-        for child in self.children:
-            if kind(child.span) not in _TURNS:
-                yield from child.within()
+        waiting = [self]
+        while waiting:
+            node = waiting.pop()
+            yield node.span
+            waiting += [
+                child for child in reversed(node.children) if kind(child.span) not in _TURNS
+            ]
 
     def spans(self, *kinds: str) -> list[StoredSpan]:
         return [span for span in self.within() if kind(span) in kinds]
@@ -62,6 +54,8 @@ class Turn:
     answers: tuple[Node, ...]
     dropped: tuple[Node, ...] = ()
     """Answers that were begun before the user had finished, and thrown away."""
+    inside: StoredSpan | None = None
+    """The tool that this turn of a dialogue is part of (an AgentTask that a tool runs)."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -71,19 +65,16 @@ class Turn:
     def started_us(self) -> int:
         return min(node.span.started_us for node in self.nodes)
 
-    @property
-    def interrupted(self) -> bool:
-        return any(map(cut_off, self.answers))
-
     def spans(self, *kinds: str) -> list[StoredSpan]:
         found = [span for node in self.nodes for span in node.spans(*kinds)]
         return sorted(found, key=lambda span: span.started_us)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CallTree:
     """One call. Times are microseconds since the Unix epoch, as in the spans."""
 
+    spans_by_time: tuple[StoredSpan, ...]
     session: StoredSpan | None
     """``None`` if the session's own span is missing."""
     turns: tuple[Turn, ...]
@@ -91,50 +82,69 @@ class CallTree:
     """What belongs to no turn: an error between turns, a handoff, a span whose parent is
     missing."""
     started_us: int
+    """Where the axis of the call has its 0, and its ``moments_us`` are counted from."""
     last_us: int
     """The last moment that is known of: the end, or the last sign of a call that has not ended."""
 
+    def at(self, span: StoredSpan) -> int:
+        """When a span began, in microseconds from the beginning of the call."""
+        return span.started_us - self.started_us
+
     def moment(self, span: StoredSpan, name: str) -> int | None:
         """One of a turn's ``moments_us`` on the axis of time; ``None`` if it was not seen."""
-        offset = mapping(span.result.get("moments_us")).get(name)
-        if not isinstance(offset, int) or self.session is None:
-            return None
-        return self.session.started_us + offset
+        offset = whole(mapping(span.result.get("moments_us")).get(name))
+        return None if offset is None else self.started_us + offset
 
     def spans(self, *kinds: str) -> list[StoredSpan]:
         nodes = [node for turn in self.turns for node in turn.nodes] + list(self.loose)
         return [span for node in nodes for span in node.spans(*kinds)]
 
+    def turn_of(self, span: StoredSpan) -> Turn | None:
+        """The turn that a span belongs to; ``None``: it stands between the turns."""
+        return self._turns_of_spans.get(span.id)
+
+    @cached_property
+    def talks_from(self) -> dict[str, int]:
+        """When the dialogue began that a tool holds, by the tool's id."""
+        return {
+            turn.inside.id: turn.started_us
+            for turn in reversed(self.turns)
+            if turn.inside is not None
+        }
+
+    @cached_property
+    def _turns_of_spans(self) -> dict[str, Turn]:
+        return {
+            span.id: turn for turn in self.turns for node in turn.nodes for span in node.within()
+        }
+
 
 def build(spans: Sequence[StoredSpan]) -> CallTree:
     """The spans of one call, in any order, as a tree of turns."""
-    session = next((span for span in spans if span.parent_id is None), None)
-    below = _children(spans, session)
-    turns: list[Node] = []
-    loose: list[Node] = []
-    seen: set[str] = {session.id} if session else set()
-
-    def node(span: StoredSpan) -> Node:
-        seen.add(span.id)
-        children = [child for child in below[span.id] if child.id not in seen]
-        made = Node(span, tuple(node(child) for child in children))
-        if kind(span) in _TURNS:
-            turns.append(made)
-        return made
-
-    top = below[session.id if session else ""]
-    # What is only below itself (a damaged file) would be reached from nowhere.
-    for span in (*top, *sorted(spans, key=_begun)):
-        if span.id not in seen:
-            made = node(span)
-            if kind(span) not in _TURNS:
-                loose.append(made)
+    ordered = tuple(sorted(spans, key=_begun))
+    session = next((span for span in ordered if span.parent_id is None and _is_root(span)), None)
+    below = _children(ordered, session)
+    nodes = _nodes(ordered, session, below)
+    turns = [node for node in nodes.values() if kind(node.span) in _TURNS]
+    held = {child.span.id for node in nodes.values() for child in node.children}
+    loose = [
+        node
+        for node in nodes.values()
+        if node.span.id not in held and kind(node.span) not in _TURNS
+    ]
+    inside = {
+        child.span.id: node.span
+        for node in nodes.values()
+        if kind(node.span) == "tool"
+        for child in _turns_below(node)
+    }
     return CallTree(
+        spans_by_time=ordered,
         session=session,
-        turns=_pair(sorted(turns, key=lambda made: _begun(made.span))),
+        turns=_pair(sorted(turns, key=lambda made: _begun(made.span)), inside),
         loose=tuple(sorted(loose, key=lambda made: _begun(made.span))),
-        started_us=min((span.started_us for span in spans), default=0),
-        last_us=max((known_until(span) for span in spans), default=0),
+        started_us=_origin(ordered, session),
+        last_us=max((known_until(span) for span in ordered), default=0),
     )
 
 
@@ -142,69 +152,25 @@ def known_until(span: StoredSpan) -> int:
     """When a span ended or, while it is open, the last moment at which it was seen to run."""
     if span.finished_us is not None:
         return span.finished_us
-    streams: dict[str, Any] = span.result.get("streams", {})
-    offsets = [stream["offset_us"][-1] for stream in streams.values() if stream.get("offset_us")]
-    return span.started_us + max(offsets, default=0)
-
-
-def generated_text(node: Node) -> str:
-    """What was generated for an answer, also of one that has not ended."""
-    told = node.span.result.get("generated_text")
-    if isinstance(told, str):
-        return told
-    return _streamed(node.spans("llm"), "output") or _streamed(node.spans("transcription"), "text")
-
-
-def spoken_text(node: Node) -> str:
-    return str(node.span.result.get("spoken_text") or "")
-
-
-def cut_off(node: Node) -> bool:
-    """Whether an answer was interrupted before all of it was heard: LiveKit also calls a speech
-    interrupted that had been played to its end when the session closed."""
-    result = node.span.result
-    if not result.get("interrupted") or result.get("preemptive") == "dropped":
-        return False
-    segments = mappings(result.get("segments"))
-    heard_out = segments and not any(segment.get("interrupted") for segment in segments)
-    return not heard_out or bool(unspoken_text(node))
-
-
-def unspoken_text(node: Node) -> str:
-    """The rest of an interrupted answer, which the caller never heard."""
-    result = node.span.result
-    if not result.get("interrupted") and node.span.status != "cancelled":
-        return ""
-    # The two differ in their spaces, where an answer had several parts.
-    generated, spoken = generated_text(node), "".join(spoken_text(node).split())
-    if _MASKED.fullmatch(generated):
-        return ""  # the words are not in the trace
-    position = 0
-    for character in spoken:
-        while position < len(generated) and generated[position].isspace():
-            position += 1
-        if position >= len(generated) or generated[position] != character:
-            break
-        position += 1
-    return generated[position:].strip()
-
-
-def user_text(node: Node) -> str:
-    """What the user was heard to say, also while they speak."""
-    told = node.span.result.get("transcript")
-    if isinstance(told, str):
-        return told
-    finals = [
-        str(event.get("text", ""))
-        for span in node.spans("stt")
-        for event in mappings(span.stream("events").get("event"))
-        if event.get("type") == "final_transcript"
+    last = [
+        whole((listing(mapping(stream).get("offset_us"))[-1:] or [0])[0])
+        for stream in mapping(span.result.get("streams")).values()
     ]
-    return " ".join(finals)
+    return span.started_us + max((offset or 0 for offset in last), default=0)
 
 
-def _streamed(spans: Iterable[StoredSpan], stream: str) -> str:
-    return "".join(str(part) for span in spans for part in span.stream(stream).get("text", []))
+def _is_root(span: StoredSpan) -> bool:
+    return kind(span) == "session"
+
+
+def _origin(ordered: Sequence[StoredSpan], session: StoredSpan | None) -> int:
+    if session is not None:
+        return session.started_us
+    for span in ordered:  # a turn's own moments tell how long the call had run when it began
+        created = whole(mapping(span.result.get("moments_us")).get("created"))
+        if created is not None:
+            return span.started_us - created
+    return ordered[0].started_us if ordered else 0
 
 
 def _begun(span: StoredSpan) -> tuple[int, int]:
@@ -213,18 +179,55 @@ def _begun(span: StoredSpan) -> tuple[int, int]:
 
 
 def _children(
-    spans: Sequence[StoredSpan], session: StoredSpan | None
+    ordered: Sequence[StoredSpan], session: StoredSpan | None
 ) -> dict[str, list[StoredSpan]]:
-    known = {span.id for span in spans}
+    known = {span.id for span in ordered}
     top = session.id if session else ""
     below: dict[str, list[StoredSpan]] = defaultdict(list)
-    for span in sorted(spans, key=_begun):
+    for span in ordered:
         if span is not session:
-            below[span.parent_id if span.parent_id in known else top or ""].append(span)
+            parent = span.parent_id
+            below[parent if parent in known and parent is not None else top].append(span)
     return below
 
 
-def _pair(nodes: list[Node]) -> tuple[Turn, ...]:
+def _nodes(
+    ordered: Sequence[StoredSpan],
+    session: StoredSpan | None,
+    below: dict[str, list[StoredSpan]],
+) -> dict[str, Node]:
+    """Every span but the session's own with what is below it, each in one place."""
+    seen: set[str] = {session.id} if session else set()
+    visited: list[tuple[StoredSpan, list[StoredSpan]]] = []
+    # What is only below itself (a damaged file) would be reached from nowhere.
+    for root in (*below[session.id if session else ""], *ordered):
+        waiting = [root]
+        while waiting:
+            span = waiting.pop()
+            if span.id in seen:
+                continue
+            seen.add(span.id)
+            visited.append((span, below[span.id]))
+            waiting += reversed(below[span.id])
+    # Without recursion, which a damaged file could drive too deep: children first.
+    made: dict[str, Node] = {}
+    for span, children in reversed(visited):
+        made[span.id] = Node(span, tuple(made[c.id] for c in children if c.id in made))
+    return made
+
+
+def _turns_below(tool: Node) -> Iterator[Node]:
+    """The turns of a dialogue that a tool holds, but not those of a tool in such a turn."""
+    waiting = list(tool.children)
+    while waiting:
+        node = waiting.pop()
+        if kind(node.span) in _TURNS:
+            yield node
+        elif kind(node.span) != "tool":
+            waiting += node.children
+
+
+def _pair(nodes: list[Node], inside: dict[str, StoredSpan]) -> tuple[Turn, ...]:
     """Each answer with the turn that it answers; what answers nothing stands alone."""
     users = [node for node in nodes if kind(node.span) == "user_turn"]
     answers: dict[str, list[Node]] = defaultdict(list)
@@ -246,7 +249,13 @@ def _pair(nodes: list[Node]) -> tuple[Turn, ...]:
     ] + [Turn(0, None, (node,)) for node in alone]
     turns.sort(key=lambda turn: turn.started_us)
     return tuple(
-        Turn(number, turn.user, turn.answers, turn.dropped)
+        Turn(
+            number,
+            turn.user,
+            turn.answers,
+            turn.dropped,
+            next((inside[n.span.id] for n in turn.nodes if n.span.id in inside), None),
+        )
         for number, turn in enumerate(turns, start=1)
     )
 
@@ -255,8 +264,8 @@ def _asked_in(
     node: Node, users: list[Node], thrown_away: bool, answers: dict[str, list[Node]]
 ) -> Node | None:
     span = node.span
-    asked = span.result.get("user_turn_id")
-    if asked is not None:
+    asked = text(span.result.get("user_turn_id"))
+    if asked:
         return next((user for user in users if user.span.id == asked), None)
     before = [user for user in users if user.span.started_us <= span.started_us]
     latest = before[-1] if before else None

@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .stages import Bar, Sound
+from .bars import Bar
+from .sounds import Sound
 
 CURVE_DB = 28
 """From the top of a loudness curve to its foot."""

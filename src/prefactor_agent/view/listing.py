@@ -11,10 +11,9 @@ from rich.text import Text
 
 from ..journal.reader import Journal
 from ..record.clock import unix_us_to_rfc3339
-from . import words
-from .calltree import build
+from . import numbers, words
 from .draw import UNICODE, Glyphs
-from .summary import Summary, summarize
+from .summary import Summary, summary_of
 
 LEAST_ID = 8
 _HEADINGS = ("call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status")
@@ -24,7 +23,7 @@ _LEAST_NAME = 6
 
 def summaries(journal: Journal, limit: int | None, now_us: int | None = None) -> Iterator[Summary]:
     for session in journal.sessions(limit):
-        yield summarize(build(journal.call(session.id)), now_us)
+        yield summary_of(journal, session.id, now_us)
 
 
 def summary_object(summary: Summary) -> dict[str, Any]:
@@ -41,6 +40,9 @@ def summary_object(summary: Summary) -> dict[str, Any]:
         "tools": summary.tools,
         "errors": summary.errors,
         "interrupted": summary.interrupted,
+        "over_budget": summary.over_budget,
+        "silence_median_ms": summary.median_ms,
+        "silence_worst_ms": summary.worst_ms,
     }
 
 
@@ -50,7 +52,7 @@ def table(
     """The calls as lines; ``ids`` are those of all calls, so that what is shown of one is
     enough to name it."""
     shown = unique_beginning([*ids, *(call.id for call in listed)])
-    this_year = words.date(listed[0].started_us, "%Y") if listed else ""
+    this_year = numbers.date(listed[0].started_us, "%Y") if listed else ""
     rows = [_HEADINGS, *(_row(call, shown, this_year) for call in listed)]
     rooms = any(call.room for call in listed)
     columns = [index for index, name in enumerate(_HEADINGS) if name != "room" or rooms]
@@ -82,14 +84,14 @@ def unique_beginning(ids: Iterable[str]) -> int:
 
 
 def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
-    year = words.date(call.started_us, "%Y")
+    year = numbers.date(call.started_us, "%Y")
     form = "%d %b %H:%M" if year == this_year else "%d %b %Y"
     return (
         call.id[:shown],
-        words.date(call.started_us, form),
+        numbers.date(call.started_us, form),
         words.harmless(call.agent),
         words.harmless(call.room or ""),
-        words.length(call.duration_us),
+        numbers.length(call.duration_us),
         *(str(number or "") for number in (call.turns, call.tools, call.errors, call.interrupted)),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )

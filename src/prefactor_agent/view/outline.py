@@ -6,22 +6,27 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree, Turn, build, generated_text, spoken_text, unspoken_text, user_text
+from .bars import Bar, TurnBars, turn_bars
+from .calltree import CallTree, Turn, build
 from .listing import summary_object
-from .stages import Bar, TurnStages, stages
+from .silence import silences
+from .speech import generated_text, interrupted, spoken_text, unspoken_text, user_text
 from .summary import summarize
 
 JSON = dict[str, Any]
 
 
-def outline(spans: Sequence[StoredSpan], now_us: int | None = None) -> JSON:
+def outline(
+    spans: Sequence[StoredSpan], now_us: int | None = None, alive: bool | None = None
+) -> JSON:
     """A call as turns. Times are milliseconds after the beginning of the call."""
     call = build(spans)
-    turns = [_turn(call, turn, stages(call, turn)) for turn in call.turns]
-    return {**summary_object(summarize(call, now_us)), "turns": turns}
+    found = silences(call)
+    turns = [_turn(call, turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
+    return {**summary_object(summarize(call, now_us, alive)), "turns": turns}
 
 
-def _turn(call: CallTree, turn: Turn, found: TurnStages) -> JSON:
+def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
     silence, slowest = found.silence, found.slowest
     return {
         "number": turn.number,
@@ -30,9 +35,11 @@ def _turn(call: CallTree, turn: Turn, found: TurnStages) -> JSON:
         "agent": " ".join(map(spoken_text, turn.answers)) if turn.answers else None,
         "unspoken": " ".join(filter(None, map(unspoken_text, turn.answers))) or None,
         "dropped": [generated_text(node) for node in turn.dropped],
-        "interrupted": turn.interrupted,
-        "silence_ms": (silence[1] - silence[0]) / 1000 if silence else None,
+        "interrupted": interrupted(turn),
+        "silence_ms": silence.ms if silence else None,
         "slowest": {"stage": slowest.name, "ms": slowest.us / 1000} if slowest else None,
+        "over_budget": silence.over_budget if silence else {},
+        "inside": turn.inside.id if turn.inside else None,
         "stages": [_stage(call, bar) for bar in found.bars],
     }
 

@@ -1,5 +1,4 @@
-"""Latency over many calls: count, median, p95 and worst of each stage; and the one sentence that
-says what made a call slow."""
+"""Latency over many calls: count, median, p95 and worst of each stage."""
 
 from __future__ import annotations
 
@@ -13,44 +12,15 @@ from rich.text import Text
 
 from ..journal.reader import StoredSpan
 from ..latency import median, percentile
+from . import stagenames
+from .numbers import count, milliseconds
+from .values import mapping, mappings, number, text, whole
 
 JSON = dict[str, Any]
 
 TURN = "livekit:assistant_turn"
 SESSION = "livekit:session"
 PERCEIVED = "perceived"
-
-_MEANINGS = {
-    "vad": "noticing that the caller had stopped",
-    "transcript": "the final transcript",
-    "endpointing": "waiting whether the caller would go on",
-    "on_user_turn_completed": "the hook on_user_turn_completed",
-    "llm_queue": "getting to the language model",
-    "llm_ttft": "the language model's first token",
-    "llm_tool_call": "the language model writing its tool call",
-    "first_sentence": "the language model's first sentence",
-    "tts_ttfb": "the voice's first audio",
-    "previous_speech": "the agent's earlier words playing out",
-    "playback": "getting the audio played",
-    "leading_silence": "the silence that the voice begins with",
-    "handoff": "the handoff to another agent",
-    "on_enter": "the hook on_enter",
-    "realtime_response": "the realtime model's answer",
-    "realtime_ttfb": "the realtime model's first audio",
-    "unattributed": "something that the trace cannot name",
-}
-_ORDER = {name: index for index, name in enumerate(_MEANINGS)}
-
-
-def meaning(stage: str) -> str:
-    """A stage in plain English."""
-    name, _, rest = stage.partition(":")
-    if rest:
-        return f"the tool {rest.replace('+', ' and ')}"
-    base, _, number = name.rpartition("_")
-    if number.isdigit() and base in _MEANINGS:
-        return f"{_MEANINGS[base]} (request {number})"
-    return _MEANINGS.get(name, name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +88,22 @@ def turns_of(spans: Iterable[StoredSpan]) -> list[TurnLatency]:
     """The answered turns among the spans of one or more calls, in the order given."""
     turns = []
     for span in spans:
-        latency = span.result.get("latency") if span.type == TURN else None
-        if not latency or "perceived_ms" not in latency:
+        latency = mapping(span.result.get("latency")) if span.type == TURN else {}
+        perceived = number(latency.get("perceived_ms"))
+        if perceived is None:
             continue
+        stages = mappings(latency.get("stages"))
         turns.append(
             TurnLatency(
                 session_id=span.session_id,
                 span_id=span.id,
-                turn=span.payload.get("turn_index"),
-                perceived_ms=latency["perceived_ms"],
-                stages=tuple((one["name"], one["ms"]) for one in latency.get("stages", ())),
+                turn=whole(span.payload.get("turn_index")),
+                perceived_ms=perceived,
+                stages=tuple(
+                    (text(one.get("name")), ms)
+                    for one in stages
+                    if (ms := number(one.get("ms"))) is not None
+                ),
                 over_budget=bool(latency.get("over_budget")),
             )
         )
@@ -174,7 +150,7 @@ def collect(turns: Sequence[TurnLatency]) -> Stats:
     for turn in turns:
         for name, ms in turn.by_stage().items():
             values.setdefault(name, []).append(ms)
-    names = sorted(values, key=_place)
+    names = sorted(values, key=stagenames.place)
     lines = [_line(name, values[name]) for name in names]
     if turns:
         lines.insert(0, _line(PERCEIVED, [turn.perceived_ms for turn in turns]))
@@ -188,18 +164,6 @@ def collect(turns: Sequence[TurnLatency]) -> Stats:
 
 def _line(name: str, values: list[float]) -> Line:
     return Line(name, len(values), round(median(values), 3), percentile(values, 95), max(values))
-
-
-def _place(name: str) -> tuple[int, int, str]:
-    """Where a stage lies in a turn: after its kind, the second request after the first's tools."""
-    kind, _, tool = name.partition(":")
-    if tool:
-        return 1, _ORDER["llm_tool_call"], name
-    base, _, number = kind.rpartition("_")
-    if number.isdigit() and base in _ORDER:
-        return 1 + int(number), _ORDER[base], name
-    late = _ORDER.get(kind, len(_ORDER))
-    return (99 if late > _ORDER["llm_tool_call"] else 0), late, name
 
 
 def table(stats: Stats) -> RenderableType:
@@ -235,7 +199,7 @@ def compare(before: Stats, after: Stats, names: tuple[str, str]) -> RenderableTy
     drawn.add_column("change", justify="right")
     for stage in sorted(
         {line.name for line in (*before.lines, *after.lines)},
-        key=lambda name: (-1, 0, "") if name == PERCEIVED else _place(name),
+        key=lambda name: (-1, 0, 0, "") if name == PERCEIVED else stagenames.place(name),
     ):
         old, new = before.line(stage), after.line(stage)
         drawn.add_row(
@@ -262,35 +226,8 @@ def _pair(old: float | None, new: float | None) -> tuple[Text, Text, Text]:
 
 def _heading(stats: Stats) -> str:
     over = f", {stats.over_budget} over budget" if stats.over_budget else ""
-    return f"{_count(stats.turns, 'answered turn')} in {_count(stats.calls, 'call')}{over}"
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    return f"{count(stats.turns, 'answered turn')} in {count(stats.calls, 'call')}{over}"
 
 
 def _show(ms: float | None) -> str:
-    return "" if ms is None else f"{ms:.0f} ms"
-
-
-def one_line(spans: Iterable[StoredSpan]) -> str | None:
-    """What made a call slow: its slowest turn and that turn's slowest stage, in one sentence.
-
-    ``None`` if no turn of it was answered."""
-    turns = turns_of(spans)
-    if not turns:
-        return None
-    slowest = max(turns, key=lambda turn: turn.perceived_ms)
-    heard = f"{slowest.perceived_ms / 1000:.2f} s"
-    numbered = f" (turn {slowest.turn})" if slowest.turn is not None else ""
-    begin = (
-        f"The slowest answer{numbered} came after {heard} of silence"
-        if len(turns) > 1
-        else f"The answer{numbered} came after {heard} of silence"
-    )
-    stages = slowest.by_stage()
-    if not stages or not slowest.perceived_ms:
-        return f"{begin}."
-    name, ms = max(stages.items(), key=lambda item: item[1])
-    share = round(100 * ms / slowest.perceived_ms)
-    return f"{begin}; {ms / 1000:.2f} s of it ({share} %) went into {meaning(name)} ({name})."
+    return "" if ms is None else milliseconds(ms)

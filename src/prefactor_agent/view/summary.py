@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ..journal.reader import StoredSpan
-from .calltree import CallTree, mapping
+from ..journal.reader import Journal, StoredSpan
+from .calltree import CallTree, build
+from .silence import silences
+from .speech import interrupted
+from .values import mapping, whole
 
 QUIET_US = 15 * 60 * 1_000_000
-"""A call without an end and without a sign for this long has lost its process, most likely. A
-journal cannot know: nobody writes in it that a process was killed."""
+"""A call without an end and without a sign for this long has lost its process, most likely. Only
+where nobody can look whether the process still runs: on another machine, or in a journal that does
+not name it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +35,48 @@ class Summary:
     interrupted: int
     lost_spans: int
     tracer_failures: int
+    median_ms: float | None
+    """Of the silences before the answers."""
+    worst_ms: float | None
+    over_budget: int
+    """Answers that were over a budget."""
 
 
-def summarize(call: CallTree, now_us: int | None = None) -> Summary:
+def status_of(call: CallTree, now_us: int | None = None, alive: bool | None = None) -> str:
+    """``complete``, ``failed``, ``cancelled``, ``running`` or ``lost``.
+
+    Args:
+        now_us: The present, in microseconds since the Unix epoch.
+        alive: Whether the process that records the call still runs; ``None``: nobody can say.
+    """
+    if call.session is None:
+        return "lost"
+    if call.session.status != "active":
+        return call.session.status
+    now = time.time_ns() // 1000 if now_us is None else now_us
+    if alive is None:
+        alive = now - call.last_us < QUIET_US
+    return "running" if alive else "lost"
+
+
+def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
+    """The summary of a call, without reading what passed through its streams."""
+    call = build(journal.outline(session_id))
+    whole_call = replace(call, last_us=journal.last_sign(session_id))
+    return summarize(whole_call, now_us, journal.alive(session_id))
+
+
+def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = None) -> Summary:
     session = call.session
     payload, result = (session.payload, session.result) if session else ({}, {})
     now = time.time_ns() // 1000 if now_us is None else now_us
-    status = session.status if session else "lost"
-    if status == "active":
-        status = "running" if now - call.last_us < QUIET_US else "lost"
+    status = status_of(call, now, alive)
+    found = silences(call)
     ended = session.finished_us if session else None
     tools = call.spans("tool")
     return Summary(
         id=session.id if session else "",
-        agent=_agent(payload),
+        agent=agent_of(payload),
         room=_text(mapping(payload.get("room")).get("name")),
         started_us=call.started_us,
         duration_us=(ended or (now if status == "running" else call.last_us)) - call.started_us,
@@ -54,9 +86,12 @@ def summarize(call: CallTree, now_us: int | None = None) -> Summary:
         turns=len(call.turns),
         tools=len(tools),
         errors=len(call.spans("error")) + sum(map(failed, tools)),
-        interrupted=sum(turn.interrupted for turn in call.turns),
-        lost_spans=_number(result.get("lost_spans")),
-        tracer_failures=_number(result.get("tracer_failures")),
+        interrupted=sum(map(interrupted, call.turns)),
+        lost_spans=whole(result.get("lost_spans")) or 0,
+        tracer_failures=whole(result.get("tracer_failures")) or 0,
+        median_ms=found.median_ms,
+        worst_ms=found.worst.ms if found.worst else None,
+        over_budget=found.over_budget,
     )
 
 
@@ -64,14 +99,11 @@ def failed(span: StoredSpan) -> bool:
     return span.status == "failed"
 
 
-def _agent(payload: dict[str, object]) -> str:
+def agent_of(payload: dict[str, object]) -> str:
+    """The name that a person knows an agent by."""
     named = mapping(payload.get("job")).get("agent_name")
     return str(named or payload.get("agent_class") or payload.get("agent_name") or "agent")
 
 
 def _text(value: object) -> str | None:
     return str(value) if value is not None else None
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0

@@ -1,10 +1,9 @@
-"""Values as a person reads them in a terminal: text of the user's made harmless, numbers, dates."""
+"""Text as a person reads it in a terminal: the user's made harmless, and fitted to the width."""
 
 from __future__ import annotations
 
 import json
 import unicodedata
-from datetime import datetime
 from typing import Any
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -56,42 +55,6 @@ def wrap(text: str, width: int, limit: int, ellipsis: str = "…") -> list[str]:
     if len(lines) > limit:
         return [*lines[: limit - 1], fit(lines[limit - 1] + " " * width, width, ellipsis)]
     return lines
-
-
-def length(microseconds: float) -> str:
-    """``0.5 ms``, ``320 ms``, ``1.42 s``, ``12.3 s``, ``2:05``, ``1:02:05``."""
-    ms = microseconds / 1000
-    if ms < 9.95:
-        return f"{ms:.1f} ms"
-    if ms < 999.5:
-        return f"{ms:.0f} ms"
-    seconds = ms / 1000
-    if seconds < 9.995:
-        return f"{seconds:.2f} s"
-    if seconds < 99.95:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return (
-        f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-    )
-
-
-def clock(microseconds: int) -> str:
-    """A moment of a call, from its beginning: ``0:04.1``."""
-    tenths = max(0, microseconds) // 100_000
-    minutes, tenths = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    start = f"{hours}:{minutes:02}" if hours else str(minutes)
-    return f"{start}:{tenths // 10:02}.{tenths % 10}"
-
-
-def date(unix_us: int, form: str = "%d %b %Y %H:%M:%S") -> str:
-    """In the reader's own time zone."""
-    return f"{datetime.fromtimestamp(unix_us / 1e6).astimezone():{form}}"
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
 
 
 def arguments(inputs: Any) -> str:

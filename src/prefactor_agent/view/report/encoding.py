@@ -10,10 +10,12 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from prefactor_agent.journal.reader import StoredSpan
-
-from .reading import Reading, Run, label_of
-from .text import ACTING, listing, mapping
+from ...journal.reader import StoredSpan
+from .. import stagenames
+from ..values import listing, mapping
+from .curves import Run
+from .text import ACTING
+from .view import View
 
 JSON = dict[str, Any]
 
@@ -99,13 +101,13 @@ class _Shared:
         return value
 
 
-def encode(call: Reading) -> JSON:
+def encode(view: View) -> JSON:
     """Everything that the timeline and the details are drawn from."""
-    shared = _Shared()
-    number_of = {span.id: index for index, span in enumerate(call.spans)}
-    names = _Names()
-    details, streams, anchors = [], [], []
-    for index, span in enumerate(call.spans):
+    call, shared, names = view.call, _Shared(), _Names()
+    spans = call.spans_by_time
+    number_of = {span.id: index for index, span in enumerate(spans)}
+    details, streams = [], []
+    for index, span in enumerate(spans):
         result = span.result
         if "streams" in result:
             result = {key: value for key, value in result.items() if key != "streams"}
@@ -113,34 +115,34 @@ def encode(call: Reading) -> JSON:
         for name, stream in mapping(span.result.get("streams")).items():
             if isinstance(stream, dict):
                 streams.append([index, names(name), *_stream(stream, shared)])
-        anchor = call.anchor_of(span)
-        anchors.append(-1 if anchor is None else number_of[anchor])
-    stages = {name: index for index, name in enumerate(call.stage_names)}
+    stages = {name: index for index, name in enumerate(view.silences.stage_names)}
+    places = ((span, call.turn_of(span)) for span in spans)
     return {
         "tick_us": TICK_US,
-        "origin_us": call.origin_us,
-        "end": -(-call.ends_us // TICK_US),
-        "ids": [span.id for span in call.spans],
-        "types": [names(span.type) for span in call.spans],
-        "titles": [names(span.name) for span in call.spans],
-        "status": [names(span.status) for span in call.spans],
-        "start": deltas(call.at(span) // TICK_US for span in call.spans),
-        "took": varints(_took(span) for span in call.spans),
-        "parent": [number_of.get(span.parent_id or "", -1) for span in call.spans],
-        "anchor": anchors,
+        "origin_us": call.started_us,
+        "end": -(-view.ends_us // TICK_US),
+        "ids": [span.id for span in spans],
+        "types": [names(span.type) for span in spans],
+        "titles": [names(span.name) for span in spans],
+        "status": [names(span.status) for span in spans],
+        "start": deltas(call.at(span) // TICK_US for span in spans),
+        "took": varints(_took(span) for span in spans),
+        "parent": [number_of.get(span.parent_id or "", -1) for span in spans],
+        "turn": varints(turn.number if turn else 0 for _, turn in places),
+        "anchor": [number_of.get(view.anchors.get(span.id, ""), -1) for span in spans],
         "streams": streams,
-        "user": [_run(run) for run in call.user_voice if run.levels],
-        "agent": [_run(run) for run in call.agent_voice if run.levels],
-        "stages": [[label_of(name), style] for name, style in call.stage_styles.items()],
+        "user": [_run(run) for run in view.user],
+        "agent": [_run(run) for run in view.agent],
+        "stages": [[stagenames.label(name), style] for name, style in view.styles.items()],
         "gaps": [
             [
-                gap.begins_us // TICK_US,
-                gap.ends_us // TICK_US,
-                round(gap.ms, 3),
-                number_of[gap.span_id],
-                [[stages[stage.name], round(stage.ms, 3)] for stage in gap.stages],
+                (silence.begins_us - call.started_us) // TICK_US,
+                (silence.ends_us - call.started_us) // TICK_US,
+                round(silence.ms, 3),
+                number_of[silence.answer.span.id],
+                [[stages[stage.name], round(stage.ms, 3)] for stage in silence.stages],
             ]
-            for gap in call.gaps
+            for silence in view.silences.all
         ],
         "names": names.all,
         "strings": shared.strings,

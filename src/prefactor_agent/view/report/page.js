@@ -51,6 +51,7 @@
   const detailOf = i => ({ payload: unpack(data.details[i][0]), result: unpack(data.details[i][1]) });
   const children = new Map();
   data.parent.forEach((parent, i) => children.has(parent) ? children.get(parent).push(i) : children.set(parent, [i]));
+  const turns = integers(data.turn);
   const gapOf = new Map(data.gaps.map((gap, i) => [gap[3], i]));
   const gaps = data.gaps.map(([a, b, ms, span, stages]) => ({ from: a * TICK, to: b * TICK, ms, span, stages }));
   const worst = gaps.reduce((most, gap) => !most || gap.ms > most.ms ? gap : most, null);
@@ -570,7 +571,7 @@
     const close = el('button', 'close', 'Close');
     close.type = 'button';
     close.addEventListener('click', () => { select(-1); voicesBox.focus({ preventScroll: true }); });
-    const index_ = typeof payload.turn_index === 'number' ? ` · turn ${payload.turn_index}` : '';
+    const index_ = turns[i] ? ` · turn ${turns[i]}` : '';
     parts.push(close, el('h2', '', el('span', '', kindOf(i)), el('span', statusOf(i) === 'failed' ? 'chip bad' : 'chip', plain(statusOf(i)))));
     parts.push(el('p', 'sub', `${clock(start[i], 3)} · ${took[i] < 0 ? 'no end was recorded' : ms(end[i] - start[i])}${index_}`));
     const links = el('p', 'links');

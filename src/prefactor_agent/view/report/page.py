@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import math
-import time
-from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -14,13 +13,15 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from prefactor_agent.journal.reader import Journal, JournalError, StoredSpan
-
-from ..summary import QUIET_US
-from . import text
+from ...journal.reader import Journal, JournalError, StoredSpan
+from .. import numbers, stagenames
+from ..silence import budgets_of
+from ..speech import user_text
+from ..values import mapping, text
+from . import text as safe
 from .encoding import encode, to_block
-from .reading import Gap, Reading, label_of
-from .text import mapping, words
+from .scale import Scale
+from .view import View
 
 JSON = dict[str, Any]
 
@@ -33,6 +34,16 @@ class ReportError(JournalError):
     """The page could not be written. The message is one line that says what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a page has in addition when ``prefactor-agent ui`` shows it."""
+
+    home: str
+    """The address of the list of calls."""
+    script: str
+    """Keeps the page of a call that runs up to date. May ask the server, and nobody else."""
+
+
 def write_report(journal: Journal, session_id: str, path: Path) -> None:
     """Write the page of a call.
 
@@ -43,154 +54,176 @@ def write_report(journal: Journal, session_id: str, path: Path) -> None:
     spans = journal.call(session_id)
     if not spans:
         raise ReportError(f"no call has the id {session_id}: see prefactor-agent sessions")
+    page = render(spans, alive=journal.alive(session_id))
     try:
-        path.write_text(render(spans), encoding="utf-8", newline="\n")
+        path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ReportError(f"{path} cannot be written ({reason}): choose another with -o") from None
 
 
-def render(spans: list[StoredSpan], now_us: int | None = None) -> str:
-    """The page of a call, from all of its spans. ``now_us`` tells a call that runs from one whose
-    process is gone; the default is the present."""
-    call = Reading(spans)
+def render(
+    spans: list[StoredSpan],
+    now_us: int | None = None,
+    alive: bool | None = None,
+    served: Served | None = None,
+) -> str:
+    """The page of a call, from all of its spans.
+
+    Args:
+        spans: All that there are; the page says what is missing.
+        now_us: The present, in microseconds since the Unix epoch. Default: now.
+        alive: Whether the process that records the call still runs; ``None``: nobody can say.
+        served: By ``prefactor-agent ui``.
+    """
+    view = View(spans, now_us, alive)
     template, style, script = _parts()
+    scripts = [_MARK, script, *([served.script] if served else [])]
     page = template.render(
-        call=call,
-        head=_head(call, time.time_ns() // 1000 if now_us is None else now_us),
-        verdict=_verdict(call),
-        scale=_Scale(call),
-        styles=call.stage_styles,
+        view=view,
+        call=view.call,
+        silences=view.silences,
+        summary=view.summary,
+        head=_head(view),
+        verdict=_verdict(view),
+        scale=Scale(view.silences, budgets_of(view.call)),
+        styles=view.styles,
         style=style,
         mark=_MARK,
         script=script,
-        policy=_policy(style, _MARK, script),
-        data=to_block(encode(call)),
+        served=served,
+        policy=_policy(style, scripts, served is not None),
+        data=to_block(encode(view)),
     )
-    return text.encodable(page)
+    return safe.encodable(page)
+
+
+def environment() -> Environment:
+    """Jinja, with what makes a stranger's words safe to look at."""
+    made = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {
+        "shown": safe.shown,
+        "plain": safe.plain,
+        "clock": numbers.clock,
+        "ms": _ms,
+        "size": len,
+        "stage": stagenames.label,
+    }
+    return made
 
 
 @cache
 def _parts() -> tuple[Template, str, str]:
     """The template, the style sheet and the script."""
     folder = files(__package__)
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {
-        "shown": text.shown,
-        "plain": text.plain,
-        "clock": text.clock,
-        "ms": text.ms,
-        "stage": label_of,
-    }
     template, style, script = (
         (folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js")
     )
-    return environment.from_string(template), style, script
+    return environment().from_string(template), style, script
 
 
-def _policy(style: str, *scripts: str) -> str:
+def _ms(value: Any) -> str:
+    """A number and its unit stay on one line."""
+    return numbers.milliseconds(value).replace(" ", "\u202f")
+
+
+def policy_hash(source: str) -> str:
+    """What a Content-Security-Policy calls an inline script or style."""
+    return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode('ascii')}'"
+
+
+def _policy(style: str, scripts: list[str], served: bool) -> str:
     """Nothing is loaded, and no other script and no other style is run than the page's own."""
-
-    def hash_of(source: str) -> str:
-        return base64.b64encode(hashlib.sha256(source.encode()).digest()).decode("ascii")
-
-    allowed = " ".join(f"'sha256-{hash_of(script)}'" for script in scripts)
     return (
-        f"default-src 'none'; script-src {allowed}; "
-        f"style-src 'sha256-{hash_of(style)}'; img-src data:; base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src {' '.join(map(policy_hash, scripts))}; "
+        f"style-src {policy_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
+        + ("; connect-src 'self'" if served else "")
     )
 
 
-def _head(call: Reading, now_us: int) -> JSON:
+def _head(view: View) -> JSON:
     """Who spoke with whom, when, for how long, and how it ended."""
-    session = call.session
+    call, session = view.call, view.call.session
     payload = session.payload if session else {}
     result = session.result if session else {}
     participant = mapping(result.get("participant")) or mapping(payload.get("participant"))
-    machine, when = text.when(call.origin_us)
-    ending, tone = _ending(call, now_us)
-    caller = words(participant.get("identity")) or words(participant.get("name"))
-    kind = words(participant.get("kind"))
+    machine, when = _when(call.started_us)
+    ending, tone = _ending(view)
+    caller = text(participant.get("identity")) or text(participant.get("name"))
+    kind = text(participant.get("kind"))
     models = {
-        kind: words(mapping(model).get("model_name")) or words(mapping(model).get("label"))
+        kind: text(mapping(model).get("model_name")) or text(mapping(model).get("label"))
         for kind, model in mapping(payload.get("models")).items()
     }
+    spans = call.spans_by_time
     return {
-        "agent": words(payload.get("agent_name")) or words(payload.get("agent_class")),
-        "room": words(mapping(payload.get("room")).get("name")),
+        "agent": text(payload.get("agent_name")) or text(payload.get("agent_class")),
+        "room": text(mapping(payload.get("room")).get("name")),
         "caller": f"{caller} ({kind})" if caller and kind else caller,
         "when": when,
         "machine": machine,
-        "took": text.length(call.ends_us) if call.spans else "",
+        "took": numbers.length(view.ends_us) if spans else "",
         "ending": ending,
         "tone": tone,
-        "id": session.id if session else (call.spans[0].session_id if call.spans else ""),
+        "id": session.id if session else (spans[0].session_id if spans else ""),
         "models": {kind: name for kind, name in models.items() if name},
-        "failed_tools": sum(span.status == "failed" for span in call.tools),
+        "failed_tools": sum(span.status == "failed" for span in call.spans("tool")),
     }
 
 
-def _ending(call: Reading, now_us: int) -> tuple[str, str]:
-    session = call.session
-    if not call.spans:
+_ENDINGS = {
+    # LiveKit's CloseReason in words that tell who ended the call.
+    "user_initiated": "ended by the program",
+    "participant_disconnected": "the caller left",
+    "job_shutdown": "the job was shut down",
+    "task_completed": "the agent's task was done",
+}
+
+
+def _ending(view: View) -> tuple[str, str]:
+    session = view.call.session
+    if not view.call.spans_by_time:
         return "nothing was recorded", "open"
     if session is None:
         return "the session's own span is missing", "open"
-    reason = words(session.result.get("close_reason")).replace("_", " ")
-    if session.finished_us is None:
-        if now_us - call.origin_us - call.ends_us < QUIET_US:
-            return "still running", "open"
+    if view.summary.status == "running":
+        return "still running", "open"
+    if view.summary.status == "lost":
         return "no end was recorded: its process was lost", "bad"
+    if reason := text(session.result.get("termination_reason")):
+        return f"terminated from Prefactor: {reason}", "bad"
+    reason = text(session.result.get("close_reason"))
     error = mapping(session.result.get("error"))
     if session.status == "failed" or error:
-        message = words(error.get("message")) or words(error.get("error_type")) or reason
+        message = text(error.get("message")) or text(error.get("error_type"))
+        message = message or reason.replace("_", " ")
         return f"failed: {message}" if message else "failed", "bad"
-    return f"ended: {reason}" if reason else "ended", "good"
+    return _ENDINGS.get(reason, f"ended: {reason.replace('_', ' ')}" if reason else "ended"), "good"
 
 
-def _verdict(call: Reading) -> JSON | None:
-    """The slowest turn, and the stage that made it slow."""
-    worst = call.worst
+def _verdict(view: View) -> JSON | None:
+    """The slowest turn, what was asked in it, and the stage that made it slow."""
+    worst = view.silences.worst
     if worst is None:
         return None
+    asked = user_text(worst.turn.user) if worst.turn.user is not None else ""
     slowest = worst.slowest
     return {
-        "gap": worst,
+        "worst": worst,
+        "asked": asked if len(asked) <= 60 else asked[:59].rstrip() + "\u2026",
         "stage": slowest,
         "share": slowest.ms / worst.ms if slowest and worst.ms else 0,
     }
 
 
-class _Scale:
-    """One scale for the bars of all turns."""
-
-    WIDTH = 1000
-
-    def __init__(self, call: Reading) -> None:
-        worst = call.worst
-        top = max(worst.ms if worst else 0.0, 1.0)
-        step = 10 ** math.floor(math.log10(top))
-        if top / step < 2:
-            step /= 5
-        elif top / step < 5:
-            step /= 2
-        self.step = step
-        self.top = step * math.ceil(top / step)
-
-    def ticks(self) -> Iterable[tuple[float, float]]:
-        """Each mark: where it is, and its milliseconds."""
-        for index in range(round(self.top / self.step) + 1):
-            value = index * self.step
-            yield value * self.WIDTH / self.top, value
-
-    def rects(self, gap: Gap) -> Iterable[tuple[str, str, str, str]]:
-        """The parts of a turn's bar: name, position, width, and what it says."""
-        at = 0.0
-        stages = [(stage.name, stage.label, stage.ms) for stage in gap.stages]
-        for name, label, ms in stages or [("unattributed", "dead air", gap.ms)]:
-            width = ms * self.WIDTH / self.top
-            if width > 0:
-                yield name, f"{at:.1f}", f"{width:.1f}", f"{label}: {text.ms(ms)}"
-            at += width
+def _when(epoch_us: int) -> tuple[str, str]:
+    """A moment for a machine and for a reader, in UTC: the page may be read anywhere."""
+    try:
+        moment = datetime.fromtimestamp(epoch_us / 1e6, UTC)
+    except (OverflowError, OSError, ValueError):
+        return "", "at an unknown time"
+    return moment.isoformat(timespec="milliseconds"), (
+        f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M:%S} UTC"
+    )

@@ -1,4 +1,4 @@
-"""Words of strangers, made safe to look at, and numbers as people read them.
+"""Words of strangers, made safe to look at.
 
 A transcript, a tool's result or a room's name may hold anything. Markup is escaped; what else could
 act on the page (control characters, direction overrides, line separators) is replaced by a visible
@@ -6,9 +6,7 @@ name, so that it can be seen and does nothing."""
 
 from __future__ import annotations
 
-import math
 import re
-from datetime import UTC, datetime
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -84,59 +82,3 @@ def shown(value: Any) -> Markup:
 def encodable(page: str) -> str:
     """Half of a surrogate pair cannot be written as UTF-8."""
     return _SURROGATES.sub("\ufffd", page)
-
-
-def ms(value: float) -> str:
-    """Milliseconds, whole, with thousands set apart."""
-    return f"{math.floor(value + 0.5):,}\u202fms"
-
-
-def clock(offset_us: int) -> str:
-    """A moment of the call: minutes, seconds, tenths."""
-    tenths = max(0, offset_us) // 100_000
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02d}" if hours else f"{minutes}"
-    return f"{head}:{rest // 10:02d}.{rest % 10}"
-
-
-def length(us: int) -> str:
-    """How long something took, in the unit that suits it."""
-    seconds = us / 1e6
-    if seconds < 1:
-        return f"{us / 1000:.0f}\u202fms"
-    if seconds < 60:
-        return f"{seconds:.1f}\u202fs"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}\u202fh {minutes}\u202fmin" if hours else f"{minutes}\u202fmin {rest}\u202fs"
-
-
-def when(epoch_us: int) -> tuple[str, str]:
-    """A moment for a machine and for a reader, in UTC."""
-    try:
-        moment = datetime.fromtimestamp(epoch_us / 1e6, UTC)
-    except (OverflowError, OSError, ValueError):
-        return "", "at an unknown time"
-    return moment.isoformat(timespec="milliseconds"), (
-        f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M:%S} UTC"
-    )
-
-
-def number(value: Any) -> float | None:
-    """A finite number, or nothing."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def words(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def listing(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []

@@ -1,0 +1,113 @@
+"""The head of ``prefactor-agent show``: who, when, how it ended, and where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from . import numbers
+from .bars import TurnBars
+from .calltree import CallTree, Turn
+from .draw import Glyphs, Scale, axis, draw_sounds
+from .lines import LABEL, STYLES, Lines, error_text
+from .silence import Silences
+from .summary import Summary
+
+Drawn = Sequence[tuple[Turn, TurnBars]]
+
+
+class Head(Lines):
+    def __init__(self, call: CallTree, width: int, glyphs: Glyphs) -> None:
+        super().__init__(width, glyphs)
+        self.call = call
+
+    def lines(self, summary: Summary, drawn: Drawn, silences: Silences) -> Iterator[Text]:
+        dot = f" {self.glyphs.dot} "
+        first = Text().append(self.safe(summary.agent), "bold")
+        told = [
+            *([f"room {self.safe(summary.room)}"] if summary.room else []),
+            numbers.date(summary.started_us),
+            numbers.length(summary.duration_us),
+        ]
+        yield first.append("".join(dot + part for part in told))
+        yield Text(self._ended(summary), _status_style(summary.status))
+        counts = Text(
+            dot.join(
+                (
+                    numbers.count(summary.turns, "turn"),
+                    numbers.count(summary.tools, "tool call"),
+                    numbers.count(summary.interrupted, "interruption"),
+                    "",
+                )
+            )
+        )
+        counts.append(numbers.count(summary.errors, "error"), "bold red" if summary.errors else "")
+        if summary.over_budget:
+            counts.append(dot).append(f"{summary.over_budget} over budget", "bold red")
+        yield counts
+        yield from self._silences(silences)
+        if summary.lost_spans or summary.tracer_failures:
+            lost, failures = summary.lost_spans, summary.tracer_failures
+            yield Text(
+                f"incomplete: {numbers.count(lost, 'span')} lost, "
+                f"{numbers.count(failures, 'failure')} of the tracer itself",
+                "yellow",
+            )
+        yield Text(summary.id, "dim")
+        yield from self._strip(drawn)
+
+    def _ended(self, summary: Summary) -> str:
+        if summary.status == "running":
+            return "running"
+        if summary.status == "lost":
+            return f"no end: its process died, or is silent since {numbers.date(summary.last_us)}"
+        session = self.call.session
+        error = session.result.get("error") if session else None
+        why = self.safe(summary.close_reason or "").replace("_", " ")
+        message = error_text(error)
+        ended = "failed" if summary.status == "failed" else "ended"
+        return ": ".join(part for part in (ended, why, self.safe(message)) if part)
+
+    def _silences(self, silences: Silences) -> Iterator[Text]:
+        worst = silences.worst
+        if worst is None or silences.median_ms is None:
+            return
+        line = Text("silence: ")
+        if len(silences.all) > 1:
+            line.append(f"median {numbers.length(silences.median_ms * 1000)}, ")
+        line.append(f"worst {numbers.length(worst.us)}", "bold yellow")
+        line.append(f" in turn {worst.turn.number}")
+        if slowest := worst.slowest:
+            what = self.safe(slowest.name.removeprefix("tool:"))
+            line.append(f", {numbers.length(slowest.ms * 1000)} of it {what}")
+        yield line
+
+    def _strip(self, drawn: Drawn) -> Iterator[Text]:
+        """Both voices over the whole call."""
+        voices = [bar for _, found in drawn for bar in found.bars if bar.kind in {"user", "agent"}]
+        if not voices:
+            return
+        width = self.width - 2 - LABEL - 1
+        scale = Scale(self.call.started_us, max(self.call.last_us, self.call.started_us + 1), width)
+        yield Text()
+        for voice in ("user", "agent"):
+            cells = [" "] * width
+            for bar in voices:
+                if bar.kind == voice:
+                    if bar.sounds:
+                        draw_sounds(cells, bar.sounds, scale, self.glyphs)
+                    else:
+                        for column in scale.range(bar.started_us, bar.ended_us):
+                            cells[column] = self.glyphs.speech
+            yield self.row(voice, cells, STYLES[voice])
+        yield self.row("", list(axis(scale, self.call.started_us)), "dim")
+        legend = (
+            f"{self.glyphs.wait} waited for  {self.glyphs.mark} first token or byte  "
+            f"{self.glyphs.flow} streaming  {self.glyphs.guide} silence begins, ends"
+        )
+        yield Text("  " + legend, "dim")
+
+
+def _status_style(status: str) -> str:
+    return {"failed": "bold red", "lost": "yellow", "running": "bold green"}.get(status, "")

@@ -1,0 +1,244 @@
+"""The conversation as the page tells it: who said what, and what happened in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...journal.reader import StoredSpan
+from .. import numbers, stagenames
+from ..calltree import CallTree, Node, Turn, kind
+from ..lines import handoff_of
+from ..silence import Silence, Silences
+from ..speech import cut_off, generated_text, spoken_text, unspoken_text, user_text
+from ..values import mapping, mappings, number, text
+
+Chip = tuple[str, str]
+"""A short remark, and its tone: ``bad``, ``open`` or none."""
+
+
+@dataclass(slots=True)
+class Note:
+    """Something inside a turn, or between turns: a tool call, an error, a handoff."""
+
+    kind: str
+    span_id: str
+    at_us: int
+    title: str
+    status: str
+    chips: list[str] = field(default_factory=list)
+    fields: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one side said in a turn."""
+
+    kind: str
+    """``user`` or ``agent``."""
+    span_id: str
+    at_us: int
+    turn: int
+    said: str
+    unsaid: str = ""
+    cut_s: float | None = None
+    going_on: bool = False
+    inside: str = ""
+    """The tool whose dialogue this is part of."""
+    chips: list[Chip] = field(default_factory=list)
+    silence: Silence | None = None
+    notes: list[Note] = field(default_factory=list)
+
+
+def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
+    """In the order of time."""
+    told: list[tuple[int, int, Entry | Note]] = []
+    for turn in call.turns:
+        for node in turn.nodes:
+            user = kind(node.span) == "user_turn"
+            entry = _user(call, turn, node) if user else _agent(call, turn, node, silences)
+            told.append((entry.at_us, 0 if user else 1, entry))
+    for node in call.loose:
+        told += [(note.at_us, 2, note) for note in _notes(call, node)]
+    return [part for *_, part in sorted(told, key=lambda one: one[:2])]
+
+
+def anchors(call: CallTree) -> dict[str, str]:
+    """For each span the part of the conversation that stands for it, by their ids."""
+    found: dict[str, str] = {}
+    for turn in call.turns:
+        for node in turn.nodes:
+            _anchor(node, node.span.id, found)
+    for node in call.loose:
+        _anchor(node, "", found)
+    return found
+
+
+def _anchor(top: Node, place: str, found: dict[str, str]) -> None:
+    waiting = [(top, place)]
+    while waiting:
+        node, here = waiting.pop()
+        if _is_note(node.span):
+            here = node.span.id
+        if here:
+            found[node.span.id] = here
+        waiting += [
+            (child, here)
+            for child in node.children
+            if kind(child.span) not in ("user_turn", "assistant_turn")
+        ]
+
+
+def _is_note(span: StoredSpan) -> bool:
+    return kind(span) in ("tool", "error", "handoff")
+
+
+def _notes(call: CallTree, node: Node) -> list[Note]:
+    spans = sorted(node.spans("tool", "error", "handoff"), key=lambda span: span.started_us)
+    return [_note(call, span) for span in spans]
+
+
+def _user(call: CallTree, turn: Turn, node: Node) -> Entry:
+    span = node.span
+    chips: list[Chip] = []
+    if span.payload.get("modality") == "text":
+        chips.append(("typed", ""))
+    told = (text(span.result.get(key)) for key in ("language", "speaker_id"))
+    chips += [(value, "") for value in told if value]
+    if confidence := number(span.result.get("confidence")):
+        chips.append((f"{confidence:.0%} sure", ""))
+    chips += _status_chips(span, "not taken as a turn")
+    return Entry(
+        "user",
+        span.id,
+        call.at(span),
+        turn.number,
+        user_text(node),
+        inside=turn.inside.name if turn.inside else "",
+        chips=chips,
+        notes=_notes(call, node),
+    )
+
+
+def _agent(call: CallTree, turn: Turn, node: Node, silences: Silences) -> Entry:
+    span, result = node.span, node.span.result
+    going_on = span.finished_us is None
+    cut = number(result.get("playback_position_s")) if cut_off(node) else None
+    said, unsaid = spoken_text(node), unspoken_text(node)
+    if going_on or (result.get("preemptive") == "dropped" and not said):
+        unsaid = generated_text(node)
+    return Entry(
+        "agent",
+        span.id,
+        call.at(span),
+        turn.number,
+        said,
+        unsaid=unsaid,
+        cut_s=cut,
+        going_on=going_on,
+        inside=turn.inside.name if turn.inside else "",
+        chips=list(_agent_chips(node, silences.before(node))),
+        silence=silences.before(node),
+        notes=[*_notes(call, node), *_own_error(call, node)],
+    )
+
+
+def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
+    span, result = node.span, node.span.result
+    if cut_off(node):
+        by = {"user": "the caller", "program": "the program"}.get(
+            text(result.get("interrupted_by")), text(result.get("interrupted_by"))
+        )
+        yield (f"interrupted by {by}" if by else "interrupted"), "bad"
+    if result.get("preemptive") == "dropped":
+        yield "begun early, then dropped", ""
+    elif result.get("preemptive") == "used":
+        yield "begun early", ""
+    if (source := text(span.payload.get("source"))) and source != "generate_reply":
+        yield source.replace("_", " "), ""
+    for name, ms in silence.over_budget.items() if silence else ():
+        limit = silence.budgets.get(name) if silence else None
+        of = f" of {numbers.milliseconds(limit)}" if limit is not None else ""
+        yield f"over budget: {stagenames.label(name)} {numbers.milliseconds(ms)}{of}", "bad"
+    if (spoke_on := number(result.get("barge_in_ms"))) is not None:
+        yield f"spoke on for {numbers.milliseconds(spoke_on)}", ""
+    if holes := [number(hole.get("ms")) or 0.0 for hole in mappings(result.get("gaps"))]:
+        many = f"{len(holes)} gaps" if len(holes) > 1 else "a gap"
+        yield f"{many} in the audio, {numbers.milliseconds(sum(holes))}", "bad"
+    yield from _status_chips(span, "never spoken")
+
+
+def _status_chips(span: StoredSpan, cancelled: str) -> list[Chip]:
+    if span.status == "active":
+        return [("no end was recorded", "open")]
+    if span.status == "failed":
+        return [("failed", "bad")]
+    return [(cancelled, "")] if span.status == "cancelled" else []
+
+
+def _own_error(call: CallTree, node: Node) -> Iterator[Note]:
+    """What failed the turn as a whole, if no span of it tells."""
+    span = node.span
+    error = mapping(span.result.get("error"))
+    if error and not node.spans("error"):
+        title = text(error.get("error_type")) or "error"
+        fields = [("message", text(error.get("message")))]
+        yield Note("error", span.id, call.at(span), title, "failed", fields=fields)
+
+
+def _note(call: CallTree, span: StoredSpan) -> Note:
+    make = {"error": _error, "handoff": _handoff}.get(kind(span), _tool)
+    title, chips, fields = make(span)
+    return Note(kind(span), span.id, call.at(span), title, span.status, chips, fields)
+
+
+Told = tuple[str, list[str], list[tuple[str, str]]]
+
+
+def _error(span: StoredSpan) -> Told:
+    payload = span.payload
+    fields = [("message", text(payload.get("message")))]
+    if source := text(payload.get("source")):
+        fields.append(("source", source))
+    chips = ["retried"] if payload.get("recoverable") is True else []
+    return text(payload.get("error_type")) or "error", chips, fields
+
+
+def _handoff(span: StoredSpan) -> Told:
+    from_, to, tool = handoff_of(span)
+    chips = [_took(span)] if span.duration_us else []
+    return f"{from_ or '?'} \u2192 {to or '?'}", chips, [("tool", tool)] if tool else []
+
+
+def _tool(span: StoredSpan) -> Told:
+    payload, result = span.payload, span.result
+    name = text(payload.get("tool_name")) or span.name or kind(span)
+    # LiveKit's events tell of an undecorated tool when it is over; it was not timed itself.
+    chips = ["timed by LiveKit's events"] if payload.get("from_events") is True else []
+    if span.duration_us is not None:
+        if span.duration_us or not chips:
+            chips.insert(0, _took(span))
+    else:
+        chips.insert(0, "still running" if span.status == "active" else "no end")
+    outcome = text(result.get("outcome"))
+    if outcome and outcome != "returned":
+        chips.append(outcome.replace("_", " "))
+    fields = [("input", _json(payload["inputs"]))] if "inputs" in payload else []
+    error, outputs = mapping(result.get("error")), result.get("outputs")
+    if error:
+        fields.append(("error", text(error.get("message")) or _json(error)))
+    elif isinstance(outputs, dict) and set(outputs) == {"output"}:
+        fields.append(("result", _json(outputs["output"])))
+    elif outputs is not None:
+        fields.append(("result", _json(outputs)))
+    return name, chips, fields
+
+
+def _took(span: StoredSpan) -> str:
+    return numbers.length(span.duration_us or 0)
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

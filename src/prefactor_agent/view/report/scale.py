@@ -1,0 +1,56 @@
+"""One scale for the latency bars of all turns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .. import numbers, stagenames
+from ..silence import Silence, Silences
+
+
+class Part(NamedTuple):
+    """One stage in a turn's bar."""
+
+    name: str
+    x: str
+    width: str
+    says: str
+    over: bool
+
+
+class Scale:
+    WIDTH = 1000
+
+    def __init__(self, silences: Silences, budgets: dict[str, float]) -> None:
+        self.budget_ms = budgets.get("perceived")
+        worst = silences.worst
+        top = max(worst.ms if worst else 0.0, self.budget_ms or 0.0, 1.0)
+        step = 10 ** math.floor(math.log10(top))
+        if top / step < 2:
+            step /= 5
+        elif top / step < 5:
+            step /= 2
+        self.step = step
+        self.top = step * math.ceil(top / step)
+
+    def at(self, ms: float) -> str:
+        return f"{ms * self.WIDTH / self.top:.1f}"
+
+    def ticks(self) -> Iterator[tuple[str, float]]:
+        """Each mark: where it is, and its milliseconds."""
+        for index in range(round(self.top / self.step) + 1):
+            yield self.at(index * self.step), index * self.step
+
+    def parts(self, silence: Silence) -> Iterator[Part]:
+        """The stages in a turn's bar."""
+        at = 0.0
+        for name, ms in [(s.name, s.ms) for s in silence.stages] or [("perceived", silence.ms)]:
+            over = name in silence.over_budget
+            says = f"{stagenames.label(name)}: {numbers.milliseconds(ms)}"
+            if over and name in silence.budgets:
+                says += f", over its budget of {numbers.milliseconds(silence.budgets[name])}"
+            if ms > 0:
+                yield Part(name, self.at(at), self.at(ms), says, over)
+            at += ms

@@ -1,0 +1,55 @@
+"""Everything that the page says and draws, worked out once from the spans of one call."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+from ...journal.reader import StoredSpan
+from .. import stagenames
+from ..calltree import build
+from ..silence import silences
+from ..summary import summarize
+from .conversation import anchors, conversation
+from .curves import agent_curve, user_curve
+
+SHADES = 3
+
+
+class View:
+    """One call. Times are microseconds from its beginning.
+
+    Args:
+        spans: All spans of the call.
+        now_us: The present, in microseconds since the Unix epoch.
+        alive: Whether the process that records the call still runs, if that is known.
+    """
+
+    def __init__(
+        self, spans: Sequence[StoredSpan], now_us: int | None = None, alive: bool | None = None
+    ) -> None:
+        self.call = build(spans)
+        self.silences = silences(self.call)
+        self.summary = summarize(self.call, now_us, alive)
+        self.conversation = conversation(self.call, self.silences)
+        self.anchors = anchors(self.call)
+        self.user, self.agent = user_curve(self.call), agent_curve(self.call)
+        self.styles = dict(_styles(self.silences.stage_names))
+        zero = self.call.started_us
+        self.ends_us = max(
+            [
+                1,
+                self.call.last_us - zero,
+                *(run.ends_us for run in (*self.user, *self.agent)),
+                *(silence.ends_us - zero for silence in self.silences.all),
+            ]
+        )
+
+
+def _styles(stage_names: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """A colour for each stage: that of who is at work, in up to three shades."""
+    counts: dict[str, int] = defaultdict(int)
+    for name in stage_names:
+        family = stagenames.family(name)
+        yield name, f"{family}-{counts[family] % SHADES}"
+        counts[family] += 1

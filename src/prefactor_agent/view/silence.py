@@ -1,0 +1,305 @@
+"""The silences of a call: how long the user waited for each answer, and what for.
+
+Pure. What was recorded (docs/latency.md) counts. Of a turn that has no recorded latency (its
+process was killed, or an older version wrote it) the silence is worked out from the moments of its
+spans, with the same stages."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..journal.reader import StoredSpan
+from . import stagenames
+from .calltree import CallTree, Node, Turn, kind
+from .sounds import leading_silence_us
+from .values import listing, mapping, mappings, number, text, whole
+
+_ENDS = {
+    # What the beginning of a silence is based on, and which moment of the user's turn that is.
+    "audio": "speech_ended",
+    "vad": "vad_estimate",
+    "vad_end": "vad_ended",
+    "transcript": "final_transcript",
+    "commit": "committed",
+    "text": "committed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    name: str
+    ms: float
+
+    @property
+    def label(self) -> str:
+        return stagenames.label(self.name)
+
+
+@dataclass(frozen=True)
+class Silence:
+    """The dead air before one answer: from the user's last sound to the agent's first. Of a typed
+    turn, from the message to the first words."""
+
+    turn: Turn
+    answer: Node
+    """The speech that ended it."""
+    begins_us: int
+    """Microseconds since the Unix epoch."""
+    ms: float
+    stages: tuple[Stage, ...]
+    """They follow each other and sum to it."""
+    over_budget: dict[str, float]
+    """How long each took that was over its budget, in milliseconds: ``perceived``, or a stage."""
+    budgets: dict[str, float]
+    """How long each may take at most, in milliseconds, as it was set for the call."""
+    derived: bool = False
+    """Nobody measured it: it was worked out from the moments of the turn."""
+    audible: bool = True
+    """Whether somebody was listening: a typed turn has nothing to hear."""
+
+    @property
+    def us(self) -> int:
+        return round(self.ms * 1000)
+
+    @property
+    def ends_us(self) -> int:
+        return self.begins_us + self.us
+
+    @property
+    def slowest(self) -> Stage | None:
+        """What most of it was spent on; of a stage that came more than once, the sum."""
+        sums: dict[str, float] = {}
+        for stage in self.stages:
+            sums[stage.name] = sums.get(stage.name, 0.0) + stage.ms
+        name = max(sums, key=lambda name: sums[name], default=None)
+        return Stage(name, sums[name]) if name is not None and sums[name] > 0 else None
+
+
+@dataclass(frozen=True)
+class Silences:
+    """All silences of a call, in the order of its turns."""
+
+    all: tuple[Silence, ...]
+
+    @cached_property
+    def _of(self) -> dict[str, Silence]:
+        return {silence.answer.span.id: silence for silence in self.all}
+
+    def before(self, answer: Node) -> Silence | None:
+        return self._of.get(answer.span.id)
+
+    def of(self, turn: Turn) -> Silence | None:
+        """The one that a turn's first sound ended."""
+        return next((found for answer in turn.answers if (found := self.before(answer))), None)
+
+    @cached_property
+    def worst(self) -> Silence | None:
+        return max(self.all, key=lambda silence: silence.ms, default=None)
+
+    @cached_property
+    def median_ms(self) -> float | None:
+        values = sorted(silence.ms for silence in self.all)
+        if not values:
+            return None
+        middle = len(values) // 2
+        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+
+    @cached_property
+    def over_budget(self) -> int:
+        return sum(bool(silence.over_budget) for silence in self.all)
+
+    @cached_property
+    def stage_names(self) -> list[str]:
+        """The stages that occur, in the order in which they follow each other."""
+        seen = dict.fromkeys(stage.name for silence in self.all for stage in silence.stages)
+        return sorted(seen, key=stagenames.place)
+
+
+def silences(call: CallTree) -> Silences:
+    # A speech from elsewhere (the dialogue of a task that a tool runs) ends a silence too.
+    heard = sorted(found[1] for turn in call.turns if (found := _first_sound(call, turn)))
+    return Silences(tuple(found for turn in call.turns for found in _of_turn(call, turn, heard)))
+
+
+def user_ended(call: CallTree, turn: Turn) -> int | None:
+    """When the user's last sound ended; of a typed message, when it came."""
+    basis = ""
+    for answer in turn.answers:  # a latency, if there is one, says what it was reckoned from
+        latency = mapping(answer.span.result.get("latency"))
+        basis = basis or text(mapping(latency.get("basis")).get("from"))
+    names = ("speech_ended", "vad_ended", "final_transcript", "committed")
+    for name in (_ENDS.get(basis, "speech_ended"), *names):
+        own = call.moment(turn.user.span, name) if turn.user is not None else None
+        for moment in (own, *_noted(call, turn, name)):
+            if moment is not None:
+                return moment
+    return turn.user.span.finished_us if turn.user is not None else None
+
+
+def budgets_of(call: CallTree) -> dict[str, float]:
+    """The budgets that were set for a call, in milliseconds, by what they are for."""
+    return _milliseconds(call.session.payload.get("budgets")) if call.session else {}
+
+
+def _milliseconds(seconds: object) -> dict[str, float]:
+    return {
+        name: found * 1000
+        for name, value in mapping(seconds).items()
+        if (found := number(value)) is not None
+    }
+
+
+def _noted(call: CallTree, turn: Turn, name: str) -> Iterator[int | None]:
+    """A moment of the user's turn as its answers have noted it."""
+    return (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
+
+
+def _of_turn(call: CallTree, turn: Turn, heard: Sequence[int]) -> Iterator[Silence]:
+    recorded = [found for answer in turn.answers if (found := _recorded(call, turn, answer))]
+    if recorded:
+        yield from recorded
+    elif found := _derived(call, turn, heard):
+        yield found
+
+
+def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
+    span = answer.span
+    latency = mapping(span.result.get("latency"))
+    perceived = number(latency.get("perceived_ms"))
+    if perceived is None or perceived <= 0:
+        return None
+    basis = text(mapping(latency.get("basis")).get("from"))
+    name = _ENDS.get(basis, "speech_ended")
+    begins = call.moment(span, f"user_{name}")
+    if begins is None and turn.user is not None:
+        begins = call.moment(turn.user.span, name)
+    if begins is None:
+        heard = call.moment(span, "playback_started") or span.started_us
+        begins = heard - round(perceived * 1000)
+    stages = tuple(
+        Stage(text(stage.get("name")) or "unattributed", max(0.0, ms))
+        for stage in mappings(latency.get("stages"))
+        if (ms := number(stage.get("ms"))) is not None
+    )
+    over = _milliseconds(latency.get("over_budget"))
+    return Silence(
+        turn, answer, begins, perceived, stages, over, budgets_of(call), audible=basis != "text"
+    )
+
+
+def _derived(call: CallTree, turn: Turn, heard: Sequence[int]) -> Silence | None:
+    ended = user_ended(call, turn)
+    if ended is None:
+        return None
+    found = _first_sound(call, turn)
+    typed = turn.user is not None and turn.user.span.payload.get("modality") == "text"
+    if found is None:
+        answer, audible = _first_words(turn)
+        if answer is None or audible is None:
+            return None
+        cuts = list(_cuts(call, turn, answer, ended))
+    else:
+        answer, started = found
+        audible = started + leading_silence_us(answer)
+        cuts = [
+            *_cuts(call, turn, answer, ended),
+            ("playback", started),
+            ("leading_silence", audible),
+        ]
+        after = bisect_right(heard, ended)
+        audible = (
+            min(audible, heard[after]) if after < len(heard) and heard[after] < started else audible
+        )
+    if audible <= ended:
+        return None
+    stages = _consecutive(ended, audible, cuts)
+    budgets, ms = budgets_of(call), (audible - ended) / 1000
+    return Silence(turn, answer, ended, ms, stages, {}, budgets, derived=True, audible=not typed)
+
+
+def _first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
+    """The answer that was heard first, and when its playback started."""
+    for answer in turn.answers:
+        started = call.moment(answer.span, "playback_started")
+        if started is None:
+            begun = [
+                whole(part.get("started_us"))
+                for part in mappings(answer.span.result.get("segments"))
+            ]
+            first = min((at for at in begun if at is not None), default=None)
+            started = None if first is None else call.started_us + first
+        if started is not None:
+            return answer, started
+    return None
+
+
+def _first_words(turn: Turn) -> tuple[Node | None, int | None]:
+    for answer in turn.answers:
+        texts = [first(span, "text") for span in answer.spans("transcription")]
+        if found := [at for at in texts if at is not None]:
+            return answer, min(found)
+    return None, None
+
+
+def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tuple[str, int]]:
+    """Where each stage ended, in the order of the stages."""
+    for stage, name in (
+        ("vad", "vad_ended"),
+        ("transcript", "final_transcript"),
+        ("endpointing", "committed"),
+        ("on_user_turn_completed", "hook_done"),
+    ):
+        own = call.moment(turn.user.span, name) if turn.user is not None else None
+        moments = [own, *_noted(call, turn, name)]
+        if (moment := next((at for at in moments if at is not None), None)) is not None:
+            yield stage, moment
+    voices = answer.spans("tts")
+    bound = first(voices[0], "audio") if voices else None
+    requests = 0
+    for span in sorted(answer.spans("llm", "tool"), key=lambda span: span.started_us):
+        if bound is not None and span.started_us > bound:
+            break
+        end = span.finished_us if span.finished_us is not None else span.started_us
+        if kind(span) == "tool":
+            yield f"tool:{span.name}", end
+            continue
+        requests += 1
+        suffix = f"_{requests}" if requests > 1 else ""
+        if requests > 1:
+            yield f"llm_queue{suffix}", span.started_us
+        if listing(span.result.get("tool_calls")) and not text(span.result.get("text")):
+            yield f"llm_tool_call{suffix}", end
+        elif (token := first(span, "output")) is not None:
+            yield f"llm_ttft{suffix}", token
+    if voices:
+        if (words := first(voices[0], "text")) is not None:
+            yield "first_sentence", words
+        if bound is not None:
+            yield "tts_ttfb", bound
+
+
+def first(span: StoredSpan, stream: str) -> int | None:
+    """When the first chunk of a stream passed."""
+    data = span.stream(stream)
+    offset = whole(data.get("first_us"))
+    if offset is None:
+        offset = whole(next(iter(listing(data.get("offset_us"))), None))
+    return None if offset is None else span.started_us + offset
+
+
+def _consecutive(begins: int, ends: int, cuts: Sequence[tuple[str, int]]) -> tuple[Stage, ...]:
+    """Stages that follow each other without a gap and sum to the whole. A stage that ended before
+    the one before it did (work that was begun early) took no time of its own."""
+    stages: dict[str, int] = {}
+    at = begins
+    for name, cut in cuts:
+        cut = min(max(cut, at), ends)
+        if cut > at:
+            stages[name] = stages.get(name, 0) + cut - at
+        at = cut
+    if at < ends:
+        stages["unattributed"] = stages.get("unattributed", 0) + ends - at
+    return tuple(Stage(name, us / 1000) for name, us in stages.items())
