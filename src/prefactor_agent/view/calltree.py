@@ -13,61 +13,17 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..journal.reader import StoredSpan
-from .values import listing, mapping, text, whole
-
-_TURNS = frozenset({"user_turn", "assistant_turn"})
-
-
-def kind(span: StoredSpan) -> str:
-    """``tool`` for ``livekit:tool:look_up``, ``llm`` for ``livekit:llm``."""
-    return span.type.removeprefix("livekit:").split(":", 1)[0]
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """A span with what is below it, in the order in which it began."""
-
-    span: StoredSpan
-    children: tuple[Node, ...] = ()
-
-    def within(self) -> Iterator[StoredSpan]:
-        """This span and all below it, save the turns of a dialogue nested in a tool."""
-        waiting = [self]
-        while waiting:
-            node = waiting.pop()
-            yield node.span
-            waiting += [
-                child for child in reversed(node.children) if kind(child.span) not in _TURNS
-            ]
-
-    def spans(self, *kinds: str) -> list[StoredSpan]:
-        return [span for span in self.within() if kind(span) in kinds]
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """What the user said (or typed) and what the agent answered; either may be missing."""
-
-    number: int
-    """1, 2, 3 … in the order of time."""
-    user: Node | None
-    answers: tuple[Node, ...]
-    dropped: tuple[Node, ...] = ()
-    """Answers that were begun before the user had finished, and thrown away."""
-    inside: StoredSpan | None = None
-    """The tool that this turn of a dialogue is part of (an AgentTask that a tool runs)."""
-
-    @property
-    def nodes(self) -> tuple[Node, ...]:
-        return (*((self.user,) if self.user else ()), *self.answers, *self.dropped)
-
-    @property
-    def started_us(self) -> int:
-        return min(node.span.started_us for node in self.nodes)
-
-    def spans(self, *kinds: str) -> list[StoredSpan]:
-        found = [span for node in self.nodes for span in node.spans(*kinds)]
-        return sorted(found, key=lambda span: span.started_us)
+from .nodes import TURNS
+from .nodes import Node as Node
+from .nodes import Turn as Turn
+from .nodes import kind as kind
+from .speech import generated_text as generated_text
+from .speech import spoken_text as spoken_text
+from .speech import unspoken_text as unspoken_text
+from .speech import user_text as user_text
+from .values import listing, text, whole
+from .values import mapping as mapping
+from .values import mappings as mappings
 
 
 @dataclass(frozen=True)
@@ -125,12 +81,10 @@ def build(spans: Sequence[StoredSpan]) -> CallTree:
     session = next((span for span in ordered if span.parent_id is None and _is_root(span)), None)
     below = _children(ordered, session)
     nodes = _nodes(ordered, session, below)
-    turns = [node for node in nodes.values() if kind(node.span) in _TURNS]
+    turns = [node for node in nodes.values() if kind(node.span) in TURNS]
     held = {child.span.id for node in nodes.values() for child in node.children}
     loose = [
-        node
-        for node in nodes.values()
-        if node.span.id not in held and kind(node.span) not in _TURNS
+        node for node in nodes.values() if node.span.id not in held and kind(node.span) not in TURNS
     ]
     inside = {
         child.span.id: node.span
@@ -221,7 +175,7 @@ def _turns_below(tool: Node) -> Iterator[Node]:
     waiting = list(tool.children)
     while waiting:
         node = waiting.pop()
-        if kind(node.span) in _TURNS:
+        if kind(node.span) in TURNS:
             yield node
         elif kind(node.span) != "tool":
             waiting += node.children

@@ -16,8 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..journal.reader import JournalError, StoredSpan
 from ..record.clock import unix_us_to_rfc3339
 from ..redact import HIDDEN, REDACTED
-from .calltree import CallTree, Node, Turn, build, kind, known_until
-from .values import mapping, mappings
+from .calltree import CallTree, Node, Turn, build, kind, known_until, mapping, mappings
 
 JSON = dict[str, Any]
 FORMAT = "prefactor-agent/replay"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from ..journal.reader import StoredSpan
-from .calltree import Node, Turn
+from .nodes import Node, Turn
 from .values import listing, mappings, text
 
 _MASKED = re.compile(r"<\d+ characters>")
