@@ -297,6 +297,14 @@ def test_export_has_every_key_in_order(journal: Path, tmp_path: Path) -> None:
     assert (tmp_path / "x.jsonl").read_text(encoding="utf-8") == done.stdout
 
 
+def test_export_for_perfetto(journal: Path, tmp_path: Path) -> None:
+    done = run("export", "--format", "chrome-trace", "-o", tmp_path / "t.json", journal=journal)
+    assert (done.returncode, done.stdout) == (0, "")
+    trace = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
+    assert trace["otherData"]["session_id"] == spoken_call()[0].id
+    assert {event["ph"] for event in trace["traceEvents"]} == {"M", "X", "i", "C"}
+
+
 def test_export_of_a_call_that_has_not_ended(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", unanswered_call())
     root = json.loads(run("export", journal=path).stdout.splitlines()[0])

@@ -43,6 +43,7 @@ WidthOption = Annotated[
 class ExportFormat(StrEnum):
     JSONL = "jsonl"
     REPLAY = "replay"
+    CHROME_TRACE = "chrome-trace"
 
 
 def main() -> None:
@@ -142,7 +143,8 @@ def export(
         typer.Option(
             "--format",
             help="jsonl: one span a line (docs/trace-format.md); "
-            "replay: a file to test the agent with (docs/testing.md).",
+            "replay: a file to test the agent with (docs/testing.md); "
+            "chrome-trace: for ui.perfetto.dev and chrome://tracing.",
         ),
     ] = ExportFormat.JSONL,
     json: Annotated[bool, typer.Option("--json", help="Always so: every format is JSON.")] = True,
@@ -158,6 +160,11 @@ def export(
             from .view.replay import recording
 
             _write([recording(spans).dump()], output)
+        case ExportFormat.CHROME_TRACE:
+            from .view.chrome_trace import chrome_trace
+            from .view.export import json_line
+
+            _write([json_line(chrome_trace(spans))], output)
 
 
 @app.command()

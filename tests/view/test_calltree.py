@@ -3,8 +3,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prefactor_agent.view.calltree import build
-from prefactor_agent.view.speech import cut_off, interrupted, unspoken_text, user_text
 from prefactor_agent.view.summary import summarize
+from prefactor_agent.view.turns import cut_off, unspoken_text, user_text
 
 from .calls import SESSION, session, span, spoken_call, unanswered_call, us
 
@@ -16,7 +16,7 @@ def test_a_question_and_its_answer_are_one_turn() -> None:
     assert [node.span.id for node in turn.answers] == ["a1"]
     assert [s.id for s in turn.spans("llm", "tool", "tts")] == ["l1", "t1", "p1", "l2"]
     assert turn.answers[0].children[1].children[0].span.id == "r1"
-    assert interrupted(turn)
+    assert turn.interrupted
     assert not call.loose
 
 

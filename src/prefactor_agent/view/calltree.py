@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ..journal.reader import StoredSpan
-from .nodes import TURNS
-from .nodes import Node as Node
-from .nodes import Turn as Turn
-from .nodes import kind as kind
-from .speech import generated_text as generated_text
-from .speech import spoken_text as spoken_text
-from .speech import unspoken_text as unspoken_text
-from .speech import user_text as user_text
+from .turns import TURNS
+from .turns import Node as Node
+from .turns import Turn as Turn
+from .turns import generated_text as generated_text
+from .turns import kind as kind
+from .turns import spoken_text as spoken_text
+from .turns import unspoken_text as unspoken_text
+from .turns import user_text as user_text
 from .values import listing, text, whole
 from .values import mapping as mapping
 from .values import mappings as mappings

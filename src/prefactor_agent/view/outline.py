@@ -10,8 +10,8 @@ from .bars import Bar, TurnBars, turn_bars
 from .calltree import CallTree, Turn, build
 from .listing import summary_object
 from .silence import silences
-from .speech import generated_text, interrupted, spoken_text, unspoken_text, user_text
 from .summary import summarize
+from .turns import generated_text, spoken_text, unspoken_text, user_text
 
 JSON = dict[str, Any]
 
@@ -35,7 +35,7 @@ def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
         "agent": " ".join(map(spoken_text, turn.answers)) if turn.answers else None,
         "unspoken": " ".join(filter(None, map(unspoken_text, turn.answers))) or None,
         "dropped": [generated_text(node) for node in turn.dropped],
-        "interrupted": interrupted(turn),
+        "interrupted": turn.interrupted,
         "silence_ms": silence.ms if silence else None,
         "slowest": {"stage": slowest.name, "ms": slowest.us / 1000} if slowest else None,
         "over_budget": silence.over_budget if silence else {},

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from ..journal.reader import Journal, StoredSpan
 from .calltree import CallTree, build
 from .silence import silences
-from .speech import interrupted
 from .values import mapping, whole
 
 QUIET_US = 15 * 60 * 1_000_000
@@ -86,7 +85,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         turns=len(call.turns),
         tools=len(tools),
         errors=len(call.spans("error")) + sum(map(failed, tools)),
-        interrupted=sum(map(interrupted, call.turns)),
+        interrupted=sum(turn.interrupted for turn in call.turns),
         lost_spans=whole(result.get("lost_spans")) or 0,
         tracer_failures=whole(result.get("tracer_failures")) or 0,
         median_ms=found.median_ms,

@@ -23,8 +23,8 @@ from .calltree import CallTree, Node, Turn, build, kind
 from .draw import UNICODE, Glyphs, Scale, axis, bar_cells, gap_cells, guided
 from .lines import FIRST, LABEL, LENGTH, STYLES, Lines, error_text, tool_outcome
 from .silence import Silence, silences
-from .speech import cut_off, generated_text, interrupted, spoken_text, unspoken_text, user_text
 from .summary import summarize
+from .turns import cut_off, generated_text, spoken_text, unspoken_text, user_text
 from .values import number, text
 
 LEAST_WIDTH = 60
@@ -128,7 +128,7 @@ class _Turns(Lines):
                 right.append(", ").append(f"{share} of it {name}", "bold yellow")
         elif turn.user is None:
             right.append(f" on its own ({self.safe(_source(turn))})", "dim")
-        if interrupted(turn):
+        if turn.interrupted:
             right.append(f" {self.glyphs.dot} interrupted" if right.plain else " interrupted")
         fill = self.width - line.cell_len - right.cell_len
         line.append(rule * max(fill, 0), "dim")

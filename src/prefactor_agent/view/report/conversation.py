@@ -12,7 +12,7 @@ from .. import numbers, stagenames
 from ..calltree import CallTree, Node, Turn, kind
 from ..lines import handoff_of
 from ..silence import Silence, Silences
-from ..speech import cut_off, generated_text, spoken_text, unspoken_text, user_text
+from ..turns import cut_off, generated_text, spoken_text, unspoken_text, user_text
 from ..values import mapping, mappings, number, text
 
 Chip = tuple[str, str]

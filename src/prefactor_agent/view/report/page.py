@@ -16,7 +16,7 @@ from jinja2 import Environment, StrictUndefined, Template
 from ...journal.reader import Journal, JournalError, StoredSpan
 from .. import numbers, stagenames
 from ..silence import budgets_of
-from ..speech import user_text
+from ..turns import user_text
 from ..values import mapping, text
 from . import text as safe
 from .encoding import encode, to_block
