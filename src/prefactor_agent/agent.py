@@ -11,10 +11,12 @@ read of an agent; LiveKit makes some 95 in a turn with a tool."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import Any, TypeVar
 
 from livekit.agents import Agent, AgentTask
 
+from .record.handoffs import awaited
 from .record.nodes import INTERCEPTED, traced
 from .tracing import ATTACHING, tracer
 
@@ -53,3 +55,7 @@ class TracedAgentTask(_Traced, AgentTask[T]):
     @property
     def id(self) -> str:
         return "agent_task" if type(self) is TracedAgentTask else super().id
+
+    def __await__(self) -> Generator[None, None, T]:
+        awaited(self)
+        return super().__await__()

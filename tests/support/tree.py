@@ -39,10 +39,13 @@ def words(span: JSON) -> str:
     """What was said, heard, called or returned."""
     result, kind = span["result"] or {}, short(span)
     if kind == "assistant_turn":
-        spoken, generated = result.get("spoken_text", ""), result.get("generated_text", "")
+        spoken = result.get("spoken_text", "")
+        generated = result.get("generated_text", spoken)
         return spoken if spoken == generated else f"{spoken} / {generated}"
     if kind == "error":
         return f"{span['payload']['source']}: {span['payload']['message']}"
+    if kind == "handoff":
+        return f"{span['payload']['from']} to {span['payload']['to']}"
     if kind.startswith("tool"):
         return str(result.get("outcome", ""))
     return str(result.get("transcript", result.get("text", "")))

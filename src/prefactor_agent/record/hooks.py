@@ -13,6 +13,7 @@ from .nodes import HookCall
 from .turns import UserTurn
 
 if TYPE_CHECKING:
+    from .handoffs import Handoffs
     from .session import SessionTrace
 
 JSON = dict[str, Any]
@@ -37,6 +38,10 @@ class Hooks:
             return _UserTurnHook(self, agent, name, message)
         return _Hook(self, agent, name)
 
+    @property
+    def handoffs(self) -> Handoffs:
+        return self._trace.handoffs
+
     def commit(self, message: Any) -> UserTurn:
         return self._trace.user_turns.commit(message)
 
@@ -59,6 +64,9 @@ class _Hook:
         self._started_ns = now_ns()
         if name == "on_enter":
             hooks.entered = [self._started_ns, None]
+            hooks.handoffs.entered(self._started_ns)
+        elif name == "on_exit":
+            hooks.handoffs.exiting(agent)
 
     @guarded("hook.end")
     def end(self, error: BaseException | None) -> None:

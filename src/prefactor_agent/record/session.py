@@ -21,9 +21,11 @@ from .clock import now_ns
 from .context import current_turn
 from .errors import Errors
 from .guard import failures, guarded, listener
+from .handoffs import Handoffs
 from .hooks import Hooks
 from .job import Job
 from .network import Network
+from .plain_tools import PlainTools
 from .playback import Playback
 from .span import Sink, Status
 from .speeches import Speeches
@@ -64,6 +66,8 @@ class SessionTrace:
         self.hooks = Hooks(self)
         self.network = Network(self)
         self.errors = Errors(self)
+        self.handoffs = Handoffs(self, session, agent)
+        self.plain_tools = PlainTools(self)
         self.termination = Termination(self)
         self._turn_count = 0
         self._usage: Any = None
@@ -92,6 +96,8 @@ class SessionTrace:
             "agent_state_changed": self.speeches.on_agent_state,
             "agent_false_interruption": self.speeches.on_false_interruption,
             "conversation_item_added": self._on_item,
+            "function_tools_executed": self.plain_tools.on_executed,
+            "tool_execution_updated": self.plain_tools.on_updated,
             "session_usage_updated": self._on_usage,
             "error": self.errors.on_event,
             "close": self._on_close,
@@ -115,6 +121,7 @@ class SessionTrace:
     @guarded("event.conversation_item_added")
     def _on_item(self, event: ConversationItemAddedEvent) -> None:
         self._counts["items_seen"] += 1
+        self.handoffs.look()
         item = event.item
         if not isinstance(item, llm.ChatMessage):
             return
@@ -168,6 +175,8 @@ class SessionTrace:
         self.voice.levels = None
 
     def _end_open(self) -> None:
+        self.handoffs.look()
+        self.handoffs.settle()
         self.user_turns.cancel()
         self.speeches.finish()
         for span in self.call.open_spans():

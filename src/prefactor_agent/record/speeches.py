@@ -39,11 +39,13 @@ class Speeches:
         session, speech = self._trace.session, event.speech_handle
         if session is not None:
             self._trace.playback.follow(session.output.audio)
+        run_by = self._trace.handoffs.run_by()
+        self._trace.handoffs.settle()
         index = self._trace.next_turn_index()
         span = self._trace.call.begin(
             SpanType.ASSISTANT_TURN,
             "assistant_turn",
-            None,
+            run_by,
             {
                 "name": "assistant_turn",
                 "type": SpanType.ASSISTANT_TURN.value,

@@ -1,5 +1,8 @@
 """What is recorded of a traced tool's call: an input span while the body runs, and a result span
-when it ends."""
+when it ends.
+
+A traced tool that another one calls directly is a part of that one's call: its span is below the
+other's, and has no call id, which is the name of a call of the model's."""
 
 from __future__ import annotations
 
@@ -12,12 +15,12 @@ from typing import Any
 from livekit.agents import Agent, RunContext, StopResponse, ToolError
 
 from . import livekit_private
-from .call import describe_error
+from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
-from .context import current_turn
+from .context import RunningTool, current_tool, current_turn, running_tool
 from .guard import guarded
 from .plain import plain
-from .span import SpanType, Status
+from .span import Span, SpanType, Status
 from .turns import without_none
 
 JSON = dict[str, Any]
@@ -48,22 +51,28 @@ class ToolCall:
         assert turn is not None
         self._turn = turn
         self._call = turn.trace.call
-        self._name = name
         inputs, context = _inputs(signature, args, kwargs)
         request = context.function_call if context else livekit_private.running_function_call()
+        outer = running_tool(turn.span.session_id)
+        # LiveKit makes one object for each call of the model's, and hands it on.
+        caller = outer.span if outer and (request is None or request is outer.request) else None
+        if caller is None and request is not None:
+            caller = turn.trace.plain_tools.known(request.call_id)
+        self._direct = direct = caller is not None
+        parent = caller or (turn.span if turn.span.open else None)
         self._started_ns = now_ns()
         type_ = f"{SpanType.TOOL}:{name}"
         self.span = self._call.begin(
             type_,
             name,
-            turn.span if turn.span.open else None,
+            parent,
             without_none(
                 {
                     "name": name,
                     "type": type_,
                     "tool_name": name,
-                    "call_id": request.call_id if request else None,
-                    "group_id": getattr(request, "group_id", None),
+                    "call_id": request.call_id if request and not direct else None,
+                    "group_id": getattr(request, "group_id", None) if not direct else None,
                     "turn_index": turn.index,
                     "inputs": inputs,
                     "created_at": round(time.time(), 6),
@@ -72,9 +81,15 @@ class ToolCall:
             ),
             at=self._started_ns,
         )
-        turn.tools_executed += 1
-        turn.tool_spans.append(self.span)
-        turn.trace.count_tool()
+        if not direct:
+            turn.tools_executed += 1
+            turn.tool_spans.append(self.span)
+            turn.trace.count_tool()
+            if request is not None:
+                turn.trace.plain_tools.is_traced(request.call_id)
+        self._outer = current_tool.get()
+        self._running = RunningTool(self.span, request)
+        current_tool.set(self._running)
 
     def returned(self, value: Any) -> None:
         self._returned(value)
@@ -85,6 +100,8 @@ class ToolCall:
     @guarded("tool.end")
     def _returned(self, value: Any) -> None:
         kind, outputs = _outcome(value)
+        if kind == "handoff" and not self._direct:
+            self._turn.handed_over_by = self.span
         self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
 
     @guarded("tool.end")
@@ -99,27 +116,36 @@ class ToolCall:
             self._end(Status.FAILED, {"outcome": kind, "is_error": True, "error": described})
 
     def _end(self, status: Status, result: JSON) -> None:
-        finished_ns = now_ns()
-        words = {Status.COMPLETE: "completed", Status.FAILED: "failed"}
-        result = {
-            "status": words.get(status, "cancelled"),
-            **result,
-            "duration_ms": round((finished_ns - self._started_ns) / 1e6, 3),
-        }
-        told = self._call.begin(
-            SpanType.TOOL_RESULT,
-            self._name,
-            self.span,
+        if current_tool.get() is self._running:
+            current_tool.set(self._outer)
+        end_tool(self._call, self.span, status, result, now_ns())
+        self._turn.trace.handoffs.tool_ended(self.span)
+
+
+def end_tool(call: Call, span: Span, status: Status, result: JSON, at: int) -> None:
+    """End the input span of a tool, with the result span below it."""
+    result = {
+        "status": PREFACTOR_STATUS[status],
+        **result,
+        "duration_ms": round((at - span.started_ns) / 1e6, 3),
+    }
+    told = call.begin(
+        SpanType.TOOL_RESULT,
+        span.name,
+        span,
+        without_none(
             {
-                "name": self._name,
+                "name": span.name,
                 "type": SpanType.TOOL_RESULT.value,
-                "tool_name": self._name,
-                "call_id": self.span.payload.get("call_id"),
-            },
-            at=finished_ns,
-        )
-        self._call.end(told, status, result, at=finished_ns)
-        self._call.end(self.span, status, result, at=finished_ns)
+                "tool_name": span.name,
+                "call_id": span.payload.get("call_id"),
+                "from_events": span.payload.get("from_events"),
+            }
+        ),
+        at=at,
+    )
+    call.end(told, status, result, at=at)
+    call.end(span, status, result, at=at)
 
 
 def _inputs(

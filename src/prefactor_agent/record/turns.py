@@ -117,6 +117,8 @@ class AssistantTurn:
     item_metrics: JSON = field(default_factory=dict)
     tool_spans: list[Span] = field(default_factory=list)
     voices: list[HeardVoice] = field(default_factory=list)
+    handed_over_by: Span | None = None
+    """The tool that answered with another agent."""
     caused_by: AssistantTurn | None = None
     """The speech whose tool, or handoff, this one came out of, while the user waits."""
     follows: UserTurn | None = None
@@ -178,7 +180,8 @@ def assistant_turn_result(
     sources: list[Stream] = [*turn.outputs] or turn.texts
     for source in sources:
         source.absorb()
-    generated = "".join("".join(source.text) for source in sources)
+    # Of an agent that is not traced nobody saw what it generated.
+    generated = "".join("".join(source.text) for source in sources) if sources else None
     spoken = " ".join(turn.spoken)
     played = [segment for segment in turn.segments if segment.position_s is not None]
     return without_none(

@@ -114,7 +114,10 @@ class UserTurns:
             "modality": modality,
             "metadata": {},
         }
-        span = self._trace.call.begin(SpanType.USER_TURN, "user_turn", None, payload, at=at)
+        run_by = self._trace.handoffs.run_by()
+        if run_by is not None:
+            at = max(at, run_by.started_ns)
+        span = self._trace.call.begin(SpanType.USER_TURN, "user_turn", run_by, payload, at=at)
         return UserTurn(span=span, index=index, modality=modality)
 
     def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:

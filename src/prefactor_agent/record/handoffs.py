@@ -1,0 +1,195 @@
+"""Which agent has the call, how it came to have it, and what runs it.
+
+LiveKit notes every change of the agent in the session's history, as an ``AgentHandoff`` item
+(voice/agent_session.py, ``_update_activity``), when the old agent has stopped and before the new
+one is started; from 1.5.17 on it also tells of it at that moment (``conversation_item_added``).
+That, too, happens in the task that asked for the change, so the context says which tool it was. An
+``AgentTask`` is entered in this way, and comes back in it: what goes on in between belongs to the
+tool call that awaits it."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from livekit.agents import Agent, AgentSession, AgentTask, llm
+
+from . import livekit_private
+from .clock import from_wall, now_ns
+from .context import current_tool, current_turn
+from .guard import guarded
+from .span import Span, SpanType, Status
+from .turns import without_none
+
+if TYPE_CHECKING:
+    from .session import SessionTrace
+
+_awaited: weakref.WeakKeyDictionary[Agent, int] = weakref.WeakKeyDictionary()
+"""When a task that has not been entered yet was awaited."""
+
+
+@guarded("task.awaited")
+def awaited(task: Agent) -> None:
+    """A traced ``AgentTask`` is awaited: from here on the agent that runs it is on its way out."""
+    _awaited.setdefault(task, now_ns())
+
+
+class Handoffs:
+    def __init__(self, trace: SessionTrace, session: AgentSession[Any], agent: Agent) -> None:
+        self._trace = trace
+        self._active: weakref.ref[Agent] | None = weakref.ref(agent)
+        self._tasks: weakref.WeakKeyDictionary[Agent, _Task] = weakref.WeakKeyDictionary()
+        self._looked_at = _last(session)
+        self._latest: str | None = None
+        self._left_ns: int | None = None
+        """When the agent that has the call began to leave it."""
+        self._asked_by: Span | None = None
+        """The tool whose body asked for another agent, without answering with it."""
+        self._entering: tuple[Span, int] | None = None
+        """A handoff whose new agent has not been entered yet, and the moment of the change."""
+
+    def run_by(self) -> Span | None:
+        """The open span of the tool call that runs the agent that has the call; ``None``: it is
+        nobody's task."""
+        self.look()
+        active = self._active() if self._active is not None else None
+        task = self._tasks.get(active) if active is not None else None
+        return _open(task.tool) if task is not None else None
+
+    @guarded("handoff.look")
+    def look(self) -> None:
+        """Take what is new in the history. Costs next to nothing if that is nothing."""
+        session = self._trace.session
+        if session is None or (last := _last(session)) == self._looked_at:
+            return
+        found: list[llm.AgentHandoff] = []
+        for item in reversed(session.history.items):
+            if item.id in (self._looked_at, self._latest):
+                break
+            if isinstance(item, llm.AgentHandoff):
+                found.append(item)
+        self._looked_at = last
+        for item in reversed(found):
+            self._latest = item.id
+            self._changed(session, item)
+
+    def exiting(self, agent: Agent) -> None:
+        """``on_exit`` of an agent is called: for a handoff, or because the session closes."""
+        session = self._trace.session
+        if session is not None and _current(session) is not agent:
+            self._left_ns = now_ns()
+
+    def tool_ended(self, span: Span) -> None:
+        """A tool is over: did it ask for another agent? (LiveKit waits for the tool before it makes
+        the change.)"""
+        session = self._trace.session
+        active = self._active() if self._active is not None else None
+        if session is not None and _current(session) is not active:
+            self._asked_by = span
+
+    def entered(self, at: int) -> None:
+        """``on_enter`` of the new agent is called."""
+        self.look()
+        self.settle(at)
+
+    @guarded("handoff.end")
+    def settle(self, at: int | None = None) -> None:
+        """The new agent has been entered: ``at``, or nobody saw it: then when the change was."""
+        if self._entering is not None:
+            (span, changed_ns), self._entering = self._entering, None
+            self._trace.call.end(
+                span, Status.COMPLETE, {"status": "completed"}, at=changed_ns if at is None else at
+            )
+
+    def _changed(self, session: AgentSession[Any], item: llm.AgentHandoff) -> None:
+        changed_ns = min(now_ns(), from_wall(item.created_at))
+        old = self._active() if self._active is not None else None
+        new = _current(session)
+        if new is not None and new.id != item.new_agent_id:
+            new = None  # it has changed again since
+        self._active = weakref.ref(new) if new is not None else None
+        self.settle()
+        if item.old_agent_id is None:
+            return  # the first agent
+        ended = self._tasks.get(old) if old is not None else None
+        if ended is not None and ended.agent() is new:
+            cause, tool, parent = "task_completed", ended.tool, _open(ended.tool)
+        else:
+            cause, tool = self._cause(new)
+            parent = None
+            if isinstance(new, AgentTask) and old is not None:
+                parent = _open(tool)
+                self._tasks[new] = _Task(weakref.ref(old), parent)
+        left_ns, self._left_ns, self._asked_by = self._left_ns, None, None
+        if left_ns is None and isinstance(new, AgentTask):
+            left_ns = _awaited.pop(new, None)
+        if left_ns is None and cause == "tool" and tool is not None:
+            left_ns = tool.finished_ns
+        begun = min(changed_ns, left_ns) if left_ns is not None else changed_ns
+        span = self._trace.call.begin(
+            SpanType.HANDOFF,
+            "handoff",
+            parent,
+            without_none(
+                {
+                    "name": "handoff",
+                    "type": SpanType.HANDOFF.value,
+                    "from": item.old_agent_id,
+                    "to": item.new_agent_id,
+                    "cause": cause,
+                    "tool_name": tool.name if tool is not None else None,
+                    "call_id": tool.payload.get("call_id") if tool is not None else None,
+                    "created_at": item.created_at,
+                    "metadata": {},
+                }
+            ),
+            at=max(begun, parent.started_ns) if parent is not None else begun,
+        )
+        self._entering = (span, changed_ns)
+        if cause == "task_completed":
+            self.settle()  # it is resumed, not entered
+
+    def _cause(self, new: Agent | None) -> tuple[str, Span | None]:
+        """What a change came out of, from the context that it is made in."""
+        trace = self._trace
+        request = livekit_private.running_function_call()
+        plain = trace.plain_tools.running(request.call_id) if request is not None else None
+        running = current_tool.get()
+        tool = running.span if running is not None else None
+        if isinstance(new, AgentTask):
+            # Only a tool or a hook can await one (voice/agent.py, ``AgentTask.__await_impl``).
+            tool = plain or _open(tool, trace.call.root.id)
+            return ("tool", tool) if tool is not None else ("hook", None)
+        turn = current_turn.get()
+        if turn is not None and turn.trace is trace and turn.handed_over_by is not None:
+            tool, turn.handed_over_by = turn.handed_over_by, None
+            return "tool", tool
+        if tool is not None and (tool is self._asked_by or _open(tool, trace.call.root.id)):
+            return "tool", tool
+        return "program", None
+
+
+class _Task(NamedTuple):
+    """An ``AgentTask`` that was entered."""
+
+    agent: weakref.ref[Agent]
+    """To which agent it comes back."""
+    tool: Span | None
+    """The tool call that awaits it, if none of the hooks does."""
+
+
+def _open(span: Span | None, session_id: str | None = None) -> Span | None:
+    mine = span is not None and (session_id is None or span.session_id == session_id)
+    return span if mine and span is not None and span.open else None
+
+
+def _current(session: AgentSession[Any]) -> Agent | None:
+    try:
+        return session.current_agent
+    except RuntimeError:  # not started, or over
+        return None
+
+
+def _last(session: AgentSession[Any]) -> str | None:
+    items = session.history.items
+    return items[-1].id if items else None
