@@ -72,6 +72,9 @@ class Settings:
     hide_tools: frozenset[str] = frozenset()
     """Tools whose arguments and results are not kept."""
 
+    states: bool = False
+    """Also record each change of the user's and the agent's state, as a span."""
+
     keep_days: float = 30.0
     """Calls older than this leave the journal when it is pruned."""
     keep_bytes: int = 1 << 30
@@ -109,6 +112,7 @@ def configure(
     redact_patterns: Collection[str] | None = None,
     redact: Redact | None = None,
     hide_tools: Collection[str] | None = None,
+    states: bool | None = None,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
     on_terminate: Callable[[Any, str | None], Any] | None = None,
@@ -137,6 +141,8 @@ def configure(
         redact: Called with the path and the value of each text; its answer is kept instead.
             A failing one hides the value.
         hide_tools: Names of tools whose arguments and results are not kept.
+        states: ``True`` also records each change of the user's and the agent's state (listening,
+            speaking, thinking, away …), as spans of their own.
         keep_days: Days that a call stays in the journal.
         keep_bytes: Size that the journal may grow to.
         on_terminate: Called with the ``AgentSession`` and the reason on the agent's event loop when
@@ -168,6 +174,7 @@ def configure(
         "redact_patterns": None if redact_patterns is None else tuple(redact_patterns),
         "redact": redact,
         "hide_tools": None if hide_tools is None else frozenset(hide_tools),
+        "states": states,
         "keep_days": keep_days,
         "keep_bytes": keep_bytes,
         "on_terminate": on_terminate,

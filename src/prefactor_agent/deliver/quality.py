@@ -19,9 +19,12 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
     counts: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     waits: list[float] = []
+    judged: JSON = {}
     for type_, status, text in spans:
         result: JSON = from_json(text) if text else {}
-        if type_ == "livekit:user_turn":
+        if type_ == "livekit:session":
+            judged = _judged(result)
+        elif type_ == "livekit:user_turn":
             counts["user_turns"] += 1
         elif type_ == "livekit:assistant_turn":
             counts["assistant_turns"] += 1
@@ -66,7 +69,21 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
     if waits:
         payload["perceived_latency_median_ms"] = round(statistics.median(waits), 3)
         payload["perceived_latency_worst_ms"] = round(max(waits), 3)
-    return payload
+    return payload | judged
+
+
+def _judged(session: JSON) -> JSON:
+    """The outcome, and how many judges said what: LiveKit counts a ``maybe`` as a half."""
+    told: JSON = {}
+    if session.get("outcome") in ("success", "fail"):
+        told["outcome"] = session["outcome"]
+    evaluations = session.get("evaluations")
+    if isinstance(evaluations, list) and evaluations:
+        verdicts = [_object(one).get("verdict") for one in evaluations]
+        points = sum({"pass": 1.0, "maybe": 0.5}.get(str(one), 0.0) for one in verdicts)
+        told["evaluations"] = len(verdicts)
+        told["evaluation_score"] = round(points / len(verdicts), 3)
+    return told
 
 
 def _object(value: Any) -> JSON:

@@ -16,12 +16,14 @@ MESSAGES_KEPT = 20
 
 
 def model(owner: Any) -> JSON:
-    """Label, model and provider of an STT, LLM or TTS, as far as it tells."""
-    if owner is None or not hasattr(owner, "label"):
+    """Label, model and provider of an STT, LLM, TTS or VAD, as far as it tells."""
+    if owner is None or not (hasattr(owner, "label") or hasattr(owner, "capabilities")):
         return {}
+    kind = type(owner)
     return without_none(
         {
-            "label": getattr(owner, "label", None),
+            # A VAD has no label: it gets the one that LiveKit gives to all the others.
+            "label": getattr(owner, "label", f"{kind.__module__}.{kind.__name__}"),
             "model_name": _known(getattr(owner, "model", None)),
             "provider": _known(getattr(owner, "provider", None)),
         }

@@ -29,6 +29,7 @@ from .plain_tools import PlainTools
 from .playback import Playback
 from .span import Sink, Status
 from .speeches import Speeches
+from .states import States
 from .termination import Termination
 from .turns import without_none
 from .user_turns import UserTurns
@@ -69,6 +70,7 @@ class SessionTrace:
         self.handoffs = Handoffs(self, session, agent)
         self.plain_tools = PlainTools(self)
         self.termination = Termination(self)
+        self.states = States(self)
         self._turn_count = 0
         self._usage: Any = None
         self._failures_before = failures.total()
@@ -105,6 +107,8 @@ class SessionTrace:
         self._handlers = {event: listener(handler) for event, handler in handlers.items()}
         for event, handler in self._handlers.items():
             session.on(event, handler)
+        if chosen.states:
+            self.states.follow(session)
         self.playback.follow(session.output.audio)
 
     @property
@@ -168,6 +172,7 @@ class SessionTrace:
         if (session := self.session) is not None:
             for name, handler in self._handlers.items():
                 session.off(name, handler)
+            self.states.let_go(session)
         self._handlers.clear()
         self.playback.follow(None)
         self.budgets.stop()
