@@ -173,10 +173,25 @@ NOT_IN_THIS_CALL = {
     "record.budgets:Budgets._due",
     "record.errors:Errors.on_event",
     "record.handoffs:awaited",
+    "record.job:Job._on_attributes",
+    "record.job:Job._on_joined",
+    "record.job:Job._on_left",
+    "record.job:Job._on_metadata",
+    "record.job:Job._on_room_left",
+    "record.job:Job._over",
+    "record.job:Job._relink",
+    "record.job:Job.shut_down",
+    "record.realtime:Realtime._on_generation",
+    "record.realtime:Realtime._on_metrics",
+    "record.realtime:Realtime._note_reply",
     "record.speeches:Speeches.on_false_interruption",
+    "record.states:States._on_agent",
+    "record.states:States._on_user",
     "record.termination:Termination.begin",
 }
-"""What takes a token, a slow answer, an error event, a task, a paused answer or a kill switch."""
+"""What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
+its room (tests/record/test_job.py), a realtime model (test_realtime.py), states that are asked for
+(test_reconcile.py)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
         "record.plain_tools:PlainTools.on_updated",

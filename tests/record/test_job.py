@@ -18,10 +18,12 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from prefactor_agent import TracedAgent, config
 from prefactor_agent.journal.reader import Journal
+from prefactor_agent.record import guard
 from prefactor_agent.record import job as record_job
 from support.job import Job, person
 from support.line import NO_RETRIES, until
 from support.scripted import ScriptedLLM
+from support.seams import broken
 from support.tree import JSON, Recorder, check
 
 LEFT = rtc.DisconnectReason.CLIENT_INITIATED
@@ -308,6 +310,41 @@ async def test_a_job_that_ends_before_its_session(sink: Recorder) -> None:
     assert [one["result"]["shutdown_reason"] for one in roots] == ["done", "done"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        "_follow",
+        "_on_joined",
+        "_relink",
+        "_on_left",
+        "_on_attributes",
+        "_on_metadata",
+        "_on_room_left",
+        "shut_down",
+        "result",
+    ],
+)
+async def test_a_failure_of_ours_is_not_the_jobs(name: str, sink: Recorder) -> None:
+    job, caller = Job(), person("anna")
+    ended: list[str] = []
+
+    async def last(reason: str) -> None:
+        ended.append(reason)
+
+    with broken(getattr(record_job.Job, name)), job.running() as context:
+        context.add_shutdown_callback(last)
+        await call()
+        job.joins(caller)
+        await asyncio.sleep(0)
+        job.room.emit("participant_attributes_changed", {"step": "2"}, caller)
+        job.room.emit("participant_metadata_changed", caller, "", "angry")
+        job.leaves(caller, LEFT)
+        job.room.emit("disconnected", DELETED)
+        await job.end("done")
+    assert ended == ["done"]
+    assert guard.failures
+
+
 # The process goes
 
 
@@ -318,6 +355,7 @@ from livekit.agents import AgentSession
 from prefactor_agent import TracedAgent
 from support.job import Job
 from support.scripted import ScriptedLLM
+from support.seams import broken
 
 async def main():
     with Job().running():

@@ -33,6 +33,8 @@ class Hooks:
     def begin(
         self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HookCall:
+        if name == "on_enter" and (session := self._trace.session) is not None:
+            self._trace.realtime.follow(session, agent)
         if name == "on_user_turn_completed":
             message = kwargs.get("new_message", args[1] if len(args) > 1 else None)
             return _UserTurnHook(self, agent, name, message)
@@ -44,6 +46,9 @@ class Hooks:
 
     def commit(self, message: Any) -> UserTurn:
         return self._trace.user_turns.commit(message)
+
+    def give_up(self, turn: UserTurn) -> None:
+        self._trace.user_turns.given_up(turn)
 
     def note(self, agent: Agent, name: str, begun_ns: int, error: BaseException | None) -> None:
         if len(self.noted) < KEPT:
@@ -86,6 +91,8 @@ class _UserTurnHook(_Hook):
 
     def end(self, error: BaseException | None) -> None:
         self._turn.moments["hook_done"] = now_ns()
+        if error is not None:
+            self._hooks.give_up(self._turn)
         if self._hooks.in_hook is self._turn:
             self._hooks.in_hook = None
         super().end(error)

@@ -20,7 +20,7 @@ from .passthrough import lent
 from .session import SessionTrace
 from .span import Span, SpanType, Status
 from .stream import UNABSORBED, AudioLevels, LLMOutput, Stream
-from .turns import AssistantTurn, HeardVoice, without_none
+from .turns import AssistantTurn, HeardVoice, realtime_tokens, without_none
 from .voice import AgentVoice
 
 JSON = dict[str, Any]
@@ -106,13 +106,14 @@ class _SpanCall:
         self._end(error)
 
     @guarded("node.end")
-    def _end(self, error: BaseException | None) -> None:
+    def _end(self, error: BaseException | None, at: int | None = None) -> None:
         if not self.span.open:
             return
         status = status_of(error)
         if error is not None and status is Status.FAILED:
             self._trace.errors.tell(self.source, error, self.span, None)
-        finished_ns = now_ns()  # the error above is inside the span
+        # The error above is inside the span.
+        finished_ns = now_ns() if at is None else at
         if self.turn is not None and self.turn.open_nodes.get(self.type) is self.span:
             del self.turn.open_nodes[self.type]
         self._trace.call.end(
@@ -262,6 +263,9 @@ class RealtimeNodeCall(_SpanCall):
         self.heard = HeardVoice(self.started_ns, self.voice, None)
         if self.turn is not None:
             self.turn.voices.append(self.heard)
+        self.usage: JSON | None = None
+        self._ended: tuple[BaseException | None, int] | None = None
+        self._trace.realtime.speaks(self)
         owner = describe.model_of(agent, _session(self._trace), "llm")
         return self._span({}, {"audio": self.audio}, owner)
 
@@ -276,6 +280,19 @@ class RealtimeNodeCall(_SpanCall):
             if len(self.audio.items) >= UNABSORBED:
                 self.audio.absorb()
 
+    def end(self, error: BaseException | None) -> None:
+        # What it used is told when the reply is done, a little after the last of its audio.
+        if self.usage is None and self.turn is not None and status_of(error) is Status.COMPLETE:
+            self._ended = error, now_ns()
+        else:
+            self._end(error)
+
+    def told(self, usage: JSON | None) -> None:
+        """What the model used for it; ``None``: nothing more will be told."""
+        self.usage = usage or self.usage
+        if self._ended is not None:
+            self._end(*self._ended)
+
     def _outcome(self, finished_ns: int) -> JSON:
         self.audio.absorb()
         begins = self.voice.sound_begins_ns
@@ -283,6 +300,9 @@ class RealtimeNodeCall(_SpanCall):
             "frames": self.audio.count,
             "audio_seconds": self.audio.seconds,
             "leading_silence_ms": begins / 1e6 if begins is not None else None,
+            "usage": self.usage,
+            "token_usage": realtime_tokens([self.usage] if self.usage else []),
+            "request_id": self.usage.get("request_id") if self.usage else None,
         }
 
 

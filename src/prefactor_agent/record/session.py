@@ -27,6 +27,7 @@ from .job import Job
 from .network import Network
 from .plain_tools import PlainTools
 from .playback import Playback
+from .realtime import Realtime
 from .span import Sink, Status
 from .speeches import Speeches
 from .states import States
@@ -58,6 +59,7 @@ class SessionTrace:
         self.call = Call(sink)
         self.job = Job(self, session)
         self.voice = UserVoice()
+        self.realtime = Realtime(self)
         self.messages = describe.Messages()
         self.user_turns = UserTurns(self)
         self.utterances = Utterances(self)
@@ -110,6 +112,7 @@ class SessionTrace:
         if chosen.states:
             self.states.follow(session)
         self.playback.follow(session.output.audio)
+        self.realtime.follow(session, agent)
 
     @property
     def session(self) -> AgentSession[Any] | None:
@@ -137,7 +140,7 @@ class SessionTrace:
             if not any(item.content):
                 return  # a session that closes commits what it has not heard
             answered = self.user_turns.find(item) or self.user_turns.typed(item, turn)
-            if turn is not None and turn.span.open:
+            if turn is not None and turn.span.open and not self.realtime.told(answered):
                 self.speeches.link(turn, answered)
         elif item.role == "assistant":
             self._counts["assistant_messages"] += 1
@@ -175,6 +178,7 @@ class SessionTrace:
             self.states.let_go(session)
         self._handlers.clear()
         self.playback.follow(None)
+        self.realtime.let_go()
         self.budgets.stop()
         self.network.stop()
         self.voice.levels = None

@@ -39,6 +39,7 @@ class Speeches:
         session, speech = self._trace.session, event.speech_handle
         if session is not None:
             self._trace.playback.follow(session.output.audio)
+            self._trace.realtime.follow_current(session)
         run_by = self._trace.handoffs.run_by()
         self._trace.handoffs.settle()
         index = self._trace.next_turn_index()
@@ -60,10 +61,14 @@ class Speeches:
         )
         turn = AssistantTurn(span, index, speech.id, speech, self._trace)
         turn.moments["created"] = span.started_ns
-        asking = self._trace.user_turns.open
-        if asking is not None and asking.finals:
-            turn.begun_before_commit = asking
-        self._place(turn, current_turn.get())
+        if (asked := self._trace.realtime.asked(turn, event)) is not None:
+            turn.follows, asked.reply = asked, turn
+            self.link(turn, asked)
+        else:
+            asking = self._trace.user_turns.open
+            if asking is not None and asking.finals:
+                turn.begun_before_commit = asking
+            self._place(turn, current_turn.get())
         self._open[speech.id] = turn
         current_turn.set(turn)
         speech.add_done_callback(self._on_done)
@@ -110,6 +115,7 @@ class Speeches:
             status = Status.CANCELLED
         else:
             status = Status.COMPLETE
+        self._trace.realtime.settle(turn)
         for span in list(turn.open_nodes.values()):
             self._trace.call.end(span, Status.CANCELLED, {"status": "cancelled"})
         finished = round(time.time(), 6)

@@ -54,6 +54,10 @@ class UserTurn:
     network: JSON = field(default_factory=dict)
     """What the network did to its sound: see network.py."""
     told_budgets: set[str] = field(default_factory=set)
+    wordless: bool = False
+    """A realtime model took it and did not say what it heard."""
+    reply: AssistantTurn | None = None
+    """The speech that a realtime model answers it with."""
     answered: AssistantTurn | None = None
     """The speech whose sound ended the silence after it."""
     moments: dict[str, int] = field(default_factory=dict)
@@ -127,6 +131,8 @@ class AssistantTurn:
     """When ``on_enter`` that it came out of began, and ended."""
     previous_ended_ns: int | None = None
     ends_silence_of: UserTurn | None = None
+    usages: list[JSON] = field(default_factory=list)
+    """What a realtime model reported for each generation of the speech."""
     error: JSON | None = None
     interrupted_by: str | None = None
     user_spoke_over_ns: int | None = None
@@ -158,12 +164,14 @@ def user_turn_result(call: Call, turn: UserTurn, status: str, finished_at: float
     return without_none(
         {
             "status": status,
-            "transcript": turn.text(),
+            "transcript": turn.text() or (None if turn.wordless else ""),
             "language": turn.language,
             "speaker_id": turn.speaker_id,
             "confidence": turn.confidence,
             "is_final": status == "completed",
-            "interim_revisions": turn.interims if turn.modality == "audio" else None,
+            "interim_revisions": turn.interims
+            if turn.modality == "audio" and not turn.wordless
+            else None,
             "end_of_turn_delay_ms": _ms(metrics.get("end_of_turn_delay")),
             "transcription_delay_ms": _ms(metrics.get("transcription_delay")),
             "metrics": metrics or None,
@@ -218,11 +226,24 @@ def assistant_turn_result(
             "user_turn_id": turn.answers.span.id if turn.answers else None,
             "tool_calls": turn.tools_executed,
             "metrics": turn.item_metrics or None,
+            "token_usage": realtime_tokens(turn.usages),
             "error": turn.error,
             "finished_at": finished_at,
             "moments_us": offsets(call, turn.moments),
         }
     )
+
+
+def realtime_tokens(usages: list[JSON]) -> JSON | None:
+    """What a realtime model reported, in the words of Prefactor's readers."""
+    if not usages:
+        return None
+    names = {
+        "prompt_tokens": "input_tokens",
+        "completion_tokens": "output_tokens",
+        "total_tokens": "total_tokens",
+    }
+    return {name: sum(usage[theirs] for usage in usages) for name, theirs in names.items()}
 
 
 def _ms(seconds: Any) -> float | None:

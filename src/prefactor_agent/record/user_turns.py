@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
 
 from . import livekit_private
 from .call import PREFACTOR_STATUS
-from .clock import from_wall, now_ns
+from .clock import from_wall, now_ns, to_unix_us
 from .guard import guarded
 from .span import SpanType, Status
+from .stream import AudioLevels
 from .turns import AssistantTurn, UserTurn, user_turn_result
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 STALE_NS = 2_000_000_000
 """A user turn without a word, when there is sound again this long after its own ended, was no
 turn."""
+UNTOLD_NS = 15_000_000_000
+"""How long the words of a turn that a realtime model has taken are waited for."""
 
 
 class UserTurns:
@@ -32,11 +36,21 @@ class UserTurns:
         """When the VAD was last sure that the user speaks."""
         self._typing = False
         self._committed: deque[UserTurn] = deque(maxlen=8)
+        self._untold: deque[UserTurn] = deque()
+        """Taken by a realtime model, which has not said yet what it heard."""
+        self._taken: UserTurn | None = None
+        """The last one that a realtime model took."""
 
     def begin(self, at: int) -> UserTurn:
         """The user's turn that is open, or a new one that began ``at``."""
         turn = self.open
         resumed: int | None = None
+        if turn is not None and (taken := turn.moments.get("committed")) is not None:
+            if at <= taken:
+                return turn
+            self._trace.utterances.close(turn, at=now_ns())
+            self._take(turn)
+            turn = self.open
         if turn is not None:
             ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
             if turn.heard_anything() or ended is None or at - ended < STALE_NS:
@@ -73,10 +87,66 @@ class UserTurns:
         self._take_message(turn, message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
-        self._committed.append(turn)
         self._trace.budgets.committed(turn)
         self._trace.network.committed(turn)
-        self._end(turn, Status.COMPLETE, at=now)
+        if self._trace.realtime.used and not turn.text():
+            self._take(turn)
+        else:
+            self._committed.append(turn)
+            self._taken = turn
+            self._end(turn, Status.COMPLETE, at=now)
+        return turn
+
+    # A realtime model takes a turn when it begins to answer, and may tell only later, or never,
+    # what it heard.
+
+    def taken_by_model(self, *, own: bool) -> UserTurn | None:
+        """The user's turn that a reply of a realtime model is to, if it is to one.
+
+        Args:
+            own: The model decided to speak; otherwise LiveKit asked it to."""
+        turn = self.open
+        if own and turn is not None and "vad_ended" in turn.moments:
+            self._note_speech_end(turn)
+            turn.moments["committed"] = now_ns()
+            self._trace.budgets.committed(turn)
+            self._trace.network.committed(turn)
+            self._take(turn)
+        turn = self._taken
+        if turn is None or turn.reply is not None or not (own or "hook_done" in turn.moments):
+            return None
+        return turn
+
+    def given_up(self, turn: UserTurn) -> None:
+        """The user's code wants no answer to it."""
+        if self._taken is turn:
+            self._taken = None
+
+    def _take(self, turn: UserTurn) -> None:
+        self._taken = turn
+        if turn.utterance is not None:
+            return  # an STT beside the model is still at it: its final ends the turn
+        self.open = None
+        if turn.text():
+            self._committed.append(turn)
+            self._end(turn, Status.COMPLETE, at=now_ns())
+            return
+        turn.wordless = True
+        if self._trace.realtime.transcribes:
+            self._untold.append(turn)
+        else:
+            self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
+
+    def _awaiting_words(self, now: int) -> UserTurn | None:
+        """The oldest turn that the next words of a realtime model's are of."""
+        while self._untold and now - self._untold[0].moments["committed"] > UNTOLD_NS:
+            self._told()
+        return self._untold[0] if self._untold else None
+
+    def _told(self) -> UserTurn:
+        turn = self._untold.popleft()
+        turn.wordless = not turn.text()
+        self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
         return turn
 
     def _note_speech_end(self, turn: UserTurn) -> None:
@@ -92,10 +162,12 @@ class UserTurns:
         turn.transcript = message.text_content or turn.text()
         # LiveKit says 0.0 where the STT tells no confidence.
         turn.confidence = getattr(message, "transcript_confidence", None) or None
-        turn.metrics = dict(message.metrics or {})
+        turn.metrics |= dict(message.metrics or {})
 
     def _end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
-        finished = round(time.time(), 6)
+        finished = to_unix_us(at) / 1e6 if at is not None else round(time.time(), 6)
+        if self._trace.voice.levels is turn.span.streams.get("audio"):
+            self._trace.voice.levels = None
         self._trace.call.end(
             turn.span,
             status,
@@ -117,7 +189,16 @@ class UserTurns:
         run_by = self._trace.handoffs.run_by()
         if run_by is not None:
             at = max(at, run_by.started_ns)
-        span = self._trace.call.begin(SpanType.USER_TURN, "user_turn", run_by, payload, at=at)
+        streams: Mapping[str, AudioLevels] = {}
+        if modality == "audio" and self._trace.realtime.listens:
+            # No STT has a span that the sound could be in.
+            voice, audio = self._trace.voice, AudioLevels(at)
+            voice.refill(audio)
+            voice.levels = audio
+            streams = {"audio": audio}
+        span = self._trace.call.begin(
+            SpanType.USER_TURN, "user_turn", run_by, payload, streams=streams, at=at
+        )
         return UserTurn(span=span, index=index, modality=modality)
 
     def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
@@ -132,6 +213,9 @@ class UserTurns:
     def find(self, message: llm.ChatMessage) -> UserTurn | None:
         """The spoken turn that this message is the text of."""
         text = message.text_content
+        if self._untold and self._untold[0].finals:
+            self._take_message(self._untold[0], message)
+            return self._told()
         for turn in self._committed:
             # A preemptive generation keeps a message of its own, with another id and the same text.
             if turn.message_id == message.id or turn.transcript == text:
@@ -139,7 +223,10 @@ class UserTurns:
                 return turn
         if self.open is not None and self.open.finals:
             # The agent is not traced, or LiveKit skipped the hook: this is the commit.
-            return self.commit(message)
+            turn = self.commit(message)
+            if turn in self._committed:
+                self._committed.remove(turn)
+            return turn
         return None
 
     @guarded("event.user_state_changed")
@@ -162,19 +249,29 @@ class UserTurns:
     @guarded("event.user_input_transcribed")
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         now = now_ns()
-        turn = self.of_words(now)
+        untold = self._awaiting_words(now)
+        if not event.transcript:
+            if untold is not None and event.is_final:
+                self._told()
+            return  # nothing was heard, or will be told later
+        turn = untold or self.of_words(now)
         if event.language:
             turn.language = str(event.language)
         if event.speaker_id:
             turn.speaker_id = event.speaker_id
         if not event.is_final:
             turn.interims += 1
-        elif event.transcript:
+        else:
             turn.finals.append(event.transcript)
-            turn.moments["final_transcript"] = now
+            if turn is not untold:
+                turn.moments["final_transcript"] = now
+                if "committed" in turn.moments:
+                    self._take(turn)
 
     def cancel(self) -> None:
         """The session ends: what was being said is no turn any more."""
         if self.open is not None:
             self._trace.utterances.close(self.open)
             self._end(self.open, Status.CANCELLED)
+        while self._untold:
+            self._told()
