@@ -59,6 +59,7 @@ class Stage:
 
     def __init__(self, names: Names) -> None:
         self.Agent, self.AgentTask, self.tool = names.Agent, names.AgentTask, names.tool
+        self.plain = names.tool is function_tool
         self.seen: list[Entry] = []
         self.calls: list[Call] = []
         loop = asyncio.get_running_loop()
@@ -70,15 +71,13 @@ class Stage:
         loop = self._loop
         self.seen.append((round(loop.now, 6), loop.turns, what, *(plain(one) for one in about)))
 
-    async def tried(self, awaitable: Awaitable[Any]) -> Any:
-        """The result of ``awaitable``, or its exception, which is noted."""
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is raised inside, and go on."""
         try:
-            result = await awaitable
-        except Exception as error:
+            yield
+        except (Exception, asyncio.CancelledError) as error:
             self.note("raised", error)
-            return error
-        self.note("result", result)
-        return result
 
     async def call(self, agent: Any, *replies: Any, **options: Any) -> Call:
         """Start a session with ``agent``, in which the LLM has these replies."""
@@ -219,14 +218,3 @@ def _logged(stage: Stage) -> Iterator[None]:
     finally:
         for name in LOGGERS:
             logging.getLogger(name).removeHandler(handler)
-
-
-class Table:
-    """The cases of one subject. Each is a row of a parametrized test, named after its function."""
-
-    def __init__(self) -> None:
-        self.cases: dict[str, Case] = {}
-
-    def __call__(self, case: Case) -> Case:
-        self.cases[case.__name__] = case
-        return case

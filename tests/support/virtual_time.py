@@ -9,6 +9,7 @@ time, with the clock standing still."""
 from __future__ import annotations
 
 import asyncio
+import itertools
 import selectors
 import time
 from collections.abc import Coroutine, Iterator
@@ -78,14 +79,21 @@ def run(main: Coroutine[Any, Any, T]) -> T:
 
 @contextmanager
 def _told_by(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+    ticks = itertools.count()
+
     def wall() -> float:
         return EPOCH + loop.time()
+
+    def order() -> int:
+        # LiveKit puts speeches in order by it (voice/agent_activity.py, ``_schedule_speech``): of
+        # two readings the later one is greater.
+        return int(loop.time() * 1e9) + next(ticks)
 
     with (
         patch.object(time, "time", wall),
         patch.object(time, "time_ns", lambda: int(wall() * 1e9)),
         patch.object(time, "perf_counter", loop.time),
-        patch.object(time, "perf_counter_ns", lambda: int(loop.time() * 1e9)),
+        patch.object(time, "perf_counter_ns", order),
         patch.object(time, "monotonic", loop.time),
     ):
         yield
