@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from livekit import rtc
+from livekit.agents.voice import io
 
 from support.scripted import Microphone, ScriptedLLM, ScriptedSTT, ScriptedTTS, Speaker
 
@@ -72,4 +73,18 @@ class NotedSpeaker(Speaker):
         super().clear_buffer()
 
 
-__all__ = ["Microphone", "NotedLLM", "NotedSTT", "NotedSpeaker", "NotedTTS"]
+class Transcript(io.TextOutput):
+    """Where the agent's words are shown."""
+
+    def __init__(self, note: Note) -> None:
+        super().__init__(label="transcript", next_in_chain=None)
+        self.note = note
+
+    async def capture_text(self, text: str) -> None:
+        self.note("text out", text)
+
+    def flush(self) -> None:
+        self.note("text out: flush")
+
+
+__all__ = ["Microphone", "NotedLLM", "NotedSTT", "NotedSpeaker", "NotedTTS", "Transcript"]

@@ -31,7 +31,7 @@ from support.scripted import (
     sound,
 )
 
-from .models import NotedLLM, NotedSpeaker, NotedSTT, NotedTTS
+from .models import NotedLLM, NotedSpeaker, NotedSTT, NotedTTS, Transcript
 from .observed import Entry, named, plain
 
 NO_RETRIES = SessionConnectOptions(
@@ -131,6 +131,7 @@ class Call:
         if audio:
             self.session.input.audio = self.microphone
             self.session.output.audio = self.speaker
+            self.session.output.transcription = Transcript(stage.note)
         for name in EVENTS:
             self.session.on(name, self._event(name))
 
