@@ -13,8 +13,6 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from livekit.agents import (
     Agent,
     AgentSession,
@@ -31,8 +29,6 @@ from livekit.agents.voice.io import TimedString
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.record.guard import failures
-from prefactor_agent.record.passthrough import lent, watched
-from prefactor_agent.record.stream import Stream
 from support.memory_sink import MemorySink
 from support.scripted import (
     Microphone,
@@ -823,151 +819,3 @@ async def test_a_context_variable_set_in_a_node(node: str) -> None:
             await asyncio.create_task(read())
         seen.append(log)
     assert seen[1] == seen[0]
-
-
-# Any sequence of events
-
-
-class Notes:
-    def __init__(self, fast: bool) -> None:
-        self.stream = Stream(0) if fast else None
-        self.looked: list[Any] = []
-        self.ends: list[Any] = []
-
-    def look(self, item: Any) -> None:
-        self.looked.append(item)
-
-    def end(self, error: BaseException | None) -> None:
-        self.ends.append(error)
-
-
-SOURCE_STEPS = st.lists(st.sampled_from(["yield", "wait", "raise", "guard", "swallow"]), max_size=6)
-READER_STEPS = st.lists(
-    st.sampled_from(
-        ["next", "next", "cancel", "aclose", "loop", "throw", "throw stop", "send", "aiter"]
-    ),
-    max_size=8,
-)
-
-
-async def scripted_generator(steps: list[str], log: list[Any]) -> Any:
-    number = 0
-    for step in [*steps, "end"]:
-        try:
-            log.append(step)
-            if step == "yield":
-                log.append(("sent", (yield (number := number + 1))))
-            elif step == "wait":
-                await asyncio.sleep(0)
-            elif step == "raise":
-                raise ValueError(step)
-            elif step == "guard":
-                try:
-                    yield (number := number + 1)
-                finally:
-                    await asyncio.sleep(0)
-                    log.append("cleaned up")
-            elif step == "swallow":
-                try:
-                    yield (number := number + 1)
-                except KeyError as error:
-                    log.append(error)
-        except BaseException as error:
-            log.append(type(error).__name__)
-            raise
-
-
-class ScriptedIterator:
-    def __init__(self, steps: list[str], log: list[Any]) -> None:
-        self.steps, self.log, self.number = iter(steps), log, 0
-
-    def __aiter__(self) -> Any:
-        return self
-
-    async def __anext__(self) -> Any:
-        for step in self.steps:
-            self.log.append(step)
-            if step == "wait":
-                try:
-                    await asyncio.sleep(0)
-                except asyncio.CancelledError:
-                    self.log.append("cancelled")
-                    raise
-            elif step == "raise":
-                raise ValueError(step)
-            else:
-                self.number += 1
-                return self.number
-        raise StopAsyncIteration
-
-
-class ScriptedCloseable(ScriptedIterator):
-    async def aclose(self) -> None:
-        self.log.append("aclose")
-        await asyncio.sleep(0)
-        self.steps = iter(())
-
-
-async def settled() -> None:
-    """Let the loop close what was dropped."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
-async def play(stream: Any, steps: list[str], log: list[Any], thrown: Exception) -> None:
-    iterator = aiter(stream)
-    for step in steps:
-        log.append(f"reader: {step}")
-        try:
-            match step:
-                case "next":
-                    log.append(await anext(iterator))
-                case "cancel":
-                    task = asyncio.ensure_future(anext(iterator))
-                    await asyncio.sleep(0)
-                    task.cancel()
-                    log.append(await task)
-                case "aclose" if hasattr(stream, "aclose"):
-                    log.append(await stream.aclose())
-                case "loop":
-                    async for item in stream:
-                        log.append(item)
-                        break
-                case "throw" if hasattr(stream, "athrow"):
-                    log.append(await iterator.athrow(thrown))
-                case "throw stop" if hasattr(stream, "athrow"):
-                    log.append(await iterator.athrow(StopResponse()))
-                case "send" if hasattr(stream, "asend"):
-                    log.append(await iterator.asend("sent"))
-                case "aiter":
-                    log.append(aiter(stream) is stream)
-                    iterator = aiter(stream)
-        except BaseException as error:
-            if isinstance(error, AssertionError):
-                raise
-            log.append((type(error), str(error), error is thrown))
-
-
-@pytest.mark.parametrize("fast", [True, False])
-@pytest.mark.parametrize("how", [watched, lent])
-@pytest.mark.parametrize("make", [scripted_generator, ScriptedIterator, ScriptedCloseable])
-@given(source=SOURCE_STEPS, reader=READER_STEPS)
-@settings(max_examples=120, deadline=None)
-def test_any_sequence(
-    make: Any, how: Any, fast: bool, source: list[str], reader: list[str]
-) -> None:
-    async def program() -> None:
-        thrown = KeyError("thrown")
-        bare: list[Any] = []
-        seen: list[Any] = []
-        await play(make(source, bare), reader, bare, thrown)
-        await settled()
-        notes = Notes(fast)
-        await play(how(make(source, seen), notes), reader, seen, thrown)
-        await settled()
-        assert seen == bare
-        items = notes.looked if notes.stream is None else notes.stream.items
-        if how is watched or not {"throw", "throw stop", "send"} & {*reader}:
-            assert items == [item for item in seen if type(item) is int]
-
-    asyncio.run(program())
