@@ -60,7 +60,7 @@ class MemorySink(Collector):
             "finished_us": row.finished_us,
             "payload": json.loads(row.payload),
             "result": json.loads(row.result) if row.result is not None else None,
-            "chunks": dict.fromkeys(span.streams, {}) | self.columns(span, _KEEPS_ALL),
+            "chunks": {key: {} for key in span.streams} | self.columns(span, _KEEPS_ALL),
         }
 
     def as_dicts(self) -> list[dict[str, Any]]:
