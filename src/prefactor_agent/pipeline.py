@@ -34,9 +34,12 @@ class Pipeline:
         self._deliverer: Deliverer | None = None
         self._starting: threading.Thread | None = None
         self._process = 0
+        self._gave_up = False
+        """The last flush was not done in time."""
 
     def begin(self) -> None:
         """A call begins in this process: see that what it needs runs, also after a fork."""
+        self._gave_up = False
         if not self._settings.delivers or self._process == os.getpid():
             return
         self._process = os.getpid()
@@ -62,7 +65,9 @@ class Pipeline:
         self._starting.join(max(0.0, deadline - time.monotonic()))  # of a call that was very short
         if self._deliverer is None:
             return False
-        return self._deliverer.flush(max(0.0, deadline - time.monotonic())) and kept
+        delivered = self._deliverer.flush(max(0.0, deadline - time.monotonic()))
+        self._gave_up = not delivered
+        return delivered and kept
 
     @guarded("deliver.start")
     def _start_delivery(self) -> None:
@@ -78,5 +83,6 @@ class Pipeline:
 def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
     pipeline = reference()
     if pipeline is not None and pipeline._deliverer is not None:
-        pipeline._deliverer.flush(pipeline._settings.flush_timeout)
+        # The end of the job has waited already: LiveKit kills a process that takes 10 s to end.
+        pipeline._deliverer.flush(0.0 if pipeline._gave_up else pipeline._settings.flush_timeout)
         pipeline._deliverer.stop()

@@ -374,3 +374,28 @@ def test_rows_are_json(path: Path) -> None:
             "SELECT payload FROM spans WHERE type = 'livekit:user_turn'"
         ).fetchone()
     assert json.loads(payload) == {"lazy": ["worked out later"]}
+
+
+def test_a_second_writer_does_not_let_another_process_take_the_wal_away(path: Path) -> None:
+    first, call = begin(path)
+    assert first.flush(5)
+    # Connections of one process share their locks on the file: the delivery's and the writer's.
+    second, other = begin(path)
+    assert second.flush(5)
+    read_and_close = (
+        "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version')"
+    )
+    subprocess.run([sys.executable, "-c", read_and_close, str(path)], check=True)
+    finish(call)
+    finish(other)
+    assert first.flush(5)
+    assert second.flush(5)
+    script = """
+        import sys
+        from pathlib import Path
+        from prefactor_agent.journal.reader import Journal
+        print(*(session.status for session in Journal(Path(sys.argv[1])).sessions()))
+    """
+    read = [sys.executable, "-c", textwrap.dedent(script), str(path)]
+    seen = subprocess.run(read, capture_output=True, text=True, check=True)
+    assert seen.stdout.split() == ["complete", "complete"]

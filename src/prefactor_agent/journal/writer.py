@@ -11,6 +11,7 @@ import contextlib
 import multiprocessing.util
 import os
 import sqlite3
+import tempfile
 import threading
 import time
 import weakref
@@ -134,7 +135,7 @@ class JournalWriter:
             # Between two rounds nothing is under way.
             if not self._round.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 break
-            written = not self._queue and self._retry is None
+            written = not self._queue and self._retry is None and self._stopped is None
             self._round.release()
             if written:
                 return True
@@ -334,9 +335,25 @@ class JournalWriter:
 
 
 def create_private(path: Path) -> None:
-    """Make the file, if it is not there, readable by its owner only."""
+    """Make the file, if it is not there, readable by its owner only.
+
+    Never by opening the file itself: to close it again would let go of the locks that other
+    connections of this process hold on it (sqlite.org/howtocorrupt.html, 2.2), and the next process
+    that closes the journal would take its WAL away from under them."""
+    if path.exists():
+        return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    made, name = tempfile.mkstemp(dir=path.parent)  # 0600
+    os.close(made)
+    try:
+        os.link(name, path)
+    except FileExistsError:
+        pass  # another process was faster
+    except OSError:  # no hard links here
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    finally:
+        Path(name).unlink()
 
 
 writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()

@@ -1,6 +1,7 @@
 """A reception that puts callers through, and can end a call: what the shop's agent does not do."""
 
 import math
+import os
 
 from livekit.agents import Agent, AgentServer, JobContext, JobProcess, cli, get_job_context
 from livekit.plugins import silero
@@ -47,7 +48,7 @@ def prewarm(process: JobProcess) -> None:
 server = AgentServer(setup_fnc=prewarm, host="127.0.0.1", port=0, load_threshold=math.inf)
 
 
-@server.rtc_session(agent_name="desk")
+@server.rtc_session(agent_name=os.environ.get("DESK", "desk"))
 async def answer(job: JobContext) -> None:
     session = new_session(job.proc.userdata["vad"])
     await session.start(agent=Reception(), room=job.room)

@@ -1,0 +1,73 @@
+"""What fails around a call: its process, its worker, LiveKit's server, Prefactor."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+from samples.offline.phone import Phone
+from samples.offline.script import CANCEL, INTERRUPTED, RULES, WHERE
+
+from support.livekit import Site, Worker, trace_of
+
+HERE = Path(__file__).parent
+OWE = "How much do I owe you?"
+LONG_ANSWER = next(rule.says for rule in RULES if rule.question == INTERRUPTED)
+
+
+async def ask(phone: Phone, *questions: str) -> None:
+    for question in questions:
+        await phone.answered()
+        await phone.say(question)
+    await phone.answered()
+
+
+async def test_a_killed_process_takes_only_its_own_call_along(site: Site, shop: Worker):
+    async with await site.phone("killed") as killed, await site.phone("spared") as spared:
+        await asyncio.gather(ask(killed, WHERE), ask(spared, WHERE))
+        await killed.say(INTERRUPTED)
+        await killed.talking(1.5)
+        os.kill(shop.job_process("killed"), signal.SIGKILL)
+        await asyncio.gather(spared.say(CANCEL), killed.ended())
+        await spared.answered()
+        # The next call in a process of that worker finds what was left, and delivers it.
+        async with await site.phone("next") as following:
+            await following.answered()
+    other = await asyncio.to_thread(trace_of, shop.journal, "spared")
+    other.check_whole()
+    assert other.heard == [WHERE, CANCEL]
+    assert other.session.status == "complete"
+
+    trace = await asyncio.to_thread(trace_of, shop.journal, "killed")
+    assert trace.session.status == "failed"
+    assert trace.session.result["reason"] == "process ended"
+    assert trace.heard == [WHERE, INTERRUPTED]
+    assert [tool.status for tool in trace.of("tool")] == ["complete"]
+    *before, last = trace.of("assistant_turn")
+    assert [turn.status for turn in before] == ["complete"] * 2
+    assert last.status != "complete"
+    (model,) = (span for span in trace.of("llm") if span.parent_id == last.id)
+    assert LONG_ANSWER.startswith("".join(model.stream("output")["text"]))
+    await asyncio.to_thread(site.delivered, shop, trace, "failed")
+    await asyncio.to_thread(site.delivered, shop, other)
+
+
+async def test_a_worker_that_is_asked_to_end_lets_its_calls_finish(site: Site):
+    desk = HERE / "agents" / "desk.py"
+    name = "draining"
+    journal = {"PREFACTOR_JOURNAL": str(site.folder / "draining.db")}
+    with site.worker(desk, mode="start", settings={"DESK": name, **journal}) as worker:
+        phones = [await site.phone(f"draining-{n}", agent=name) for n in range(2)]
+        async with phones[0], phones[1]:
+            await asyncio.gather(*(phone.answered() for phone in phones))
+            await asyncio.gather(*(phone.say(OWE) for phone in phones))
+            worker.drain()
+            # Told to end in the middle of a turn: the turn, and another, are held all the same.
+            await asyncio.gather(*(ask(phone, OWE) for phone in phones))
+        await asyncio.to_thread(worker.program.wait, 30)
+        for room in ("draining-0", "draining-1"):
+            trace = await asyncio.to_thread(trace_of, worker.journal, room, timeout=1)
+            trace.check_whole()
+            assert trace.session.status == "complete"
+            assert trace.heard == [OWE, OWE]
+            await asyncio.to_thread(site.delivered, worker, trace, timeout=1)
