@@ -7,13 +7,9 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import redirect_stderr, redirect_stdout
-from dataclasses import dataclass, replace
-from io import BytesIO, TextIOWrapper
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 from xml.etree import ElementTree
 
 import pytest
@@ -21,15 +17,15 @@ from livekit.agents import AgentSession, llm
 
 import prefactor_agent
 from prefactor_agent import TracedAgent, configure, traced_tool
-from prefactor_agent.cli import main
-from prefactor_agent.journal import process, schema
+from prefactor_agent.journal import process
 from prefactor_agent.journal.process import this_process
-from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.journal.reader import Journal
 from prefactor_agent.view.calltree import build
 from prefactor_agent.view.listing import unique_beginning
 from prefactor_agent.view.summary import summarize, summary_of
-
-from .view.calls import spoken_call, unanswered_call
+from view.calls import spoken_call, unanswered_call
+from view.commandline import START, assert_one_line, run
+from view.journals import renamed, set_process, write
 
 KEYS = [
     "session_id",
@@ -44,113 +40,11 @@ KEYS = [
     "payload",
     "result",
 ]
-START = "import sys; from prefactor_agent.cli import main; main()"
-
-
-@dataclass
-class Done:
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-def run(*arguments: str | Path, journal: Path | None = None, **environment: str) -> Done:
-    """The command with its output into a pipe; a traceback fails the test."""
-    clean = {k: v for k, v in os.environ.items() if k not in {"COLUMNS", "NO_COLOR", "FORCE_COLOR"}}
-    env = {**clean, "TZ": "UTC", **environment}
-    if journal is not None:
-        env["PREFACTOR_JOURNAL"] = str(journal)
-    encoding = env.pop("PYTHONIOENCODING", "utf-8")
-    out, err = BytesIO(), BytesIO()
-    code = 0
-    with (
-        mock.patch.dict(os.environ, env, clear=True),
-        mock.patch.object(sys, "argv", ["prefactor-agent", *map(str, arguments)]),
-        TextIOWrapper(out, encoding=encoding) as stdout,
-        TextIOWrapper(err, encoding=encoding) as stderr,
-        redirect_stdout(stdout),
-        redirect_stderr(stderr),
-    ):
-        time.tzset()
-        try:
-            main()
-        except SystemExit as left:
-            code = int(left.code or 0)
-        stdout.flush()
-        stderr.flush()
-        return Done(code, out.getvalue().decode(), err.getvalue().decode())
-
-
-def write(path: Path, *calls: Sequence[StoredSpan]) -> Path:
-    connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute("PRAGMA journal_mode = WAL")
-    schema.migrate(connection)
-    for span in (span for call in calls for span in call):
-        result = dict(span.result)
-        streams = {}
-        for name, stream in result.pop("streams", {}).items():
-            columns = {k: v for k, v in stream.items() if isinstance(v, list)}
-            streams[name] = {k: v for k, v in stream.items() if not isinstance(v, list)}
-            connection.execute(
-                "INSERT INTO chunks VALUES (?, ?, ?)", (span.id, name, json.dumps(columns))
-            )
-        told = None
-        if span.finished_us is not None:
-            told = json.dumps({**result, "streams": streams} if streams else result)
-        connection.execute(
-            "INSERT INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                span.id,
-                span.session_id,
-                span.parent_id,
-                span.type,
-                span.name,
-                span.status,
-                span.started_us,
-                span.finished_us,
-                json.dumps(span.payload),
-                told,
-            ),
-        )
-    connection.close()
-    return path
-
-
-def renamed(call: Sequence[StoredSpan], id_: str) -> list[StoredSpan]:
-    """The same call under another id."""
-    old = call[0].session_id
-
-    def new(name: str | None) -> str | None:
-        return None if name is None else id_ if name == old else f"{name}-{id_}"
-
-    def result(span: StoredSpan) -> dict[str, object]:
-        asked = span.result.get("user_turn_id")
-        return {**span.result, **({"user_turn_id": new(asked)} if asked else {})}
-
-    return [
-        replace(
-            span,
-            id=str(new(span.id)),
-            session_id=id_,
-            parent_id=new(span.parent_id),
-            result=result(span),
-        )
-        for span in call
-    ]
 
 
 @pytest.fixture
 def journal(tmp_path: Path) -> Path:
     return write(tmp_path / "j.db", spoken_call())
-
-
-def assert_one_line(done: Done, *parts: str) -> None:
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert done.stderr.startswith("prefactor-agent: ")
-    for part in parts:
-        assert part in done.stderr
 
 
 # What it prints
@@ -226,12 +120,6 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     told = [json.loads(line) for line in printed.splitlines()]
     assert [call["id"] for call in told] == ["01m7yctfzzzz", spoken_call()[0].id]
     assert told[1]["interrupted"] == 1
-
-
-def set_process(path: Path, process: str | None) -> None:
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE calls SET process = ?", (process,))
-    connection.close()
 
 
 def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def sessions(
         return
     from .view.terminal import print_lines
 
-    ids = [session.id for session in opened.sessions()]
+    ids = [id_ for id_, _ in opened.heads()]
     print_lines(lambda width, glyphs: table(listed, ids, width, glyphs))
 
 
@@ -187,6 +187,26 @@ def report(
     typer.echo(path)
     if open_:
         typer.launch(path.resolve().as_uri())
+
+
+@app.command()
+def ui(
+    journal: JournalOption = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8788,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Show all calls in the browser, those that run as they go. Ctrl-C ends it."""
+    from .view.ui import serve
+
+    path = journal.expanduser() if journal is not None else settings().journal
+
+    def ready(address: str) -> None:
+        typer.echo(f"The calls in {path}:\n\n  {address}\n\nFor this machine only. Ctrl-C ends it.")
+        sys.stdout.flush()
+        if open_:
+            typer.launch(address)
+
+    serve(path, port, ready)
 
 
 @app.command()
@@ -280,3 +300,7 @@ def _one_line(error: Exception) -> str:
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,11 +1,7 @@
-"""The page in a real browser: headless Chromium with the driver of the same package."""
+"""The page in a real browser."""
 
 from __future__ import annotations
 
-import json
-import os
-import shutil
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,127 +9,17 @@ from typing import Any
 import pytest
 
 from prefactor_agent.view.report import render
+from view.browser import NEEDS_BROWSER, Browser, look
 from view.report_calls import HOSTILE, long, session, small
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
-from selenium import webdriver  # noqa: E402
-from selenium.webdriver.chrome.service import Service  # noqa: E402
 from selenium.webdriver.common.action_chains import ActionChains  # noqa: E402
-from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
-from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
-CHROMIUM = next(
-    (
-        found
-        for name in ("chromium", "chromium-browser", "google-chrome")
-        if (found := shutil.which(name))
-    ),
-    None,
-)
-DRIVER = shutil.which("chromedriver")
+pytestmark = NEEDS_BROWSER
 
-pytestmark = pytest.mark.skipif(
-    (CHROMIUM is None or DRIVER is None) and os.environ.get("PREFACTOR_TEST_BROWSER") != "required",
-    reason="no Chromium with its chromedriver: apt-get install chromium chromium-driver",
-)
-
-Open = Callable[..., "Browser"]
-
-
-class Browser:
-    """One page, opened from disk."""
-
-    def __init__(self, driver: Any) -> None:
-        self.driver = driver
-
-    def js(self, script: str, *arguments: Any) -> Any:
-        return self.driver.execute_script(script, *arguments)
-
-    def one(self, selector: str) -> Any:
-        return self.driver.find_element(By.CSS_SELECTOR, selector)
-
-    def until(self, script: str, seconds: float = 5) -> Any:
-        wait = WebDriverWait(self.driver, seconds, poll_frequency=0.02)
-        return wait.until(lambda _: self.js(script))
-
-    @property
-    def view(self) -> tuple[float, float]:
-        begins, ends = self.js("return document.documentElement.dataset.view").split()
-        return float(begins), float(ends)
-
-    def settled(self) -> tuple[float, float]:
-        before = self.view
-        for _ in range(50):
-            time.sleep(0.06)
-            if self.view == before:
-                return before
-            before = self.view
-        raise AssertionError("the view does not come to rest")
-
-    @property
-    def title(self) -> str:
-        return str(self.one("[data-details] h2").text)
-
-    @property
-    def marked(self) -> list[str]:
-        return list(
-            self.js(
-                "return [...document.querySelectorAll('.talk [aria-current]')]"
-                ".map(e => e.dataset.span)"
-            )
-        )
-
-    def click_at(self, ms: float, canvas: str, y: float) -> None:
-        """Click the timeline at a moment of the call."""
-        begins, ends = self.settled()
-        box = self.js(
-            "const c = document.querySelector(arguments[0]); c.scrollIntoView({block: 'center'});"
-            "const r = c.getBoundingClientRect(); return [r.left, r.top, r.width]",
-            canvas,
-        )
-        gutter = 46 if box[2] < 520 else 58
-        x = box[0] + gutter + (ms - begins) / (ends - begins) * (box[2] - gutter)
-        for kind in ("mousePressed", "mouseReleased"):
-            self.driver.execute_cdp_cmd(
-                "Input.dispatchMouseEvent",
-                {"type": kind, "x": x, "y": box[1] + y, "button": "left", "clickCount": 1},
-            )
-
-    def complaints(self) -> list[str]:
-        """Errors on the console, and requests for anything but the page itself."""
-        found = [entry["message"] for entry in self.driver.get_log("browser")]
-        for entry in self.driver.get_log("performance"):
-            message = json.loads(entry["message"])["message"]
-            if message["method"] == "Network.requestWillBeSent":
-                url = message["params"]["request"]["url"]
-                if not url.startswith(("file:///", "data:")):
-                    found.append(f"request: {url}")
-        return found
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        "--no-first-run",
-        "--window-size=1440,900",
-        f"--user-data-dir={tmp_path_factory.mktemp('chromium')}",
-    ):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    # With the path given, Selenium looks for no driver and downloads none.
-    made = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield made
-    made.quit()
+Open = Callable[..., Browser]
 
 
 @pytest.fixture
@@ -143,15 +29,7 @@ def open_page(driver: Any, tmp_path: Path) -> Iterator[Open]:
     def open_(spans: list[Any], link: str = "", width: int = 1440, dark: bool = False) -> Browser:
         path = tmp_path / "call.html"
         path.write_text(render(spans), encoding="utf-8")
-        driver.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride",
-            {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        still = {"name": "prefers-reduced-motion", "value": "reduce"}
-        driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme, still]})
-        driver.get("about:blank")
-        driver.get_log("browser"), driver.get_log("performance")
+        look(driver, width, dark)
         driver.get(path.as_uri() + link)
         browser.until("return document.documentElement.dataset.ready")
         return browser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -79,6 +80,32 @@ class Journal:
                 (-1 if limit is None else limit,),
             )
         )
+
+    def heads(self) -> list[tuple[str, str]]:
+        """Id and status of all calls, newest first."""
+        return self._query(
+            "SELECT id, status FROM spans WHERE parent_id IS NULL "
+            "ORDER BY started_us DESC, rowid DESC",
+            (),
+        )
+
+    def saying(self, words: str) -> set[str]:
+        """The calls in which somebody said this, or a part of it; ASCII letters of either case."""
+        pattern = re.sub(r"([\\%_])", r"\\\1", words)
+        found = self._query(
+            "SELECT DISTINCT session_id FROM spans WHERE type IN ('livekit:user_turn', "
+            "'livekit:assistant_turn') AND coalesce(json_extract(result, '$.transcript'), "
+            "json_extract(result, '$.spoken_text')) LIKE ? ESCAPE '\\'",
+            (f"%{pattern}%",),
+        )
+        return {row[0] for row in found}
+
+    def progress(self, session_id: str) -> tuple[int, int]:
+        """How many spans of a call there are, and how many of them have ended."""
+        begun, ended = self._query(
+            "SELECT count(*), count(finished_us) FROM spans WHERE session_id = ?", (session_id,)
+        )[0]
+        return begun, ended
 
     def find(self, name: str = "last") -> str:
         """The id of the call that ``name`` means: an id, any unique beginning of one, or ``last``.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -78,7 +79,8 @@ def render(
     """
     view = View(spans, now_us, alive)
     template, style, script = _parts()
-    scripts = [_MARK, script, *([served.script] if served else [])]
+    live = served.script if served is not None and view.summary.status == "running" else ""
+    scripts = [_MARK, script, *([live] if live else [])]
     page = template.render(
         view=view,
         call=view.call,
@@ -91,8 +93,9 @@ def render(
         style=style,
         mark=_MARK,
         script=script,
-        served=served,
-        policy=_policy(style, scripts, served is not None),
+        home=served.home if served is not None else "",
+        live=live,
+        policy=_policy(style, scripts, bool(live)),
         data=to_block(encode(view)),
     )
     return safe.encodable(page)
@@ -103,14 +106,17 @@ def environment() -> Environment:
     made = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {
+    filters: dict[str, Callable[..., Any]] = {
         "shown": safe.shown,
         "plain": safe.plain,
         "clock": numbers.clock,
         "ms": _ms,
+        "length_of": numbers.length,
+        "date": lambda us: numbers.date(us, "%d %b %Y %H:%M"),
         "size": len,
         "stage": stagenames.label,
     }
+    made.filters |= filters
     return made
 
 
@@ -134,12 +140,12 @@ def policy_hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode('ascii')}'"
 
 
-def _policy(style: str, scripts: list[str], served: bool) -> str:
+def _policy(style: str, scripts: list[str], live: bool) -> str:
     """Nothing is loaded, and no other script and no other style is run than the page's own."""
     return (
         f"default-src 'none'; script-src {' '.join(map(policy_hash, scripts))}; "
         f"style-src {policy_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
-        + ("; connect-src 'self'" if served else "")
+        + ("; connect-src 'self'" if live else "")
     )
 
 
@@ -159,7 +165,7 @@ def _head(view: View) -> JSON:
     }
     spans = call.spans_by_time
     return {
-        "agent": text(payload.get("agent_name")) or text(payload.get("agent_class")),
+        "agent": view.summary.agent if session else "",
         "room": text(mapping(payload.get("room")).get("name")),
         "caller": f"{caller} ({kind})" if caller and kind else caller,
         "when": when,

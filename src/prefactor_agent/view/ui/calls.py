@@ -1,0 +1,95 @@
+"""The list of calls: which there are, and which of them are asked for. Runs on threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...journal.reader import Journal
+from ..summary import Summary, summary_of
+
+SLOW_MS = 2_000
+"""Dead air from which on a call without budgets counts as slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which calls to list."""
+
+    words: str = ""
+    """In the call's id, its agent's or its room's name, or in what was said."""
+    agent: str = ""
+    errors: bool = False
+    slow: bool = False
+    interrupted: bool = False
+
+    @property
+    def all(self) -> bool:
+        return self == Wanted()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    calls: tuple[Summary, ...]
+    more: bool
+    """Whether there are older ones."""
+    agents: tuple[str, ...]
+    """The names of the agents that were seen so far."""
+
+
+class Calls:
+    """Remembers the calls that have ended: they stay as they are."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ended: dict[str, Summary] = {}
+        self._agents: set[str] = set()
+        self._lock = threading.Lock()
+
+    def listed(self, wanted: Wanted, limit: int) -> Listed:
+        """The newest ``limit`` calls of those that are wanted.
+
+        Raises:
+            JournalError: The journal cannot be read.
+        """
+        journal = Journal(self._path)
+        try:
+            found: list[Summary] = []
+            for call in self._all(journal, wanted):
+                found.append(call)
+                if len(found) > limit:
+                    break
+        finally:
+            journal.close()
+        return Listed(tuple(found[:limit]), len(found) > limit, tuple(sorted(self._agents)))
+
+    def _all(self, journal: Journal, wanted: Wanted) -> Iterator[Summary]:
+        said = journal.saying(wanted.words) if wanted.words else set()
+        for id_, status in journal.heads():
+            call = self._ended.get(id_)
+            if call is None:
+                call = summary_of(journal, id_)
+                with self._lock:
+                    self._agents.add(call.agent)
+                    if status != "active":
+                        self._ended[id_] = call
+            if _is_wanted(call, wanted, said):
+                yield call
+
+
+def is_slow(call: Summary) -> bool:
+    return bool(call.over_budget) or (call.worst_ms or 0) >= SLOW_MS
+
+
+def _is_wanted(call: Summary, wanted: Wanted, said: set[str]) -> bool:
+    words = wanted.words.casefold()
+    names = (call.id, call.agent, call.room or "")
+    return (
+        (not words or call.id in said or any(words in name.casefold() for name in names))
+        and (not wanted.agent or call.agent == wanted.agent)
+        and (not wanted.errors or call.errors > 0 or call.status in ("failed", "lost"))
+        and (not wanted.slow or is_slow(call))
+        and (not wanted.interrupted or call.interrupted > 0)
+    )

@@ -1,0 +1,18 @@
+'use strict';
+// The page of a call that runs follows it: it is read anew when a span begins or ends, but not under
+// the hands of somebody who is looking at something.
+(() => {
+  const bar = document.querySelector('[data-live-call]');
+  if (!bar) return;
+  const button = bar.querySelector('[data-refresh]'), says = bar.querySelector('span');
+  let touched = false, coming = 0;
+  for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, () => { touched = true; }, { capture: true, passive: true });
+  const again = () => location.reload();
+  button.addEventListener('click', again);
+  const source = new EventSource('/events?call=' + encodeURIComponent(location.pathname.split('/').pop()));
+  source.addEventListener('change', () => {
+    if (touched) { says.textContent = 'This call is running.'; button.hidden = false; }
+    else if (!coming) coming = setTimeout(again, 700);
+  });
+  source.addEventListener('error', () => { says.textContent = 'This call was running when the server was last heard.'; });
+})();

@@ -1,0 +1,215 @@
+"""The server: the list of calls, the page of each, and word of what changes. It only reads, and
+reads on threads."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from aiohttp import web
+
+from ...config import ConfigurationError
+from ...journal.reader import Journal, JournalError
+from ..report.page import Served, environment, policy_hash, render
+from .calls import Calls, Wanted, is_slow
+from .guard import Guard, add_headers, refused
+from .watch import JournalWatch
+
+PAGE = 50
+"""Calls that are listed at first."""
+MOST = 5_000
+QUIET_S = 15.0
+"""How long a connection stays without a word: a browser that is gone is noticed."""
+_ID = r"[0-9A-Za-z_-]{1,64}"
+
+
+def serve(path: Path, port: int, ready: Callable[[str], object]) -> None:
+    """Show the calls of a journal until Ctrl-C.
+
+    Args:
+        path: The journal; one that is not there yet is waited for.
+        port: 0: any free one.
+        ready: Called with the address when it can be opened.
+
+    Raises:
+        JournalError: The journal is damaged, or of a newer version.
+        ConfigurationError: The port cannot be had.
+    """
+    if path.exists():
+        Journal(path).close()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(path, port, ready))
+
+
+async def _serve(path: Path, port: int, ready: Callable[[str], object]) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    with suppress(NotImplementedError):  # Windows has KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+    server = Server(path)
+    runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", port)
+        try:
+            await site.start()
+        except OSError as error:
+            why = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be had ({error})"
+            raise ConfigurationError(
+                f"port {port} {why}: choose another with --port (0: any free one)"
+            ) from None
+        ready(server.guard.address(runner.addresses[0][1]))
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+class Server:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._calls = Calls(path)
+        self._watch = JournalWatch(path)
+        self._rendering = asyncio.Semaphore(2)
+        self.guard = Guard()
+        self.app = web.Application(middlewares=[self.guard.check])
+        self.app.on_response_prepare.append(add_headers)
+        self.app.on_shutdown.append(self._let_go)
+        self.app.cleanup_ctx.append(self._watching)
+        self.app.add_routes(
+            [
+                web.get("/", self._list),
+                web.get(f"/calls/{{id:{_ID}}}", self._call),
+                web.get("/events", self._events),
+            ]
+        )
+
+    async def _watching(self, _: web.Application):  # type: ignore[no-untyped-def]
+        task = asyncio.create_task(self._watch.run())
+        yield
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        await self._watch.close()
+
+    async def _let_go(self, _: web.Application) -> None:
+        self._watch.stop()
+
+    async def _list(self, request: web.Request) -> web.Response:
+        query = request.query
+        only = query.getall("only", [])
+        wanted = Wanted(
+            words=query.get("q", "").strip()[:200],
+            agent=query.get("agent", ""),
+            errors="errors" in only,
+            slow="slow" in only,
+            interrupted="interrupted" in only,
+        )
+        asked = query.get("n", "")
+        limit = min(int(asked), MOST) if asked.isdecimal() and len(asked) < 6 else PAGE
+        page, policy = await asyncio.to_thread(self._render_list, wanted, max(limit, 1))
+        return web.Response(
+            text=page, content_type="text/html", headers={"Content-Security-Policy": policy}
+        )
+
+    def _render_list(self, wanted: Wanted, limit: int) -> tuple[str, str]:
+        listed, trouble = None, ""
+        try:
+            listed = self._calls.listed(wanted, limit)
+        except JournalError as error:
+            trouble = str(error)
+        template, style, script = _parts()
+        page = (
+            environment()
+            .from_string(template)
+            .render(
+                listed=listed,
+                wanted=wanted,
+                trouble=trouble,
+                limit=limit,
+                page=PAGE,
+                is_slow=is_slow,
+                journal=self._path,
+                style=style,
+                script=script,
+            )
+        )
+        return page.encode("utf-8", "replace").decode(), (
+            f"default-src 'none'; script-src {policy_hash(script)}; "
+            f"style-src {policy_hash(style)}; connect-src 'self'; img-src data:; "
+            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        )
+
+    async def _call(self, request: web.Request) -> web.Response:
+        async with self._rendering:
+            try:
+                page = await asyncio.to_thread(self._render_call, request.match_info["id"])
+            except JournalError as error:
+                return refused(404, str(error))
+        # The page brings its own policy; who may frame it can be said here only.
+        headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
+        return web.Response(text=page, content_type="text/html", headers=headers)
+
+    def _render_call(self, session_id: str) -> str:
+        journal = Journal(self._path)
+        try:
+            spans = journal.call(session_id)
+            if not spans:
+                raise JournalError(f"no call has the id {session_id}")
+            alive = journal.alive(session_id)
+        finally:
+            journal.close()
+        return render(spans, alive=alive, served=Served(home="/", script=_live_script()))
+
+    async def _events(self, request: web.Request) -> web.StreamResponse:
+        """Server-sent events: ``change`` when there is something new, of one call or of all."""
+        call = request.query.get("call")
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        version = self._watch.version
+        seen = await self._state(call)
+        with suppress(ConnectionResetError):
+            await response.write(b"retry: 1000\n\n")
+            while not self._watch.stopped:
+                found = await self._watch.changed(version, QUIET_S)
+                word = b": still here\n\n"
+                if found != version:
+                    version, state = found, await self._state(call)
+                    if state == seen and call is not None:
+                        continue  # another call's
+                    word, seen = f"event: change\ndata: {version}\n\n".encode(), state
+                await response.write(word)
+        return response
+
+    async def _state(self, call: str | None) -> tuple[int, int] | None:
+        return None if call is None else await asyncio.to_thread(self._state_of, call)
+
+    def _state_of(self, call: str) -> tuple[int, int] | None:
+        try:
+            journal = Journal(self._path)
+            try:
+                return journal.progress(call)
+            finally:
+                journal.close()
+        except JournalError:
+            return None
+
+
+@cache
+def _parts() -> tuple[str, str, str]:
+    folder = files(__package__)
+    template, style, script = (
+        (folder / name).read_text("utf-8") for name in ("list.html.j2", "list.css", "list.js")
+    )
+    return template, style, script
+
+
+@cache
+def _live_script() -> str:
+    return (files(__package__) / "live.js").read_text("utf-8")
