@@ -205,3 +205,99 @@ def unanswered_call() -> list[StoredSpan]:
             result={"streams": {"output": {"offset_us": [400_000], "size": [2], "text": ["It"]}}},
         ),
     ]
+
+
+def answer(
+    id_: str,
+    created: float,
+    ended: float,
+    parent: str = SESSION,
+    *,
+    heard: float | None = None,
+    **result: Any,
+) -> StoredSpan:
+    """An answer that is played from ``heard`` (100 ms after it was made) until it ends."""
+    begun = created + 100 if heard is None else heard
+    segment = {
+        "started_us": round(begun * 1000),
+        "finished_us": round(ended * 1000),
+        "position_s": (ended - begun) / 1000,
+    }
+    told = {"generated_text": result.get("spoken_text", ""), "segments": [segment], **result}
+    told["moments_us"] = moments(created=created, playback_started=begun)
+    return span(id_, "assistant_turn", created, ended, parent, result=told)
+
+
+def question(id_: str, begun: float, ended: float, text: str, parent: str = SESSION) -> StoredSpan:
+    told = moments(speech_started=begun, speech_ended=ended - 200, committed=ended)
+    return span(
+        id_,
+        "user_turn",
+        begun,
+        ended,
+        parent,
+        payload={"modality": "audio"},
+        result={"transcript": text, "moments_us": told},
+    )
+
+
+def task_call() -> list[StoredSpan]:
+    """A tool that asks for an address by a task of its own: the agent is handed to it and back, and
+    the dialogue in between lies below the tool. What the tool came to is answered at the end."""
+    handoff = {"from": "clerk", "to": "address_task", "tool_name": "ask_address"}
+    back = {"from": "address_task", "to": "clerk", "tool_name": "ask_address"}
+    return [
+        session(20_000),
+        question("u1", 1000, 2000, "Send it to me."),
+        answer("a1", 2000, 15_500, heard=12_400, user_turn_id="u1", spoken_text="On its way."),
+        span("l1", "llm", 2000, 2300, "a1", result={"tool_calls": [{"name": "ask_address"}]}),
+        span("t1", "tool:ask_address", 2300, 12_000, "a1", result={"outcome": "returned"}),
+        span("h1", "handoff", 2300, 2350, "t1", payload={**handoff, "cause": "tool"}),
+        answer("a2", 2400, 4000, "t1", spoken_text="Where to?"),
+        question("u2", 5000, 7000, "Main street 1.", "t1"),
+        answer("a3", 7000, 9000, "t1", user_turn_id="u2", spoken_text="Thank you."),
+        span("h2", "handoff", 11_900, 11_950, "t1", payload={**back, "cause": "task_completed"}),
+    ]
+
+
+def realtime_call() -> list[StoredSpan]:
+    """A realtime model: no STT, LLM and TTS; its audio, the text beside it, an untraced tool."""
+    audio = {"streams": {"audio": audio_stream(300, 1.5)}, "leading_silence_ms": 100}
+    words = {"streams": {"text": text_stream((350, "It is "), (400, "sunny."))}}
+    tool = {"tool_name": "weather", "from_events": True, "inputs": {"city": "Oslo"}}
+    return [
+        session(8000),
+        question("u1", 1000, 2000, "How is the weather?"),
+        answer("a1", 2000, 5000, user_turn_id="u1", spoken_text="It is sunny."),
+        span("r1", "realtime", 2000, 4000, "a1", result=audio),
+        span("x1", "transcription", 2000, 4000, "a1", result=words),
+        span(
+            "t1",
+            "tool",
+            2050,
+            2150,
+            "a1",
+            name="weather",
+            payload=tool,
+            result={"outcome": "returned", "outputs": {"output": "sunny"}},
+        ),
+        span(
+            "s1",
+            "state",
+            900,
+            900,
+            name="user_state",
+            payload={"actor": "user", "new_state": "speaking"},
+        ),
+        span(
+            "s2",
+            "state",
+            1800,
+            1800,
+            name="user_state",
+            payload={"actor": "user", "new_state": "listening"},
+        ),
+        span(
+            "h1", "handoff", 6000, 6000, payload={"from": "clerk", "to": "boss", "cause": "program"}
+        ),
+    ]

@@ -84,10 +84,10 @@ class Lines:
             mark = ""
 
     def handoff(self, span: StoredSpan) -> str:
-        """``handoff Greeter → Billing by transfer``."""
-        from_, to, tool = handoff_of(span)
-        by = f" by {tool}" if tool else ""
-        return self.safe(f"handoff {from_ or '?'} {self.glyphs.arrow} {to or '?'}{by}")
+        """``handoff greeter → billing by transfer``."""
+        from_, to, why = handoff_of(span)
+        why = f", {why}" if why else ""
+        return self.safe(f"handoff {from_ or '?'} {self.glyphs.arrow} {to or '?'}{why}")
 
     def cut(self, line: Text) -> Text:
         if line.cell_len > self.width:
@@ -109,16 +109,18 @@ def error_text(error: object) -> str:
 
 
 def handoff_of(span: StoredSpan) -> tuple[str, str, str]:
-    """From which agent to which, and the tool that caused it; what is not known is empty."""
+    """From which agent to which, and why; what is not known is empty."""
 
     def name(key: str) -> str:
         told = span.payload.get(key, span.result.get(key))
-        of = mapping(told)
-        return (
-            str(of.get("id") or of.get("name") or of.get("class") or "") if of else str(told or "")
-        )
+        return str(told or "")
 
-    return name("from"), name("to"), name("tool")
+    tool, cause = name("tool_name"), name("cause")
+    if cause == "task_completed":
+        return name("from"), name("to"), f"back to {tool}" if tool else "the task is done"
+    by = {"tool": "a tool", "hook": "a hook", "program": "the program"}.get(cause, cause)
+    why = f"by {tool or by}" if tool or by else ""
+    return name("from"), name("to"), why
 
 
 def tool_outcome(span: StoredSpan) -> tuple[str, str]:

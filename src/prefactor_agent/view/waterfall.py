@@ -231,7 +231,7 @@ class _Turns(Lines):
             elif kind(span) == "handoff":
                 yield Text()
                 yield Text(f"  {self.handoff(span)} at {at}", "blue")
-            elif kind(span) not in {"tool_result", "transcription"}:
+            elif kind(span) not in {"tool_result", "transcription", "state"}:
                 length = numbers.length(span.duration_us) if span.duration_us is not None else ""
                 line = f"{self.safe(span.name)} at {at}, in no turn  {length}"
                 yield Text()

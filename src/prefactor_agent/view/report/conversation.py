@@ -207,21 +207,20 @@ def _error(span: StoredSpan) -> Told:
 
 
 def _handoff(span: StoredSpan) -> Told:
-    from_, to, tool = handoff_of(span)
+    from_, to, why = handoff_of(span)
     chips = [_took(span)] if span.duration_us else []
-    return f"{from_ or '?'} \u2192 {to or '?'}", chips, [("tool", tool)] if tool else []
+    return f"{from_ or '?'} \u2192 {to or '?'}", [why, *chips] if why else chips, []
 
 
 def _tool(span: StoredSpan) -> Told:
     payload, result = span.payload, span.result
     name = text(payload.get("tool_name")) or span.name or kind(span)
-    # LiveKit's events tell of an undecorated tool when it is over; it was not timed itself.
-    chips = ["timed by LiveKit's events"] if payload.get("from_events") is True else []
     if span.duration_us is not None:
-        if span.duration_us or not chips:
-            chips.insert(0, _took(span))
+        chips = [_took(span)]
     else:
-        chips.insert(0, "still running" if span.status == "active" else "no end")
+        chips = ["still running" if span.status == "active" else "no end"]
+    if payload.get("from_events") is True:  # of a tool that is not traced itself
+        chips.append("as LiveKit's events tell")
     outcome = text(result.get("outcome"))
     if outcome and outcome != "returned":
         chips.append(outcome.replace("_", " "))

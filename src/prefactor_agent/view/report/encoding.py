@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from ...journal.reader import StoredSpan
 from .. import stagenames
+from ..calltree import kind
 from ..values import listing, mapping
 from .curves import Run
 from .text import ACTING
@@ -116,6 +117,7 @@ def encode(view: View) -> JSON:
             if isinstance(stream, dict):
                 streams.append([index, names(name), *_stream(stream, shared)])
     stages = {name: index for index, name in enumerate(view.silences.stage_names)}
+    lasted = dict(_states(spans, call.last_us))
     places = ((span, call.turn_of(span)) for span in spans)
     return {
         "tick_us": TICK_US,
@@ -126,7 +128,7 @@ def encode(view: View) -> JSON:
         "titles": [names(span.name) for span in spans],
         "status": [names(span.status) for span in spans],
         "start": deltas(call.at(span) // TICK_US for span in spans),
-        "took": varints(_took(span) for span in spans),
+        "took": varints(_took(span, lasted) for span in spans),
         "parent": [number_of.get(span.parent_id or "", -1) for span in spans],
         "turn": varints(turn.number if turn else 0 for _, turn in places),
         "anchor": [number_of.get(view.anchors.get(span.id, ""), -1) for span in spans],
@@ -163,8 +165,18 @@ class _Names:
         return self._index[name]
 
 
-def _took(span: StoredSpan) -> int:
-    return -1 if span.duration_us is None else max(0, span.duration_us // TICK_US)
+def _took(span: StoredSpan, lasted: dict[str, int]) -> int:
+    took = lasted.get(span.id, span.duration_us)
+    return -1 if took is None else max(0, took // TICK_US)
+
+
+def _states(spans: Sequence[StoredSpan], last_us: int) -> Iterator[tuple[str, int]]:
+    """How long each state lasted: a change has no length, the state goes on until the next one."""
+    next_: dict[str, int] = {}
+    for span in reversed(spans):
+        if kind(span) == "state":
+            yield span.id, next_.get(span.name, max(last_us, span.started_us)) - span.started_us
+            next_[span.name] = span.started_us
 
 
 def _run(run: Run) -> list[Any]:

@@ -393,6 +393,12 @@
         const result = data.details[i][1], value = result.spoken_text || result.transcript || result.generated_text || result.text;
         const words = unpack(value);
         if (typeof words === 'string' && words) text = words;
+      } else if (type === 'livekit:state') {
+        const payload = data.details[i][0];
+        text = `${unpack(payload.actor) || ''} ${unpack(payload.new_state) || ''}`;
+      } else if (type === 'livekit:handoff') {
+        const payload = data.details[i][0];
+        text = `${unpack(payload.from) || '?'} → ${unpack(payload.to) || '?'}`;
       } else if (type === 'livekit:error') text = unpack(data.details[i][0].error_type) || 'error';
       labels.set(i, plain(text).slice(0, 160));
     }

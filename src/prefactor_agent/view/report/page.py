@@ -18,7 +18,7 @@ from ...journal.reader import Journal, JournalError, StoredSpan
 from .. import numbers, stagenames
 from ..silence import budgets_of
 from ..turns import user_text
-from ..values import mapping, text
+from ..values import listing, mapping, mappings, text
 from . import text as safe
 from .encoding import encode, to_block
 from .scale import Scale
@@ -174,6 +174,14 @@ def _head(view: View) -> JSON:
         "ending": ending,
         "tone": tone,
         "id": session.id if session else (spans[0].session_id if spans else ""),
+        "outcome": ": ".join(
+            filter(None, map(text, map(result.get, ("outcome", "outcome_reason"))))
+        ),
+        "judged": [
+            f"{text(one.get('name'))}: {text(one.get('verdict'))}"
+            for one in mappings(result.get("evaluations"))
+        ],
+        "tags": [tag for tag in listing(result.get("tags")) if isinstance(tag, str)],
         "models": {kind: name for kind, name in models.items() if name},
         "failed_tools": sum(span.status == "failed" for span in call.spans("tool")),
     }
