@@ -93,7 +93,14 @@ class Silences:
 
     def of(self, turn: Turn) -> Silence | None:
         """The one that a turn's first sound ended."""
-        return next((found for answer in turn.answers if (found := self.before(answer))), None)
+        return next((silence for silence in self._by_turn.get(turn.number, ())), None)
+
+    @cached_property
+    def _by_turn(self) -> dict[int, list[Silence]]:
+        found: dict[int, list[Silence]] = {}
+        for silence in self.all:
+            found.setdefault(silence.turn.number, []).append(silence)
+        return found
 
     @cached_property
     def worst(self) -> Silence | None:
@@ -120,7 +127,8 @@ class Silences:
 
 def silences(call: CallTree) -> Silences:
     # A speech from elsewhere (the dialogue of a task that a tool runs) ends a silence too.
-    heard = sorted(found[1] for turn in call.turns if (found := _first_sound(call, turn)))
+    sounds = [found for turn in call.turns if (found := _first_sound(call, turn))]
+    heard = sorted(sounds, key=lambda sound: sound[1])
     return Silences(tuple(found for turn in call.turns for found in _of_turn(call, turn, heard)))
 
 
@@ -157,7 +165,7 @@ def _noted(call: CallTree, turn: Turn, name: str) -> Iterator[int | None]:
     return (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
 
 
-def _of_turn(call: CallTree, turn: Turn, heard: Sequence[int]) -> Iterator[Silence]:
+def _of_turn(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Iterator[Silence]:
     recorded = [found for answer in turn.answers if (found := _recorded(call, turn, answer))]
     if recorded:
         yield from recorded
@@ -190,7 +198,7 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
     )
 
 
-def _derived(call: CallTree, turn: Turn, heard: Sequence[int]) -> Silence | None:
+def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Silence | None:
     ended = user_ended(call, turn)
     if ended is None:
         return None
@@ -209,10 +217,9 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[int]) -> Silence | None
             ("playback", started),
             ("leading_silence", audible),
         ]
-        after = bisect_right(heard, ended)
-        audible = (
-            min(audible, heard[after]) if after < len(heard) and heard[after] < started else audible
-        )
+        after = bisect_right(heard, ended, key=lambda sound: sound[1])
+        if after < len(heard) and heard[after][1] < started:
+            answer, audible = heard[after]
     if audible <= ended:
         return None
     stages = _consecutive(ended, audible, cuts)

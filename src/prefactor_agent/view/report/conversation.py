@@ -59,10 +59,19 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
         for node in turn.nodes:
             user = kind(node.span) == "user_turn"
             entry = _user(call, turn, node) if user else _agent(call, turn, node, silences)
-            told.append((entry.at_us, 0 if user else 1, entry))
+            told.append((_heard_at(call, node), 0 if user else 1, entry))
     for node in call.loose:
         told += [(note.at_us, 2, note) for note in _notes(call, node)]
     return [part for *_, part in sorted(told, key=lambda one: one[:2])]
+
+
+def _heard_at(call: CallTree, node: Node) -> int:
+    """Where a turn stands: where it began. But what came of a dialogue is said after it."""
+    if any(tool.id in call.talks_from for tool in node.spans("tool")):
+        started = call.moment(node.span, "playback_started")
+        if started is not None:
+            return started - call.started_us
+    return call.at(node.span)
 
 
 def anchors(call: CallTree) -> dict[str, str]:

@@ -446,6 +446,7 @@
     const a = Math.max(l, gutter - 4), b = Math.min(r, width + 4);
     pen.fillStyle = colour;
     if (lane.label === 'Events') {
+      if (typeOf(span) === 'livekit:handoff') pen.fillStyle = colours['play-0'];
       const m = y + h / 2;
       pen.beginPath(); pen.moveTo(l, m - 6); pen.lineTo(l + 6, m); pen.lineTo(l, m + 6); pen.lineTo(l - 6, m); pen.fill();
     } else {

@@ -90,6 +90,7 @@ def render(
         verdict=_verdict(view),
         scale=Scale(view.silences, budgets_of(view.call)),
         styles=view.styles,
+        several_requests=any(stagenames.base(n)[1] > 1 for n in view.silences.stage_names),
         style=style,
         mark=_MARK,
         script=script,
