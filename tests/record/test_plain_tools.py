@@ -298,15 +298,15 @@ async def test_a_traced_tool_that_calls_another(sink: Recorder) -> None:
         "    llm",
         "    llm: Nine.",
         "    tool:basket: returned",
-        "      tool_result basket: returned",
         "      tool:price: returned",
         "        tool_result price: returned",
         "      tool:price: returned",
         "        tool_result price: returned",
         "      tool:nested: returned",
-        "        tool_result nested: returned",
         "        tool:price: returned",
         "          tool_result price: returned",
+        "        tool_result nested: returned",
+        "      tool_result basket: returned",
         "    transcription: Nine.",
     ]
     check(sink)

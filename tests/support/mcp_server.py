@@ -10,7 +10,7 @@ try:
 
     server = MCPServer("shop")
 except ImportError:
-    from mcp.server.fastmcp import FastMCP  # type: ignore[assignment, attr-defined, no-redef, unused-ignore]
+    from mcp.server.fastmcp import FastMCP  # type: ignore[attr-defined, unused-ignore]
 
     server = FastMCP("shop")
 

@@ -67,7 +67,7 @@ def outline(sink: MemorySink) -> list[str]:
     def place(span: JSON) -> tuple[int, int, bool]:
         kind = short(span).split(":")[0]
         rank = next((i for i, name in enumerate(_ORDER) if name == kind), -1)
-        below_a_turn = rank >= 0 and by_id[span["parent_id"]]["parent_id"] is not None
+        below_a_turn = rank >= 0 and short(by_id[span["parent_id"]]).endswith("turn")
         # A typed turn begins with the speech that answers it: the question first.
         return (rank if below_a_turn else -1, span["started_us"], kind != "user_turn")
 

@@ -38,7 +38,8 @@ class Handoffs:
     def __init__(self, trace: SessionTrace, session: AgentSession[Any], agent: Agent) -> None:
         self._trace = trace
         self._active: weakref.ref[Agent] | None = weakref.ref(agent)
-        self._tasks: weakref.WeakKeyDictionary[Agent, _Task] = weakref.WeakKeyDictionary()
+        self._tasks: list[_Task] = []
+        """The tasks that the call is in, the innermost last: it has the call."""
         self._looked_at = _last(session)
         self._latest: str | None = None
         self._left_ns: int | None = None
@@ -52,9 +53,7 @@ class Handoffs:
         """The open span of the tool call that runs the agent that has the call; ``None``: it is
         nobody's task."""
         self.look()
-        active = self._active() if self._active is not None else None
-        task = self._tasks.get(active) if active is not None else None
-        return _open(task.tool) if task is not None else None
+        return _open(self._tasks[-1].tool) if self._tasks else None
 
     @guarded("handoff.look")
     def look(self) -> None:
@@ -79,9 +78,10 @@ class Handoffs:
         if session is not None and _current(session) is not agent:
             self._left_ns = now_ns()
 
-    def tool_ended(self, span: Span) -> None:
-        """A tool is over: did it ask for another agent? (LiveKit waits for the tool before it makes
-        the change.)"""
+    def tool_ends(self, span: Span) -> None:
+        """A tool is about to be over: did it ask for another agent? (LiveKit waits for the tool
+        before it makes the change.)"""
+        self.look()
         session = self._trace.session
         active = self._active() if self._active is not None else None
         if session is not None and _current(session) is not active:
@@ -103,7 +103,6 @@ class Handoffs:
 
     def _changed(self, session: AgentSession[Any], item: llm.AgentHandoff) -> None:
         changed_ns = min(now_ns(), from_wall(item.created_at))
-        old = self._active() if self._active is not None else None
         new = _current(session)
         if new is not None and new.id != item.new_agent_id:
             new = None  # it has changed again since
@@ -111,18 +110,10 @@ class Handoffs:
         self.settle()
         if item.old_agent_id is None:
             return  # the first agent
-        ended = self._tasks.get(old) if old is not None else None
-        if ended is not None and ended.agent() is new:
-            cause, tool, parent = "task_completed", ended.tool, _open(ended.tool)
-        else:
-            cause, tool = self._cause(new)
-            parent = None
-            if isinstance(new, AgentTask) and old is not None:
-                parent = _open(tool)
-                self._tasks[new] = _Task(weakref.ref(old), parent)
+        cause, tool, parent = self._cause(item, new)
         left_ns, self._left_ns, self._asked_by = self._left_ns, None, None
-        if left_ns is None and isinstance(new, AgentTask):
-            left_ns = _awaited.pop(new, None)
+        if new is not None and (awaited_ns := _awaited.pop(new, None)) is not None:
+            left_ns = awaited_ns
         if left_ns is None and cause == "tool" and tool is not None:
             left_ns = tool.finished_ns
         begun = min(changed_ns, left_ns) if left_ns is not None else changed_ns
@@ -149,31 +140,42 @@ class Handoffs:
         if cause == "task_completed":
             self.settle()  # it is resumed, not entered
 
-    def _cause(self, new: Agent | None) -> tuple[str, Span | None]:
-        """What a change came out of, from the context that it is made in."""
-        trace = self._trace
+    def _cause(
+        self, item: llm.AgentHandoff, new: Agent | None
+    ) -> tuple[str | None, Span | None, Span | None]:
+        """What a change came out of, from the context that it is made in: a word, the tool that
+        it has to do with, and the tool below which it lies."""
+        trace, root = self._trace, self._trace.call.root.id
+        if self._tasks and self._tasks[-1][:2] == (item.old_agent_id, item.new_agent_id):
+            tool = self._tasks.pop().tool
+            return "task_completed", tool, _open(tool)
         request = livekit_private.running_function_call()
-        plain = trace.plain_tools.running(request.call_id) if request is not None else None
         running = current_tool.get()
-        tool = running.span if running is not None else None
-        if isinstance(new, AgentTask):
-            # Only a tool or a hook can await one (voice/agent.py, ``AgentTask.__await_impl``).
-            tool = plain or _open(tool, trace.call.root.id)
-            return ("tool", tool) if tool is not None else ("hook", None)
+        inside = trace.plain_tools.span(request) if request is not None else None
+        inside = inside or _open(running.span if running is not None else None, root)
+        if isinstance(new, AgentTask) or (new is None and inside is not None):
+            # Only a tool or a hook can await one (voice/agent.py, ``AgentTask.__await_impl``); a
+            # hook of a task belongs to the tool that runs the task.
+            tool = inside or (_open(self._tasks[-1].tool) if self._tasks else None)
+            self._tasks.append(_Task(item.new_agent_id, item.old_agent_id, tool))
+            return "tool" if tool is not None else "hook", tool, tool
+        self._tasks.clear()  # none of them comes back any more
         turn = current_turn.get()
         if turn is not None and turn.trace is trace and turn.handed_over_by is not None:
             tool, turn.handed_over_by = turn.handed_over_by, None
-            return "tool", tool
-        if tool is not None and (tool is self._asked_by or _open(tool, trace.call.root.id)):
-            return "tool", tool
-        return "program", None
+            return "tool", tool, None
+        if inside is None and running is not None and running.span is self._asked_by:
+            inside = running.span
+        if inside is not None:
+            return "tool", inside, None
+        return "program" if new is not None else None, None, None
 
 
 class _Task(NamedTuple):
     """An ``AgentTask`` that was entered."""
 
-    agent: weakref.ref[Agent]
-    """To which agent it comes back."""
+    agent: str
+    comes_back_to: str | None
     tool: Span | None
     """The tool call that awaits it, if none of the hooks does."""
 

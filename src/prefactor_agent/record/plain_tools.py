@@ -5,8 +5,9 @@ From 1.6 on ``tool_execution_updated`` tells when a tool begins and when it ends
 ``function_tools_executed`` alone does, once all calls that were made together are over: their
 begin and end are then the stamps of the items (voice/agent_activity.py,
 ``_tool_execution_started_cb``, sets the call's anew when the tool is started; the output is stamped
-when it is made). What is told twice is recorded once, by the call's id. What a provider runs on its
-own side (``ProviderTool``) LiveKit tells nothing of."""
+when it is made). What is told twice is recorded once, by the id of the item: the model's own id of
+a call may come again, also while the first call still runs (a task inside a tool). What a provider
+runs on its own side (``ProviderTool``) LiveKit tells nothing of."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ import asyncio
 import json
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import FunctionToolsExecutedEvent, llm
 
@@ -34,73 +36,79 @@ _REMEMBERED = 256
 """Calls whose end LiveKit may never tell (a reply that was interrupted) are forgotten in time."""
 
 
-class _Started(NamedTuple):
+@dataclass(eq=False)
+class _Running:
     call: llm.FunctionCall
-    at: int
     turn: AssistantTurn | None
+    at: int
+    span: Span | None = None
+    """``None``: it may turn out to be the call of a traced tool."""
 
 
 class PlainTools:
     def __init__(self, trace: SessionTrace) -> None:
         self._trace = trace
-        self._started: OrderedDict[str, _Started] = OrderedDict()
-        """Calls that have begun, and may turn out to be of a traced tool."""
-        self._running: OrderedDict[str, Span] = OrderedDict()
+        self._running: OrderedDict[str, _Running] = OrderedDict()
         self._ended: OrderedDict[str, Span] = OrderedDict()
         self._traced: OrderedDict[str, None] = OrderedDict()
 
-    def is_traced(self, call_id: str) -> None:
+    def is_traced(self, call: llm.FunctionCall) -> None:
         """The tool of this call is traced, and tells of itself."""
-        self._started.pop(call_id, None)
-        _remember(self._traced, call_id, None)
+        self._running.pop(call.id, None)
+        _remember(self._traced, call.id, None)
 
-    def known(self, call_id: str) -> Span | None:
+    def known(self, call: llm.FunctionCall) -> Span | None:
         """The open span of a call whose tool has turned out to be none that is traced."""
-        return self._running.get(call_id)
+        running = self._running.get(call.id)
+        return running.span if running is not None else None
 
-    def running(self, call_id: str) -> Span | None:
+    def span(self, call: llm.FunctionCall) -> Span | None:
         """The open span of a call whose tool has not told of itself, and will not any more."""
-        if (span := self._running.get(call_id)) is not None:
-            return span
-        started = self._started.pop(call_id, None)
-        if started is None:
-            return None
-        span = self._begin(started.call, started.turn, started.at)
-        _remember(self._running, call_id, span)
-        return span
+        running = self._running.get(call.id)
+        if running is not None and running.span is None:
+            running.span = self._begin(call, running.turn, running.at)
+        return running.span if running is not None else None
 
     @guarded("event.tool_execution_updated")
     def on_updated(self, event: Any) -> None:
         update = event.update
         if update.type == "tool_call_started":
             call = update.function_call
-            if call.call_id not in self._traced:
-                _remember(self._started, call.call_id, _Started(call, now_ns(), self._turn()))
+            if call.id not in self._traced:
+                _remember(self._running, call.id, _Running(call, self._turn(), now_ns()))
                 # The tool's task was made just before this event and takes its first step before
                 # the callback: a traced tool has told of itself by then.
-                asyncio.get_running_loop().call_soon(self._untraced, call.call_id)
+                asyncio.get_running_loop().call_soon(self._untraced, call)
         elif update.type == "tool_call_ended":
-            span = self.running(update.call_id)
-            if span is not None:
-                del self._running[update.call_id]
-                _remember(self._ended, update.call_id, span)
+            ended = self._find(update.call_id, self._turn())
+            span = self.span(ended) if ended is not None else None
+            if ended is not None and span is not None:
+                del self._running[ended.id]
+                _remember(self._ended, ended.id, span)
                 status, result = _told(update.status, update.message)
                 end_tool(self._trace.call, span, status, result, now_ns())
 
+    def _find(self, call_id: str, turn: AssistantTurn | None) -> llm.FunctionCall | None:
+        """The latest call of a turn that has this id."""
+        running = reversed(self._running.values())
+        return next(
+            (one.call for one in running if one.call.call_id == call_id and one.turn is turn), None
+        )
+
     @guarded("tool.begin")
-    def _untraced(self, call_id: str) -> None:
+    def _untraced(self, call: llm.FunctionCall) -> None:
         if not self._trace.closed:
-            self.running(call_id)
+            self.span(call)
 
     @guarded("event.function_tools_executed")
     def on_executed(self, event: FunctionToolsExecutedEvent) -> None:
         turn = self._turn()
         told: list[tuple[Span, llm.FunctionCallOutput | None]] = []
         for call, output in event.zipped():
-            if call.call_id in self._traced:
-                del self._traced[call.call_id]
-            elif self.running(call.call_id) is None:  # else it goes on in the background
-                span = self._ended.pop(call.call_id, None) or self._whole(call, output, turn)
+            if call.id in self._traced:
+                del self._traced[call.id]
+            elif call.id not in self._running:  # else it goes on in the background
+                span = self._ended.pop(call.id, None) or self._whole(call, output, turn)
                 told.append((span, output))
         if event.has_agent_handoff and turn is not None and turn.handed_over_by is None:
             turn.handed_over_by = _gave_an_agent(told)
@@ -186,7 +194,7 @@ def _inputs(arguments: str) -> Any:
         return {"arguments": arguments}
 
 
-def _remember(known: OrderedDict[str, Any], call_id: str, value: Any) -> None:
-    known[call_id] = value
+def _remember(known: OrderedDict[str, Any], id_: str, value: Any) -> None:
+    known[id_] = value
     while len(known) > _REMEMBERED:
         known.popitem(last=False)

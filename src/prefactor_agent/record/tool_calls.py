@@ -57,7 +57,7 @@ class ToolCall:
         # LiveKit makes one object for each call of the model's, and hands it on.
         caller = outer.span if outer and (request is None or request is outer.request) else None
         if caller is None and request is not None:
-            caller = turn.trace.plain_tools.known(request.call_id)
+            caller = turn.trace.plain_tools.known(request)
         self._direct = direct = caller is not None
         parent = caller or (turn.span if turn.span.open else None)
         self._started_ns = now_ns()
@@ -86,7 +86,7 @@ class ToolCall:
             turn.tool_spans.append(self.span)
             turn.trace.count_tool()
             if request is not None:
-                turn.trace.plain_tools.is_traced(request.call_id)
+                turn.trace.plain_tools.is_traced(request)
         self._outer = current_tool.get()
         self._running = RunningTool(self.span, request)
         current_tool.set(self._running)
@@ -118,8 +118,8 @@ class ToolCall:
     def _end(self, status: Status, result: JSON) -> None:
         if current_tool.get() is self._running:
             current_tool.set(self._outer)
+        self._turn.trace.handoffs.tool_ends(self.span)
         end_tool(self._call, self.span, status, result, now_ns())
-        self._turn.trace.handoffs.tool_ended(self.span)
 
 
 def end_tool(call: Call, span: Span, status: Status, result: JSON, at: int) -> None:
