@@ -34,16 +34,14 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
                 waits.append(perceived)
             # Where no budget is set nothing is over one, and nothing says so.
             counts["turns_over_budget"] += bool(latency.get("over_budget"))
+            _add_tokens(counts, result)  # of a realtime model
         elif type_ == "livekit:error":
             counts["errors"] += 1
         elif type_ == "livekit:tool" or type_.startswith("livekit:tool:"):
             counts["tool_calls"] += 1
             counts["tool_failures"] += status == "failed"
         elif type_ == "livekit:llm":
-            usage = _object(result.get("token_usage"))
-            for name in _TOKENS:
-                if _is_number(value := usage.get(name)):
-                    counts[name] += int(value)
+            _add_tokens(counts, result)
         elif type_ == "livekit:stt" and _is_number(result.get("audio_seconds")):
             seconds["user_speech_seconds"] += result["audio_seconds"]
         elif type_ in ("livekit:tts", "livekit:realtime") and _is_number(
@@ -70,6 +68,13 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
         payload["perceived_latency_median_ms"] = round(statistics.median(waits), 3)
         payload["perceived_latency_worst_ms"] = round(max(waits), 3)
     return payload | judged
+
+
+def _add_tokens(counts: Counter[str], result: JSON) -> None:
+    usage = _object(result.get("token_usage"))
+    for name in _TOKENS:
+        if _is_number(value := usage.get(name)):
+            counts[name] += int(value)
 
 
 def _judged(session: JSON) -> JSON:

@@ -7,6 +7,7 @@ from typing import Any
 
 from livekit.agents import Agent, AgentSession, llm
 
+from . import media
 from .turns import without_none
 
 JSON = dict[str, Any]
@@ -67,7 +68,7 @@ class Messages:
     """The input of an LLM call as plain data. Called off the event loop.
 
     Most of a conversation is in every call again; what has been described is kept by item id.
-    Images and audio are named, never copied."""
+    Images and audio are described (media.py), never copied."""
 
     def __init__(self) -> None:
         self._described: dict[str, tuple[Any, JSON]] = {}
@@ -79,6 +80,8 @@ class Messages:
             described[item.id] = known if known and known[0] is item else (item, _item(item))
         self._described = described
         inputs: JSON = {"messages": [message for _, message in described.values()]}
+        if pictures := sum(_pictures(item) for item in items):
+            inputs["images"] = pictures
         if total > len(items):
             inputs |= {"messages_total": total, "messages_omitted": total - len(items)}
         return inputs
@@ -110,8 +113,13 @@ def _item(item: Any) -> JSON:
 
 
 def _content(parts: Sequence[Any]) -> str | list[Any]:
-    plain = [part if isinstance(part, str) else {"type": type(part).__name__} for part in parts]
+    plain = [part if isinstance(part, str) else media.described(part) for part in parts]
     return plain[0] if len(plain) == 1 and isinstance(plain[0], str) else plain
+
+
+def _pictures(item: Any) -> int:
+    content = item.content if isinstance(item, llm.ChatMessage) else ()
+    return sum(isinstance(part, llm.ImageContent) for part in content)
 
 
 def _known(value: Any) -> str | None:
