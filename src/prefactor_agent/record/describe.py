@@ -113,7 +113,12 @@ def _item(item: Any) -> JSON:
 
 
 def _content(parts: Sequence[Any]) -> str | list[Any]:
-    plain = [part if isinstance(part, str) else media.described(part) for part in parts]
+    plain = [
+        part if isinstance(part, str) else media.described(part)
+        for part in parts
+        # A mark in newer versions, and nothing that was said.
+        if type(part).__name__ != "CacheBreakpoint"
+    ]
     return plain[0] if len(plain) == 1 and isinstance(plain[0], str) else plain
 
 
