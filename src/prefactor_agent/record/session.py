@@ -58,7 +58,7 @@ class SessionTrace:
         chosen = config.settings()
         self.call = Call(sink)
         self.job = Job(self, session)
-        self.voice = UserVoice()
+        self.voice = UserVoice(self.call.root.started_ns)
         self.realtime = Realtime(self)
         self.messages = describe.Messages()
         self.user_turns = UserTurns(self)

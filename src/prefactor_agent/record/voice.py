@@ -28,7 +28,8 @@ LATE_KEPT = 500
 class UserVoice:
     """The user's voice as it enters the STT node, on the clock of its samples."""
 
-    def __init__(self) -> None:
+    def __init__(self, since_ns: int = 0) -> None:
+        self._since_ns = since_ns
         self._clock = AudioClock()
         self._audibility = Audibility()
         self._recent: deque[tuple[int, int]] = deque()
@@ -112,7 +113,12 @@ class UserVoice:
                 return
 
     def recent_onset(self, now: int) -> int | None:
-        """When the sound that is (or was just) heard began, if that is not too long ago."""
+        """When the sound that is (or was just) heard began, if that is not too long ago. What the
+        caller said before the session began, and was kept for it, began with the session."""
+        onset = self._recent_onset(now)
+        return max(onset, self._since_ns) if onset is not None else None
+
+    def _recent_onset(self, now: int) -> int | None:
         until = self.heard_until_ns
         if self._run and (until is None or self._run_ns - until > _PAUSE_NS):
             # Too short for a voice so far; but who asks has heard one.
