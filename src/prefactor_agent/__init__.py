@@ -12,6 +12,22 @@ from .config import ConfigurationError, Settings, configure
 if TYPE_CHECKING:
     from .agent import TracedAgent, TracedAgentTask
     from .record.budgets import BudgetExceeded
+    from .schemas import (
+        DEFAULT_LIVEKIT_AGENT_SCHEMA,
+        LIVEKIT_ASSISTANT_TURN_SCHEMA,
+        LIVEKIT_ERROR_SCHEMA,
+        LIVEKIT_LLM_SCHEMA,
+        LIVEKIT_SESSION_SCHEMA,
+        LIVEKIT_STATE_SCHEMA,
+        LIVEKIT_STT_SCHEMA,
+        LIVEKIT_TOOL_SCHEMA,
+        LIVEKIT_TTS_SCHEMA,
+        LIVEKIT_USER_TURN_SCHEMA,
+        LiveKitToolSchemaConfig,
+        compile_livekit_agent_schema,
+        register_livekit_schemas,
+    )
+    from .session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
     from .tools import traced_tool
 else:
     # What an agent uses is imported at its first use: it brings livekit.agents, which takes two
@@ -28,19 +44,49 @@ else:
 
 _LAZY = {
     "BudgetExceeded": ".record.budgets",
+    "DEFAULT_LIVEKIT_AGENT_SCHEMA": ".schemas",
+    "LIVEKIT_ASSISTANT_TURN_SCHEMA": ".schemas",
+    "LIVEKIT_ERROR_SCHEMA": ".schemas",
+    "LIVEKIT_LLM_SCHEMA": ".schemas",
+    "LIVEKIT_SDK_HEADER_ENTRY": ".session",
+    "LIVEKIT_SESSION_SCHEMA": ".schemas",
+    "LIVEKIT_STATE_SCHEMA": ".schemas",
+    "LIVEKIT_STT_SCHEMA": ".schemas",
+    "LIVEKIT_TOOL_SCHEMA": ".schemas",
+    "LIVEKIT_TTS_SCHEMA": ".schemas",
+    "LIVEKIT_USER_TURN_SCHEMA": ".schemas",
+    "LiveKitToolSchemaConfig": ".schemas",
+    "PrefactorLiveKitSession": ".session",
     "TracedAgent": ".agent",
     "TracedAgentTask": ".agent",
+    "compile_livekit_agent_schema": ".schemas",
+    "register_livekit_schemas": ".schemas",
     "traced_tool": ".tools",
 }
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "DEFAULT_LIVEKIT_AGENT_SCHEMA",
+    "LIVEKIT_ASSISTANT_TURN_SCHEMA",
+    "LIVEKIT_ERROR_SCHEMA",
+    "LIVEKIT_LLM_SCHEMA",
+    "LIVEKIT_SDK_HEADER_ENTRY",
+    "LIVEKIT_SESSION_SCHEMA",
+    "LIVEKIT_STATE_SCHEMA",
+    "LIVEKIT_STT_SCHEMA",
+    "LIVEKIT_TOOL_SCHEMA",
+    "LIVEKIT_TTS_SCHEMA",
+    "LIVEKIT_USER_TURN_SCHEMA",
     "BudgetExceeded",
     "ConfigurationError",
+    "LiveKitToolSchemaConfig",
+    "PrefactorLiveKitSession",
     "Settings",
     "TracedAgent",
     "TracedAgentTask",
+    "compile_livekit_agent_schema",
     "configure",
+    "register_livekit_schemas",
     "traced_tool",
 ]

@@ -55,6 +55,10 @@ class Settings:
     agent_version: str | None = None
     """The user's name for this version of the agent; otherwise its tools and instructions make
     one."""
+    agent_name: str | None = None
+    """What the agent is registered as; its class otherwise. Set by ``PrefactorLiveKitSession``."""
+    schemas: Mapping[str, Any] | None = None
+    """What the program's own schema registry holds, as it is registered. Set as ``agent_name``."""
     purpose: Purpose | None = None
     """Why the calls are made; Prefactor takes them as live otherwise."""
     allow_http: bool = False

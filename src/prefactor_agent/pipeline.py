@@ -25,10 +25,17 @@ class Pipeline:
     """Keeps the spans of this process in the journal and, with a token, delivers them.
 
     A :class:`.record.span.Sink`. What a call costs on the event loop is a ``deque.append``.
+
+    Args:
+        apart: For single calls, which a program sends somewhere else than the settings say; the
+            other pipelines of the process leave these alone.
     """
 
-    def __init__(self, settings: Settings, on_terminate: OnTerminate) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, on_terminate: OnTerminate, *, apart: bool = False
+    ) -> None:
+        self.settings = settings
+        self._apart = apart
         self._on_terminate = on_terminate
         self._writer = JournalWriter(settings)
         self._deliverer: Deliverer | None = None
@@ -36,11 +43,13 @@ class Pipeline:
         self._process = 0
         self._gave_up = False
         """The last flush was not done in time."""
+        self._keepers: list[Pipeline] = []
+        """Those that keep calls which are delivered here."""
 
     def begin(self) -> None:
         """A call begins in this process: see that what it needs runs, also after a fork."""
         self._gave_up = False
-        if not self._settings.delivers or self._process == os.getpid():
+        if not self.settings.delivers or self._process == os.getpid():
             return
         self._process = os.getpid()
         # The client libraries take a while to import: not on the event loop.
@@ -55,11 +64,44 @@ class Pipeline:
         )
 
     def put(self, span: Span) -> None:
+        if self._apart and span.parent_id is None:
+            _apart[span.session_id] = self
         self._writer.put(span)
+
+    def take_over(self, session_id: str, keeper: Pipeline) -> None:
+        """Deliver a call, here, that ``keeper`` keeps in the same journal without delivering it.
+        Waits: not for the event loop."""
+        from .journal.outbox import Outbox
+
+        _apart[session_id] = self
+        keeper.flush(self.settings.flush_timeout)
+        outbox = Outbox(self.settings.journal)
+        try:
+            outbox.update_call(session_id, wanted=1)
+        finally:
+            outbox.close()
+        self.begin()
+        keeper._writer.after_write = self._wake
+        self._keepers = [*{*self._keepers, keeper}]
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._deliverer is not None:
+            self._deliverer.wake()
+
+    def stop(self) -> None:
+        """Deliver nothing more in this process; what is left stays in the journal."""
+        if self._deliverer is not None:
+            self._deliverer.stop()
+
+    def _is_mine(self, session_id: str) -> bool:
+        return _apart.get(session_id, None if self._apart else self) is self
 
     def flush(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
         kept = self._writer.flush(timeout)
+        for keeper in self._keepers:
+            kept = keeper._writer.flush(max(0.0, deadline - time.monotonic())) and kept
         if self._process != os.getpid() or self._starting is None:
             return kept  # without a token, or without a call
         self._starting.join(max(0.0, deadline - time.monotonic()))  # of a call that was very short
@@ -74,15 +116,19 @@ class Pipeline:
         from .deliver.deliverer import Deliverer
 
         if self._deliverer is None:
-            self._deliverer = Deliverer(self._settings, self._on_terminate)
+            self._deliverer = Deliverer(self.settings, self._on_terminate, is_mine=self._is_mine)
             self._writer.after_write = self._deliverer.wake
         self._deliverer.start()
         self._deliverer.wake()
+
+
+_apart: dict[str, Pipeline] = {}
+"""By session id, the pipeline of a call that does not go where the process's settings say."""
 
 
 def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
     pipeline = reference()
     if pipeline is not None and pipeline._deliverer is not None:
         # The end of the job has waited already: LiveKit kills a process that takes 10 s to end.
-        pipeline._deliverer.flush(0.0 if pipeline._gave_up else pipeline._settings.flush_timeout)
+        pipeline._deliverer.flush(0.0 if pipeline._gave_up else pipeline.settings.flush_timeout)
         pipeline._deliverer.stop()

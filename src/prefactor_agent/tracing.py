@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from livekit.agents import Agent, AgentSession
 
 from . import config
+from .config import Settings
 from .pipeline import Pipeline
 from .record import node_calls
 from .record.guard import guarded, logger
@@ -24,6 +25,20 @@ ATTACHING = frozenset({"stt_node", "on_enter"})
 ``_start_session`` and ``start``)."""
 
 
+DETACHED = "detached"
+"""The close reason of a trace that ended before its session."""
+
+
+class Way(NamedTuple):
+    """What a program chose for the trace of one session."""
+
+    sink: Sink | None
+    about: dict[str, Any] | None = None
+    """What it says itself of the session: goes into the session span's payload."""
+    tool_types: Mapping[str, str] | None = None
+    """By tool name, the span type of a tool."""
+
+
 class Tracing:
     """The traced sessions of this process. Implements :class:`.record.nodes.Tracer`."""
 
@@ -33,6 +48,8 @@ class Tracing:
         )
         self._sink: Sink | None = None
         self._settled = False
+        self._others: list[Pipeline] = []
+        self._detached: weakref.WeakSet[AgentSession[Any]] = weakref.WeakSet()
         self._running: dict[str, tuple[SessionTrace, asyncio.AbstractEventLoop]] = {}
 
     def send_to(self, sink: Sink | None) -> None:
@@ -40,6 +57,9 @@ class Tracing:
         say."""
         self._sink = sink
         self._settled = sink is not None
+        for other in self._others:
+            other.stop()
+        self._others.clear()
 
     @contextmanager
     def sending_to(self, sink: Sink) -> Iterator[None]:
@@ -60,22 +80,59 @@ class Tracing:
     def attach(self, agent: Any) -> SessionTrace | None:
         """The trace of the session that the agent is in; begins one if there is none."""
         session = _session_of(agent)
-        return self.trace(session, agent) if session is not None else None
+        if session is None or session in self._detached:
+            return None
+        return self.trace(session, agent)
 
-    def trace(self, session: AgentSession[Any], agent: Agent) -> SessionTrace | None:
+    def trace(
+        self, session: AgentSession[Any], agent: Agent | None, way: Way | None = None
+    ) -> SessionTrace | None:
+        """The trace of a session; begins one if there is none.
+
+        Args:
+            agent: Whose session it is, if that is known yet.
+            way: What a program chose for this session; otherwise all is as the settings say.
+        """
         trace = self._traces.get(session)
         if trace is None or trace.closed:
-            sink = self._find_sink()
+            way = way or Way(self._find_sink())
+            sink = way.sink
             if sink is None:
                 return None
-            trace = self._traces[session] = SessionTrace.attach(session, agent, sink)
+            self._detached.discard(session)
+            trace = self._traces[session] = SessionTrace(
+                session, agent, sink, about=way.about, tool_types=way.tool_types
+            )
             session_id = trace.call.root.id
             self._running[session_id] = (trace, asyncio.get_running_loop())
             trace.on_closed = lambda: self._running.pop(session_id, None)
             if isinstance(sink, Pipeline):
                 sink.begin()
             _end_with_job(trace, sink)
+        elif agent is not None:
+            trace.meet(agent)
         return trace
+
+    @guarded("detach")
+    def detach(self, session: AgentSession[Any]) -> None:
+        """End the trace of a session that goes on."""
+        trace = self._traces.get(session)
+        if trace is not None and not trace.closed:
+            self._detached.add(session)
+            trace.close(reason=DETACHED)
+
+    def sink_for(self, chosen: Settings) -> Sink | None:
+        """Where the spans of a session go for which a program chose its own settings; ``None``:
+        tracing is turned off."""
+        default = self._find_sink()
+        if not isinstance(default, Pipeline):
+            return default
+        for known in (default, *self._others):
+            if known.settings == chosen:
+                return known
+        made = Pipeline(chosen, self._terminate, apart=True)
+        self._others.append(made)
+        return made
 
     @guarded("node.begin")
     def open_node(

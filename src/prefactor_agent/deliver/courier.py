@@ -27,7 +27,7 @@ from . import bodies
 from .api import Api, DeniedError, LaterError, RefusedError
 from .bodies import Body
 from .quality import quality
-from .registration import registration
+from .registration import given_instance, registration, tool_types_of
 from .verdicts import Verdict, verdict
 
 JSON = dict[str, Any]
@@ -173,19 +173,24 @@ class Courier:
         now = self.outbox.call(session_id)
         if now is None or now.status == "active" or self.outbox.left(session_id):
             return
-        if now.state == CallState.STARTED:
-            await self._judge(now)
-        await self._finish(now)
+        if from_json(now.registration or "{}").get("supplied"):
+            self.outbox.update_call(session_id, state=CallState.DONE)
+        else:
+            if now.state == CallState.STARTED:
+                await self._judge(now)
+            await self._finish(now)
         self.forget(session_id)
         self.progress.calls += 1
 
     async def _register(self, row: CallRow) -> CallRow:
         text = row.registration
         if text is None:
-            payload, _ = self.outbox.root(row.session_id)
+            payload = from_json(self.outbox.root(row.session_id)[0])
+            if (given := given_instance(payload)) is not None:
+                return self._join(row, given, tool_types_of(payload))
             body = registration(
                 row.session_id,
-                from_json(payload),
+                payload,
                 self.outbox.tool_types(),
                 self.settings,
                 self.sdk,
@@ -205,6 +210,23 @@ class Courier:
             raise self._refused_call("register", error) from error
         row = row._replace(state=CallState.REGISTERED, instance_id=instance.id, registration=text)
         self.outbox.update_call(row.session_id, state=row.state, instance_id=row.instance_id)
+        return row
+
+    def _join(self, row: CallRow, given: JSON, tools: set[str]) -> CallRow:
+        """The program registered an instance itself, with the schemas that it chose."""
+        schemas = self.settings.schemas or {}
+        names = {entry["name"] for entry in schemas.get("span_type_schemas", ())} or BASE_TYPES
+        types = [{"name": name} for name in sorted({*names, *tools})]
+        text = to_json(
+            {
+                "supplied": bool(given.get("supplied")),
+                "agent_schema_version": {"span_type_schemas": types},
+            }
+        ).decode()
+        row = row._replace(state=CallState.STARTED, instance_id=str(given["id"]), registration=text)
+        self.outbox.update_call(
+            row.session_id, state=row.state, instance_id=row.instance_id, registration=text
+        )
         return row
 
     async def _start(self, row: CallRow) -> CallRow:

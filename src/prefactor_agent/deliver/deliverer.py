@@ -57,6 +57,8 @@ class Deliverer:
         on_terminate: Called on the delivering thread, once for each call that Prefactor wants to
             end: with the session's id and the reason.
         request_timeout: Seconds that one request may take; :data:`REQUEST_TIMEOUT_S` otherwise.
+        is_mine: Whether a call of this process, by its session's id, is for this deliverer; all
+            of them are otherwise.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Deliverer:
         on_terminate: OnTerminate | None = None,
         *,
         request_timeout: float | None = None,
+        is_mine: Callable[[str], bool] = lambda _session_id: True,
     ) -> None:
         self._settings = settings
+        self._is_mine = is_mine
         self._on_terminate = on_terminate
         self._timeout = REQUEST_TIMEOUT_S if request_timeout is None else request_timeout
         self._reset()
@@ -170,7 +174,7 @@ class Deliverer:
         self._wakened = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         sdk = sdk_entry()
-        worker = _Worker(self._settings, sdk, self._terminate)
+        worker = _Worker(self._settings, sdk, self._terminate, self._is_mine)
         async with Api(aim, sdk, self._timeout) as api:
             try:
                 await self._rounds_until_stopped(worker, api)
@@ -267,8 +271,15 @@ class _Worker:
     """What the rounds keep between them: the connection to the journal, and which calls there
     are."""
 
-    def __init__(self, settings: Settings, sdk: str, on_terminate: OnTerminate) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        sdk: str,
+        on_terminate: OnTerminate,
+        is_mine: Callable[[str], bool],
+    ) -> None:
         self._settings, self._sdk, self._on_terminate = settings, sdk, on_terminate
+        self._is_mine = is_mine
         self._me = this_process()
         self._outbox: Outbox | None = None
         self._inode: tuple[int, int] | None = None
@@ -311,6 +322,8 @@ class _Worker:
             if row.error is not None:
                 continue
             mine = row.process == self._me
+            if mine and not self._is_mine(row.session_id):
+                continue
             if not mine:
                 if not leftovers or (row.process is not None and alive(row.process)):
                     continue
@@ -335,6 +348,7 @@ class _Worker:
             self._looked_for_leftovers = now
         return not any(
             row.process == self._me
+            and self._is_mine(row.session_id)
             and row.error is None
             and (row.status != "active" or outbox.anything_due(row.session_id))
             for row in outbox.calls(wanted=True)

@@ -34,16 +34,24 @@ def registration(
             that come later in the call too.
     """
     said = {name: ToolSchema(**options) for name, options in (said_of_tools or {}).items()}
-    tools = [name for name in payload.get("tools") or () if isinstance(name, str)]
-    name = str(payload.get("agent_class") or payload.get("agent_name") or "agent")
+    tools = {name for name in payload.get("tools") or () if isinstance(name, str)}
+    name = settings.agent_name or str(
+        payload.get("agent_class") or payload.get("agent_name") or "agent"
+    )
     body: JSON = {
         "agent_version": {
             "name": name,
-            "external_identifier": settings.agent_version or _fingerprint(payload),
+            "external_identifier": settings.agent_version or _fingerprint(payload, settings),
             "runtime_environment": build_runtime_environment(sdk),
         },
         "agent_schema_version": agent_schema_version(
-            {*known_tools, *(TOOL_PREFIX + tool for tool in (*tools, *said))}, said
+            {
+                *known_tools,
+                *(TOOL_PREFIX + tool for tool in (*tools, *said)),
+                *tool_types_of(payload),
+            },
+            said,
+            chosen=dict(settings.schemas) if settings.schemas else None,
         ),
         "external_identifier": _external(session_id, payload),
         "purpose": settings.purpose,
@@ -62,6 +70,31 @@ def _external(session_id: str, payload: JSON) -> str:
     return "/".join([*parts, session_id])[-200:]
 
 
-def _fingerprint(payload: JSON) -> str:
+def given_instance(payload: JSON) -> JSON | None:
+    """The instance that the program made for this call, if it did: ``id``, and ``supplied`` if the
+    program also starts and ends it.
+
+    Args:
+        payload: Of the session's span.
+    """
+    given = payload.get("instance")
+    return given if isinstance(given, dict) and isinstance(given.get("id"), str) else None
+
+
+def tool_types_of(payload: JSON) -> set[str]:
+    """The span types that the program chose for tools of its own.
+
+    Args:
+        payload: Of the session's span.
+    """
+    metadata = payload.get("metadata")
+    chosen = metadata.get("tool_span_types") if isinstance(metadata, dict) else None
+    values = chosen.values() if isinstance(chosen, dict) else ()
+    return {type_ for type_ in values if isinstance(type_, str) and type_.startswith(TOOL_PREFIX)}
+
+
+def _fingerprint(payload: JSON, settings: Settings) -> str:
     about = {key: payload.get(key) for key in ("agent_class", "tools", "instructions")}
+    if settings.agent_name is not None:
+        about["agent_name"] = settings.agent_name
     return hashlib.sha256(to_json(about)).hexdigest()[:16]

@@ -50,7 +50,10 @@ _CHUNKS = """
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]')
     FROM json_each(?)
 """
-_RECORDED_BY = "UPDATE calls SET process = ?, wanted = ?, tools = ? WHERE session_id = ?"
+# A call can be wanted by more than who began to record it.
+_RECORDED_BY = (
+    "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
+)
 _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'

@@ -16,7 +16,7 @@ class Call:
     """The spans of one session. Used on the event loop only."""
 
     def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+        self.sink = sink
         self._ids = Ids()
         self._open: dict[str, Span] = {}
         self.root = self._make(SpanType.SESSION, "session", None, {}, {}, now_ns())
@@ -36,14 +36,14 @@ class Call:
         span = self._make(
             type_, name, parent or self.root, payload, streams or {}, now_ns() if at is None else at
         )
-        self._sink.put(span)
+        self.sink.put(span)
         return span
 
     def update(self, span: Span, **payload: Any) -> None:
         """Add to the payload of an open span."""
         if span.open:
             span.payload = {**span.payload, **payload}
-            self._sink.put(span)
+            self.sink.put(span)
 
     def end(
         self,
@@ -62,7 +62,7 @@ class Call:
         # Audio is placed where it was heard, which can be a little before or after what brought it.
         span.finished_ns = max(finished, span.started_ns)
         span.status = status  # last: see span.py
-        self._sink.put(span)
+        self.sink.put(span)
         return True
 
     def open_spans(self) -> list[Span]:
@@ -76,11 +76,11 @@ class Call:
     def announce(self, payload: Mapping[str, Any]) -> None:
         """Put out the session's own span, once it is known what session it is."""
         self.root.payload = payload
-        self._sink.put(self.root)
+        self.sink.put(self.root)
 
     def flush(self, timeout: float) -> bool:
         """Have the sink keep all of it; ``timeout`` in seconds."""
-        return self._sink.flush(timeout)
+        return self.sink.flush(timeout)
 
     def _make(
         self,

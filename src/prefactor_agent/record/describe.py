@@ -31,31 +31,43 @@ def model(owner: Any) -> JSON:
     )
 
 
-def model_of(agent: Agent, session: AgentSession[Any], kind: str) -> Any:
+def model_of(agent: Agent | None, session: AgentSession[Any], kind: str) -> Any:
     """The agent's own ``stt``, ``llm``, ``tts`` or ``vad``, else the session's; an agent may say
     ``None``."""
+    if agent is None:
+        return getattr(session, kind, None)
     own = getattr(agent, kind, None)
     if own is None or hasattr(own, "label") or hasattr(own, "capabilities"):
         return own
     return getattr(session, kind, None)
 
 
-def session_payload(session: AgentSession[Any], agent: Agent) -> JSON:
-    """Who is talking, with which models."""
+def agent_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
+    """What an agent brings to its session: with ``None``, what the session has by itself."""
     models = {
         kind: described
         for kind in ("stt", "llm", "tts", "vad")
         if (described := model(model_of(agent, session, kind)))
     }
+    tools = [*getattr(session, "tools", ())]
+    if agent is None:
+        return {"models": models, "tools": tool_names(tools)}
     return {
-        "name": "livekit-session",
-        "type": "livekit:session",
         "agent_name": agent.id,
-        "session_class": type(session).__name__,
         "agent_class": type(agent).__name__,
         "models": models,
         "instructions": str(agent.instructions),
-        "tools": tool_names([*getattr(session, "tools", ()), *agent.tools]),
+        "tools": tool_names([*tools, *agent.tools]),
+    }
+
+
+def session_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
+    """Who is talking, with which models."""
+    return {
+        "name": "livekit-session",
+        "type": "livekit:session",
+        "session_class": type(session).__name__,
+        **agent_payload(session, agent),
         "metadata": {},
     }
 

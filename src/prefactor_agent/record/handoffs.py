@@ -35,9 +35,11 @@ def awaited(task: Agent) -> None:
 
 
 class Handoffs:
-    def __init__(self, trace: SessionTrace, session: AgentSession[Any], agent: Agent) -> None:
+    def __init__(
+        self, trace: SessionTrace, session: AgentSession[Any], agent: Agent | None
+    ) -> None:
         self._trace = trace
-        self._active: weakref.ref[Agent] | None = weakref.ref(agent)
+        self._active = weakref.ref(agent) if agent is not None else None
         self._tasks: list[_Task] = []
         """The tasks that the call is in, the innermost last: it has the call."""
         self._looked_at = _last(session)
@@ -48,6 +50,11 @@ class Handoffs:
         """The tool whose body asked for another agent, without answering with it."""
         self._entering: tuple[Span, int] | None = None
         """A handoff whose new agent has not been entered yet, and the moment of the change."""
+
+    def begin_with(self, agent: Agent) -> None:
+        """Learn which agent has the call first."""
+        if self._active is None:
+            self._active = weakref.ref(agent)
 
     def run_by(self) -> Span | None:
         """The open span of the tool call that runs the agent that has the call; ``None``: it is

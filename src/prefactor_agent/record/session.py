@@ -8,10 +8,17 @@ from __future__ import annotations
 
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, CloseEvent, ConversationItemAddedEvent, llm
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    AgentStateChangedEvent,
+    CloseEvent,
+    ConversationItemAddedEvent,
+    llm,
+)
 
 from .. import config
 from . import describe
@@ -28,7 +35,7 @@ from .network import Network
 from .plain_tools import PlainTools
 from .playback import Playback
 from .realtime import Realtime
-from .span import Sink, Status
+from .span import Sink, SpanType, Status
 from .speeches import Speeches
 from .states import States
 from .termination import Termination
@@ -44,16 +51,28 @@ class SessionTrace:
     """The trace of one session, from the moment that its first traced agent is entered.
 
     What it knows lies in its parts, each with one subject; it gives LiveKit's events to them, and
-    ends them."""
+    ends them.
 
-    @staticmethod
-    def attach(session: AgentSession[Any], agent: Agent, sink: Sink) -> SessionTrace:
-        """Begin to trace a session that ``agent`` is about to be the agent of."""
-        return SessionTrace(session, agent, sink)
+    Args:
+        agent: Whose session it is, or is about to be; ``None``: not known yet, see :meth:`meet`.
+        about: What the program says itself of the session, for its payload.
+        tool_types: By tool name, the type of a tool's spans where it is not the usual one.
+    """
 
-    def __init__(self, session: AgentSession[Any], agent: Agent, sink: Sink) -> None:
+    def __init__(
+        self,
+        session: AgentSession[Any],
+        agent: Agent | None,
+        sink: Sink,
+        *,
+        about: JSON | None = None,
+        tool_types: Mapping[str, str] | None = None,
+    ) -> None:
         self._session = weakref.ref(session)
         self.closed = False
+        self.tool_types = dict(tool_types or {})
+        self._about = about or {}
+        self._met = agent is not None
         self.on_closed: Callable[[], object] = lambda: None
         chosen = config.settings()
         self.call = Call(sink)
@@ -90,6 +109,7 @@ class SessionTrace:
                     "agent_version": chosen.agent_version,
                     "budgets": dict(chosen.budgets) or None,
                     "started_at": round(time.time(), 6),
+                    **self._about,
                 }
             )
         )
@@ -97,7 +117,7 @@ class SessionTrace:
             "user_state_changed": self.user_turns.on_state,
             "user_input_transcribed": self.user_turns.on_transcribed,
             "speech_created": self.speeches.on_created,
-            "agent_state_changed": self.speeches.on_agent_state,
+            "agent_state_changed": self._on_agent_state,
             "agent_false_interruption": self.speeches.on_false_interruption,
             "conversation_item_added": self._on_item,
             "function_tools_executed": self.plain_tools.on_executed,
@@ -112,11 +132,32 @@ class SessionTrace:
         if chosen.states:
             self.states.follow(session)
         self.playback.follow(session.output.audio)
-        self.realtime.follow(session, agent)
+        if agent is not None:
+            self.realtime.follow(session, agent)
 
     @property
     def session(self) -> AgentSession[Any] | None:
         return self._session()
+
+    @guarded("meet")
+    def meet(self, agent: Agent) -> None:
+        """Learn whose session it is, if that was not known when the trace began."""
+        session = self.session
+        if not self._met and session is not None:
+            self._met = True
+            self.handoffs.begin_with(agent)
+            self.call.update(
+                self.call.root, **{**describe.agent_payload(session, agent), **self._about}
+            )
+
+    def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
+        if not self._met and (session := self.session) is not None:
+            self.meet(session.current_agent)
+        self.speeches.on_agent_state(event)
+
+    def tool_type(self, name: str) -> str:
+        """The type of the spans of a traced tool."""
+        return self.tool_types.get(name, f"{SpanType.TOOL}:{name}")
 
     def next_turn_index(self) -> int:
         self._turn_count += 1

@@ -61,7 +61,7 @@ class ToolCall:
         self._direct = direct = caller is not None
         parent = caller or (turn.span if turn.span.open else None)
         self._started_ns = now_ns()
-        type_ = f"{SpanType.TOOL}:{name}"
+        type_ = turn.trace.tool_type(name)
         self.span = self._call.begin(
             type_,
             name,

@@ -1,21 +1,13 @@
-"""The span types as Prefactor registers them: title, description, one-line summary, data risk.
+"""The table of the span types: title, description, one-line summary, data risk.
 
 The schemas name what a payload holds and leave it open: redaction may replace any value, and a span
 that Prefactor refuses for its shape would be lost to whoever looks for it there."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
-from pydantic_core import to_json
-
 JSON = dict[str, Any]
-
-TOOL_PREFIX = "livekit:tool:"
-QUALITY = "livekit:call"
 
 _UNKNOWN_RISK: JSON = {
     "action_profile": {},
@@ -28,7 +20,7 @@ _SPEECH_RISK: JSON = {
     "params_data_categories": _PERSON,
     "result_data_categories": _PERSON,
 }
-_TIMES_RISK: JSON = {
+TIMES_RISK: JSON = {
     "action_profile": {},
     "params_data_categories": {"personal_identifiers": "excluded"},
     "result_data_categories": {"personal_identifiers": "excluded"},
@@ -45,7 +37,7 @@ class ToolSchema(NamedTuple):
     description: str | None = None
 
 
-class _Type(NamedTuple):
+class SpanTypeSchema(NamedTuple):
     name: str
     title: str
     description: str
@@ -53,6 +45,18 @@ class _Type(NamedTuple):
     params: JSON
     result: JSON
     risk: JSON
+
+    def entry(self) -> JSON:
+        """As an agent's schema version lists it."""
+        return {
+            "name": self.name,
+            "params_schema": self.params,
+            "result_schema": self.result,
+            "title": self.title,
+            "description": self.description,
+            "template": self.template,
+            "data_risk": self.risk,
+        }
 
 
 def _keys(**described: str) -> JSON:
@@ -63,25 +67,44 @@ def _keys(**described: str) -> JSON:
     }
 
 
+_SPAN = {"name": "of the span", "type": "of the span", "metadata": "for keys of Prefactor's"}
+_TURN = {
+    **_SPAN,
+    "turn_index": "number in the call",
+    "created_at": "when it was created",
+    "started_at": "when it began",
+}
+_MODEL_CALL = {
+    **_SPAN,
+    "turn_index": "of the turn",
+    "request_id": "the provider's",
+    "timestamp": "when it began",
+}
+_ENDED = {"status": "how it ended", "error": "type and message of what failed"}
 _LATENCY = "the stages between the user's last sound and the agent's first"
 _STREAMS = "what passed through, chunk by chunk: offsets, sizes, texts or loudness"
 _TOKENS = {"token_usage": "tokens in and out"}
 _MODEL = {"model_name": "the model", "provider": "who runs it", "label": "LiveKit's name of it"}
 
-_TYPES = (
-    _Type(
+TYPES = (
+    SpanTypeSchema(
         "livekit:session",
-        "Voice session",
+        "LiveKit Session",
         "One call: from the start of the AgentSession to its end.",
         "{{ agent_class }} {{ room.name }} {{ close_reason }}",
         _keys(
+            **_SPAN,
+            agent_name="the agent's name",
             agent_class="class of the agent that began",
+            session_class="class of the session",
+            started_at="when it began",
+            finished_at="when it ended",
             models="STT, LLM, TTS and VAD",
             room="LiveKit's room",
             job="LiveKit's job",
         ),
         _keys(
-            status="how it ended",
+            **_ENDED,
             close_reason="why",
             usage="per model",
             conversation="counts",
@@ -90,22 +113,40 @@ _TYPES = (
         ),
         _SPEECH_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:user_turn",
-        "User turn",
+        "LiveKit User Turn",
         "What the user said, from the first sound to the end of the turn.",
         "{{ transcript }}",
-        _keys(turn_index="number in the call", modality="audio or text"),
-        _keys(transcript="what was understood", language="of it", confidence="of the STT"),
+        _keys(**_TURN, modality="audio or text"),
+        _keys(
+            **_ENDED,
+            transcript="what was understood",
+            language="of it",
+            speaker_id="who spoke",
+            confidence="of the STT",
+            is_final="whether the turn was committed",
+            metrics="LiveKit's",
+            finished_at="when it ended",
+            metadata="for keys of Prefactor's",
+        ),
         _SPEECH_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:assistant_turn",
-        "Assistant turn",
+        "LiveKit Assistant Turn",
         "What the agent said, from the moment it was decided to the end of its sound.",
         "{{ spoken_text }}{% if interrupted %} (interrupted){% endif %}",
-        _keys(turn_index="number in the call", source="generate_reply, say or tool_response"),
         _keys(
+            **_TURN,
+            source="generate_reply, say or tool_response",
+            user_initiated="the program asked for it",
+        ),
+        _keys(
+            **_ENDED,
+            outputs="what was said",
+            metrics="LiveKit's",
+            finished_at="when it ended",
             generated_text="all of it",
             spoken_text="what was heard",
             interrupted="cut off by the user",
@@ -113,39 +154,54 @@ _TYPES = (
         ),
         _SPEECH_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:llm",
-        "LLM call",
+        "LiveKit LLM Metrics",
         "One call of the llm_node: from the call to the end of its stream.",
         "{{ model_name }}: {{ text }}",
-        _keys(inputs="messages and tools", **_TOKENS, **_MODEL),
-        _keys(text="the answer", tool_calls="asked for", usage="as reported", streams=_STREAMS),
-        _SPEECH_RISK,
-    ),
-    _Type(
-        "livekit:stt",
-        "Speech recognition",
-        "One utterance as the STT heard it.",
-        "{{ model_name }}: {{ transcript }}",
-        _keys(**_MODEL),
-        _keys(transcript="final", audio_seconds="heard", streams=_STREAMS),
-        _SPEECH_RISK,
-    ),
-    _Type(
-        "livekit:tts",
-        "Speech synthesis",
-        "One call of the tts_node: text in, audio out.",
-        "{{ model_name }}: {{ audio_seconds }} s of speech",
-        _keys(**_MODEL),
+        _keys(**_MODEL_CALL, inputs="messages and tools", **_TOKENS, **_MODEL),
         _keys(
-            text="spoken",
-            audio_seconds="made",
-            time_to_first_byte_ms="from first text to first audio",
+            **_ENDED,
+            text="the answer",
+            tool_calls="asked for",
+            usage="as reported",
+            metrics="LiveKit's",
             streams=_STREAMS,
         ),
         _SPEECH_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
+        "livekit:stt",
+        "Speech recognition",
+        "One utterance as the STT heard it.",
+        "{{ model_name }}: {{ transcript }}",
+        _keys(**_MODEL_CALL, **_MODEL),
+        _keys(
+            **_ENDED,
+            transcript="final",
+            audio_seconds="heard",
+            metrics="LiveKit's",
+            streams=_STREAMS,
+        ),
+        _SPEECH_RISK,
+    ),
+    SpanTypeSchema(
+        "livekit:tts",
+        "Speech synthesis",
+        "One call of the tts_node: text in, audio out.",
+        "{{ model_name }}: {{ audio_seconds }} s of speech",
+        _keys(**_MODEL_CALL, **_MODEL),
+        _keys(
+            **_ENDED,
+            text="spoken",
+            audio_seconds="made",
+            time_to_first_byte_ms="from first text to first audio",
+            metrics="LiveKit's",
+            streams=_STREAMS,
+        ),
+        _SPEECH_RISK,
+    ),
+    SpanTypeSchema(
         "livekit:transcription",
         "Transcription",
         "The text of the agent as it was sent to the user's screen.",
@@ -154,16 +210,28 @@ _TYPES = (
         _keys(text="all of it", characters="how many", streams=_STREAMS),
         _SPEECH_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:tool",
-        "Tool call",
+        "LiveKit Tool",
         "A tool of the agent's: from the beginning of its body to its end.",
         "{{ tool_name }} {{ outcome }}",
-        _keys(tool_name="the tool", call_id="the LLM's id of the call", inputs="arguments"),
-        _keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
+        _keys(
+            **_SPAN,
+            tool_name="the tool",
+            call_id="the LLM's id of the call",
+            group_id="of calls made together",
+            inputs="arguments",
+            created_at="when it was called",
+        ),
+        _keys(
+            **_ENDED,
+            outcome="returned, or what else",
+            outputs="what it returned",
+            is_error="whether it failed",
+        ),
         _UNKNOWN_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:tool_result",
         "Tool result",
         "What a tool returned or raised, at the moment when it did.",
@@ -172,34 +240,48 @@ _TYPES = (
         _keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
         _UNKNOWN_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:error",
-        "Error",
+        "LiveKit Error",
         "An error of the session, or of a node.",
         "{{ source }}: {{ error_type }} {{ message }}",
-        _keys(source="where", error_type="class", message="text", recoverable="LiveKit's view"),
-        _keys(error="type and message"),
+        _keys(
+            **_SPAN,
+            source="where",
+            error_type="class",
+            message="text",
+            recoverable="LiveKit's view",
+            created_at="when",
+        ),
+        _keys(**_ENDED),
         _UNKNOWN_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:state",
         "State change",
         "The user or the agent began to speak, listen, think or was away.",
         "{{ actor }}: {{ old_state }} to {{ new_state }}",
-        _keys(actor="user or agent", old_state="before", new_state="after"),
-        _keys(),
-        _TIMES_RISK,
+        _keys(
+            **_SPAN,
+            actor="user or agent",
+            old_state="until then",
+            new_state="from then on",
+            event_type="LiveKit's",
+            created_at="when",
+        ),
+        _keys(status="how it ended", metrics="LiveKit's"),
+        TIMES_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:handoff",
         "Handoff",
         "One agent gave the call to another.",
         "{{ from }} to {{ to }}",
         _keys(),
         _keys(),
-        _TIMES_RISK,
+        TIMES_RISK,
     ),
-    _Type(
+    SpanTypeSchema(
         "livekit:realtime",
         "Realtime reply",
         "Speech of a realtime model.",
@@ -209,11 +291,12 @@ _TYPES = (
         _SPEECH_RISK,
     ),
 )
-BASE_TYPES = frozenset(type_.name for type_ in _TYPES)
+BASE_TYPES = frozenset(type_.name for type_ in TYPES)
+TOOL_TYPE = next(type_ for type_ in TYPES if type_.name == "livekit:tool")
 
 _NUMBER = {"type": "number", "minimum": 0}
 _COUNT = {"type": "integer", "minimum": 0}
-_QUALITY_SCHEMA: JSON = {
+QUALITY_SCHEMA: JSON = {
     "type": "object",
     "properties": {
         "turns": _COUNT,
@@ -238,51 +321,3 @@ _QUALITY_SCHEMA: JSON = {
     "required": ["turns", "interruptions", "tool_calls", "tool_failures", "errors"],
     "additionalProperties": False,
 }
-
-
-def registry(
-    tool_types: Iterable[str] = (), tools: Mapping[str, ToolSchema] | None = None
-) -> SchemaRegistry:
-    """All span types, those of single tools (``livekit:tool:<name>``) among them."""
-    made = SchemaRegistry()
-    for type_ in _TYPES:
-        made.register_type(
-            type_.name,
-            type_.params,
-            type_.result,
-            title=type_.title,
-            description=type_.description,
-            template=type_.template,
-            data_risk=type_.risk,
-        )
-    tool = next(type_ for type_ in _TYPES if type_.name == "livekit:tool")
-    for name in sorted({*tool_types} - BASE_TYPES):
-        said = (tools or {}).get(name.removeprefix(TOOL_PREFIX), ToolSchema())
-        made.register_type(
-            name,
-            said.input_schema or tool.params,
-            said.result_schema or tool.result,
-            title=f"Tool {name.removeprefix(TOOL_PREFIX)}",
-            description=said.description or tool.description,
-            template=said.template or tool.template,
-            data_risk=said.data_risk or tool.risk,
-        )
-    made.register_quality_schema(
-        QUALITY,
-        _QUALITY_SCHEMA,
-        title="Call quality",
-        description="How a call went: counts, waiting times, tokens, seconds of speech.",
-        template="{{ turns }} turns, {{ interruptions }} interruptions, {{ errors }} errors",
-        data_risk=_TIMES_RISK,
-    )
-    return made
-
-
-def agent_schema_version(
-    tool_types: Iterable[str] = (), tools: Mapping[str, ToolSchema] | None = None
-) -> JSON:
-    """The schemas as a call is registered with them. Their name is a hash of them, since Prefactor
-    lets a name mean one set of schemas for ever."""
-    body = registry(tool_types, tools).to_agent_schema_version("")
-    print_ = hashlib.sha256(to_json(body)).hexdigest()[:20]
-    return {**body, "external_identifier": f"prefactor-agent-{print_}"}

@@ -1,0 +1,75 @@
+"""The span types as a call is registered with them at Prefactor."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
+from pydantic_core import to_json
+
+from .types import BASE_TYPES, QUALITY_SCHEMA, TIMES_RISK, TOOL_TYPE, TYPES, ToolSchema
+
+JSON = dict[str, Any]
+
+TOOL_PREFIX = "livekit:tool:"
+QUALITY = "livekit:call"
+
+
+def registry(
+    tool_types: Iterable[str] = (), tools: Mapping[str, ToolSchema] | None = None
+) -> SchemaRegistry:
+    """All span types, those of single tools (``livekit:tool:<name>``) among them."""
+    made = SchemaRegistry()
+    for type_ in TYPES:
+        made.register_type(**type_.entry())
+    for name in sorted({*tool_types} - BASE_TYPES):
+        said = (tools or {}).get(name.removeprefix(TOOL_PREFIX), ToolSchema())
+        made.register_type(
+            name,
+            said.input_schema or TOOL_TYPE.params,
+            said.result_schema or TOOL_TYPE.result,
+            title=f"Tool {name.removeprefix(TOOL_PREFIX)}",
+            description=said.description or TOOL_TYPE.description,
+            template=said.template or TOOL_TYPE.template,
+            data_risk=said.data_risk or TOOL_TYPE.risk,
+        )
+    made.register_quality_schema(
+        QUALITY,
+        QUALITY_SCHEMA,
+        title="Call quality",
+        description="How a call went: counts, waiting times, tokens, seconds of speech.",
+        template="{{ turns }} turns, {{ interruptions }} interruptions, {{ errors }} errors",
+        data_risk=TIMES_RISK,
+    )
+    return made
+
+
+def agent_schema_version(
+    tool_types: Iterable[str] = (),
+    tools: Mapping[str, ToolSchema] | None = None,
+    chosen: JSON | None = None,
+) -> JSON:
+    """The schemas as a call is registered with them. Their name is a hash of them, since Prefactor
+    lets a name mean one set of schemas for ever.
+
+    Args:
+        chosen: What the program's own ``SchemaRegistry`` holds, as it would register it: its word
+            on a type wins.
+    """
+    body: JSON = registry(tool_types, tools).to_agent_schema_version("")
+    if chosen:
+        body = _joined(chosen, body)
+    print_ = hashlib.sha256(to_json(body)).hexdigest()[:20]
+    return {**body, "external_identifier": f"prefactor-agent-{print_}"}
+
+
+def _joined(chosen: JSON, ours: JSON) -> JSON:
+    flat = {*chosen.get("span_schemas", ()), *chosen.get("span_result_schemas", ())}
+    joined = {**ours, **chosen}
+    for part in ("span_type_schemas", "quality_schemas"):
+        said = chosen.get(part, [])
+        names = {*flat, *(entry["name"] for entry in said)}
+        joined[part] = [*said, *(entry for entry in ours[part] if entry["name"] not in names)]
+    return joined

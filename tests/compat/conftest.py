@@ -1,0 +1,37 @@
+"""A Prefactor for both packages, and sessions for either."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from support.prefactor_server import PrefactorServer
+
+
+@pytest.fixture(scope="session")
+def running_server() -> Iterator[PrefactorServer]:
+    with PrefactorServer() as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_server: PrefactorServer) -> Iterator[PrefactorServer]:
+    yield running_server.reset()
+    running_server.clear_faults()
+
+
+@pytest.fixture
+def warnings(caplog: pytest.LogCaptureFixture) -> Iterator[list[str]]:
+    """What this package says as a warning or worse, while the test runs."""
+    told: list[str] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    handler = Handler(logging.WARNING)
+    logging.getLogger("prefactor_agent").addHandler(handler)
+    yield told
+    logging.getLogger("prefactor_agent").removeHandler(handler)
