@@ -330,11 +330,15 @@ async def test_one_wrapper_traces_one_session_after_the_other(server: PrefactorS
     assert reasons == ["detached", "user_initiated"]
 
 
-async def test_start_gives_back_what_the_session_gives() -> None:
-    session = new_session("Hello.")
+async def test_start_takes_and_gives_back_what_the_session_does() -> None:
+    class Session(AgentSession[None]):
+        async def start(self, agent: Agent, **options: Any) -> Any:
+            await super().start(agent)
+            return options
+
+    session = Session(llm=ScriptedLLM())
     tracer = ours.PrefactorLiveKitSession()
-    result = await tracer.start(session, Plain(), capture_run=True)
-    assert type(result).__name__ == "RunResult"
+    assert await tracer.start(session, Plain(), room="lobby") == {"room": "lobby"}
     await session.aclose()
     refused = new_session()
     with pytest.raises(TypeError):
