@@ -128,7 +128,12 @@ _apart: dict[str, Pipeline] = {}
 
 def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
     pipeline = reference()
-    if pipeline is not None and pipeline._deliverer is not None:
-        # The end of the job has waited already: LiveKit kills a process that takes 10 s to end.
-        pipeline._deliverer.flush(0.0 if pipeline._gave_up else pipeline.settings.flush_timeout)
+    if pipeline is None:
+        return
+    # Where the end of the job has waited already: LiveKit kills a process that takes 10 s to end.
+    timeout = 0.0 if pipeline._gave_up else pipeline.settings.flush_timeout
+    if pipeline._starting is not None and pipeline._process == os.getpid():
+        pipeline._starting.join(timeout)
+    if pipeline._deliverer is not None:
+        pipeline._deliverer.flush(timeout)
         pipeline._deliverer.stop()
