@@ -17,7 +17,7 @@ from livekit.agents import Agent, AgentSession, function_tool
 from livekit.agents.voice.audio_recognition import AudioRecognition
 
 import prefactor_agent
-from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent import TracedAgent, traced_tool, tracing
 from prefactor_agent.record import (
     call,
     guard,
@@ -29,7 +29,6 @@ from prefactor_agent.record import (
     voice,
 )
 from prefactor_agent.record.guard import failures
-from prefactor_agent.record.session import SessionTrace
 from prefactor_agent.record.stream import Stream
 from prefactor_agent.record.user_turns import UserTurns
 from prefactor_agent.tracing import tracer
@@ -188,10 +187,12 @@ NOT_IN_THIS_CALL = {
     "record.states:States._on_agent",
     "record.states:States._on_user",
     "record.termination:Termination.begin",
+    "session:PrefactorLiveKitSession._begin",
+    "tracing:Tracing.detach",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
 its room (tests/record/test_job.py), a realtime model (test_realtime.py), states that are asked for
-(test_reconcile.py)."""
+(test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
         "record.plain_tools:PlainTools.on_updated",
@@ -247,7 +248,7 @@ BEHIND: dict[str, tuple[Any, str]] = {
     "sink.put": (MemorySink, "put"),
     "loudness": (voice, "mean_squares"),
     "ids": (call.Ids, "new"),
-    "the session's trace": (SessionTrace, "attach"),
+    "the session's trace": (tracing, "SessionTrace"),
     "a node's beginning": (node_calls, "open_node"),
     "a hook's beginning": (hooks.Hooks, "begin"),
     "a span's beginning": (call.Call, "begin"),
@@ -283,7 +284,7 @@ async def test_a_failure_behind_the_guards(
 ) -> None:
     owner, name = BEHIND[where]
     nodes._made.clear()
-    monkeypatch.setattr(owner, name, staticmethod(boom) if name == "attach" else boom)
+    monkeypatch.setattr(owner, name, boom)
     noticed = await observe(TracedAgent, traced_tool)
     assert_unharmed(noticed, expected, caplog, None)
 
