@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.deliver import courier
+from prefactor_agent.deliver import spans
 from prefactor_agent.deliver.api import Api, LaterError, seconds_of
 from prefactor_agent.deliver.backoff import Backoff
 from prefactor_agent.journal.outbox import Outbox
@@ -52,7 +52,7 @@ def test_a_span_that_the_service_breaks_on_holds_up_nobody(
         return await real(self, path, body)
 
     monkeypatch.setattr(Api, "post", post)
-    monkeypatch.setattr(courier, "POISON", 2)
+    monkeypatch.setattr(spans, "POISON", 2)
     side.deliverer.start()
     call = begin_call(side.writer)
     for index in range(10):

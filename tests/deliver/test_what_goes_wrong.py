@@ -308,8 +308,10 @@ def test_the_disk_is_full_while_delivery_runs(
     child = zygote.fork(settings.journal, server.url, server.token, trouble="disk_full")
     zygote.join(child)
     assert child.outcome() == expected
-    [line] = child.log()
-    assert "cannot be written now" in line
+    # Who writes the file and who reads it may each meet the full disk.
+    writes, reads = "cannot be written now", "cannot be read or written now"
+    assert [line for line in child.log() if writes in line]
+    assert len(child.log()) <= 1 + any(reads in line for line in child.log()), child.log()
     arrived(server, settings.journal)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 import aiohttp
 from prefactor_http import HttpClientConfig, PrefactorHttpClient
+from prefactor_http.exceptions import PrefactorApiError, PrefactorAuthError
 from pydantic_core import from_json, to_json
 
 from .target import Target
@@ -44,17 +45,18 @@ class LaterError(Exception):
         """The service itself broke on the call (5xx)."""
 
 
-class RefusedError(Exception):
+class RefusedError(PrefactorApiError):  # type: ignore[misc]  # it has no types of its own
     """Prefactor understood the call and said no."""
 
+    code: str
+    status_code: int
+
     def __init__(self, status: int, code: str, message: str, errors: JSON) -> None:
-        super().__init__(f"{status} {code}: {message}")
-        self.status = status
-        self.code = code
+        super().__init__(f"{status} {code}: {message}", code, status)
         self.errors = errors
 
 
-class DeniedError(RefusedError):
+class DeniedError(RefusedError, PrefactorAuthError):  # type: ignore[misc]
     """The token is not, or no longer, good for this (401, 403)."""
 
 

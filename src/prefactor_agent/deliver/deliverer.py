@@ -21,7 +21,7 @@ from ..config import ConfigurationError, Settings
 from ..journal.outbox import CallRow, Outbox
 from ..journal.process import alive, this_process
 from ..journal.schema import NewerJournalError
-from ..record.guard import logger, report
+from ..record.guard import failures, logger, report
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
 from .backoff import Backoff
 from .courier import Courier
@@ -216,7 +216,17 @@ class Deliverer:
                     )
             except NewerJournalError:
                 self.off = "the journal is of a newer version"
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.OperationalError, OSError) as error:
+                # Locked, on a full disk …: what was not acknowledged is sent again, word for word.
+                failures["deliver.journal"] += 1
+                if failures["deliver.journal"] == 1:
+                    logger.warning(
+                        "%s cannot be read or written now (%s): delivery waits until it can",
+                        self._settings.journal,
+                        error,
+                    )
+                backoff.failed(None)
+            except sqlite3.Error as error:
                 report("deliver.journal", error)
                 backoff.failed(None)
             except Exception as error:

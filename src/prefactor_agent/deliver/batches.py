@@ -1,0 +1,96 @@
+"""How much goes into one request, and what its answer says of each part. Touches nothing but its
+arguments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from .api import LaterError
+from .bodies import Body
+
+JSON = dict[str, Any]
+
+SPANS_PER_REQUEST = 500
+BYTES_PER_REQUEST = 1_000_000
+SMALL = 32_768
+"""What a payload is cut to when Prefactor calls a span too large."""
+_AROUND = 160
+"""Bytes of a bulk item around the fields of its span."""
+
+
+@dataclass
+class Limits:
+    """What one request may hold: less when the service cannot take it, more again when it can."""
+
+    spans: int = SPANS_PER_REQUEST
+    bytes: int = BYTES_PER_REQUEST
+
+    def broke(self, spans: int) -> None:
+        """The service broke on so many. Perhaps it is one of them: fewer, to find out which."""
+        self.spans = max(1, min(self.spans, spans) // 4)
+
+    def too_large(self, spans: int, characters: int) -> None:
+        """So much was more than the service takes."""
+        self.spans = max(1, spans // 2)
+        self.bytes = max(SMALL, min(self.bytes, characters) // 2)
+
+    def taken(self) -> None:
+        self.spans = min(SPANS_PER_REQUEST, self.spans * 2)
+
+    def fit(self, batch: list[Body]) -> list[Body]:
+        """As many as fit into one request; at least one."""
+        size = 0
+        for index, body in enumerate(batch):
+            size += len(body.fields) + _AROUND
+            if index and size > self.bytes:
+                return batch[:index]
+        return batch
+
+
+def bulk(batch: list[Body]) -> str:
+    """The request."""
+    return '{"items":[' + ",".join(body.bulk_item for body in batch) + "]}"
+
+
+class Refusal(NamedTuple):
+    body: Body
+    code: str
+    errors: JSON
+    why: str
+
+
+class Answered(NamedTuple):
+    done: list[tuple[Body, JSON]]
+    refused: Refusal | None
+    """The first: what stood behind it was not looked at."""
+
+
+def read(batch: list[Body], answer: JSON) -> Answered:
+    """What the answer to a bulk request says.
+
+    Raises:
+        LaterError: Nothing that can be understood.
+    """
+    outputs = answer.get("outputs")
+    if not isinstance(outputs, dict):
+        raise LaterError("the answer to bulk is not as agreed")
+    done: list[tuple[Body, JSON]] = []
+    refused: Refusal | None = None
+    for body in batch:
+        output = outputs.get(body.key)
+        if not isinstance(output, dict):
+            continue  # behind the first error, nothing was done
+        if output.get("status") == "success":
+            done.append((body, output))
+        elif refused is None:
+            code, errors = str(output.get("code", "unknown")), output.get("errors")
+            refused = Refusal(
+                body,
+                code,
+                errors if isinstance(errors, dict) else {},
+                f"{code}: {output.get('message', '')}",
+            )
+    if refused is None and not done:
+        raise LaterError("the answer to bulk says nothing of what was sent")
+    return Answered(done, refused)

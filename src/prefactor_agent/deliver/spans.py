@@ -1,0 +1,271 @@
+"""Sends the spans of a call: parents first, as many in one request as Prefactor takes, and each
+refusal at the cost of the span that it is about."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json
+
+from ..journal.outbox import CallRow, Outbox, SpanState, Todo
+from . import batches, bodies
+from .api import Api, DeniedError, LaterError, RefusedError
+from .batches import SMALL, Limits
+from .bodies import Body
+from .live import CallParkedError, Live, Progress
+from .verdicts import Verdict, verdict
+
+JSON = dict[str, Any]
+
+POISON = 6
+"""So many times the service may break on one span alone before the span is parked."""
+REFUSALS_IN_A_ROW = 50
+"""So many spans of a call refused one after the other: something is wrong with the call."""
+
+
+@dataclass
+class SpanSender:
+    """Remembers, for as long as the process runs, which simpler calls the service wants.
+
+    Raises (every coroutine):
+        LaterError, DeniedError, sqlite3.Error
+    """
+
+    api: Api
+    outbox: Outbox
+    progress: Progress
+    on_terminated: Callable[[str, Live, Any], None]
+    """Told when an answer says that a call is to end: the session's id, the call, the reason."""
+    use_bulk: bool = True
+    use_ids: bool = True
+    limits: Limits = field(default_factory=Limits)
+    _broke: Counter[str] = field(default_factory=Counter)
+
+    async def send(self, row: CallRow, live: Live) -> None:
+        """Send what is due of a call, which this process has claimed.
+
+        Raises:
+            CallParkedError: The call as a whole is refused.
+        """
+        after, refusals = 0, 0
+        while True:
+            found = self.outbox.due(row.session_id, after, self.limits.spans, self.limits.bytes)
+            if not found:
+                return
+            if not self.outbox.claim(row.session_id):
+                return  # this process was stopped for so long that another one went on
+            batch = self._prepare(live, found)
+            taken = self.limits.fit(batch)
+            if not taken:
+                after = found[-1].seq  # all of these wait for a parent
+                continue
+            delivered, parked = await self._send(row, live, taken)
+            refusals = 0 if delivered else refusals + parked
+            if refusals >= REFUSALS_IN_A_ROW:
+                raise CallParkedError(f"the last {refusals} spans were refused")
+
+    def _prepare(self, live: Live, found: list[Todo]) -> list[Body]:
+        """The bodies of what can be sent now. A span whose parent is neither at Prefactor nor in
+        front of it in the same request waits; one whose parent was refused goes under the nearest
+        ancestor that is there."""
+        streams = self.outbox.streams(found)
+        before: set[str] = set()
+        prepared: list[Body] = []
+        ends: list[Body] = []
+        for todo in found:
+            columns = streams.get(todo.id, {})
+            if todo.state == SpanState.OPEN:
+                if todo.status != "active":
+                    ends.append(bodies.finish(todo, live.id_of(todo.id), columns))
+                continue
+            if todo.sent is not None:
+                prepared.append(bodies.repeated(todo))
+                continue
+            parent = todo.parent_id
+            if todo.parent_state == SpanState.PARKED:
+                parent = self.outbox.delivered_ancestor(parent)
+            if parent is not None and parent not in before and not self._there(todo, parent):
+                continue
+            prepared.append(
+                bodies.create(
+                    todo,
+                    live.instance_id,
+                    live.schema(todo.type),
+                    live.id_of(todo.id) if self.use_ids else None,
+                    live.id_of(parent) if parent is not None else None,
+                    columns,
+                )
+            )
+            if self.use_ids:
+                before.add(todo.id)
+        return prepared + ends
+
+    def _there(self, todo: Todo, parent: str) -> bool:
+        if parent == todo.parent_id:
+            return todo.parent_state != SpanState.NEW
+        return self.outbox.state(parent) != SpanState.NEW
+
+    async def _send(self, row: CallRow, live: Live, batch: list[Body]) -> tuple[int, int]:
+        """Send, and note what was answered. Returns how many were delivered and parked."""
+        uncertain = [body for body in batch if not body.ends and body.todo.sent is None]
+        if uncertain:
+            # A span that is still open may be another one at the next try: what is sent now has
+            # to be sent again word for word, should the answer get lost.
+            self.outbox.keep_sent((body.fields, body.todo.seq) for body in uncertain)
+        if self.use_bulk:
+            return await self._send_bulk(row, live, batch)
+        sent = 0
+        for body in batch:
+            delivered, parked = await self._send_single(row, live, body)
+            sent += delivered
+            if not delivered:  # what comes after it may have counted on it
+                return sent, parked
+        return sent, 0
+
+    async def _send_bulk(self, row: CallRow, live: Live, batch: list[Body]) -> tuple[int, int]:
+        text = batches.bulk(batch)
+        try:
+            answer = await self.api.post("/api/v1/bulk", text.encode())
+        except LaterError as error:
+            if len(batch) == 1:
+                return 0, await self._park_if_poison(row, live, batch[0], error)
+            if error.timeout or error.failed:
+                self.limits.broke(len(batch))
+            raise
+        except RefusedError as error:
+            if error.status_code == 413 and len(batch) > 1:
+                self.limits.too_large(len(batch), len(text))
+                return 0, 0
+            if error.status_code == 413:
+                return 0, await self._refused(row, live, batch[0], Verdict.TOO_LARGE, str(error))
+            if error.status_code == 401:
+                raise
+            # Not allowed or not there: one by one, for as long as this process runs. If it is the
+            # token that is not good, the first of them says so.
+            self.use_bulk = False
+            return 0, 0
+        done, refused = batches.read(batch, answer)
+        self.limits.taken()
+        self._acknowledge(row, live, done)
+        if refused is None:
+            return len(done), 0
+        judged = verdict(refused.code, refused.errors, finishes=refused.body.finishes)
+        return len(done), await self._refused(row, live, refused.body, judged, refused.why)
+
+    async def _send_single(self, row: CallRow, live: Live, body: Body) -> tuple[int, int]:
+        try:
+            answer = await self.api.post(body.path, body.single.encode())
+        except DeniedError:
+            raise
+        except LaterError as error:
+            return 0, await self._park_if_poison(row, live, body, error)
+        except RefusedError as error:
+            judged = verdict(
+                error.code, error.errors, finishes=body.finishes, status=error.status_code
+            )
+            return 0, await self._refused(row, live, body, judged, str(error))
+        self._acknowledge(row, live, [(body, answer)])
+        return 1, 0
+
+    def _acknowledge(self, row: CallRow, live: Live, done: list[tuple[Body, JSON]]) -> None:
+        if not done:
+            return
+        remote: list[tuple[str, str, str]] = []
+        for body, output in done:
+            details = output.get("details")
+            made = details.get("id") if isinstance(details, dict) else None
+            if not body.finishes and isinstance(made, str) and made != body.remote_id:
+                remote.append((body.todo.id, row.session_id, made))
+                live.remote[body.todo.id] = made
+            control = output.get("control")
+            if isinstance(control, dict) and control.get("terminate") is True:
+                self.on_terminated(row.session_id, live, control.get("reason"))
+        live.asked = time.monotonic()
+        self.outbox.acknowledge(
+            [body.todo.seq for body, _ in done if not body.ends],
+            [body.todo.seq for body, _ in done if body.ends],
+            [],
+            remote,
+        )
+        self.progress.sent += len(done)
+        self.progress.spans += sum(body.ends for body, _ in done)
+
+    async def _refused(
+        self, row: CallRow, live: Live, body: Body, judged: Verdict, why: str
+    ) -> int:
+        """Deal with one refused span; returns 1 if it is parked."""
+        todo = body.todo
+        match judged:
+            case Verdict.LATER:
+                raise LaterError(why)
+            case Verdict.DENIED:
+                raise DeniedError(403, "forbidden", why, {})
+            case Verdict.DONE:
+                self._acknowledge(row, live, [(body, {})])
+                return 0
+            case Verdict.UNKNOWN_INSTANCE:
+                raise CallParkedError(why)
+            case Verdict.UNKNOWN_SPAN:
+                self.outbox.begin_again(todo.seq)
+                return 0
+            case Verdict.NO_CUSTOM_IDS if body.remote_id is not None:
+                self.use_ids = False
+                # What was kept for a repeat has an id of ours in it.
+                self.outbox.keep_sent([(None, todo.seq)])
+                return 0
+            case Verdict.TOO_LARGE:
+                return await self._send_cut(row, live, body, why)
+            case _:
+                self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
+                self.progress.parked += 1
+                return 1
+
+    async def _park_if_poison(self, row: CallRow, live: Live, body: Body, error: LaterError) -> int:
+        """A span that the service breaks on time and again, while it is well otherwise, must not
+        hold up all others for ever."""
+        if not (error.failed or error.timeout) or error.after is not None:
+            raise error
+        self._broke[body.key] += 1
+        if self._broke[body.key] < POISON:
+            raise error
+        await self.api.validate_token()
+        return await self._refused(row, live, body, Verdict.PARK, f"{error}, {POISON} times")
+
+    async def _send_cut(self, row: CallRow, live: Live, body: Body, why: str) -> int:
+        """Too large as a whole: without its streams, and with short texts."""
+        todo = body.todo._replace(sent=None)
+        if body.finishes:
+            assert body.remote_id is not None
+            cut = bodies.finish(todo, body.remote_id, {}, SMALL)
+        else:
+            old = from_json(body.fields)
+            cut = bodies.create(
+                todo,
+                old["agent_instance_id"],
+                old["schema_name"],
+                old.get("id"),
+                old.get("parent_span_id"),
+                {},
+                SMALL,
+            )
+        if len(cut.fields) >= len(body.fields):
+            self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
+            self.progress.parked += 1
+            return 1
+        if not cut.ends:
+            self.outbox.keep_sent([(cut.fields, todo.seq)])
+        answer: JSON
+        try:
+            answer = await self.api.post(cut.path, cut.single.encode())
+        except DeniedError:
+            raise
+        except RefusedError as error:
+            self.outbox.acknowledge([], [], [(str(error)[:500], todo.seq)], [])
+            self.progress.parked += 1
+            return 1
+        self._acknowledge(row, live, [(cut, answer)])
+        return 0
