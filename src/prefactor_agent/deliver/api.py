@@ -144,7 +144,8 @@ def _read(status: int, retry_after: str | None, raw: bytes) -> JSON:
         if status == 413:
             raise RefusedError(413, "payload_too_large", kind, {})
         raise LaterError(
-            f"what answers is not Prefactor, or something stands between (HTTP {status}, {kind})"
+            f"what answers is not Prefactor, or a proxy stands between (HTTP {status}, {kind}): "
+            "check PREFACTOR_API_URL"
         )
     if status >= 400:
         errors = answer.get("errors")

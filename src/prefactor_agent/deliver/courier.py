@@ -28,6 +28,7 @@ from .live import CallParkedError, Live, Progress
 from .quality import quality
 from .registration import given_instance, registration, tool_types_of
 from .spans import SpanSender
+from .verdicts import setting_at_fault
 
 JSON = dict[str, Any]
 OnTerminate = Callable[[str, str | None], None]
@@ -241,7 +242,10 @@ class Courier:
                 raise self._refused_call(what, error) from error
 
     def _refused_call(self, what: str, error: RefusedError) -> Exception:
-        return error if isinstance(error, DeniedError) else CallParkedError(f"{what}: {error}")
+        if isinstance(error, DeniedError):
+            return error
+        setting = setting_at_fault(error.code, str(error), error.errors)
+        return CallParkedError(f"{what}: {error}" + (f"; check {setting}" if setting else ""))
 
     def _known(self, row: CallRow) -> Live:
         live = self._live.get(row.session_id)

@@ -45,3 +45,12 @@ def verdict(code: str, errors: JSON, *, finishes: bool, status: int | None = Non
     if not finishes and "id" in errors:
         return Verdict.DONE if "taken" in str(errors["id"]) else Verdict.NO_CUSTOM_IDS
     return Verdict.PARK
+
+
+def setting_at_fault(code: str, message: str, errors: JSON) -> str | None:
+    """The setting to look at when Prefactor refuses to register a call, if it is one."""
+    for field in ("agent_id", "environment_id"):
+        thing = field.removesuffix("_id")
+        if field in errors or (code == "not_found" and thing in message):
+            return f"PREFACTOR_{field.upper()}"
+    return None
