@@ -18,23 +18,17 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from ..config import ConfigurationError, Settings
-from ..journal.outbox import CallRow, Outbox
-from ..journal.process import alive, this_process
 from ..journal.schema import NewerJournalError
 from ..record.guard import failures, logger, report
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
 from .backoff import Backoff
-from .courier import Courier
+from .courier import OnTerminate
+from .rounds import Rounds
 from .target import Target, target
 
 INTERVAL_S = 0.4
 FIRST_WAIT_S = 0.5
 """After the first failure in a row: see :class:`.backoff.Backoff`."""
-POLL_S = 1.0
-LEFTOVERS_S = 60.0
-"""How often calls are looked for that other processes left behind."""
-
-OnTerminate = Callable[[str, str | None], None]
 
 
 def sdk_entry() -> str:
@@ -174,22 +168,22 @@ class Deliverer:
         self._wakened = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         sdk = sdk_entry()
-        worker = _Worker(self._settings, sdk, self._terminate, self._is_mine)
+        rounds = Rounds(self._settings, sdk, self._terminate, self._is_mine)
         async with Api(aim, sdk, self._timeout) as api:
             try:
-                await self._rounds_until_stopped(worker, api)
+                await self._rounds_until_stopped(rounds, api)
             finally:
-                worker.close()
+                rounds.close()
 
-    async def _rounds_until_stopped(self, worker: _Worker, api: Api) -> None:
+    async def _rounds_until_stopped(self, rounds: Rounds, api: Api) -> None:
         backoff = Backoff(FIRST_WAIT_S)
         told = False
         while not self._stopping:
             self._pending = False
             clean = False
-            before = worker.progress()
+            before = rounds.progress()
             try:
-                clean = await worker.round(api)
+                clean = await rounds.next(api)
                 if backoff.failures:
                     backoff.succeeded()
                     if told:
@@ -203,7 +197,7 @@ class Deliverer:
                     error,
                 )
             except LaterError as error:
-                if worker.progress() != before:
+                if rounds.progress() != before:
                     backoff.succeeded()  # some of it got through
                 wait = backoff.failed(error.after)
                 if not told:
@@ -238,9 +232,9 @@ class Deliverer:
                 self._round.notify_all()
             if self.off is not None:
                 return
-            await self._rest(worker, backoff)
+            await self._rest(rounds, backoff)
 
-    async def _rest(self, worker: _Worker, backoff: Backoff) -> None:
+    async def _rest(self, rounds: Rounds, backoff: Backoff) -> None:
         """Until there is a reason for the next round."""
         assert self._wakened is not None
         if backoff.remaining:
@@ -251,10 +245,10 @@ class Deliverer:
             self._wakened.clear()
             if not self._pending and not self._stopping:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(worker.patience()):
+                    async with asyncio.timeout(rounds.patience()):
                         await self._wakened.wait()
         rest = INTERVAL_S - (time.monotonic() - begun)
-        if not self._flushing and worker.patience() != 0:
+        if not self._flushing and rounds.patience() != 0:
             await self._sleep(rest)
 
     async def _sleep(self, seconds: float, *, until_stopped: bool = False) -> None:
@@ -275,112 +269,6 @@ class Deliverer:
             self._on_terminate(session_id, reason)
         except Exception as error:
             report("deliver.on_terminate", error)
-
-
-class _Worker:
-    """What the rounds keep between them: the connection to the journal, and which calls there
-    are."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        sdk: str,
-        on_terminate: OnTerminate,
-        is_mine: Callable[[str], bool],
-    ) -> None:
-        self._settings, self._sdk, self._on_terminate = settings, sdk, on_terminate
-        self._is_mine = is_mine
-        self._me = this_process()
-        self._outbox: Outbox | None = None
-        self._inode: tuple[int, int] | None = None
-        self._courier: Courier | None = None
-        self._looked_for_leftovers = float("-inf")
-        self._open: list[CallRow] = []
-
-    def close(self) -> None:
-        if self._outbox is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._outbox.release()
-            self._outbox.close()
-            self._outbox = self._courier = None
-
-    def progress(self) -> tuple[int, int, int]:
-        if self._courier is None:
-            return 0, 0, 0
-        done = self._courier.progress
-        return done.sent, done.parked, done.calls
-
-    def patience(self) -> float | None:
-        """Seconds until a running call has to be asked about; ``None``: there is none."""
-        if self._courier is None:
-            return None
-        asked = [self._courier.asked(row.session_id) for row in self._open]
-        due = [moment + POLL_S for moment in asked if moment != float("inf")]
-        return max(0.0, min(due) - time.monotonic()) if due else None
-
-    async def round(self, api: Api) -> bool:
-        """Returns whether nothing is left to send for calls of this process."""
-        courier = self._ready(api)
-        if courier is None:
-            return True
-        outbox = courier.outbox
-        now = time.monotonic()
-        leftovers = now - self._looked_for_leftovers > LEFTOVERS_S
-        chosen: list[CallRow] = []
-        self._open = []
-        for row in outbox.calls(wanted=True):
-            if row.error is not None:
-                continue
-            mine = row.process == self._me
-            if mine and not self._is_mine(row.session_id):
-                continue
-            if not mine:
-                if not leftovers or (row.process is not None and alive(row.process)):
-                    continue
-                if row.status == "active" and not outbox.left_behind(row):
-                    continue
-            if not outbox.claim(row.session_id):
-                continue
-            if not mine and row.status == "active":
-                outbox.end_left_behind(row.session_id)
-            if mine and row.status == "active":
-                self._open.append(row)
-            chosen.append(row)
-        await courier.deliver(
-            [row for row in chosen if row.status != "active" or outbox.anything_due(row.session_id)]
-        )
-        for row in self._open:
-            if time.monotonic() - courier.asked(row.session_id) >= POLL_S:
-                fresh = outbox.call(row.session_id)
-                if fresh is not None:
-                    await courier.check(fresh)
-        if leftovers:
-            self._looked_for_leftovers = now
-        return not any(
-            row.process == self._me
-            and self._is_mine(row.session_id)
-            and row.error is None
-            and (row.status != "active" or outbox.anything_due(row.session_id))
-            for row in outbox.calls(wanted=True)
-        )
-
-    def _ready(self, api: Api) -> Courier | None:
-        """The courier, on the journal as it is there now; ``None`` while there is no journal."""
-        path = self._settings.journal
-        try:
-            found = path.stat()
-        except OSError:
-            self.close()
-            return None
-        inode = (found.st_dev, found.st_ino)
-        if self._courier is None or inode != self._inode:
-            self.close()  # a damaged journal was set aside, and a new one begun
-            self._outbox = Outbox(path)
-            self._inode = inode
-            self._courier = Courier(
-                api, self._outbox, self._settings, self._sdk, self._on_terminate
-            )
-        return self._courier
 
 
 _deliverers: weakref.WeakSet[Deliverer] = weakref.WeakSet()
