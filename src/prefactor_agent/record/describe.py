@@ -99,6 +99,18 @@ class Messages:
         return inputs
 
 
+def message(item: llm.ChatMessage) -> JSON:
+    """A message of the history; what LiveKit measured of it is with its turn."""
+    return {
+        "id": item.id,
+        "type": item.type,
+        "role": item.role,
+        "content": [_part(part) for part in item.content],
+        "interrupted": item.interrupted,
+        "created_at": item.created_at,
+    }
+
+
 def _item(item: Any) -> JSON:
     match item:
         case llm.ChatMessage():
@@ -125,13 +137,13 @@ def _item(item: Any) -> JSON:
 
 
 def _content(parts: Sequence[Any]) -> str | list[Any]:
-    plain = [
-        part if isinstance(part, str) else media.described(part)
-        for part in parts
-        # A mark in newer versions, and nothing that was said.
-        if type(part).__name__ != "CacheBreakpoint"
-    ]
+    # A mark in newer versions, and nothing that was said.
+    plain = [_part(part) for part in parts if type(part).__name__ != "CacheBreakpoint"]
     return plain[0] if len(plain) == 1 and isinstance(plain[0], str) else plain
+
+
+def _part(part: Any) -> Any:
+    return part if isinstance(part, str) else media.described(part)
 
 
 def _pictures(item: Any) -> int:

@@ -182,11 +182,18 @@ class LLMNodeCall(_SpanCall):
             "tool_calls": tool_calls,
             "usage": output.usage,
             "request_id": output.request_id,
+            "metrics": self._measured(output.request_id),
             "time_to_first_token_ms": _ms(self.started_ns, first),
             "finish_reason": finish,
             "ai": {"finishReason": finish} if finish else None,
             "token_usage": _token_usage(output.usage),
         }
+
+    def _measured(self, request_id: str | None) -> JSON | None:
+        """What LiveKit measured of the same call."""
+        told = self.turn.measured.get("llm", []) if self.turn is not None else []
+        same = (one["metrics"] for one in told if one.get("request_id") == request_id)
+        return next(same, None) if request_id is not None else None
 
 
 class TTSNodeCall(_SpanCall):

@@ -27,6 +27,7 @@ from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
 from .context import current_turn
 from .errors import Errors
+from .from_events import Measured
 from .guard import failures, guarded, listener
 from .handoffs import Handoffs
 from .hooks import Hooks
@@ -134,6 +135,7 @@ class SessionTrace:
         self.playback.follow(session.output.audio)
         if agent is not None:
             self.realtime.follow(session, agent)
+        self.measured = Measured(self, session)
 
     @property
     def session(self) -> AgentSession[Any] | None:
@@ -217,6 +219,7 @@ class SessionTrace:
             for name, handler in self._handlers.items():
                 session.off(name, handler)
             self.states.let_go(session)
+            self.measured.let_go(session)
         self._handlers.clear()
         self.playback.follow(None)
         self.realtime.let_go()

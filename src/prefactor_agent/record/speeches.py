@@ -14,7 +14,7 @@ from livekit.agents import (
 )
 
 from ..latency import Latency, exceeded, summarize
-from . import answers, livekit_private
+from . import answers, describe, livekit_private
 from .call import PREFACTOR_STATUS, describe_error
 from .clock import now_ns
 from .context import current_turn
@@ -56,6 +56,7 @@ class Speeches:
                 "speech_id": speech.id,
                 "allow_interruptions": speech.allow_interruptions,
                 "created_at": event.created_at,
+                "started_at": event.created_at,
                 "metadata": {},
             },
         )
@@ -150,6 +151,10 @@ class Speeches:
         answers.sounded(turn)
         self._trace.budgets.sounded(turn)
 
+    def find(self, speech_id: str | None) -> AssistantTurn | None:
+        """The turn of one of LiveKit's speeches, while it lasts."""
+        return self._open.get(speech_id) if speech_id is not None else None
+
     def answering(self, asked: UserTurn) -> AssistantTurn | None:
         """The newest speech that is being made, or made ready, for a user's turn."""
         speeches = reversed(self._open.values())
@@ -187,6 +192,7 @@ class Speeches:
     def note_spoken(self, turn: AssistantTurn, message: llm.ChatMessage) -> None:
         """LiveKit committed to the history what of a speech can have been heard."""
         turn.spoken.append(message.text_content or "")
+        turn.message = describe.message(message)
         turn.cut_short = turn.cut_short or message.interrupted
         turn.item_metrics |= dict(message.metrics or {})
 

@@ -3,6 +3,7 @@ ends."""
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from .voice import AgentVoice
 
 JSON = dict[str, Any]
+
+PARTIALS_KEPT = 50
 
 
 @dataclass(eq=False)
@@ -43,14 +46,20 @@ class UserTurn:
     index: int
     modality: str = "audio"
     utterance: Utterance | None = None
+    was_heard: bool = False
+    """It has spans of its own for what the STT said."""
     finals: list[str] = field(default_factory=list)
     interims: int = 0
+    partials: deque[JSON] = field(default_factory=lambda: deque(maxlen=PARTIALS_KEPT))
+    """The last interim transcripts: what there is of them where the STT node is not traced."""
     language: str | None = None
     speaker_id: str | None = None
     confidence: float | None = None
     message_id: str | None = None
     transcript: str | None = None
     metrics: JSON = field(default_factory=dict)
+    measured: JSON = field(default_factory=dict)
+    """LiveKit's measurements of single model calls, by kind of model."""
     network: JSON = field(default_factory=dict)
     """What the network did to its sound: see network.py."""
     told_budgets: set[str] = field(default_factory=set)
@@ -114,11 +123,15 @@ class AssistantTurn:
     """What went through the transcription node: the text of a ``say``, which no LLM generated."""
     spoken: list[str] = field(default_factory=list)
     """What LiveKit committed to the history: what the caller can have heard."""
+    message: JSON | None = None
+    """The last of it, as the history has it."""
     cut_short: bool = False
     segments: list[Segment] = field(default_factory=list)
     pauses: list[tuple[int, str]] = field(default_factory=list)
     tools_executed: int = 0
     item_metrics: JSON = field(default_factory=dict)
+    measured: dict[str, list[JSON]] = field(default_factory=dict)
+    """LiveKit's measurements of single model calls, by kind of model."""
     tool_spans: list[Span] = field(default_factory=list)
     voices: list[HeardVoice] = field(default_factory=list)
     handed_over_by: Span | None = None
@@ -172,9 +185,11 @@ def user_turn_result(call: Call, turn: UserTurn, status: str, finished_at: float
             "interim_revisions": turn.interims
             if turn.modality == "audio" and not turn.wordless
             else None,
+            "partial_transcripts": None if turn.was_heard else list(turn.partials) or None,
             "end_of_turn_delay_ms": _ms(metrics.get("end_of_turn_delay")),
             "transcription_delay_ms": _ms(metrics.get("transcription_delay")),
-            "metrics": metrics or None,
+            "metrics": {**metrics, **turn.measured} or None,
+            "metadata": {},
             "finished_at": finished_at,
             "moments_us": offsets(call, turn.moments),
         }
@@ -195,8 +210,8 @@ def assistant_turn_result(
     return without_none(
         {
             "status": status,
-            "outputs": {"text": spoken},
-            "generated_text": generated,
+            "outputs": without_none({"text": spoken, "message": turn.message}),
+            "generated_text": generated if sources else None,
             "spoken_text": spoken,
             "interrupted": interrupted,
             "interrupted_by": turn.interrupted_by,
@@ -225,7 +240,7 @@ def assistant_turn_result(
             or None,
             "user_turn_id": turn.answers.span.id if turn.answers else None,
             "tool_calls": turn.tools_executed,
-            "metrics": turn.item_metrics or None,
+            "metrics": {**turn.item_metrics, **turn.measured} or None,
             "token_usage": realtime_tokens(turn.usages),
             "error": turn.error,
             "finished_at": finished_at,

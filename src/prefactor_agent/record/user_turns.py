@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
 
@@ -20,6 +20,8 @@ from .turns import AssistantTurn, UserTurn, user_turn_result
 
 if TYPE_CHECKING:
     from .session import SessionTrace
+
+JSON = dict[str, Any]
 
 STALE_NS = 2_000_000_000
 """A user turn without a word, when there is sound again this long after its own ended, was no
@@ -184,6 +186,8 @@ class UserTurns:
             "type": SpanType.USER_TURN.value,
             "turn_index": index,
             "modality": modality,
+            "created_at": round(time.time(), 6),
+            "started_at": to_unix_us(at) / 1e6,
             "metadata": {},
         }
         run_by = self._trace.handoffs.run_by()
@@ -200,6 +204,12 @@ class UserTurns:
             SpanType.USER_TURN, "user_turn", run_by, payload, streams=streams, at=at
         )
         return UserTurn(span=span, index=index, modality=modality)
+
+    def note_measured(self, kind: str, told: JSON) -> None:
+        """LiveKit measured something of the turn that is open, or was the last."""
+        turn = self.open or (self._committed[-1] if self._committed else None)
+        if turn is not None:
+            turn.measured[kind] = told
 
     def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
         """The user typed, or the program passed on words: a turn without a duration."""
@@ -261,6 +271,7 @@ class UserTurns:
             turn.speaker_id = event.speaker_id
         if not event.is_final:
             turn.interims += 1
+            turn.partials.append({"transcript": event.transcript, "created_at": event.created_at})
         else:
             turn.finals.append(event.transcript)
             if turn is not untold:

@@ -110,6 +110,7 @@ class Utterances:
             at=begun,
         )
         turn.utterance = Utterance(span=span, audio=audio, events=events)
+        turn.was_heard = True
         return turn.utterance
 
 
