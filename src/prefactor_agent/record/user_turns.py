@@ -249,6 +249,10 @@ class UserTurns:
         elif event.new_state == "speaking":
             begun = self._trace.voice.recent_onset(now) or min(now, from_wall(event.created_at))
             turn = self.begin(begun)
+            if begun < turn.moments["speech_started"]:
+                # A transcript was faster than the VAD, which dates the speech back to its sound.
+                turn.moments["speech_started"] = begun
+                self._trace.call.update(turn.span, started_at=to_unix_us(begun) / 1e6)
             self._speaking_since = now
             turn.moments.setdefault("vad_started", now)
             turn.moments.pop("vad_ended", None)
