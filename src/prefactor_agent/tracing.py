@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -105,7 +106,7 @@ class Tracing:
             )
             session_id = trace.call.root.id
             self._running[session_id] = (trace, asyncio.get_running_loop())
-            trace.on_closed = lambda: self._running.pop(session_id, None)
+            trace.on_closed = functools.partial(self._forget, session_id, weakref.ref(session))
             if isinstance(sink, Pipeline):
                 sink.begin()
             _end_with_job(trace, sink)
@@ -133,6 +134,12 @@ class Tracing:
         made = Pipeline(chosen, self._terminate, apart=True)
         self._others.append(made)
         return made
+
+    def _forget(self, session_id: str, session: weakref.ref[AgentSession[Any]]) -> None:
+        """A trace is closed; its session may be kept by the program for as long as it likes."""
+        self._running.pop(session_id, None)
+        if (ended := session()) is not None:
+            self._traces.pop(ended, None)
 
     @guarded("node.begin")
     def open_node(

@@ -125,4 +125,8 @@ PREFACTOR_STATUS = {
 
 def describe_error(error: BaseException) -> dict[str, str]:
     """An exception as Prefactor's readers expect it under ``error``."""
-    return {"error_type": type(error).__name__, "message": str(error)}
+    try:
+        message = str(error)
+    except Exception:
+        message = ""  # the exception's own words fail: say what is known
+    return {"error_type": type(error).__name__, "message": message}

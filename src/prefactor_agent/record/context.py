@@ -4,10 +4,14 @@
 and tools of that speech, and in the same context (voice/agent_activity.py, ``_generate_reply`` and
 ``say``): a variable set in its handler is inherited by all of them. A traced tool sets its variable
 while its body runs: what the body calls and starts inherits it, and so does an ``AgentTask`` that
-it awaits."""
+it awaits.
+
+A context can outlive the session by far: the variable stays set in that of whoever made the agent
+speak. So it holds a place for the turn, which is emptied when the session's trace is closed."""
 
 from __future__ import annotations
 
+import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,7 +30,46 @@ class RunningTool(NamedTuple):
     """The model's call that it runs for, which the tools that it calls itself run for too."""
 
 
-current_turn: ContextVar[AssistantTurn | None] = ContextVar("prefactor_agent_turn", default=None)
+class _Place:
+    __slots__ = ("__weakref__", "turn")
+
+    def __init__(self, turn: AssistantTurn) -> None:
+        self.turn: AssistantTurn | None = turn
+
+
+class Places:
+    """The contexts that remember a turn of one session."""
+
+    def __init__(self) -> None:
+        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
+
+    def add(self, turn: AssistantTurn) -> _Place:
+        place = _Place(turn)
+        self._places.add(place)
+        return place
+
+    def empty(self) -> None:
+        """Have all of them forget it."""
+        for place in self._places:
+            place.turn = None
+
+
+class CurrentTurn:
+    """The speech that the running code is part of, or was started by: ``None`` outside of any, and
+    when its session's trace is closed."""
+
+    def __init__(self) -> None:
+        self._place: ContextVar[_Place | None] = ContextVar("prefactor_agent_turn", default=None)
+
+    def get(self) -> AssistantTurn | None:
+        place = self._place.get()
+        return place.turn if place is not None else None
+
+    def set(self, turn: AssistantTurn) -> None:
+        self._place.set(turn.trace.places.add(turn))
+
+
+current_turn = CurrentTurn()
 current_tool: ContextVar[RunningTool | None] = ContextVar("prefactor_agent_tool", default=None)
 
 

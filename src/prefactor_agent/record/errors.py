@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from typing import TYPE_CHECKING
 
 from livekit.agents import ErrorEvent
@@ -17,19 +16,23 @@ from .turns import without_none
 if TYPE_CHECKING:
     from .session import SessionTrace
 
+_TOLD_IN = "__prefactor_told_in__"
+"""Noted on the exception itself: to keep it for a comparison would keep alive its traceback, and
+with that every local variable of the agent's that it passed."""
+
 
 class Errors:
     def __init__(self, trace: SessionTrace) -> None:
         self._trace = trace
-        self._told: deque[BaseException] = deque(maxlen=8)
 
     def tell(
         self, source: str, error: BaseException, parent: Span | None, recoverable: bool | None
     ) -> None:
         """Record an error where it happened; the same exception is told once."""
-        if any(error is told for told in self._told):
+        session_id = self._trace.call.root.id
+        if error.__dict__.get(_TOLD_IN) == session_id:
             return
-        self._told.append(error)
+        error.__dict__[_TOLD_IN] = session_id
         described = describe_error(error)
         span = self._trace.call.begin(
             SpanType.ERROR,

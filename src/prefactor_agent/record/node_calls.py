@@ -109,22 +109,22 @@ class _SpanCall:
     def _end(self, error: BaseException | None, at: int | None = None) -> None:
         if not self.span.open:
             return
-        status = status_of(error)
+        status, described = status_of(error), None
         if error is not None and status is Status.FAILED:
+            described = describe_error(error)
             self._trace.errors.tell(self.source, error, self.span, None)
         # The error above is inside the span.
         finished_ns = now_ns() if at is None else at
         if self.turn is not None and self.turn.open_nodes.get(self.type) is self.span:
             del self.turn.open_nodes[self.type]
         self._trace.call.end(
-            self.span, status, lambda: self._result(status, error, finished_ns), at=finished_ns
+            self.span, status, lambda: self._result(status, described, finished_ns), at=finished_ns
         )
 
-    def _result(self, status: Status, error: BaseException | None, finished_ns: int) -> JSON:
-        failed = status is Status.FAILED and error is not None
+    def _result(self, status: Status, error: JSON | None, finished_ns: int) -> JSON:
         result = {
             "status": PREFACTOR_STATUS[status],
-            "error": describe_error(error) if failed and error is not None else None,
+            "error": error,
             **self._outcome(finished_ns),
         }
         return without_none(result)

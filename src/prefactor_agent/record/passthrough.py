@@ -147,12 +147,14 @@ async def _pass(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGener
         while True:
             try:
                 if thrown is not None or sent is not None:  # athrow(), asend(): nobody hurries
-                    step = inner.asend(sent) if thrown is None else inner.athrow(thrown)
+                    step: Any = inner.asend(sent) if thrown is None else inner.athrow(thrown)
                     thrown = sent = None
                     try:
                         item = await step
                     except StopAsyncIteration:
                         break
+                    finally:
+                        step = None  # it holds what was thrown, whose traceback holds this frame
                     _note(item, watcher)
                     passing = True
                     sent = yield item

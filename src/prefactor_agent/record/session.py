@@ -25,7 +25,7 @@ from . import describe
 from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
-from .context import current_turn
+from .context import Places, current_turn
 from .errors import Errors
 from .from_events import Measured
 from .guard import failures, guarded, listener
@@ -84,6 +84,7 @@ class SessionTrace:
         self.user_turns = UserTurns(self)
         self.utterances = Utterances(self)
         self.speeches = Speeches(self)
+        self.places = Places()
         self.playback = Playback(self.speeches.speaking, self.speeches.sounded)
         self.budgets = Budgets(self, chosen.budgets, chosen.on_budget_exceeded)
         self.hooks = Hooks(self)
@@ -212,6 +213,7 @@ class SessionTrace:
             self._end_open()
         finally:
             self._end_session(reason, error)
+            self.places.empty()
             self.on_closed()
 
     def _let_go(self) -> None:
@@ -240,9 +242,10 @@ class SessionTrace:
         usage, counts, hooks = self._usage, dict(self._counts), list(self.hooks.noted)
         trouble = failures.total() - self._failures_before
         closed, finished = now_ns(), round(time.time(), 6)
+        described = describe_error(error) if error is not None else None
 
         def finish() -> None:
-            status, job = self._status(reason, error), self.job.result() or {}
+            status, job = self._status(reason, described), self.job.result() or {}
             self.call.end(self.call.root, status, lambda: result(status, job), at=closed)
 
         def result(status: Status, job: JSON) -> JSON:
@@ -253,7 +256,7 @@ class SessionTrace:
                     "termination_reason": self.termination.reason,
                     "usage": _usage(usage),
                     "conversation": counts,
-                    "error": self._error(error),
+                    "error": described or self._crash(),
                     "hooks": hooks or None,
                     "latency": self.speeches.summary(),
                     **job,
@@ -267,14 +270,12 @@ class SessionTrace:
         else:
             self.job.let_go(finish)
 
-    def _status(self, reason: str, error: BaseException | None) -> Status:
+    def _status(self, reason: str, error: JSON | None) -> Status:
         if error is not None or reason == "error" or self.job.crashed:
             return Status.FAILED
         return Status.COMPLETE if self.termination.reason is None else Status.CANCELLED
 
-    def _error(self, error: BaseException | None) -> JSON | None:
-        if error is not None:
-            return describe_error(error)
+    def _crash(self) -> JSON | None:
         if self.job.crashed:
             return {"error_type": "JobCrashed", "message": "the job's entrypoint raised"}
         return None

@@ -91,6 +91,7 @@ class Speeches:
 
     @guarded("speech.done")
     def _on_done(self, speech: Any) -> None:
+        speech.remove_done_callback(self._on_done)  # the program may keep the handle
         turn = self._open.pop(speech.id, None)
         if turn is None:
             return
