@@ -23,10 +23,10 @@ from rich.table import Table
 from samples.agent import ShopAssistant
 from samples.offline import caller
 from samples.offline.call import CallResult, _Conversation, _environment
-from samples.offline.demo import quiet
 from samples.offline.recording import RATE, stereo
 from samples.offline.script import CANCEL, KETTLE, RETURN, WHERE
 from samples.offline.server import OfflineOpenAI
+from samples.offline.terminal import quiet
 from samples.offline.waveform import silences
 
 from prefactor_agent.record.span import Span

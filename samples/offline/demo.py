@@ -6,13 +6,11 @@ to a server on loopback that keeps to what is known of Prefactor's API.
 
 import argparse
 import asyncio
-import logging
 import shlex
 import sys
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 import prefactor_agent
 from prefactor_agent.config import settings
@@ -25,21 +23,9 @@ from support.prefactor_server import PrefactorServer
 
 from .call import run_call
 from .recording import stereo, write_wav
+from .terminal import line, quiet
 
-STYLES = {"caller": "bold cyan", "heard": "dim", "tool": "yellow", "agent": "bold green"}
 REPORT = Path("demo-out") / "call.html"
-
-
-def quiet() -> None:
-    """Keep LiveKit's log off the terminal, which shows the conversation."""
-    logging.basicConfig(level=logging.ERROR)
-    for name in ("livekit", "livekit.agents", "livekit.plugins", "openai", "httpx", "asyncio"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def line(who: str, what: str) -> Text:
-    """One line of the conversation."""
-    return Text.assemble((f"{who:>7}  ", STYLES.get(who, "")), what)
 
 
 def delivered(server: PrefactorServer) -> str:

@@ -91,7 +91,7 @@ class Phone:
         self.on_heard: Callable[[Heard], None] = lambda _: None
         """Called when a text stream has ended."""
         self.lost_at: float | None = None
-        """`time.monotonic()` when the agent left, or the room was closed."""
+        """`time.monotonic()` when the agent left, or the room was closed; None if it is back."""
         self._spoke_at = 0.0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,7 +169,11 @@ class Phone:
 
     async def ended(self, timeout: float = PATIENCE) -> None:
         """Wait until the agent is gone."""
-        await self.until(lambda: self.lost_at is not None, "the end of the call", timeout)
+        await self._come(lambda: self.lost_at is not None, "the end of the call", timeout)
+
+    async def resumed(self, timeout: float = PATIENCE) -> None:
+        """Wait until the agent is back."""
+        await self._come(lambda: self.lost_at is None, "the agent's return", timeout)
 
     async def until(
         self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE
@@ -180,14 +184,12 @@ class Phone:
             CallFailedError: It did not come within so many seconds, or the agent left before.
         """
 
-        async def come() -> None:
-            while not condition():
-                if self.lost_at is not None:
-                    raise CallFailedError(f"the agent left before {what}")
-                self._changed.clear()
-                await self._changed.wait()
+        def there() -> bool:
+            if self.lost_at is not None:
+                raise CallFailedError(f"the agent left before {what}: {self._story()}")
+            return condition()
 
-        await self._in_time(come(), what, timeout)
+        await self._come(there, what, timeout)
 
     def mute(self) -> None:
         if self._publication is not None and self._publication.track is not None:
@@ -246,6 +248,14 @@ class Phone:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    async def _come(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
+        async def come() -> None:
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+        await self._in_time(come(), what, timeout)
+
     async def _in_time(
         self, coming: Coroutine[Any, Any, None], what: str, timeout: float = PATIENCE
     ) -> None:
@@ -276,6 +286,7 @@ class Phone:
 
     def _on_participant(self, participant: rtc.RemoteParticipant) -> None:
         if _is_agent(participant):
+            self.lost_at = None
             self._note(participant.attributes)
 
     def _on_attributes(

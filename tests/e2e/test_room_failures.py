@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 from samples.offline.phone import Phone
@@ -28,7 +30,7 @@ async def test_a_killed_process_takes_only_its_own_call_along(site: Site, shop: 
         await killed.say(INTERRUPTED)
         await killed.talking(1.5)
         os.kill(shop.job_process("killed"), signal.SIGKILL)
-        await asyncio.gather(spared.say(CANCEL), killed.ended())
+        await spared.say(CANCEL)
         await spared.answered()
         # The next call in a process of that worker finds what was left, and delivers it.
         async with await site.phone("next") as following:
@@ -71,3 +73,44 @@ async def test_a_worker_that_is_asked_to_end_lets_its_calls_finish(site: Site):
             assert trace.session.status == "complete"
             assert trace.heard == [OWE, OWE]
             await asyncio.to_thread(site.delivered, worker, trace, timeout=1)
+
+
+async def test_livekit_comes_back_and_prefactor_only_later(livekit_server: None, tmp_path: Path):
+    with Site(tmp_path) as site:
+        site.prefactor.fault("refuse")
+        with site.worker() as worker:
+            async with await site.phone("interrupted") as phone:
+                await ask(phone, WHERE)
+                site.livekit.kill()
+                await phone.ended()
+                site.livekit.start()
+                await phone.resumed()
+                await phone.say(CANCEL)
+                await phone.answered()
+            worker.registered_again(2)
+            async with await site.phone("after") as phone:
+                await ask(phone, WHERE)
+            traces = [
+                await asyncio.to_thread(trace_of, worker.journal, room, timeout=10)
+                for room in ("interrupted", "after")
+            ]
+        assert "did not exit in time" not in worker.program.said()
+        for trace, heard in zip(traces, ([WHERE, CANCEL], [WHERE]), strict=True):
+            trace.check_whole()
+            assert trace.session.status == "complete"
+            assert trace.heard == heard
+            assert len(trace.spoken) == len(heard) + 1
+        assert site.prefactor.spans() == []
+
+        site.prefactor.clear_faults()
+        pushed = subprocess.run(
+            [Path(sys.executable).with_name("prefactor-agent"), "push"],
+            env={**os.environ, **worker.environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert pushed.returncode == 0, pushed.stdout + pushed.stderr
+        for trace in traces:
+            site.delivered(worker, trace, timeout=1)
+        assert site.prefactor.violations() == []

@@ -25,6 +25,7 @@ class Worker:
     def __init__(
         self, agent: Path, folder: Path, environment: Mapping[str, str], *, mode: str = "dev"
     ) -> None:
+        self.environment = dict(environment)
         self.journal = Path(environment["PREFACTOR_JOURNAL"])
         self.program = Program(
             f"{agent.name} {mode}",

@@ -1,0 +1,121 @@
+"""A caller for a running worker: joins a room, speaks, listens, and measures the dead air.
+
+`python -m samples.call`, with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` as the
+worker has them. The voice is espeak-ng's; what was heard is read from the room's text streams.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Annotated
+
+import typer
+from livekit import rtc
+from rich.console import Console
+
+from samples.offline.phone import CallFailedError, Heard, Phone, token
+from samples.offline.recording import RATE, stereo, write_wav
+from samples.offline.script import CALLER, Line
+from samples.offline.speech import Samples
+from samples.offline.terminal import line, quiet
+from samples.offline.waveform import silences
+
+BREATH = 0.3
+"""Seconds from the end of an answer to the next sentence."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Both voices of a call as the caller had them."""
+
+    sound: Samples
+    """The caller on the left, the agent on the right, at `RATE`."""
+
+    @property
+    def dead_air(self) -> list[float]:
+        """Seconds from the caller's last sound to the agent's first, for each answer."""
+        return [seconds for _, seconds in silences(self.sound[:, 0], self.sound[:, 1], RATE)]
+
+
+Progress = Callable[[str, str], None]
+"""Told who (caller, heard, agent) and what, as the call goes on."""
+
+
+async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recording:
+    """Wait for the greeting, say each line at its moment, and wait for the last answer.
+
+    Raises:
+        CallFailedError: The agent did not come, did not answer, or left.
+    """
+    started_at = time.monotonic()
+    phone.on_heard = lambda heard: _tell(phone, heard, progress)
+    for one in lines:
+        if one.after == "talking":
+            await phone.talking(one.breath)
+        else:
+            await phone.answered()
+            await asyncio.sleep(one.breath)
+        progress("caller", f"{one.text} (over the agent)" if one.after == "talking" else one.text)
+        await phone.say(one.text)
+    await phone.answered()
+    return Recording(stereo(phone.microphone.track, phone.ear, started_at, time.monotonic()))
+
+
+def _tell(phone: Phone, heard: Heard, progress: Progress) -> None:
+    if heard.speaker != phone.identity:
+        progress("agent", heard.text)
+    elif heard.final:
+        progress("heard", heard.text)
+
+
+def call(
+    url: Annotated[str, typer.Option(envvar="LIVEKIT_URL")],
+    api_key: Annotated[str, typer.Option(envvar="LIVEKIT_API_KEY")],
+    api_secret: Annotated[str, typer.Option(envvar="LIVEKIT_API_SECRET")],
+    sentences: Annotated[
+        list[str] | None, typer.Argument(help="what to say; the demo's call if nothing is given")
+    ] = None,
+    room: Annotated[str | None, typer.Option(help="a new one unless given")] = None,
+    identity: Annotated[str, typer.Option(help="who calls")] = "caller",
+    agent: Annotated[str | None, typer.Option(help="the agent's name, if it has one")] = None,
+    voice: Annotated[str, typer.Option(help="a voice of espeak-ng's")] = "en-us",
+    wav: Annotated[Path, typer.Option(help="both voices go here")] = Path("demo-out/call.wav"),
+) -> None:
+    """Call a running worker, and tell how long its silences were."""
+    quiet()
+    console = Console()
+    room = room or f"call-{secrets.token_hex(3)}"
+    lines = [Line(text, breath=BREATH) for text in sentences or ()] or CALLER
+    ticket = token(api_key, api_secret, room, identity, agent=agent)
+    console.print(f"Room {room} at {url}", highlight=False)
+    try:
+        recording = asyncio.run(_call(url, ticket, voice, lines, console))
+    except (CallFailedError, rtc.ConnectError) as error:
+        console.print(f"The call failed: {error}", highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+    wav.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(wav, recording.sound)
+    silent = recording.dead_air
+    if silent:
+        told = ", ".join(f"{seconds:.2f}" for seconds in silent)
+        console.print(
+            f"Dead air  {told} s; median {median(silent):.2f} s, longest {max(silent):.2f} s",
+            highlight=False,
+        )
+    console.print(f"Recorded  {wav}  (caller left, agent right)", highlight=False)
+
+
+async def _call(
+    url: str, ticket: str, voice: str, lines: Sequence[Line], console: Console
+) -> Recording:
+    async with Phone(voice=voice) as phone:
+        await phone.dial(url, ticket)
+        return await hold(phone, lines, lambda who, what: console.print(line(who, what)))
+
+
+if __name__ == "__main__":
+    typer.run(call)
