@@ -293,6 +293,45 @@ def test_a_handoff_and_on_enter_lie_between_the_tool_and_the_new_agents_words():
     assert latency is not None and not latency.filler
 
 
+def test_what_the_tool_does_before_it_awaits_a_task_is_the_tools():
+    old = reply(
+        playing=None,
+        models=[model(670, 900, 950, "book")],
+        tools=[ToolRun("book", ms(920) or 0, None)],  # it awaits the task
+    )
+    new = reply(
+        created=1000,
+        playing=1400,
+        left=ms(960),
+        enter_began=ms(990),
+        voices=[voice(1005, 1010, 1390)],
+        cause=old,
+    )
+    stages = told(measure(asked(), new))
+    assert (stages["tool:book"], stages["handoff"], stages["on_enter"]) == (40, 30, 10)
+
+
+def test_after_a_task_the_rest_of_the_tool_is_waited_for():
+    inside = reply(
+        playing=None,
+        models=[model(670, 900, 950, "note")],
+        tools=[ToolRun("note", ms(920) or 0, ms(940))],
+    )
+    after = reply(
+        created=970,  # what the speech did before the task is left out
+        playing=1900,
+        awaited=ToolRun("book", ms(970) or 0, ms(1100)),
+        models=[model(1110, 1300)],
+        voices=[voice(1301, 1310, 1890)],
+        cause=inside,
+    )
+    latency = measure(asked(), after)
+    stages = told(latency)
+    assert (stages["tool:note"], stages["handoff"], stages["tool:book"]) == (20, 30, 130)
+    assert (stages["llm_queue"], stages["llm_ttft"]) == (10 + 10, 230 + 190)
+    assert latency is not None and not latency.filler
+
+
 def test_a_turn_without_a_model_is_said_by_the_hook():
     # on_user_turn_completed says it and goes on for a second: that is not waited for.
     stages = told(measure(asked(hook=1700), reply(created=700, voices=[voice(702, 705, 1390)])))

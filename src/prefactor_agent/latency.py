@@ -147,9 +147,14 @@ class Reply:
     voices: list[VoiceCall] = field(default_factory=list)
     first_text: int | None = None
     """When its first words came out as text."""
+    left: int | None = None
+    """When the agent before began to give the call to the one that it is the first speech of."""
     enter_began: int | None = None
     enter_ended: int | None = None
     """``on_enter`` of the agent that it is the first speech of."""
+    awaited: ToolRun | None = None
+    """The rest of the tool that a task came back to: the speech goes on after it. Everything of the
+    speech before that is left out."""
     previous_ended: int | None = None
     """When the speech before it had played out."""
     playback_started: int | None = None
@@ -273,7 +278,7 @@ def measure(asked: Asked, reply: Reply) -> Latency | None:
         split(start, end, steps(asked, reply, end)),
         since,
         until,
-        filler=reply.cause is not None and reply.enter_began is None,
+        filler=reply.cause is not None and reply.enter_began is None and reply.awaited is None,
     )
 
 
@@ -304,6 +309,7 @@ def steps(asked: Asked, reply: Reply, end: int) -> list[Step]:
             continue
         # From here on it is the next speech that is waited for, whatever this one still does.
         until = follower.created if follower.enter_began is None else follower.enter_began
+        until = until if follower.left is None else min(until, follower.left)
         own = [*_entering(speech), *_thinking(speech, False, until)]
         ordered += [_cut(step, until) for step in own]
     ordered += _speaking(reply)
@@ -328,6 +334,11 @@ def _until_commit(asked: Asked, first: Reply | None) -> list[Step]:
 
 
 def _entering(speech: Reply) -> list[Step]:
+    if (tool := speech.awaited) is not None:
+        return [
+            Step("handoff", None, tool.began),
+            Step(f"tool:{tool.name}", tool.began, tool.ended),
+        ]
     if speech.enter_began is None:
         return []
     ended = speech.created if speech.enter_ended is None else speech.enter_ended

@@ -12,8 +12,8 @@ from livekit.agents import Agent, AgentSession, AgentTask, function_tool
 from livekit.agents.beta.workflows import TaskGroup
 
 from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
-from support.line import NO_RETRIES, until
-from support.scripted import ScriptedLLM, Use
+from support.line import NO_RETRIES, Line, until
+from support.scripted import ScriptedLLM, ScriptedSTT, Use, Wait
 from support.tree import JSON, Recorder, check, outline
 
 
@@ -372,3 +372,66 @@ async def test_speeches_at_the_same_time_keep_their_places(sink: Recorder) -> No
         "  assistant_turn: One moment.",
         "  assistant_turn: Almost there.",
     ]
+
+
+# What is heard
+
+
+def stages(turn: JSON) -> dict[str, float]:
+    latency = turn["result"]["latency"]
+    found: dict[str, float] = {}
+    for one in latency["stages"]:
+        found[one["name"]] = found.get(one["name"], 0) + one["ms"]
+    assert round(sum(found.values()), 3) == latency["perceived_ms"]
+    assert found.get("unattributed", 0) < 40, found
+    return found
+
+
+async def test_the_silences_in_and_after_a_task(sink: Recorder) -> None:
+    """Each is ended by whoever was heard first, also where that is the speech that the task came
+    back to."""
+
+    class Slow(Desk):
+        @traced_tool
+        async def book(self) -> str:
+            """Book a room."""
+            await asyncio.sleep(0.15)
+            name = await AskName()
+            await asyncio.sleep(0.2)
+            return name
+
+    line = Line(
+        hears=ScriptedSTT("a room please", "hm", "ada"),
+        thinks=ScriptedLLM(
+            [Use("book")], ["Your name I said."], [Use("note_name", {"name": "ada"})],
+            [Wait(0.1), "Booked."],
+        ),
+    )  # fmt: skip
+    async with line.to(Slow()):
+        for count in (1, 2, 3):
+            await line.says(then=1.2)
+            await line.answers(count)
+        await until(lambda: sink.of("livekit:assistant_turn")[0].finished_ns)
+    check(sink)
+    speeches = of(sink, "assistant_turn")
+    whole, first, second, silent = speeches
+    assert silent["result"]["spoken_text"] == ""
+    assert ["latency" in turn["result"] for turn in speeches] == [True, True, True, False]
+
+    entering = stages(first)
+    assert entering["tool:book"] == pytest.approx(150, abs=60)
+    assert "llm_ttft_2" not in entering
+    assert "filler" not in first["result"]["latency"]
+
+    inside = stages(second)
+    assert not any(name.startswith(("tool:", "handoff")) for name in inside)
+
+    after = stages(whole)
+    asked = [turn["id"] for turn in of(sink, "user_turn")]
+    assert len(asked) == 3
+    assert after["tool:book"] == pytest.approx(200, abs=60)
+    assert after["llm_ttft"] >= 100
+    assert whole["result"]["latency"]["perceived_ms"] < 2_000
+    assert "filler" not in whole["result"]["latency"]
+    assert "answer_ms" not in whole["result"]
+    assert sink.one("livekit:session")["result"]["latency"]["turns"] == 3

@@ -9,7 +9,8 @@ from ..latency import Asked, Latency, ModelCall, Playout, Reply, ToolRun, VoiceC
 from ..latency import measure as measure_latency
 from .call import Call
 from .guard import guarded
-from .turns import AssistantTurn, UserTurn, without_none
+from .span import Span
+from .turns import AssistantTurn, Resumed, UserTurn, without_none
 
 JSON = dict[str, Any]
 
@@ -18,6 +19,8 @@ _CHAIN = 8
 
 def asked_by(turn: AssistantTurn) -> UserTurn | None:
     """The user's turn that a speech comes out of."""
+    if turn.resumes is not None:
+        return turn.resumes.asked
     speech: AssistantTurn | None = turn
     for _ in range(_CHAIN):
         if speech is None:
@@ -28,12 +31,16 @@ def asked_by(turn: AssistantTurn) -> UserTurn | None:
     return None
 
 
-def sounded(turn: AssistantTurn) -> None:
-    """The first sound (or, without audio, the text) of a speech came out."""
+def sounded(turn: AssistantTurn) -> bool:
+    """A stretch of the sound (or, without audio, the text) of a speech came out. Returns whether
+    somebody waited for it."""
     asked = asked_by(turn)
-    if asked is not None and asked.answered is None:
-        asked.answered = turn
+    if asked is None or asked.answered is not None:
+        return False
+    asked.answered = turn
+    if turn.ends_silence_of is None:
         turn.ends_silence_of = asked
+    return True
 
 
 @guarded("latency")
@@ -44,12 +51,35 @@ def latency_of(turn: AssistantTurn) -> Latency | None:
     return measure_latency(asked_of(asked, turn), reply_of(turn)) if asked is not None else None
 
 
-def reply_of(turn: AssistantTurn, depth: int = 0) -> Reply:
-    moments, segment = turn.moments, turn.segments[0] if turn.segments else None
+def resumed(turn: AssistantTurn, came_back_ns: int, tool: Span) -> None:
+    """A task came back to a tool of this speech. Whoever spoke last in the task now waits for what
+    the speech says after it, unless the task has said something to that."""
+    if turn.last_below is None or turn.last_below.span.parent_id != tool.id:
+        return
+    asked = asked_by(turn.last_below)
+    if asked is not None and asked.answered is None:
+        turn.resumes = Resumed(came_back_ns, tool, asked, turn.last_below)
+
+
+def reply_of(turn: AssistantTurn) -> Reply:
+    resumes = turn.resumes
+    if resumes is not None and turn.ends_silence_of not in (None, resumes.asked):
+        resumes = None  # it was heard before the task, too, which is what its latency is of
+    return _reply(turn, resumes, 0)
+
+
+def _reply(turn: AssistantTurn, resumes: Resumed | None, depth: int) -> Reply:
+    """What there was of a speech, all of it or only from where it went on after a task."""
+    since = resumes.at if resumes is not None else 0
+    segments = [segment for segment in turn.segments if segment.started_ns >= since]
+    segment = segments[0] if segments else None
     entered = turn.entered or [None, None]
     position = segment.position_s if segment is not None and segment.interrupted else None
+    cause, within = turn.caused_by, turn.caused_within
+    if resumes is not None:
+        cause, within = resumes.cause, resumes.cause.resumes
     return Reply(
-        created=moments["created"],
+        created=max(since, turn.moments["created"]),
         models=[
             ModelCall(
                 called=output.started_ns,
@@ -58,8 +88,13 @@ def reply_of(turn: AssistantTurn, depth: int = 0) -> Reply:
                 tools=tuple(dict.fromkeys(call["name"] for call in output.tool_calls)),
             )
             for output in turn.outputs
+            if output.started_ns >= since
         ],
-        tools=[ToolRun(span.name, span.started_ns, span.finished_ns) for span in turn.tool_spans],
+        tools=[
+            ToolRun(span.name, span.started_ns, span.finished_ns)
+            for span in turn.tool_spans
+            if span.started_ns >= since
+        ],
         voices=[
             VoiceCall(
                 called=one.called_ns,
@@ -70,17 +105,27 @@ def reply_of(turn: AssistantTurn, depth: int = 0) -> Reply:
                 llm=one.text is None,
             )
             for one in turn.voices
+            if one.called_ns >= since
         ],
         first_text=next(
-            (one.first for one in (*turn.texts, *turn.outputs) if one.first is not None), None
+            (
+                one.first
+                for one in (*turn.texts, *turn.outputs)
+                if one.first is not None and one.started_ns >= since
+            ),
+            None,
         ),
+        left=turn.left_ns,
         enter_began=entered[0],
         enter_ended=entered[1],
+        awaited=ToolRun(resumes.tool.name, resumes.at, resumes.tool.finished_ns)
+        if resumes is not None
+        else None,
         previous_ended=turn.previous_ended_ns,
-        playback_started=moments.get("playback_started"),
+        playback_started=segment.started_ns if segment is not None else None,
         played_ns=int(position * 1e9) if position is not None else None,
         silent=turn.cut_short and segment is None,
-        cause=reply_of(turn.caused_by, depth + 1) if turn.caused_by and depth < _CHAIN else None,
+        cause=_reply(cause, within, depth + 1) if cause and depth < _CHAIN else None,
     )
 
 
@@ -94,7 +139,8 @@ def _text_sent(first: int | None, asked: int | None) -> int | None:
 def asked_of(user: UserTurn, turn: AssistantTurn | None = None) -> Asked:
     """What is known of the user's turn that ``turn`` answers."""
     moments = dict(user.moments)
-    if turn is not None and turn.answers is None and turn.caused_by is None:
+    tied = turn is not None and (turn.answers or turn.caused_by or turn.resumes)
+    if turn is not None and not tied:
         # Nothing ties the speech to what LiveKit did with the user's turn after it was made.
         created = turn.moments["created"]
         moments = {

@@ -50,6 +50,9 @@ class Handoffs:
         """The tool whose body asked for another agent, without answering with it."""
         self._entering: tuple[Span, int] | None = None
         """A handoff whose new agent has not been entered yet, and the moment of the change."""
+        self.latest: tuple[int, int, list[int | None] | None] = (0, 0, None)
+        """Of the latest handoff: when the old agent was left, when the change was, and when
+        ``on_enter`` of the new one began, and ended, if it is traced."""
 
     def begin_with(self, agent: Agent) -> None:
         """Learn which agent has the call first."""
@@ -94,10 +97,11 @@ class Handoffs:
         if session is not None and _current(session) is not active:
             self._asked_by = span
 
-    def entered(self, at: int) -> None:
+    def entered(self, hook: list[int | None]) -> None:
         """``on_enter`` of the new agent is called."""
         self.look()
-        self.settle(at)
+        self.settle(hook[0])
+        self.latest = (*self.latest[:2], hook)
 
     @guarded("handoff.end")
     def settle(self, at: int | None = None) -> None:
@@ -144,8 +148,11 @@ class Handoffs:
             at=max(begun, parent.started_ns) if parent is not None else begun,
         )
         self._entering = (span, changed_ns)
+        self.latest = (span.started_ns, changed_ns, None)
         if cause == "task_completed":
             self.settle()  # it is resumed, not entered
+            if tool is not None:
+                self._trace.speeches.came_back(tool, changed_ns)
 
     def _cause(
         self, item: llm.AgentHandoff, new: Agent | None

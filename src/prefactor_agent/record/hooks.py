@@ -69,7 +69,7 @@ class _Hook:
         self._started_ns = now_ns()
         if name == "on_enter":
             hooks.entered = [self._started_ns, None]
-            hooks.handoffs.entered(self._started_ns)
+            hooks.handoffs.entered(hooks.entered)
         elif name == "on_exit":
             hooks.handoffs.exiting(agent)
 

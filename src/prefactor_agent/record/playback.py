@@ -24,7 +24,7 @@ class Playback:
         started: Callable[[AssistantTurn], None],
     ) -> None:
         self._speaking = speaking
-        self._first_started = started
+        self._segment_started = started
         self._output: AudioOutput | None = None
         self._last: AssistantTurn | None = None
         self._finished_ns: int | None = None
@@ -65,7 +65,7 @@ class Playback:
         self.seen = True
         if first:
             turn.previous_ended_ns = self._finished_ns
-            self._first_started(turn)
+        self._segment_started(turn)
 
     @guarded("playback.finished")
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:

@@ -19,7 +19,7 @@ from .call import PREFACTOR_STATUS, describe_error
 from .clock import now_ns
 from .context import current_turn
 from .guard import guarded
-from .span import SpanType, Status
+from .span import Span, SpanType, Status
 from .turns import AssistantTurn, UserTurn, assistant_turn_result, without_none
 
 if TYPE_CHECKING:
@@ -70,6 +70,8 @@ class Speeches:
             if asking is not None and asking.finals:
                 turn.begun_before_commit = asking
             self._place(turn, current_turn.get())
+        if run_by is not None and (below := self._with_tool(run_by)) is not None:
+            below.last_below = turn
         self._open[speech.id] = turn
         current_turn.set(turn)
         speech.add_done_callback(self._on_done)
@@ -83,11 +85,26 @@ class Speeches:
             turn.follows = asking if not turn.span.payload["user_initiated"] else None
         if cause is not None and cause.trace is self._trace:
             asked = answers.asked_by(cause)
-            if asked is not None and asked.answered is None:
-                turn.caused_by = cause
-                entered = self._trace.hooks.entered
-                if entered is not None and (entered[0] or 0) > cause.span.started_ns:
-                    turn.entered = entered
+            if asked is None or asked.answered is not None or turn.follows not in (None, asked):
+                return
+            turn.caused_by = cause
+            if cause.resumes is not None:
+                turn.caused_within, turn.follows = cause.resumes, asked
+            left, changed, entered = self._trace.handoffs.latest
+            if changed > cause.span.started_ns:
+                # Of an agent that is not traced, the change is all that is seen of its entry.
+                turn.left_ns, turn.entered = left, entered or [changed, None]
+
+    def came_back(self, tool: Span, at: int) -> None:
+        """A task came back to the tool that awaited it."""
+        turn = self._with_tool(tool)
+        if turn is not None:
+            answers.resumed(turn, at, tool)
+
+    def _with_tool(self, tool: Span) -> AssistantTurn | None:
+        """The open speech that a tool runs for."""
+        turns = self._open.values()
+        return next((turn for turn in turns if tool in turn.tool_spans), None)
 
     @guarded("speech.done")
     def _on_done(self, speech: Any) -> None:
@@ -149,8 +166,8 @@ class Speeches:
         )
 
     def sounded(self, turn: AssistantTurn) -> None:
-        answers.sounded(turn)
-        self._trace.budgets.sounded(turn)
+        if answers.sounded(turn):
+            self._trace.budgets.sounded(turn)
 
     def find(self, speech_id: str | None) -> AssistantTurn | None:
         """The turn of one of LiveKit's speeches, while it lasts."""
@@ -186,6 +203,8 @@ class Speeches:
 
     def link(self, turn: AssistantTurn, answered: UserTurn) -> None:
         turn.answers = answered
+        if turn.caused_by is not None and answers.asked_by(turn.caused_by) is not answered:
+            turn.caused_by = turn.left_ns = turn.entered = None
         for name in ("speech_ended", "vad_ended", "final_transcript", "committed", "hook_done"):
             if (moment := answered.moments.get(name)) is not None:
                 turn.moments[f"user_{name}"] = moment

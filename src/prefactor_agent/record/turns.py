@@ -105,6 +105,18 @@ class HeardVoice:
 
 
 @dataclass(eq=False)
+class Resumed:
+    """A task came back to the tool that awaited it: the speech of the tool's goes on, and what the
+    user said last, in the task, may wait for it."""
+
+    at: int
+    tool: Span
+    asked: UserTurn
+    cause: AssistantTurn
+    """The speech in the task that was made for what the user said, and ended the task."""
+
+
+@dataclass(eq=False)
 class AssistantTurn:
     span: Span
     index: int
@@ -138,10 +150,17 @@ class AssistantTurn:
     """The tool that answered with another agent."""
     caused_by: AssistantTurn | None = None
     """The speech whose tool, or handoff, this one came out of, while the user waits."""
+    caused_within: Resumed | None = None
+    """The task from which that one had gone on by then."""
     follows: UserTurn | None = None
     """The user's turn that was handed on, or had just ended, when the speech was created."""
     entered: list[int | None] | None = None
     """When ``on_enter`` that it came out of began, and ended."""
+    left_ns: int | None = None
+    """When the agent before began to give the call to that one."""
+    last_below: AssistantTurn | None = None
+    """The latest speech in a task that a tool of this one awaits."""
+    resumes: Resumed | None = None
     previous_ended_ns: int | None = None
     ends_silence_of: UserTurn | None = None
     usages: list[JSON] = field(default_factory=list)
