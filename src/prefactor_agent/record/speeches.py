@@ -120,13 +120,17 @@ class Speeches:
         interrupted: bool = turn.cut_short if turn.spoken else speech.interrupted
         if interrupted:
             source = livekit_private.interruption_source(speech)
-            by_user = source != "programmatic" if source else turn.user_spoke_over_ns is not None
+            # Older versions don't say. What nobody may interrupt is stopped by force only.
+            spoken_over = turn.user_spoke_over_ns is not None and speech.allow_interruptions
+            by_user = source != "programmatic" if source else spoken_over
             turn.interrupted_by = "user" if by_user else "program"
         if turn.begun_before_commit is not None:
             used = turn.answers is not None
             turn.preemptive = "used" if used else "dropped"
         if turn.spoken and not turn.segments and not interrupted and not self._trace.playback.seen:
             self.sounded(turn)  # there is no audio, or an output that does not tell
+        said = turn.span.payload["source"] == "say"
+        turn.uncommitted = said and not turn.spoken and not interrupted and turn.error is None
         silent = not turn.spoken and not turn.segments
         if silent and turn.error is not None:
             status = Status.FAILED

@@ -138,6 +138,8 @@ class AssistantTurn:
     message: JSON | None = None
     """The last of it, as the history has it."""
     cut_short: bool = False
+    uncommitted: bool = False
+    """All of it was played, and LiveKit was told to keep it out of the history."""
     segments: list[Segment] = field(default_factory=list)
     pauses: list[tuple[int, str]] = field(default_factory=list)
     tools_executed: int = 0
@@ -224,7 +226,7 @@ def assistant_turn_result(
         source.absorb()
     # Of an agent that is not traced nobody saw what it generated.
     generated = "".join("".join(source.text) for source in sources) if sources else None
-    spoken = " ".join(turn.spoken)
+    spoken = generated or "" if turn.uncommitted else " ".join(turn.spoken)
     played = [segment for segment in turn.segments if segment.position_s is not None]
     return without_none(
         {
