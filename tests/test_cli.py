@@ -23,7 +23,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.view.calltree import build
 from prefactor_agent.view.listing import unique_beginning
 from prefactor_agent.view.summary import summarize, summary_of
-from view.calls import spoken_call, unanswered_call
+from view.calls import session, spoken_call, unanswered_call
 from view.commandline import START, assert_one_line, run
 from view.journals import renamed, set_process, write
 
@@ -122,6 +122,23 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     assert told[1]["interrupted"] == 1
 
 
+def test_sessions_name_the_pages_that_are_here(
+    journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "page of" not in run("sessions", journal=journal).stdout
+    assert json.loads(run("sessions", "--json", journal=journal).stdout)["report"] is None
+    written = run("report", journal=journal).stdout.strip()
+    assert (
+        run("sessions", journal=journal).stdout.splitlines()[-1] == f"page of 01m7yctf  {written}"
+    )
+    told = json.loads(run("sessions", "--json", journal=journal).stdout)
+    assert told["report"] == str(tmp_path / written)
+    coloured = run("sessions", journal=journal, FORCE_COLOR="1", TERM="xterm-256color").stdout
+    assert "]8;id=" in coloured
+    assert (tmp_path / written).as_uri() in coloured
+
+
 def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", unanswered_call())  # its last sign is long past, or to come
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
@@ -160,9 +177,8 @@ def report_of(path: Path, folder: Path) -> str:
 def test_counting_a_call_needs_no_chunks(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", spoken_call(), renamed(unanswered_call(), "01m7zzzz"))
     journal = Journal(path)
-    for session in journal.sessions():
-        read = summary_of(journal, session.id, 0)
-        assert read == summarize(build(journal.call(session.id)), 0)
+    for id_, _ in journal.heads():
+        assert summary_of(journal, id_, 0) == summarize(build(journal.call(id_)), 0)
 
 
 def test_shown_beginnings_of_ids_name_one_call() -> None:
@@ -231,7 +247,47 @@ def test_wrong_use_is_told_by_a_usage_line() -> None:
 # What it cannot do
 
 
-COMMANDS = pytest.mark.parametrize("command", ["sessions", "show", "export"])
+COMMANDS = pytest.mark.parametrize("command", ["sessions", "show", "export", "report", "stats"])
+VIEWS = pytest.mark.parametrize(
+    "command",
+    [
+        "show",
+        "show --json",
+        "report",
+        "export",
+        "export --format chrome-trace",
+        "sessions",
+        "stats",
+    ],
+)
+CALLS = {
+    "no turns": [session()],
+    "no turns, running": [session(None)],
+    "no session": spoken_call()[1:],
+    "one open span": [replace(session(None), payload={})],
+    "an open span alone": [replace(unanswered_call()[4], parent_id=None)],
+    "missing parents": [session(), *(replace(s, parent_id="gone") for s in spoken_call()[1:])],
+    "killed": unanswered_call(),
+}
+
+
+@VIEWS
+@pytest.mark.parametrize("name", CALLS)
+def test_a_call_that_is_not_whole_is_shown(
+    command: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = write(tmp_path / "j.db", CALLS[name])
+    done = run(*command.split(), journal=path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout or (command, name) == ("sessions", "no session")
+
+
+@VIEWS
+def test_a_call_that_is_not_there(command: str, journal: Path) -> None:
+    if command not in ("sessions", "stats"):
+        done = run(*command.split(), "01zzz", journal=journal)
+        assert_one_line(done, "no call begins with '01zzz': see prefactor-agent sessions")
 
 
 @COMMANDS
@@ -302,9 +358,12 @@ def test_unusable_setting(journal: Path) -> None:
 
 
 def test_place_that_cannot_be_written(journal: Path, tmp_path: Path) -> None:
-    for arguments in (["export", "-o"], ["show", "--svg"]):
+    trace = ["export", "--format", "chrome-trace", "-o"]
+    for arguments in (["export", "-o"], trace, ["show", "--svg"], ["report", "-o"]):
         done = run(*arguments, tmp_path / "no" / "x", journal=journal)
         assert_one_line(done, "No such file or directory")
+        done = run(*arguments, tmp_path, journal=journal)
+        assert_one_line(done, "Is a directory")
 
 
 def test_reader_that_has_seen_enough(tmp_path: Path) -> None:

@@ -88,19 +88,25 @@ def sessions(
 ) -> None:
     """List the calls, newest first."""
     from .view.export import json_line
-    from .view.listing import summaries, summary_object, table
+    from .view.listing import how_to_see, page_of, summaries, summary_object, table
 
     opened = _open(journal)
     listed = list(summaries(opened, limit))
     if not listed:
         opened.find()  # says that there is none
     if json:
-        _write(json_line(summary_object(call)) for call in listed)
+        pages = (page_of(call.id) for call in listed)
+        _write(
+            json_line({**summary_object(call), "report": str(page) if page else None})
+            for call, page in zip(listed, pages, strict=True)
+        )
         return
     from .view.terminal import print_lines
 
     ids = [id_ for id_, _ in opened.heads()]
     print_lines(lambda width, glyphs: table(listed, ids, width, glyphs))
+    if sys.stdout.isatty():
+        print_lines(lambda *_: how_to_see())
 
 
 @app.command()
@@ -178,11 +184,12 @@ def report(
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
     """Write a call as one HTML page, which needs nothing else to be read."""
+    from .view.listing import page_name
     from .view.report import write_report
 
     opened = _open(journal)
     session_id = opened.find(call)
-    path = output or Path(f"call-{session_id}.html")
+    path = output or Path(page_name(session_id))
     write_report(opened, session_id, path)
     typer.echo(path)
     if open_:
@@ -232,6 +239,7 @@ def stats(
     from .view.export import json_line
 
     opened = _open(journal)
+    opened.find()  # says so if there is no call at all
     since_us = _moment_us(since) if since is not None else None
     found = []
     versions: list[str | None] = [*version] if version else [None]

@@ -115,13 +115,21 @@ class Journal:
         """
         if name == "last":
             newest = self.sessions(limit=1)
-            if not newest:
+            if newest:
+                return newest[0].session_id
+            # The session's own span may be missing, as any other.
+            rows = self._query("SELECT session_id FROM spans ORDER BY started_us DESC LIMIT 1", ())
+            if not rows:
                 raise JournalError(f"no call has been traced yet: {self.path} is empty")
-            return newest[0].id
+            last: str = rows[0][0]
+            return last
         # The ids are of digits and small letters: anything else finds nothing, and is no pattern.
         found = self._query(
-            "SELECT id FROM spans WHERE parent_id IS NULL AND substr(id, 1, ?) = ? "
+            "SELECT session_id FROM spans WHERE parent_id IS NULL AND substr(id, 1, ?) = ? "
             "ORDER BY started_us DESC LIMIT 4",
+            (len(name), name),
+        ) or self._query(
+            "SELECT DISTINCT session_id FROM spans WHERE substr(session_id, 1, ?) = ? LIMIT 4",
             (len(name), name),
         )
         if not found:

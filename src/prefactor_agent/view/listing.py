@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -26,8 +27,19 @@ def summaries(journal: Journal, limit: int | None, now_us: int | None = None) ->
         yield summary_of(journal, session.id, now_us)
 
 
+def page_name(session_id: str) -> str:
+    """The file that ``report`` writes a call's page to."""
+    return f"call-{session_id}.html"
+
+
+def page_of(session_id: str) -> Path | None:
+    """The page of a call, if ``report`` has written it here."""
+    path = Path(page_name(session_id)).absolute() if session_id else None
+    return path if path is not None and path.is_file() else None
+
+
 def summary_object(summary: Summary) -> dict[str, Any]:
-    """A line of ``sessions --json``; see docs/trace-format.md."""
+    """What ``sessions --json`` and ``show --json`` say of a call; see docs/trace-format.md."""
     return {
         "id": summary.id,
         "agent": summary.agent,
@@ -54,21 +66,37 @@ def table(
     shown = unique_beginning([*ids, *(call.id for call in listed)])
     this_year = numbers.date(listed[0].started_us, "%Y") if listed else ""
     rows = [_HEADINGS, *(_row(call, shown, this_year) for call in listed)]
+    pages = [None, *(page_of(call.id) for call in listed)]
     rooms = any(call.room for call in listed)
     columns = [index for index, name in enumerate(_HEADINGS) if name != "room" or rooms]
     widths = [max(cell_len(row[index]) for row in rows) for index in range(len(_HEADINGS))]
     _squeeze(widths, columns, width)
-    for number, row in enumerate(rows):
+    for number, (row, page) in enumerate(zip(rows, pages, strict=True)):
         line = Text()
         for index in columns:
             name = _HEADINGS[index]
             cell = words.fit(row[index], widths[index], glyphs.ellipsis)
             padding = " " * (widths[index] - cell_len(cell))
             style = "dim" if number == 0 else _style(name, row[index])
+            if name == "call" and page is not None:
+                style += f" link {page.as_uri()}"
             line.append(padding if name in _RIGHT else "").append(cell, style)
             line.append("" if name in _RIGHT else padding).append(" " * _gap(index))
         line.rstrip()
         yield line
+    written = [(row[0], page) for row, page in zip(rows, pages, strict=True) if page is not None]
+    if written:
+        yield Text()
+    for id_, page in written:
+        yield Text(f"page of {id_}  ").append(page.name, f"link {page.as_uri()}")
+
+
+def how_to_see() -> Iterator[Text]:
+    """The next step, for somebody at a terminal."""
+    yield Text()
+    yield Text(
+        "prefactor-agent report CALL writes a call's page; prefactor-agent ui shows all", "dim"
+    )
 
 
 def unique_beginning(ids: Iterable[str]) -> int:
