@@ -107,7 +107,7 @@ def test_the_report_has_its_page(installed: Path) -> None:
         "print(*sorted(f.name for f in files('prefactor_agent.view.report').iterdir()))"
     )
     found = python(installed, code).split()
-    assert {"page.html.j2", "page.css", "page.js"} <= set(found)
+    assert {"page.html.j2", "page.css", "script"} <= set(found)
 
 
 def test_a_call_is_traced_and_reported_from_there(installed: Path, tmp_path: Path) -> None:

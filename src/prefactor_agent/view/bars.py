@@ -12,7 +12,8 @@ from typing import NamedTuple
 from ..journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, Turn, kind, known_until
-from .silence import Silence, first, user_ended
+from .moments import first, user_ended
+from .silence import Silence
 from .sounds import Sound, Stretch, heard, played
 from .values import listing
 

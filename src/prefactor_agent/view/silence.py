@@ -11,21 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, Node, Turn, kind
+from .moments import ENDS, first, first_sound, first_words, noted, user_ended
 from .sounds import leading_silence_us
-from .values import listing, mapping, mappings, number, text, whole
-
-_ENDS = {
-    # What the beginning of a silence is based on, and which moment of the user's turn that is.
-    "audio": "speech_ended",
-    "vad": "vad_estimate",
-    "vad_end": "vad_ended",
-    "transcript": "final_transcript",
-    "commit": "committed",
-    "text": "committed",
-}
+from .values import listing, mapping, mappings, number, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,24 +117,9 @@ class Silences:
 
 def silences(call: CallTree) -> Silences:
     # A speech from elsewhere (the dialogue of a task that a tool runs) ends a silence too.
-    sounds = [found for turn in call.turns if (found := _first_sound(call, turn))]
+    sounds = [found for turn in call.turns if (found := first_sound(call, turn))]
     heard = sorted(sounds, key=lambda sound: sound[1])
     return Silences(tuple(found for turn in call.turns for found in _of_turn(call, turn, heard)))
-
-
-def user_ended(call: CallTree, turn: Turn) -> int | None:
-    """When the user's last sound ended; of a typed message, when it came."""
-    basis = ""
-    for answer in turn.answers:  # a latency, if there is one, says what it was reckoned from
-        latency = mapping(answer.span.result.get("latency"))
-        basis = basis or text(mapping(latency.get("basis")).get("from"))
-    names = ("speech_ended", "vad_ended", "final_transcript", "committed")
-    for name in (_ENDS.get(basis, "speech_ended"), *names):
-        own = call.moment(turn.user.span, name) if turn.user is not None else None
-        for moment in (own, *_noted(call, turn, name)):
-            if moment is not None:
-                return moment
-    return turn.user.span.finished_us if turn.user is not None else None
 
 
 def budgets_of(call: CallTree) -> dict[str, float]:
@@ -158,11 +133,6 @@ def _milliseconds(seconds: object) -> dict[str, float]:
         for name, value in mapping(seconds).items()
         if (found := number(value)) is not None
     }
-
-
-def _noted(call: CallTree, turn: Turn, name: str) -> Iterator[int | None]:
-    """A moment of the user's turn as its answers have noted it."""
-    return (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
 
 
 def _of_turn(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Iterator[Silence]:
@@ -180,7 +150,7 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
     if perceived is None or perceived <= 0:
         return None
     basis = text(mapping(latency.get("basis")).get("from"))
-    name = _ENDS.get(basis, "speech_ended")
+    name = ENDS.get(basis, "speech_ended")
     begins = call.moment(span, f"user_{name}")
     if begins is None and turn.user is not None:
         begins = call.moment(turn.user.span, name)
@@ -202,10 +172,10 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> S
     ended = user_ended(call, turn)
     if ended is None:
         return None
-    found = _first_sound(call, turn)
+    found = first_sound(call, turn)
     typed = turn.user is not None and turn.user.span.payload.get("modality") == "text"
     if found is None:
-        answer, audible = _first_words(turn)
+        answer, audible = first_words(turn)
         if answer is None or audible is None:
             return None
         cuts = list(_cuts(call, turn, answer, ended))
@@ -227,30 +197,6 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> S
     return Silence(turn, answer, ended, ms, stages, {}, budgets, derived=True, audible=not typed)
 
 
-def _first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
-    """The answer that was heard first, and when its playback started."""
-    for answer in turn.answers:
-        started = call.moment(answer.span, "playback_started")
-        if started is None:
-            begun = [
-                whole(part.get("started_us"))
-                for part in mappings(answer.span.result.get("segments"))
-            ]
-            first = min((at for at in begun if at is not None), default=None)
-            started = None if first is None else call.started_us + first
-        if started is not None:
-            return answer, started
-    return None
-
-
-def _first_words(turn: Turn) -> tuple[Node | None, int | None]:
-    for answer in turn.answers:
-        texts = [first(span, "text") for span in answer.spans("transcription")]
-        if found := [at for at in texts if at is not None]:
-            return answer, min(found)
-    return None, None
-
-
 def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tuple[str, int]]:
     """Where each stage ended, in the order of the stages."""
     for stage, name in (
@@ -260,7 +206,7 @@ def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tupl
         ("on_user_turn_completed", "hook_done"),
     ):
         own = call.moment(turn.user.span, name) if turn.user is not None else None
-        moments = [own, *_noted(call, turn, name)]
+        moments = [own, *noted(call, turn, name)]
         if (moment := next((at for at in moments if at is not None), None)) is not None:
             yield stage, moment
     voices = answer.spans("tts")
@@ -286,15 +232,6 @@ def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tupl
             yield "first_sentence", words
         if bound is not None:
             yield "tts_ttfb", bound
-
-
-def first(span: StoredSpan, stream: str) -> int | None:
-    """When the first chunk of a stream passed."""
-    data = span.stream(stream)
-    offset = whole(data.get("first_us"))
-    if offset is None:
-        offset = whole(next(iter(listing(data.get("offset_us"))), None))
-    return None if offset is None else span.started_us + offset
 
 
 def _consecutive(begins: int, ends: int, cuts: Sequence[tuple[str, int]]) -> tuple[Stage, ...]:

@@ -31,6 +31,12 @@ _MARK = "document.documentElement.classList.add('scripted')"
 """Runs before anything is laid out, so that the page is laid out once."""
 
 
+_SCRIPT = (
+    *("data", "text", "lanes", "voices", "draw", "move", "details", "replay", "input", "start"),
+)
+"""The parts of the page's script, in the order in which they run."""
+
+
 class ReportError(JournalError):
     """The page could not be written. The message is one line that says what to do."""
 
@@ -125,10 +131,9 @@ def environment() -> Environment:
 def _parts() -> tuple[Template, str, str]:
     """The template, the style sheet and the script."""
     folder = files(__package__)
-    template, style, script = (
-        (folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css", "page.js")
-    )
-    return environment().from_string(template), style, script
+    template, style = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css"))
+    parts = "\n".join((folder / "script" / f"{name}.js").read_text("utf-8") for name in _SCRIPT)
+    return environment().from_string(template), style, f"'use strict';\n(() => {{\n{parts}}})();\n"
 
 
 def _ms(value: Any) -> str:

@@ -1,0 +1,74 @@
+"""When it happened: moments of a turn, from whichever of its spans tells them.
+
+Pure. Microseconds since the Unix epoch; ``None``: nobody has told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ..journal.reader import StoredSpan
+from .calltree import CallTree, Node, Turn
+from .values import listing, mapping, mappings, text, whole
+
+ENDS = {
+    # What the beginning of a silence is based on, and which moment of the user's turn that is.
+    "audio": "speech_ended",
+    "vad": "vad_estimate",
+    "vad_end": "vad_ended",
+    "transcript": "final_transcript",
+    "commit": "committed",
+    "text": "committed",
+}
+
+
+def user_ended(call: CallTree, turn: Turn) -> int | None:
+    """When the user's last sound ended; of a typed message, when it came."""
+    basis = ""
+    for answer in turn.answers:  # a latency, if there is one, says what it was reckoned from
+        latency = mapping(answer.span.result.get("latency"))
+        basis = basis or text(mapping(latency.get("basis")).get("from"))
+    names = ("speech_ended", "vad_ended", "final_transcript", "committed")
+    for name in (ENDS.get(basis, "speech_ended"), *names):
+        own = call.moment(turn.user.span, name) if turn.user is not None else None
+        for moment in (own, *noted(call, turn, name)):
+            if moment is not None:
+                return moment
+    return turn.user.span.finished_us if turn.user is not None else None
+
+
+def noted(call: CallTree, turn: Turn, name: str) -> Iterator[int | None]:
+    """A moment of the user's turn as its answers have noted it."""
+    return (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
+
+
+def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
+    """The answer that was heard first, and when its playback started."""
+    for answer in turn.answers:
+        started = call.moment(answer.span, "playback_started")
+        if started is None:
+            begun = [
+                whole(part.get("started_us"))
+                for part in mappings(answer.span.result.get("segments"))
+            ]
+            first = min((at for at in begun if at is not None), default=None)
+            started = None if first is None else call.started_us + first
+        if started is not None:
+            return answer, started
+    return None
+
+
+def first_words(turn: Turn) -> tuple[Node | None, int | None]:
+    for answer in turn.answers:
+        texts = [first(span, "text") for span in answer.spans("transcription")]
+        if found := [at for at in texts if at is not None]:
+            return answer, min(found)
+    return None, None
+
+
+def first(span: StoredSpan, stream: str) -> int | None:
+    """When the first chunk of a stream passed."""
+    data = span.stream(stream)
+    offset = whole(data.get("first_us"))
+    if offset is None:
+        offset = whole(next(iter(listing(data.get("offset_us"))), None))
+    return None if offset is None else span.started_us + offset

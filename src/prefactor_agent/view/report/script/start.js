@@ -1,0 +1,24 @@
+// Size, colours, paper.
+
+function measure() {
+  const w = Math.round(voicesBox.clientWidth);
+  if (w && w !== width) { width = w; gutter = w < 520 ? 46 : 58; request(); }
+}
+new ResizeObserver(measure).observe(voicesBox);
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); request(); });
+let kept = null;
+addEventListener('beforeprint', () => { kept = { ...view }; root.dataset.print = ''; readColours(); view.from = -pad; view.to = END + pad; draw(); });
+addEventListener('afterprint', () => { delete root.dataset.print; readColours(); if (kept) Object.assign(view, kept); request(); });
+
+panel.classList.add('idle');
+readColours();
+measure();
+draw();
+fromHash();
+// Where there is room beside the timeline, the slowest turn is open from the start.
+if (selected < 0 && worst) {
+  if (innerWidth >= 1080) select(worst.span, { quiet: true, bringIt: false });
+  // A long call is not seen as a whole: it opens where it was slowest.
+  if (END > 150e3) show(worst.from - 15e3, worst.to + 15e3);
+}
+root.dataset.ready = performance.now().toFixed(0);
