@@ -439,7 +439,7 @@ class _Clerk(TracedAgent):
 
 async def test_a_real_session_is_shown(tmp_path: Path) -> None:
     path = tmp_path / "real.db"
-    configure(journal=path)
+    configure(journal=path, budgets={"perceived": 60})
     async with _Model() as model:
         session: AgentSession[None] = AgentSession(llm=model)
         await session.start(_Clerk(instructions="x"))
@@ -453,9 +453,9 @@ async def test_a_real_session_is_shown(tmp_path: Path) -> None:
     assert 'order=42 → "Friday"' in shown
     assert "1 turn · 1 tool call · 0 interruptions · 0 errors" in shown
     assert run("sessions", journal=path).stdout.split()[-1] == "ended"
-    _assert_documented(
-        [json.loads(line) for line in run("export", journal=path).stdout.splitlines()]
-    )
+    spans = [json.loads(line) for line in run("export", journal=path).stdout.splitlines()]
+    _assert_documented(spans)
+    assert spans[0]["payload"]["budgets"] == {"perceived": 60}
 
 
 def _assert_documented(spans: list[dict[str, Any]]) -> None:

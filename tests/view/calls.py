@@ -183,6 +183,24 @@ def spoken_call() -> list[StoredSpan]:
     ]
 
 
+def over_budget_call() -> list[StoredSpan]:
+    """The spoken call with a recorded latency, and budgets that two things in it are over."""
+    spans = spoken_call()
+    spans[0].payload["budgets"] = {"perceived": 1.5, "tool:look_up": 0.5, "llm_ttft": 0.6}
+    spans[3].result["latency"] = {
+        "perceived_ms": 2400.0,
+        "stages": [
+            {"name": "vad", "ms": 600.0},
+            {"name": "llm_ttft", "ms": 400.0},
+            {"name": "tool:look_up", "ms": 1000.0},
+            {"name": "llm_ttft_2", "ms": 400.0},
+        ],
+        "basis": {"from": "audio", "to": "audio"},
+        "over_budget": {"perceived": 2.4, "tool:look_up": 1.0},
+    }
+    return spans
+
+
 def unanswered_call() -> list[StoredSpan]:
     """A process that was killed while the agent answered: nothing after the question has ended."""
     question = spoken_call()[1:3]

@@ -16,6 +16,7 @@ import pytest
 from prefactor_agent.view.report import ReportError, render, write_report
 from prefactor_agent.view.report.encoding import deltas, to_block
 from prefactor_agent.view.report.view import View
+from view.calls import over_budget_call, spoken_call
 from view.report_calls import HOSTILE, ORIGIN_US, SESSION, long, session, small, span
 
 
@@ -130,6 +131,27 @@ def test_measured_latency_is_preferred() -> None:
     page = Page(render(spans))
     assert "LLM to first token took 1,000 ms of it (67 %)" in page.text
     assert page.data["gaps"][0][4] == [[0, 1000.0], [1, 500.5]]
+
+
+def test_budgets_are_drawn_and_what_is_over_one_is_marked() -> None:
+    page = Page(render(over_budget_call()))
+    assert "budget 1,500 ms" in page.text
+    assert "over budget: dead air 2,400 ms of 1,500 ms, tool look_up" in page.text
+    (line,) = [a for tag, a in page.tags if tag == "line" and a.get("class") == "budget"]
+    assert line["x1"] == "600.0", "of 1,000 parts, on an axis of 2,500 ms"
+    over = [a for tag, a in page.tags if tag == "rect" and "over" in (a["class"] or "").split()]
+    assert {(a["x"], a["width"]) for a in over} == {("333.3", "333.3")}, (
+        "the tool's part of the bar"
+    )
+    assert "1 over budget" in page.text
+    assert "budget" not in Page(render(spoken_call())).text
+
+
+def test_the_axis_has_room_for_the_budget() -> None:
+    spans = over_budget_call()
+    spans[0].payload["budgets"] = {"perceived": 9.0}
+    (line,) = [a for t, a in Page(render(spans)).tags if t == "line" and a.get("class") == "budget"]
+    assert float(line["x1"] or 0) <= 1000
 
 
 def test_stages_stand_in_the_order_in_which_they_follow_each_other() -> None:

@@ -16,7 +16,7 @@ from prefactor_agent.view.outline import outline
 from prefactor_agent.view.silence import silences
 from prefactor_agent.view.waterfall import LEAST_WIDTH, export_svg, waterfall
 
-from .calls import SESSION, session, span, spoken_call, unanswered_call, us
+from .calls import SESSION, over_budget_call, session, span, spoken_call, unanswered_call, us
 
 FIRST_COLUMN = 16
 
@@ -116,6 +116,18 @@ def test_a_recorded_latency_is_what_counts() -> None:
     assert found.slowest.bar is not None
     assert found.slowest.bar.span is not None
     assert found.slowest.bar.span.id == "l2"
+
+
+def test_a_turn_over_budget_is_marked() -> None:
+    lines = drawn(over_budget_call())
+    assert any(line.endswith("0 errors · 1 over budget") for line in lines)
+    told = [
+        line.split("over budget", 1)[1].strip() for line in lines if line[2:].startswith("over")
+    ]
+    assert told == ["dead air 2.40 s of 1.50 s", "tool look_up 1.00 s of 500 ms"]
+    (turn,) = outline(over_budget_call())["turns"]
+    assert turn["over_budget"] == {"perceived": 2400.0, "tool:look_up": 1000.0}
+    assert not any("over budget" in line for line in drawn(spoken_call()))
 
 
 def test_at_80_columns() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from rich.text import Text
 
@@ -48,9 +49,8 @@ class Lines:
         name = words.fit(self.safe(label), LABEL, self.glyphs.ellipsis)
         line = Text("  ").append(name, style or "dim")
         line.append(" " * (LABEL + 3 - line.cell_len))
-        guide = self.glyphs.guide
-        for cell in cells:
-            line.append(cell, "dim" if cell == guide else style)
+        for guide, run in groupby(cells, lambda cell: cell == self.glyphs.guide):
+            line.append("".join(run), "dim" if guide else style)
         return line.append(note, note_style)
 
     def words(self, who: str, text: str, style: str, text_style: str = "") -> Iterator[Text]:
