@@ -104,10 +104,13 @@ def test_type_checkers_see_its_types(installed: Path) -> None:
 def test_the_report_has_its_page(installed: Path) -> None:
     code = (
         "from importlib.resources import files;"
-        "print(*sorted(f.name for f in files('prefactor_agent.view.report').iterdir()))"
+        "folders = [files('prefactor_agent.view.' + p) for p in ('report', 'ui')];"
+        "folders.append(folders[0] / 'script');"
+        "print(*(f.name for folder in folders for f in folder.iterdir()))"
     )
-    found = python(installed, code).split()
-    assert {"page.html.j2", "page.css", "script"} <= set(found)
+    found = set(python(installed, code).split())
+    assert {"page.html.j2", "page.css", "data.js", "start.js"} <= found
+    assert {"list.html.j2", "list.css", "list.js", "live.js"} <= found
 
 
 def test_a_call_is_traced_and_reported_from_there(installed: Path, tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_budgets_are_drawn_and_what_is_over_one_is_marked() -> None:
     (line,) = [a for tag, a in page.tags if tag == "line" and a.get("class") == "budget"]
     assert line["x1"] == "600.0", "of 1,000 parts, on an axis of 2,500 ms"
     over = [a for tag, a in page.tags if tag == "rect" and "over" in (a["class"] or "").split()]
-    assert {(a["x"], a["width"]) for a in over} == {("333.3", "333.3")}, (
+    assert {(a["x"], a["width"]) for a in over} == {("400.0", "400.0")}, (
         "the tool's part of the bar"
     )
     assert "1 over budget" in page.text
