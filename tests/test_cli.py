@@ -22,6 +22,7 @@ from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.view.calltree import build
 from prefactor_agent.view.listing import unique_beginning
+from prefactor_agent.view.replay import Recording, recording
 from prefactor_agent.view.summary import summarize, summary_of
 from view.calls import session, spoken_call, unanswered_call
 from view.commandline import START, assert_one_line, run
@@ -225,6 +226,28 @@ def test_export_is_one_line_a_span_whatever_was_said(tmp_path: Path) -> None:
     root = json.loads(done.stdout.splitlines()[0])
     assert root["payload"]["agent_class"] == "a\u2028b\u2029c\x85d\nñ\u202e"
     assert "ñ" in done.stdout
+
+
+def test_export_as_a_file_to_test_with(journal: Path, tmp_path: Path) -> None:
+    file = tmp_path / "call.json"
+    done = run("export", "--format", "replay", "-o", file, journal=journal)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    text = file.read_text(encoding="utf-8")
+    assert Recording.model_validate_json(text) == recording(spoken_call())
+    assert run("export", "--format", "wav", journal=journal).returncode == 2
+    nowhere = tmp_path / "no" / "call.json"
+    refused = run("export", "--format", "replay", "-o", nowhere, journal=journal)
+    assert_one_line(refused, "call.json", "No such file or directory")
+
+
+def test_export_of_what_cannot_be_replayed(tmp_path: Path) -> None:
+    call = spoken_call()
+    (said,) = [span for span in call if span.type == "livekit:user_turn"]
+    said.result["transcript"] = "<35 characters>"
+    path = write(tmp_path / "j.db", call)
+    done = run("export", "--format", "replay", "-o", tmp_path / "call.json", journal=path)
+    assert_one_line(done, "cannot be replayed", "what the user said (turn 1)")
+    assert not (tmp_path / "call.json").exists()
 
 
 def test_call_by_the_beginning_of_its_id(journal: Path) -> None:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .collect import collecting
+    from .player import Replay, replay
     from .results import Assistant, Call, Failed, Latency, ToolCall, Tools, Turn, User
+    from .script import ReplayMismatch
     from .trace import Trace
 else:
 
@@ -28,12 +30,15 @@ _LAZY = {
     "Call": ".results",
     "Failed": ".results",
     "Latency": ".results",
+    "Replay": ".player",
+    "ReplayMismatch": ".script",
     "ToolCall": ".results",
     "Tools": ".results",
     "Trace": ".trace",
     "Turn": ".results",
     "User": ".results",
     "collecting": ".collect",
+    "replay": ".player",
 }
 
 __all__ = [
@@ -41,10 +46,13 @@ __all__ = [
     "Call",
     "Failed",
     "Latency",
+    "Replay",
+    "ReplayMismatch",
     "ToolCall",
     "Tools",
     "Trace",
     "Turn",
     "User",
     "collecting",
+    "replay",
 ]

@@ -80,7 +80,8 @@ def _words(span: StoredSpan) -> str:
                 end = f" → {came!r}" if "outputs" in result else ""
             return f"({_cut(given)}){_cut(end)}"
         case "error":
-            return f"{payload.get('source')}: {payload.get('error_type')}: {payload.get('message')}"
+            message = " ".join(str(payload.get("message")).split())
+            return f"{payload.get('source')}: {payload.get('error_type')}: {_cut(message)}"
         case "llm":
             calls = result.get("tool_calls") or ()
             asked = " ".join(f"calls {c.get('name')}({c.get('arguments')})" for c in calls)

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 from ..journal.reader import JournalError, StoredSpan
 from ..record.clock import unix_us_to_rfc3339
@@ -126,6 +126,8 @@ class Request(_Part):
     tool_calls: tuple[Call, ...] = ()
     usage: dict[str, Any] | None = None
     failed: Failure | None = None
+    optional: bool = False
+    """It was thrown away or broken off: whether it is made depends on who is faster."""
 
 
 class Speech(_Part):
@@ -134,16 +136,6 @@ class Speech(_Part):
     given: Text
     audio: Audio
     failed: Failure | None = None
-
-
-class Tool(_Part):
-    """One call of a traced tool, and what came of it."""
-
-    name: str
-    inputs: dict[str, Any] = Field(default_factory=dict)
-    outcome: str
-    output: Any = None
-    error: Failure | None = None
 
 
 class Recording(_Part):
@@ -157,7 +149,6 @@ class Recording(_Part):
     turns: tuple[UserTurn, ...]
     requests: tuple[Request, ...]
     speeches: tuple[Speech, ...]
-    tools: tuple[Tool, ...] = ()
 
     def dump(self) -> str:
         """The file: JSON, with each list of plain values on one line, to be read in a diff."""
@@ -229,7 +220,6 @@ def recording(spans: Sequence[StoredSpan]) -> Recording:
         turns=turns,
         requests=tuple(made.requests()),
         speeches=tuple(made.speeches()),
-        tools=tuple(made.tools()),
     )
     if made.missing:
         named = ", ".join(made.missing[:5])
@@ -314,6 +304,12 @@ class _Maker:
 
     def requests(self) -> Iterator[Request]:
         spans = [span for span in self._nodes("llm") if span.finished_us is not None]
+        dropped = {
+            span.id
+            for turn in self._tree.turns
+            for node in turn.dropped
+            for span in node.spans("llm")
+        }
         for number, span in enumerate(spans, start=1):
             name = f"LLM request {number}"
             result, inputs = span.result, mapping(span.payload.get("inputs"))
@@ -338,6 +334,7 @@ class _Maker:
                 ),
                 usage=mapping(result.get("usage")) or None,
                 failed=_failure(span),
+                optional=span.id in dropped or span.status == "cancelled",
             )
 
     def speeches(self) -> Iterator[Speech]:
@@ -347,23 +344,6 @@ class _Maker:
             if span.finished_us is not None and (audio is not None or failed is not None):
                 given = self._pieces(f"TTS request {number}", span, "text")
                 yield Speech(given=given, audio=audio or Audio(sample_rate=24_000), failed=failed)
-
-    def tools(self) -> Iterator[Tool]:
-        for span in self._nodes("tool"):
-            if span.finished_us is None:
-                continue
-            name = f"the call of {span.name}"
-            inputs = mapping(span.payload.get("inputs"))
-            output = mapping(span.result.get("outputs")).get("output")
-            for value in (inputs, output):
-                self._words(name, json.dumps(value, ensure_ascii=False))
-            yield Tool(
-                name=span.name,
-                inputs=inputs,
-                outcome=str(span.result.get("outcome")),
-                output=output,
-                error=_failure(span),
-            )
 
     def _nodes(self, name: str) -> list[StoredSpan]:
         return sorted(self._tree.spans(name), key=lambda span: span.started_us)

@@ -1,0 +1,1 @@
+"""Tests of the sample agent, as its engineers would write them."""

@@ -1,0 +1,98 @@
+"""The recorded caller: says what the user said, when the user would have said it.
+
+The trace holds no audio, only how loud it was. So the caller's voice is a tone of the recorded
+loudness, and each frame carries its place in the recorded call, by which the replayed STT and VAD
+know what is being said."""
+
+from __future__ import annotations
+
+import asyncio
+import bisect
+
+from livekit import rtc
+from livekit.agents.voice import io
+
+from ..view.replay import UserTurn
+from .models import MARK, NOWHERE, Place, speech_ends_us, tone
+
+RATE = 16_000
+FRAME_US = 20_000
+_SILENT = -127
+
+
+class CallerMicrophone(io.AudioInput):
+    """Gives a frame of 20 ms at a time, ``speed`` times as fast as real time."""
+
+    def __init__(self, speed: float) -> None:
+        super().__init__(label="caller")
+        self._speed = speed
+        self._turn: UserTurn | None = None
+        self._levels: list[tuple[int, int, int]] = []
+        self._at_us = 0
+        self._due: float | None = None
+        self._waiting: list[tuple[Place, asyncio.Future[None]]] = []
+
+    @property
+    def place(self) -> Place:
+        """Where in the recorded call the caller is: it goes on counting while nothing is said."""
+        return (self._turn.number, self._at_us) if self._turn is not None else NOWHERE
+
+    def say(self, turn: UserTurn) -> None:
+        """Begin to say a turn."""
+        self._turn, self._at_us = turn, 0
+        self._levels = sorted(
+            (
+                heard.at_us + offset,
+                heard.at_us + offset + size * 1_000_000 // heard.audio.sample_rate,
+                level,
+            )
+            for heard in turn.utterances
+            if heard.audio is not None
+            for offset, size, level in zip(
+                heard.audio.offset_us, heard.audio.size, heard.audio.dbfs, strict=True
+            )
+        )
+
+    @staticmethod
+    def ends_us(turn: UserTurn, *, all_told: bool = False) -> int:
+        """When a turn's last sound is out, after its first; ``all_told``: when the STT and the VAD
+        have told of it too."""
+        until = speech_ends_us(turn)
+        if not all_told:
+            return until
+        told = [one.at_us + event.offset_us for one in turn.utterances for event in one.events]
+        return max([until, turn.vad_ended_us or 0, *told])
+
+    async def said(self, turn: UserTurn, *, all_told: bool = False) -> None:
+        """Wait until it is so late (see :meth:`ends_us`)."""
+        place = (turn.number, self.ends_us(turn, all_told=all_told))
+        if self.place < place:
+            reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append((place, reached))
+            await reached
+
+    async def __anext__(self) -> rtc.AudioFrame:
+        clock = asyncio.get_running_loop().time
+        if self._due is None:
+            self._due = clock()
+        # Late frames are made up for, but not a whole second of them at once.
+        self._due = max(self._due + FRAME_US / 1e6 / self._speed, clock() - 0.5)
+        await asyncio.sleep(max(0.0, self._due - clock()))
+        samples = RATE * FRAME_US // 1_000_000
+        pcm = tone(samples, self._level(), RATE)
+        self._at_us += FRAME_US
+        place = self.place
+        for reached in [done for at, done in self._waiting if at <= place]:
+            if not reached.done():
+                reached.set_result(None)
+        self._waiting = [(at, done) for at, done in self._waiting if at > place]
+        return rtc.AudioFrame(pcm, RATE, 1, samples, userdata={MARK: place})
+
+    def _level(self) -> int:
+        index = bisect.bisect_right(self._levels, (self._at_us, 1 << 62, 0)) - 1
+        if self._turn is None or index < 0:
+            return _SILENT
+        _, ended, level = self._levels[index]
+        # The room's noise after the last word is no speech.
+        over = self._at_us >= speech_ends_us(self._turn)
+        return level if self._at_us < ended and not over else _SILENT
