@@ -18,7 +18,16 @@ from prefactor_agent.journal.reader import StoredSpan
 from prefactor_agent.testing import Replay, ReplayMismatch, Trace, collecting, replay
 from prefactor_agent.view.replay import NotReplayableError
 from support.line import Line
-from support.scripted import Heard, ScriptedLLM, ScriptedSTT, ScriptedTTS, Speaker, Use
+from support.scripted import (
+    Heard,
+    ScriptedLLM,
+    ScriptedSTT,
+    ScriptedTTS,
+    Speaker,
+    Use,
+    silence,
+    sound,
+)
 
 pytest_plugins = ["prefactor_agent.testing.plugin"]
 
@@ -66,10 +75,9 @@ async def record_a_spoken_call() -> Trace:
     )
     with collecting() as trace:
         async with line.to(Shop()):
-            await line.says()
-            while not line.speaker.playing or line.speaker.position < 0.6:
-                await asyncio.sleep(0.01)
-            await line.says(0.5, before=0.0)
+            # A microphone never stands still: also the pause between the two is heard.
+            spoken = [*silence(0.3), *sound(0.4), *silence(1.3), *sound(0.5), *silence(1.0)]
+            line.microphone.play(spoken)
             await line.answers(2)
     return trace
 

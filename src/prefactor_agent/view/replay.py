@@ -236,11 +236,11 @@ class _Maker:
         self._tree = tree
         self._session = session
         self.missing: list[str] = []
-        self._users = [
-            (turn.user.span, turn.user)
-            for turn in tree.turns
-            if turn.user is not None and _said_something(turn.user)
-        ]
+        said = [turn.user for turn in tree.turns if turn.user and _said_something(turn.user)]
+        self._users = sorted(
+            ((node.span, node) for node in said),
+            key=lambda user: (user[0].started_us, known_until(user[0])),
+        )
         self._heard = sorted(_heard(tree.turns, session))
 
     def turns(self) -> Iterator[UserTurn]:
