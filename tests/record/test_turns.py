@@ -10,7 +10,16 @@ from livekit.agents import StopResponse, llm
 
 from prefactor_agent import TracedAgent
 from support.line import HandSTT, Line, until
-from support.scripted import Heard, ScriptedLLM, ScriptedSTT, ScriptedTTS, Speaker, Wait
+from support.scripted import (
+    Heard,
+    ScriptedLLM,
+    ScriptedSTT,
+    ScriptedTTS,
+    Speaker,
+    Wait,
+    silence,
+    sound,
+)
 from support.tree import JSON, Recorder, check, in_order, moments, outline
 
 LONG = "This is a long answer. It has several sentences. Nobody listens to the last one."
@@ -304,3 +313,19 @@ async def test_two_turns_in_one_call(sink: Recorder) -> None:
         assert sum(stage["ms"] for stage in latency["stages"]) == pytest.approx(
             latency["perceived_ms"], abs=0.001
         )
+
+
+async def test_a_user_who_goes_on_after_a_short_pause(sink: Recorder) -> None:
+    """The pause was long enough for the turn to be taken, too short to begin a new sound."""
+    line = Line(hears=ScriptedSTT("One.", "Two."), thinks=ScriptedLLM("First.", "Second."))
+    async with line.to(Talker()):
+        line.microphone.play([*silence(0.3), *sound(0.4), *silence(0.4), *sound(0.4)])
+        line.microphone.play(silence(0.6))
+        await until(lambda: len(of(sink, "user_turn")) == 2)
+        await line.microphone.heard()
+        await line.answers(2)
+    check(sink)
+    first, second = of(sink, "user_turn")
+    assert (first["result"]["transcript"], second["result"]["transcript"]) == ("One.", "Two.")
+    assert second["started_us"] >= first["started_us"] + 350_000
+    assert moments(second)["speech_started"] >= moments(first)["speech_ended"]

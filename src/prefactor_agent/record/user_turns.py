@@ -86,6 +86,8 @@ class UserTurns:
         self._trace.utterances.close(turn, at=now)
         self._note_speech_end(turn)
         turn.moments["committed"] = now
+        if (ended := turn.moments.get("speech_ended")) is not None:
+            self._trace.voice.taken_until(ended)
         self._take_message(turn, message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))

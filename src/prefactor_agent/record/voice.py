@@ -112,6 +112,11 @@ class UserVoice:
                 self.heard_until_ns = found
                 return
 
+    def taken_until(self, moment_ns: int) -> None:
+        """A turn was committed whose last sound ended then. Who goes on after a pause too short to
+        begin a new stretch of sound begins a new turn all the same, and not before that."""
+        self._since_ns = max(self._since_ns, moment_ns)
+
     def recent_onset(self, now: int) -> int | None:
         """When the sound that is (or was just) heard began, if that is not too long ago. What the
         caller said before the session began, and was kept for it, began with the session."""
