@@ -16,7 +16,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from . import schema
+from . import forks, schema
 from .process import alive, this_process
 
 LEASE_S = 30.0
@@ -98,7 +98,8 @@ class Outbox:
         try:
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = NORMAL")
-            schema.migrate(self._connection)
+            with forks.undivided():
+                schema.migrate(self._connection)
         except BaseException:
             self._connection.close()
             raise
@@ -108,13 +109,14 @@ class Outbox:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._connection
-        except BaseException:
-            self._connection.execute("ROLLBACK")
-            raise
-        self._connection.execute("COMMIT")
+        with forks.undivided():
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
 
     # Calls
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from . import schema
+from . import forks, schema
 
 _DAY_US = 86_400_000_000
 _ROOM = 2
@@ -111,17 +111,18 @@ def _used(connection: sqlite3.Connection) -> int:
 
 
 def _remove(connection: sqlite3.Connection, session_id: str) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        for statement in (
-            "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
-            "DELETE FROM outbox WHERE session_id = ?",
-            "DELETE FROM remote_ids WHERE session_id = ?",
-            "DELETE FROM calls WHERE session_id = ?",
-            "DELETE FROM spans WHERE session_id = ?",
-        ):
-            connection.execute(statement, (session_id,))
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
+    with forks.undivided():
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            for statement in (
+                "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
+                "DELETE FROM outbox WHERE session_id = ?",
+                "DELETE FROM remote_ids WHERE session_id = ?",
+                "DELETE FROM calls WHERE session_id = ?",
+                "DELETE FROM spans WHERE session_id = ?",
+            ):
+                connection.execute(statement, (session_id,))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")

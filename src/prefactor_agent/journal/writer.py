@@ -26,7 +26,7 @@ from ..config import Settings
 from ..record.guard import failures, logger, report
 from ..record.span import Span
 from ..redact import Redactor
-from . import retention, schema
+from . import forks, retention, schema
 from .process import this_process
 from .rows import Chunks, Row, chunk_rows, dumps, span_row
 
@@ -229,23 +229,24 @@ class JournalWriter:
             self._count_lost(batch.rows)
             return
         try:
-            connection = self._connect()
-            with connection:
-                connection.execute("BEGIN IMMEDIATE")
-                if batch.rows:
-                    connection.execute(_SPANS, (dumps(batch.rows),))
-                if batch.chunks:
-                    connection.execute(_CHUNKS, (dumps(batch.chunks),))
-                if batch.finished:
-                    connection.executemany(_LEFT_OPEN, batch.finished)
-                connection.executemany(
-                    _RECORDED_BY,
-                    [
-                        (this_process(), self._wanted, dumps(tool_options.told()), row.id)
-                        for row in batch.rows
-                        if row.parent_id is None
-                    ],
-                )
+            with forks.undivided():
+                connection = self._connect()
+                with connection:
+                    connection.execute("BEGIN IMMEDIATE")
+                    if batch.rows:
+                        connection.execute(_SPANS, (dumps(batch.rows),))
+                    if batch.chunks:
+                        connection.execute(_CHUNKS, (dumps(batch.chunks),))
+                    if batch.finished:
+                        connection.executemany(_LEFT_OPEN, batch.finished)
+                    connection.executemany(
+                        _RECORDED_BY,
+                        [
+                            (this_process(), self._wanted, dumps(tool_options.told()), row.id)
+                            for row in batch.rows
+                            if row.parent_id is None
+                        ],
+                    )
             if self.after_write is not None:
                 self.after_write()
         except schema.NewerJournalError:
@@ -371,6 +372,7 @@ def _forget_parent() -> None:
     # Threads do not survive a fork, and a SQLite connection must not be used across one. What the
     # parent had not written yet is the parent's to write.
     for writer in list(writers):
+        forks.never_close(writer._connection)
         writer._reset()
 
 

@@ -1,0 +1,93 @@
+"""A process that is forked while its threads write to the journal."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from prefactor_agent.config import Settings
+from prefactor_agent.journal import forks
+from prefactor_agent.journal.reader import Journal
+from prefactor_agent.journal.writer import JournalWriter
+from prefactor_agent.record.call import Call
+from prefactor_agent.record.span import Status
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+
+
+def a_call(writer: JournalWriter) -> bool:
+    call = Call(writer)
+    call.announce({})
+    call.end(call.root, Status.COMPLETE, {})
+    return writer.flush(3)
+
+
+def forked(writer: JournalWriter) -> bool:
+    """Whether a child can write to the journal that its parent writes to."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            code = 0 if a_call(writer) else 2
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> JournalWriter:
+    return JournalWriter(Settings(journal=tmp_path / "journal.db", flush_interval=0.001))
+
+
+def test_a_fork_waits_for_a_transaction(writer: JournalWriter, tmp_path: Path) -> None:
+    assert a_call(writer)
+    begun = threading.Event()
+
+    def write() -> None:
+        connection = sqlite3.connect(
+            tmp_path / "journal.db", isolation_level=None, check_same_thread=False
+        )
+        with forks.undivided():
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("UPDATE calls SET wanted = 0")
+            begun.set()
+            time.sleep(0.2)
+            connection.execute("COMMIT")
+        connection.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    assert begun.wait(5)
+    assert forked(writer)
+    thread.join()
+    assert a_call(writer), "and the parent can go on"
+    assert len(Journal(tmp_path / "journal.db").sessions()) == 3
+
+
+def test_forks_at_any_moment(writer: JournalWriter, tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def write() -> None:
+        call = Call(writer)
+        call.announce({})
+        while not stop.is_set():
+            turn = call.begin("livekit:user_turn", "t", None, {"pad": "x" * 5_000})
+            call.end(turn, Status.COMPLETE, {})
+            time.sleep(0.001)
+        call.end(call.root, Status.COMPLETE, {})
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        assert all(forked(writer) for _ in range(8))
+    finally:
+        stop.set()
+        thread.join()
+    assert writer.flush(10)
+    assert len(Journal(tmp_path / "journal.db").sessions()) == 9
