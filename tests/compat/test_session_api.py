@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sqlite3
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -301,6 +302,20 @@ async def test_two_wrappers_each_deliver_where_they_were_told(server: PrefactorS
         assert server.spans()[0].id != elsewhere.spans()[0].id
         assert types_of(server).count("livekit:session") == 1
         assert server.violations() == elsewhere.violations() == []
+
+
+async def test_wrappers_that_are_told_the_same_share_their_threads(
+    server: PrefactorServer,
+) -> None:
+    def threads() -> list[str]:
+        names = [thread.name for thread in threading.enumerate()]
+        return [name for name in names if name.startswith("prefactor-deliver")]
+
+    before = len(threads())
+    for _ in range(3):
+        await converse(wrapper(server))
+    assert len(threads()) <= before + 1
+    assert types_of(server).count("livekit:session") == 3
 
 
 async def test_close_ends_the_trace_of_a_session_that_goes_on(server: PrefactorServer) -> None:

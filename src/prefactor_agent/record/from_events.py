@@ -5,10 +5,15 @@ The session's event ``metrics_collected`` is the only public one that tells it f
 LiveKit calls it deprecated in favour of sums and of turns, and says so in the log of whoever
 subscribes through ``AgentSession.on``; through the emitter that a session is, it does not
 (voice/agent_session.py, ``on``; the same from 1.5.0 to 1.8.9). Where the event is gone, the trace
-goes without."""
+goes without.
+
+A model that several sessions share tells all of them of each call (voice/agent_activity.py,
+``_on_metrics_collected``, which even puts the speech of the one on what it passes to the other): so
+only what can be laid to a turn of this session is taken."""
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from livekit import rtc
@@ -38,9 +43,11 @@ class Measured:
         self._trace = trace
         self._listener = listener(self._on_metrics)
         _EMITTER.on(session, EVENT, self._listener)
+        _live.add(self)
 
     def let_go(self, session: AgentSession[Any]) -> None:
         _EMITTER.off(session, EVENT, self._listener)
+        _live.discard(self)
 
     @guarded("event.metrics_collected")
     def _on_metrics(self, event: MetricsCollectedEvent) -> None:
@@ -53,7 +60,7 @@ class Measured:
             case metrics.InterruptionMetrics():
                 self._note(self._trace.playback.playing, "interruptions", measured)
             case metrics.STTMetrics():
-                if (asking := self._trace.user_turns.open) is not None:
+                if (asking := self._trace.user_turns.open) is not None and self._hears_alone():
                     asking.measured["stt"] = as_told(measured)
             case metrics.EOUMetrics():
                 self._trace.user_turns.note_measured("eou", as_told(measured))
@@ -61,9 +68,9 @@ class Measured:
     def _on_llm(self, measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics) -> None:
         turn = self._turn(measured)
         self._note(turn, "llm", measured)
-        speaks = turn is not None and any(voice.text is None for voice in turn.voices)
-        if turn is None or not (turn.outputs or speaks):
-            self._llm_span(turn, measured)
+        if turn is None or turn.outputs or any(voice.text is None for voice in turn.voices):
+            return  # not of this session, or its node has told
+        self._llm_span(turn, measured)
 
     def _turn(self, measured: Any) -> AssistantTurn | None:
         """The turn that a model worked for: LiveKit names the speech; else the running one."""
@@ -73,20 +80,30 @@ class Measured:
         turn = current_turn.get()
         return turn if turn is not None and turn.trace is self._trace else None
 
+    def _hears_alone(self) -> bool:
+        """No other traced session has the same STT, whose streams belong to no turn."""
+        session = self._trace.session
+        return session is not None and not any(
+            other is not self
+            and (theirs := other._trace.session) is not None
+            and theirs.stt is session.stt
+            for other in _live
+        )
+
     def _note(self, turn: AssistantTurn | None, kind: str, measured: Any) -> None:
         if turn is not None and len(noted := turn.measured.setdefault(kind, [])) < KEPT:
             noted.append(as_told(measured))
 
     def _llm_span(
         self,
-        turn: AssistantTurn | None,
+        turn: AssistantTurn,
         measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics,
     ) -> None:
         """A call that is over: LiveKit tells when it ended and how long it took."""
         told = as_told(measured)
         ended = now_ns()
         begun = ended - int(max(0.0, measured.duration) * 1e9)
-        inside = turn.span if turn is not None and turn.span.open else None
+        inside = turn.span if turn.span.open else None
         model = told.get("model_name")
         span = self._trace.call.begin(
             SpanType.LLM,
@@ -96,7 +113,7 @@ class Measured:
                 {
                     "name": "llm",
                     "type": SpanType.LLM.value,
-                    "turn_index": turn.index if turn is not None else None,
+                    "turn_index": turn.index,
                     "timestamp": round(measured.timestamp - max(0.0, measured.duration), 6),
                     **{key: value for key, value in told.items() if key in _MODEL},
                     "inputs": {"ai": {"model": {"id": model}}} if model else None,
@@ -126,6 +143,7 @@ class Measured:
         )
 
 
+_live: weakref.WeakSet[Measured] = weakref.WeakSet()
 _MODEL = ("label", "model_name", "provider", "request_id")
 
 
