@@ -524,8 +524,7 @@ async def test_a_session_is_forgotten_with_its_trace(sink: MemorySink) -> None:
         assert isinstance(trace, SessionTrace)
         return weakref.ref(session), weakref.ref(trace)
 
-    # In a task of its own: LiveKit's context variables keep the session in that of its caller.
-    session, trace = await asyncio.create_task(call())
+    session, trace = await call()
     await asyncio.sleep(0)
     sink.puts.clear()
     sink._spans.clear()
