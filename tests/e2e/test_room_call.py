@@ -68,10 +68,14 @@ def test_the_tools_were_called(call: Held):
     assert [tool.status for tool in tools] == ["complete"] * 3 + ["failed"]
 
 
-def test_the_room_and_the_job_are_in_the_trace(call: Held):
+def test_the_room_the_job_and_the_caller_are_in_the_trace(call: Held):
     payload = call.trace.session.payload
     assert payload["room"]["name"] == ROOM
     assert payload["job"]["id"].startswith("AJ_")
+    caller = payload["participant"]
+    assert (caller["identity"], caller["name"], caller["kind"]) == ("ada", "Ada", "standard")
+    assert caller["attributes"] == {"plan": "gold"}
+    assert caller["metadata"] == "regular"
 
 
 def test_what_was_spoken_ends_where_the_caller_stopped_hearing_it(call: Held):

@@ -75,6 +75,8 @@ def test_the_caller_hung_up_in_mid_sentence(site: Site, shop: Worker):
     trace = ended(site, shop, "hung up")
     assert trace.session.status == "complete"
     assert trace.session.result["close_reason"] == "participant_disconnected"
+    (caller,) = trace.session.result["participants"]
+    assert caller["disconnect_reason"] == "client_initiated"
     (turn,) = trace.of("user_turn")
     assert turn.status == "cancelled"
     assert not turn.result["is_final"]
@@ -87,6 +89,7 @@ def test_the_room_was_deleted(site: Site, shop: Worker):
     assert trace.session.status == "complete"
     # LiveKit closes the session either because its participant is gone, or because the job is.
     assert trace.session.result["close_reason"] in ("participant_disconnected", "user_initiated")
+    assert trace.session.result["room_disconnect_reason"] == "room_deleted"
     answer = trace.of("assistant_turn")[-1]
     assert (answer.status, answer.result["interrupted"]) == ("complete", True)
     assert answer.result["interrupted_by"] == "program"
@@ -99,6 +102,7 @@ def test_a_tool_shut_the_job_down(site: Site, desk: Worker):
     trace = ended(site, desk, "shut down")
     assert trace.session.status == "complete"
     assert trace.session.result["close_reason"] == "user_initiated"
+    assert trace.session.result["shutdown_reason"] == "the caller asked for it"
     (tool,) = trace.of("tool:end_call")
     (result,) = trace.of("tool_result")
     assert tool.status == result.status == "complete"

@@ -1,14 +1,21 @@
-"""Callers who do more than speak, and less. The three calls are held at the same time."""
+"""Callers who do more than speak, and less. The four calls are held at the same time."""
 
 import asyncio
+import os
+import re
+import sys
+import wave
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 from samples.offline.phone import Phone
-from samples.offline.script import CANCEL, KETTLE, WHERE
+from samples.offline.script import CANCEL, GREETING, KETTLE, WHERE
 
 from support.livekit import Site, Trace, Worker, trace_of
+from support.livekit.worker import ROOT
 
 
 @dataclass
@@ -55,14 +62,56 @@ async def mute(site: Site, room: str) -> Phone:
     return phone
 
 
+@dataclass
+class Sample:
+    """What `python -m samples.call` left."""
+
+    wav: Path
+    printed: str
+    status: int | None
+
+
+async def run_the_sample(site: Site, room: str, wav: Path) -> Sample:
+    command = [sys.executable, "-m", "samples.call", "--room", room, "--wav", str(wav), WHERE]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        env={**os.environ, **site.livekit.environment, "PYTHONPATH": str(ROOT)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        printed, _ = await asyncio.wait_for(process.communicate(), 90)
+    except TimeoutError:
+        process.kill()
+        raise
+    return Sample(wav, printed.decode(), process.returncode)
+
+
+@dataclass
+class All:
+    held: dict[str, Held]
+    sample: Sample
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def calls(site: Site, shop: Worker) -> AsyncIterator[dict[str, Held]]:
+async def everything(
+    site: Site, shop: Worker, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[All]:
     rooms = {"written": write, "with a guest": bring_a_guest, "muted": mute}
-    phones = await asyncio.gather(*(call(site, room) for room, call in rooms.items()))
-    yield {
+    wav = tmp_path_factory.mktemp("sample") / "call.wav"
+    sample, *phones = await asyncio.gather(
+        run_the_sample(site, "a sample", wav), *(call(site, room) for room, call in rooms.items())
+    )
+    held = {
         room: Held(phone, await asyncio.to_thread(trace_of, shop.journal, room))
         for room, phone in zip(rooms, phones, strict=True)
     }
+    yield All(held, sample)
+
+
+@pytest.fixture
+def calls(everything: All) -> dict[str, Held]:
+    return everything.held
 
 
 def test_all_traces_are_whole_and_delivered(calls: dict[str, Held], site: Site, shop: Worker):
@@ -91,3 +140,22 @@ def test_only_the_caller_is_heard_not_the_guest(calls: dict[str, Held]):
 def test_what_is_said_to_a_muted_microphone_is_not_heard(calls: dict[str, Held]):
     assert calls["muted"].trace.heard == [CANCEL]
     assert calls["muted"].phone.understood == [CANCEL]
+
+
+def test_the_sample_tells_what_was_said_and_how_long_the_silence_was(everything: All):
+    sample = everything.sample
+    assert sample.status == 0, sample.printed
+    printed = " ".join(sample.printed.split())
+    for who, what in (
+        ("agent", GREETING),
+        ("caller", WHERE),
+        ("heard", WHERE),
+        ("agent", "Order 42 has shipped and arrives on Friday."),
+    ):
+        assert f"{who} {what}" in printed
+    told = re.search(r"Dead air ([\d.]+) s; median", printed)
+    assert told is not None, printed
+    assert 0.5 < float(told[1]) < 15.0
+    with wave.open(str(sample.wav)) as file:
+        assert file.getnchannels() == 2
+        assert file.getnframes() > 5 * file.getframerate()
