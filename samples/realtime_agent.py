@@ -1,8 +1,7 @@
 """A realtime model that hears, thinks and speaks by itself, traced.
 
 It has no STT, LLM and TTS nodes: the trace has its turns, its voice, its tools and what it used.
-Run it against a LiveKit server with `python samples/realtime_agent.py dev`; `OPENAI_API_KEY` and,
-if need be, `OPENAI_BASE_URL` say where the model is.
+Run it against a LiveKit server with `python samples/realtime_agent.py dev`, with `OPENAI_API_KEY`.
 """
 
 from typing import Any

@@ -183,6 +183,7 @@ NOT_IN_THIS_CALL = {
     "record.realtime:Realtime._on_generation",
     "record.realtime:Realtime._on_metrics",
     "record.realtime:Realtime._note_reply",
+    "record.realtime:Realtime._note_usage",
     "record.speeches:Speeches.on_false_interruption",
     "record.states:States._on_agent",
     "record.states:States._on_user",

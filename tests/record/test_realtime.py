@@ -350,7 +350,9 @@ async def test_pictures_reach_the_model(sink: Recorder) -> None:
     check(sink)
 
 
-@pytest.mark.parametrize("name", ["follow", "_on_generation", "_note_reply", "_on_metrics", "look"])
+@pytest.mark.parametrize(
+    "name", ["follow", "_on_generation", "_note_reply", "_on_metrics", "_note_usage", "look"]
+)
 async def test_a_failure_of_ours_is_not_the_models(
     name: str, sink: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

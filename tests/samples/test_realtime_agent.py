@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import aiohttp
 import pytest
 from livekit.plugins import openai
 from samples.realtime_agent import Counter, new_session
 
 from prefactor_agent.tracing import tracer
 from support.line import until
+from support.realtime_server import RealtimeServer
 from support.scripted import Microphone, Speaker, Use, silence, sound
 from support.scripted_realtime import ScriptedRealtime
 from support.tree import Recorder, check, outline
@@ -41,3 +45,43 @@ async def test_a_price_is_asked_for() -> None:
         "    transcription: Thirty pounds.",
     ]
     check(sink)
+
+
+async def test_with_the_providers_own_client() -> None:
+    """OpenAI's plugin, over a socket, against a stand-in for its service."""
+    sink = Recorder()
+    tracer.send_to(sink)
+    server = RealtimeServer(
+        Use("price", {"item": "kettle"}), "Thirty pounds.", hears=["how much is the kettle"]
+    )
+    async with (
+        asyncio.timeout(25),
+        server.running() as address,
+        aiohttp.ClientSession() as client,
+    ):
+        model = openai.realtime.RealtimeModel(base_url=address, api_key="key", http_session=client)
+        session = new_session(model, vad=None, aec_warmup_duration=None)
+        microphone, speaker = Microphone(), Speaker()
+        session.input.audio, session.output.audio = microphone, speaker
+        await session.start(Counter())
+        await until(lambda: "session.update" in server.events)
+        microphone.play([*silence(0.3, rate=24_000), *sound(0.4, rate=24_000)])
+        microphone.play(silence(0.8, rate=24_000))
+        await until(lambda: speaker.finished)
+        await session.aclose()
+    assert outline(sink) == [
+        "session",
+        "  user_turn: how much is the kettle",
+        "  assistant_turn: Thirty pounds.",
+        "    realtime",
+        "    tool:price: returned",
+        "      tool_result price: returned",
+        "    transcription: Thirty pounds.",
+    ]
+    check(sink)
+    (answer,) = [sink.plain(span) for span in sink.of("livekit:assistant_turn")]
+    assert answer["result"]["token_usage"]["total_tokens"] == 50
+    assert answer["result"]["latency"]["basis"] == {"from": "audio", "to": "audio"}
+    (voice,) = [sink.plain(span) for span in sink.of("livekit:realtime")]
+    assert voice["payload"]["provider"]
+    assert voice["result"]["leading_silence_ms"] == pytest.approx(100, abs=11)

@@ -158,6 +158,11 @@ class Realtime:
 
     @guarded("realtime.metrics_collected")
     def _on_metrics(self, event: Any) -> None:
+        # A short reply can be over before the loop has come to note whose it is.
+        asyncio.get_running_loop().call_soon(self._note_usage, event)
+
+    @guarded("realtime.usage")
+    def _note_usage(self, event: Any) -> None:
         usage = _usage(event)
         turn = self._turns.pop(event.request_id, self._latest)
         if usage is None or turn is None or not turn.span.open:
@@ -183,6 +188,8 @@ def _usage(event: Any) -> JSON | None:
     id and with zeros (llm/realtime.py, ``_report_connection_acquired``)."""
     if not getattr(event, "request_id", None) or not hasattr(event, "input_token_details"):
         return None
+    if not event.total_tokens and not event.input_tokens and not event.output_tokens:
+        return None  # zeros stand for what the provider did not tell (a cancelled reply)
     told: JSON = event.model_dump(
         include={
             "request_id",
