@@ -16,10 +16,12 @@ from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.record import guard
 from prefactor_agent.record.realtime import Realtime
 from prefactor_agent.record.voice import UserVoice
+from support.line import Line as NodesLine
 from support.line import until
 from support.scripted import (
     Heard,
     Microphone,
+    ScriptedLLM,
     ScriptedSTT,
     ScriptedVAD,
     Speaker,
@@ -338,6 +340,59 @@ async def test_with_an_stt_of_its_own(delay: float, sink: Recorder) -> None:
     assert not user["chunks"]
     assert 0.4 <= stt["result"]["audio_seconds"] < 1.5
     assert of(sink, "assistant_turn")[0]["result"]["user_turn_id"] == user["id"]
+
+
+async def test_the_next_agent_has_a_session_of_its_own(sink: Recorder) -> None:
+    class Sales(Host):
+        async def on_enter(self) -> None:
+            self.session.generate_reply(instructions="greet")
+
+    class Reception(Host):
+        @traced_tool
+        async def transfer(self) -> TracedAgent:
+            """Hands over to sales."""
+            return Sales()
+
+    model = ScriptedRealtime([Use("transfer")], "Sales here.", "Sure.", heard=["sales", "tea"])
+    line = Line(model)
+    async with line.to(Reception()):
+        await line.says()
+        await line.answers(1)
+        await line.says()
+        await line.answers(2)
+        await asyncio.sleep(0.1)
+        assert "push_audio" not in vars(model.sessions[0])
+        assert "push_audio" in vars(model.sessions[-1])
+    assert len(model.sessions) == 2
+    check(sink)
+    first, second = of(sink, "user_turn")
+    said = {turn["result"]["spoken_text"]: turn["result"] for turn in of(sink, "assistant_turn")}
+    assert (first["result"]["transcript"], second["result"]["transcript"]) == ("sales", "tea")
+    assert said["Sure."]["user_turn_id"] == second["id"]
+    # The silence after the first question was ended by the agent that was handed over to.
+    assert "latency" in said["Sales here."]
+    assert max(second["chunks"]["audio"]["dbfs"]) == -12
+
+
+async def test_calls_at_the_same_time(sink: Recorder) -> None:
+    """One with a realtime model, and one with nodes."""
+    one = Line(ScriptedRealtime("Noon.", heard=["what time is it"]))
+    other = NodesLine(hears=ScriptedSTT("how much is tea"), thinks=ScriptedLLM("Three."))
+
+    async def call(line: Any) -> None:
+        async with line.to(Host()):
+            await line.says()
+            await line.answers()
+            await asyncio.sleep(0.2)
+
+    await asyncio.gather(call(one), call(other))
+    spans = check(sink)
+    talks = []
+    for root in of(sink, "session"):
+        mine = [span for span in spans if span["session_id"] == root["id"]]
+        turns = [span["result"] for span in mine if span["type"].endswith("_turn")]
+        talks.append([turn.get("transcript", turn.get("spoken_text")) for turn in turns])
+    assert sorted(talks) == [["how much is tea", "Three."], ["what time is it", "Noon."]]
 
 
 async def test_pictures_reach_the_model(sink: Recorder) -> None:
