@@ -219,8 +219,16 @@ def begin(path: Path, call: str, id_: str) -> None:
     connection.close()
 
 
+async def test_what_changed_while_the_page_was_on_its_way_is_told(ui: Ui) -> None:
+    fill(ui.journal, unanswered_call())
+    id_ = unanswered_call()[0].id
+    assert not await (await events(ui, f"?call={id_}&since=5.2"))(1)
+    assert await (await events(ui, f"?call={id_}&since=4.2"))(5)
+    assert await (await events(ui, "?since=another"))(5)
+
+
 async def test_changes_are_told_as_they_come(ui: Ui) -> None:
-    changed = await events(ui)
+    changed = await events(ui, "?since=0")
     fill(ui.journal, unanswered_call())
     assert await changed(10)
     begin(ui.journal, unanswered_call()[0].id, "u9")
@@ -233,6 +241,8 @@ async def test_a_calls_page_hears_of_that_call_only(ui: Ui) -> None:
     fill(ui.journal, unanswered_call(), renamed(unanswered_call(), "other"))
     id_ = unanswered_call()[0].id
     changed, all_ = await events(ui, f"?call={id_}"), await events(ui)
+    assert await changed(5)
+    assert await all_(5)
     begin(ui.journal, "other", "o9")
     assert await all_(10)
     assert not await changed(1.2)

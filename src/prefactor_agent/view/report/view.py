@@ -35,6 +35,9 @@ class View:
         self.anchors = anchors(self.call)
         self.user, self.agent = user_curve(self.call), agent_curve(self.call)
         self.styles = dict(_styles(self.silences.stage_names))
+        ended = sum(span.finished_us is not None for span in spans)
+        self.progress = f"{len(spans)}.{ended}"
+        """Another one when a span has begun or ended."""
         zero = self.call.started_us
         self.ends_us = max(
             [

@@ -27,7 +27,7 @@
   form.addEventListener('input', () => { clearTimeout(waiting); waiting = 0; soon(250); });
   document.documentElement.classList.add('scripted');
 
-  const source = new EventSource('/events');
+  const source = new EventSource('/events?since=' + document.documentElement.dataset.version);
   source.addEventListener('open', () => { state.textContent = 'live'; state.className = 'on'; });
   source.addEventListener('error', () => { state.textContent = 'the server has stopped'; state.className = 'off'; });
   source.addEventListener('change', () => soon(Math.max(0, 500 - (Date.now() - at))));

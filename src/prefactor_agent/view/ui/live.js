@@ -9,7 +9,7 @@
   for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, () => { touched = true; }, { capture: true, passive: true });
   const again = () => location.reload();
   button.addEventListener('click', again);
-  const source = new EventSource('/events?call=' + encodeURIComponent(location.pathname.split('/').pop()));
+  const source = new EventSource('/events?call=' + encodeURIComponent(location.pathname.split('/').pop()) + '&since=' + bar.dataset.liveCall);
   source.addEventListener('change', () => {
     if (touched) { says.textContent = 'This call is running.'; button.hidden = false; }
     else if (!coming) coming = setTimeout(again, 700);

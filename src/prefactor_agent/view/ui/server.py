@@ -13,6 +13,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from aiohttp import web
+from jinja2 import Template
 
 from ...config import ConfigurationError
 from ...journal.reader import Journal, JournalError
@@ -86,7 +87,7 @@ class Server:
             [
                 web.get("/", self._list),
                 web.get(f"/calls/{{id:{_ID}}}", self._call),
-                web.get("/events", self._events),
+                web.get("/events", self._events, allow_head=False),
             ]
         )
 
@@ -119,26 +120,24 @@ class Server:
         )
 
     def _render_list(self, wanted: Wanted, limit: int) -> tuple[str, str]:
+        version = self._watch.version  # of before: what changes meanwhile is told
         listed, trouble = None, ""
         try:
             listed = self._calls.listed(wanted, limit)
         except JournalError as error:
             trouble = str(error)
         template, style, script = _parts()
-        page = (
-            environment()
-            .from_string(template)
-            .render(
-                listed=listed,
-                wanted=wanted,
-                trouble=trouble,
-                limit=limit,
-                page=PAGE,
-                is_slow=is_slow,
-                journal=self._path,
-                style=style,
-                script=script,
-            )
+        page = template.render(
+            listed=listed,
+            wanted=wanted,
+            version=version,
+            trouble=trouble,
+            limit=limit,
+            page=PAGE,
+            is_slow=is_slow,
+            journal=self._path,
+            style=style,
+            script=script,
         )
         return page.encode("utf-8", "replace").decode(), (
             f"default-src 'none'; script-src {policy_hash(script)}; "
@@ -168,46 +167,47 @@ class Server:
         return render(spans, alive=alive, served=Served(home="/", script=_live_script()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
-        """Server-sent events: ``change`` when there is something new, of one call or of all."""
+        """Server-sent events: ``change`` when there is something new, of one call or of all.
+        ``since`` is what the page that asks was made from: what came in between is told at once."""
         call = request.query.get("call")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
-        version = self._watch.version
-        seen = await self._state(call)
+        seen: str | None = request.query.get("since", "")
         with suppress(ConnectionResetError):
             await response.write(b"retry: 1000\n\n")
             while not self._watch.stopped:
-                found = await self._watch.changed(version, QUIET_S)
-                word = b": still here\n\n"
-                if found != version:
-                    version, state = found, await self._state(call)
-                    if state == seen and call is not None:
-                        continue  # another call's
-                    word, seen = f"event: change\ndata: {version}\n\n".encode(), state
-                await response.write(word)
+                version = self._watch.version
+                state = await self._state(call, version)
+                if state != seen:
+                    seen = state
+                    await response.write(f"event: change\ndata: {state}\n\n".encode())
+                if await self._watch.changed(version, QUIET_S) == version:
+                    await response.write(b": still here\n\n")
         return response
 
-    async def _state(self, call: str | None) -> tuple[int, int] | None:
-        return None if call is None else await asyncio.to_thread(self._state_of, call)
+    async def _state(self, call: str | None, version: int) -> str:
+        return str(version) if call is None else await asyncio.to_thread(self._state_of, call)
 
-    def _state_of(self, call: str) -> tuple[int, int] | None:
+    def _state_of(self, call: str) -> str:
         try:
             journal = Journal(self._path)
             try:
-                return journal.progress(call)
+                begun, ended = journal.progress(call)
             finally:
                 journal.close()
         except JournalError:
-            return None
+            return ""
+        return f"{begun}.{ended}"
 
 
 @cache
-def _parts() -> tuple[str, str, str]:
+def _parts() -> tuple[Template, str, str]:
+    """The template of the list, its style sheet and its script."""
     folder = files(__package__)
     template, style, script = (
         (folder / name).read_text("utf-8") for name in ("list.html.j2", "list.css", "list.js")
     )
-    return template, style, script
+    return environment().from_string(template), style, script
 
 
 @cache
