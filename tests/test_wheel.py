@@ -113,6 +113,11 @@ def test_the_report_has_its_page(installed: Path) -> None:
     assert {"list.html.j2", "list.css", "list.js", "live.js"} <= found
 
 
+def test_pytest_finds_the_fixture(installed: Path, tmp_path: Path) -> None:
+    listed = run(installed / "bin" / "python", "-m", "pytest", "--fixtures", cwd=tmp_path)
+    assert "prefactor_trace" in listed
+
+
 def test_a_call_is_traced_and_reported_from_there(installed: Path, tmp_path: Path) -> None:
     journal, page = tmp_path / "journal.db", tmp_path / "call.html"
     agent = tmp_path / "agent.py"

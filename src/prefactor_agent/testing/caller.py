@@ -13,7 +13,8 @@ from livekit import rtc
 from livekit.agents.voice import io
 
 from ..view.replay import UserTurn
-from .models import MARK, NOWHERE, Place, speech_ends_us, tone
+from .hearing import MARK, NOWHERE, Place, speech_ends_us
+from .models import tone
 
 RATE = 16_000
 FRAME_US = 20_000
