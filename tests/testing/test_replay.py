@@ -150,6 +150,16 @@ async def test_a_typed_call(prefactor_trace: Trace) -> None:
         await call.run(AgentSession(llm=call.llm, vad=None), Shop())
     assert told(prefactor_trace) == told(recorded)
     assert prefactor_trace.turns[0].user.modality == "text"
+    with pytest.raises(RuntimeError, match="good for one run"):
+        await call.run(AgentSession(llm=call.llm, vad=None), Shop())
+    with pytest.raises(NotReplayableError, match="several calls"):
+        replay([*recorded.spans(), *prefactor_trace.spans()])
+
+
+async def test_a_session_that_cannot_start_says_so_itself() -> None:
+    call = replay((await a_typed_call()).calls[0].spans)
+    with pytest.raises(TypeError, match="nonsense"):
+        await call.run(AgentSession(llm=call.llm, vad=None), Shop(), nonsense=True)
 
 
 class WithoutTool(TracedAgent):

@@ -34,8 +34,8 @@ def replay(
     """A recorded call, to be played to an agent.
 
     Args:
-        call: A file written by ``prefactor-agent export --format replay``; or the spans of a call,
-            as :attr:`Trace.spans` gives them.
+        call: A file written by ``prefactor-agent export --format replay``; or the spans of a call
+            that the test itself recorded (``trace.calls[0].spans``).
         speed: How many times faster than it was. What LiveKit itself waits for (endpointing,
             ``aec_warmup_duration`` …) takes as long as ever, and ``latency`` means little then.
         tool_results: ``same``: a tool has to return what it returned, as the recorded LLM answered
@@ -104,7 +104,10 @@ class Replay:
         Raises:
             ReplayMismatch: The agent asked its LLM what was not recorded, did not answer, or ended
                 the call before the recorded one ended. The message says where.
+            RuntimeError: It was played already.
         """
+        if self._left is not None:
+            raise RuntimeError("a replay is good for one run: make another one with replay()")
         loop = asyncio.get_running_loop()
         self._left = loop.create_future()
         caller = Conversation(

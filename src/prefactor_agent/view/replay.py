@@ -201,6 +201,8 @@ def recording(spans: Sequence[StoredSpan]) -> Recording:
         NotReplayableError: Words that a replay needs were redacted, cut or not captured; or there
             is nothing to replay.
     """
+    if len({span.session_id for span in spans}) > 1:
+        raise NotReplayableError("these are the spans of several calls: take those of one")
     tree = build(spans)
     if tree.session is None:
         raise NotReplayableError("the call cannot be replayed: the session's own span is missing")
