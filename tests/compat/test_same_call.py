@@ -169,6 +169,11 @@ REASONS: Reasons = {
     ("livekit:assistant_turn", "result.outputs.message.metrics"): "result.metrics has all of them",
     ("livekit:llm", "payload.name"): "the kind of measurement is in result.metrics.type",
     ("livekit:llm", "payload.timestamp"): "theirs is when the call ended, ours when it began",
+    ("livekit:tool", "payload.created_at"): (
+        "theirs is when the model had asked for it; ours when the tool began, or when the trace "
+        "learned of it"
+    ),
+    ("livekit:tool", "result.outputs.name"): "it is payload.tool_name",
 }
 """Of any agent; of a field, also for all below it."""
 OF_TRACED: Reasons = {
@@ -177,23 +182,12 @@ OF_TRACED: Reasons = {
     ),
     ("livekit:llm", "payload.request_id"): "not known when the call begins: result.request_id",
     ("livekit:llm", "payload.metadata"): "the model and the provider are in the payload itself",
-    ("livekit:tool", "payload.created_at"): (
-        "theirs is when the model had asked for it; ours when the tool began"
-    ),
-    ("livekit:tool", "result.outputs.name"): "it is payload.tool_name",
 }
-OF_PLAIN: Reasons = {
-    ("livekit:tool", "(span)"): "tools without the decorator are recorded from events of their own",
-    ("livekit:session", "result.conversation.function_calls"): "as the tools themselves",
-    ("livekit:tool", "payload.created_at"): "theirs is when the model had asked for it",
-    ("livekit:tool", "result.outputs.name"): "it is payload.tool_name",
-}
-"""May be of use, need not."""
 
 
 @pytest.mark.parametrize("agent", [Plain, Traced])
 async def test_theirs_is_in_ours(agent: type[Agent], server: PrefactorServer) -> None:
-    reasons = {**REASONS, **(OF_PLAIN if agent is Plain else OF_TRACED)}
+    reasons = {**REASONS, **(OF_TRACED if agent is Traced else {})}
     with PrefactorServer() as here:
         await one_call(agent(), server, here)
         there, mine = server.spans(), here.spans()
@@ -214,8 +208,7 @@ async def test_theirs_is_in_ours(agent: type[Agent], server: PrefactorServer) ->
         else:
             used.add(reason)
     assert unexplained == []
-    idle = reasons.keys() - used - (OF_PLAIN.keys() if agent is Plain else set())
-    assert idle == set(), "these rows explain nothing"
+    assert reasons.keys() == used, "these rows explain nothing"
 
 
 def test_the_comparison_sees_what_is_missing() -> None:

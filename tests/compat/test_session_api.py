@@ -185,9 +185,12 @@ async def test_attached_to_a_traced_agent_that_runs_it_is_one_trace(
     assert server.violations() == []
 
 
-async def test_a_tool_has_the_type_that_was_chosen_for_it(server: PrefactorServer) -> None:
+@pytest.mark.parametrize("agent", [Plain, Traced])
+async def test_a_tool_has_the_type_that_was_chosen_for_it(
+    server: PrefactorServer, agent: type[Agent]
+) -> None:
     tools: JSON = {"hours": {"span_type": "tool:opening-hours", "input_schema": {"type": "object"}}}
-    await converse(wrapper(server, tool_schemas=tools), Traced())
+    await converse(wrapper(server, tool_schemas=tools), agent())
     assert types_of(server).count("livekit:tool:opening-hours") == 1
     [root] = server.tree()
     assert root.payload["metadata"]["tool_span_types"] == {"hours": "livekit:tool:opening-hours"}

@@ -63,6 +63,7 @@ async def test_with_the_import_changed_it_is_the_same_call(server: PrefactorServ
     types = [span.type for span in server.spans()]
     assert types.count("livekit:session") == types.count("livekit:user_turn") == 1
     assert types.count("livekit:llm") == 2
+    assert types.count("livekit:tool:look-up-order") == 1
     [instance] = server.instances()
     assert instance["registration"]["agent_version"]["name"] == "Bookshop"
     [root] = server.tree()

@@ -120,14 +120,15 @@ class PlainTools:
     def _begin(self, call: llm.FunctionCall, turn: AssistantTurn | None, at: int) -> Span:
         arguments = call.arguments
         parent = turn.span if turn is not None and turn.span.open else None
+        type_ = self._trace.tool_type(call.name, SpanType.TOOL.value)
         span = self._trace.call.begin(
-            SpanType.TOOL,
+            type_,
             call.name,
             parent,
             without_none(
                 {
                     "name": call.name,
-                    "type": SpanType.TOOL.value,
+                    "type": type_,
                     "tool_name": call.name,
                     "call_id": call.call_id,
                     "group_id": call.group_id,

@@ -36,7 +36,7 @@ from .network import Network
 from .plain_tools import PlainTools
 from .playback import Playback
 from .realtime import Realtime
-from .span import Sink, SpanType, Status
+from .span import Sink, Status
 from .speeches import Speeches
 from .states import States
 from .termination import Termination
@@ -158,9 +158,9 @@ class SessionTrace:
             self.meet(session.current_agent)
         self.speeches.on_agent_state(event)
 
-    def tool_type(self, name: str) -> str:
-        """The type of the spans of a traced tool."""
-        return self.tool_types.get(name, f"{SpanType.TOOL}:{name}")
+    def tool_type(self, name: str, usual: str) -> str:
+        """The type of the spans of a tool: the program's word, or the usual one."""
+        return self.tool_types.get(name, usual)
 
     def next_turn_index(self) -> int:
         self._turn_count += 1

@@ -61,7 +61,7 @@ class ToolCall:
         self._direct = direct = caller is not None
         parent = caller or (turn.span if turn.span.open else None)
         self._started_ns = now_ns()
-        type_ = turn.trace.tool_type(name)
+        type_ = turn.trace.tool_type(name, f"{SpanType.TOOL}:{name}")
         self.span = self._call.begin(
             type_,
             name,
