@@ -11,7 +11,10 @@ The names, the signatures and what they mean are those of ``prefactor_livekit`` 
   :data:`ANSWER_S`. Without an answer they warn, and give a handle that sends nothing: the trace is
   in the journal all the same, and delivered later.
 - Nothing raises because a request failed, :meth:`~PrefactorLiveKitSession.close` included.
-- With neither a client nor an instance, the settings say where the trace goes.
+- With neither a client nor an instance, the settings say where the trace goes. They hold in any
+  case for what is kept: redaction, the journal, ``disabled``.
+- The token goes over plain http to this machine only, unless ``configure(allow_http=True)``.
+- ``agent_id`` has the documented default, which stands for none, as ``None`` does.
 """
 
 from __future__ import annotations
