@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import re
 import sqlite3
 import subprocess
@@ -416,9 +417,20 @@ def test_as_a_user_runs_it(journal: Path) -> None:
     assert done.stderr == ""
 
 
+def test_at_a_terminal_sessions_say_how_to_go_on(journal: Path) -> None:
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-c", START, "sessions", "--journal", str(journal)]
+    with subprocess.Popen(arguments, stdout=theirs, close_fds=True) as process:
+        assert process.wait(60) == 0
+    os.close(theirs)
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        assert b"prefactor-agent ui shows all" in terminal.read(8_000)
+    assert "prefactor-agent ui" not in run("sessions", journal=journal).stdout
+
+
 def test_starts_without_livekit() -> None:
     modules = "import sys, prefactor_agent.cli, prefactor_agent.view.waterfall as w; " + (
-        "print([m for m in sys.modules if m.split('.')[0] in ('livekit', 'numpy')])"
+        "print([m for m in sys.modules if m in ('livekit', 'numpy', 'pydantic', 'aiohttp')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", modules], capture_output=True, encoding="utf-8", check=True

@@ -59,6 +59,9 @@ def test_the_page_tells_the_dialogue_from_the_rest() -> None:
     page = Page(render(task_call()))
     nested = [a for tag, a in page.tags if tag == "li" and "nested" in (a.get("class") or "")]
     assert [a["data-span"] for a in nested] == ["a2", "u2", "a3"]
+    said = ("Send it to me.", "Where to?", "Main street 1.", "Thank you.", "On its way.")
+    talk = page.text[page.text.index("Conversation") :]
+    assert [said.index(one) for one in sorted(said, key=talk.index)] == [0, 1, 2, 3, 4]
     assert "in ask_address" in page.text
     assert "clerk → address_task by ask_address" in page.text
     ids = page.data["ids"]

@@ -11,6 +11,7 @@ from ...journal.reader import StoredSpan
 from .. import numbers, stagenames
 from ..calltree import CallTree, Node, Turn, kind
 from ..lines import handoff_of
+from ..moments import first
 from ..silence import Silence, Silences
 from ..turns import cut_off, generated_text, spoken_text, unspoken_text, user_text
 from ..values import mapping, mappings, number, text
@@ -68,9 +69,12 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
 def _heard_at(call: CallTree, node: Node) -> int:
     """Where a turn stands: where it began. But what came of a dialogue is said after it."""
     if any(tool.id in call.talks_from for tool in node.spans("tool")):
-        started = call.moment(node.span, "playback_started")
-        if started is not None:
-            return started - call.started_us
+        texts = [first(span, "text") for span in node.spans("transcription")]
+        heard = [
+            at for at in (call.moment(node.span, "playback_started"), *texts) if at is not None
+        ]
+        if heard:
+            return min(heard) - call.started_us
     return call.at(node.span)
 
 
