@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 SOURCES := src tests samples benchmarks
 
+# Most tests wait more than they work: two at a time. Whole calls are held one after the other, in real time.
+WHOLE_CALLS := -q tests/e2e samples/tests
+SIDE_BY_SIDE := -q -n 2 --dist loadfile --ignore=tests/e2e --ignore=samples/tests
+
 .PHONY: demo test test-oldest livekit-server soak lint bench bench-peers picture lock clean
 
 # A stamp file, so that a second run installs nothing.
@@ -28,12 +32,14 @@ demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
 
 test: lint $(VENV)/.installed test-oldest  ## lint, types, and the suite on the oldest and newest LiveKit
 	-@$(BIN)/python -m samples.offline.livekit_binary  # without it, some tests are skipped and say so
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
+	$(BIN)/python -m pytest $(WHOLE_CALLS)
 
 # What knows LiveKit; the rest (delivery, the pages, the command line) does not see its version.
 test-oldest: $(OLDEST)/.installed
-	$(OLDEST)/bin/python -m pytest -q --ignore=tests/deliver --ignore=tests/view --ignore=tests/support \
-		--ignore=tests/test_cli.py --ignore=tests/test_redact.py --ignore-glob='tests/e2e/test_room_*'
+	$(OLDEST)/bin/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/deliver --ignore=tests/view \
+		--ignore=tests/support --ignore=tests/test_cli.py --ignore=tests/test_redact.py
+	$(OLDEST)/bin/python -m pytest $(WHOLE_CALLS) --ignore-glob='tests/e2e/test_room_*'
 
 livekit-server: $(VENV)/.installed  ## a LiveKit server in .livekit, built if there is none: a minute or two
 	@$(BIN)/python -m samples.offline.livekit_binary
