@@ -306,6 +306,31 @@ async def test_the_name_is_the_one_that_the_model_used(sink: MemorySink) -> None
     assert not calls(sink, "simple")
 
 
+async def test_the_name_that_a_tool_above_gives_it(sink: MemorySink) -> None:
+    @function_tool(name="shown_name")
+    @traced_tool(capture_content=False)
+    async def unsaid(x: int) -> str:
+        """Inner."""
+        return f"seen {x}"
+
+    class Mine(TracedAgent):
+        @function_tool(name="bound")
+        @traced_tool
+        async def method(self, x: int) -> str:
+            """Method."""
+            return await unsaid(x)
+
+    uses = [Use("shown_name", {"x": 1}), Use("bound", {"x": 2})]
+    await use(uses=uses, agent=Mine(instructions="be", tools=[unsaid]))
+    (outer,), (bound,) = calls(sink, "shown_name"), calls(sink, "bound")
+    assert not calls(sink, "method")
+    assert bound["payload"]["inputs"] == {"x": 2}
+    assert "1" not in str(outer["payload"]["inputs"])
+    # One tool calls the other directly: nobody gave that call another name.
+    (direct,) = calls(sink, "unsaid")
+    assert direct["parent_id"] == bound["id"]
+
+
 class Other(Agent):
     def __init__(self) -> None:
         super().__init__(instructions="other")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from . import config
 from .config import ConfigurationError
 
 JSON = dict[str, Any]
@@ -81,6 +82,15 @@ def declare(name: str, options: ToolOptions) -> None:
         hidden |= {name}
     if name in _known or len(_known) < MOST_TOOLS:
         _known[name] = options
+
+
+def also_named(name: str, other: str) -> None:
+    """Note that the model knows a tool by another name: what is hidden stays so."""
+    said = _known.get(name, ToolOptions())
+    if name in hidden or name in config.settings().hide_tools:
+        said = said._replace(capture_content=False)
+    if other not in _known or not said.capture_content:
+        declare(other, said)
 
 
 def told() -> JSON:

@@ -8,10 +8,12 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
-from livekit.agents import function_tool
+from livekit.agents import function_tool, llm
 from livekit.agents.llm import FunctionTool, RawFunctionTool
 
 from . import tool_options
+from .record import livekit_private
+from .record.context import current_turn
 from .record.guard import guarded
 from .record.tool_calls import ToolCall
 from .tool_options import ToolOptions
@@ -155,7 +157,26 @@ async def _awaited(coroutine: Any, span: ToolCall) -> Any:
 def _begin(
     recorded: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> ToolCall | None:
-    return ToolCall.begin(getattr(recorded, _MARK), signature, args, kwargs)
+    name = getattr(recorded, _MARK)
+    return ToolCall.begin(_renamed(recorded, name) or name, signature, args, kwargs)
+
+
+@guarded("tool.name")
+def _renamed(recorded: Any, name: str) -> str | None:
+    """What the model calls this tool, where a ``function_tool`` above ours gave it another name. A
+    call that runs for a tool of another name may also be one that this tool makes directly."""
+    request, turn = livekit_private.running_function_call(), current_turn.get()
+    session = turn.trace.session if turn is not None else None
+    if request is None or request.name == name or session is None:
+        return None
+    tools = [*session.current_agent.tools, *session.tools]
+    tool: Any = llm.ToolContext(tools).get_function_tool(request.name)
+    while tool is not None and tool is not recorded:
+        tool = getattr(tool, "__wrapped__", None)
+    if tool is None:
+        return None
+    tool_options.also_named(name, request.name)
+    return request.name
 
 
 @guarded("tool.end")
