@@ -174,7 +174,8 @@ async def test_one_type_is_refused(server: PrefactorServer, agent: Agent) -> Non
     outbox = Outbox(agent.settings.journal)
     [(type_, error, count)] = outbox.parked()
     outbox.close()
-    assert (type_, count) == ("livekit:tts", 3)
+    assert type_ == "livekit:tts"
+    assert count >= 3, "older versions call the node for a reply that is only a tool call, too"
     assert "is refused" in error
 
 
