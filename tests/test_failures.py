@@ -171,6 +171,7 @@ NOT_IN_THIS_CALL = {
     "pipeline:Pipeline._start_delivery",
     "record.budgets:Budgets._due",
     "record.errors:Errors.on_event",
+    "record.fallbacks:Fallbacks._on_change",
     "record.handoffs:awaited",
     "record.job:Job._on_attributes",
     "record.job:Job._on_joined",

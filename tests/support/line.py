@@ -103,6 +103,7 @@ class Line:
         thinks: Any = None,
         speaks: ScriptedTTS | None = None,
         vad: Any = None,
+        tries: SessionConnectOptions = NO_RETRIES,
         **turns: Any,
     ) -> None:
         handling = {
@@ -124,7 +125,7 @@ class Line:
             **more,
             tts=self.voice,
             vad=ScriptedVAD() if vad is None else vad,
-            conn_options=NO_RETRIES,
+            conn_options=tries,
             turn_handling=handling,  # type: ignore[arg-type]
             aec_warmup_duration=None,
         )

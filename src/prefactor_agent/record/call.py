@@ -19,6 +19,8 @@ class Call:
         self.sink = sink
         self._ids = Ids()
         self._open: dict[str, Span] = {}
+        self._not_before: dict[str, int] = {}
+        """When the last child of an open span ended."""
         self.root = self._make(SpanType.SESSION, "session", None, {}, {}, now_ns())
 
     def begin(
@@ -59,8 +61,12 @@ class Call:
             return False
         finished = now_ns() if at is None else at
         span.result = result
-        # Audio is placed where it was heard, which can be a little before or after what brought it.
-        span.finished_ns = max(finished, span.started_ns)
+        # Audio is placed where it was heard, which can be a little before or after what brought it;
+        # and a turn that turns out to have been none ends in the past.
+        finished = max(finished, span.started_ns, self._not_before.pop(span.id, 0))
+        if (parent := span.parent_id) in self._open and parent is not None:
+            self._not_before[parent] = max(finished, self._not_before.get(parent, 0))
+        span.finished_ns = finished
         span.status = status  # last: see span.py
         self.sink.put(span)
         return True

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from livekit.agents import ErrorEvent
 
+from . import describe
 from .call import describe_error
 from .context import current_turn
 from .guard import guarded
@@ -15,6 +16,8 @@ from .turns import without_none
 
 if TYPE_CHECKING:
     from .session import SessionTrace
+
+JSON = dict[str, Any]
 
 _TOLD_IN = "__prefactor_told_in__"
 """Noted on the exception itself: to keep it for a comparison would keep alive its traceback, and
@@ -26,7 +29,12 @@ class Errors:
         self._trace = trace
 
     def tell(
-        self, source: str, error: BaseException, parent: Span | None, recoverable: bool | None
+        self,
+        source: str,
+        error: BaseException,
+        parent: Span | None,
+        recoverable: bool | None,
+        model: JSON | None = None,
     ) -> None:
         """Record an error where it happened; the same exception is told once."""
         session_id = self._trace.call.root.id
@@ -46,6 +54,7 @@ class Errors:
                     "error_type": described["error_type"],
                     "message": described["message"],
                     "recoverable": recoverable,
+                    **(model or {}),
                     "created_at": round(time.time(), 6),
                     "metadata": {},
                 }
@@ -55,8 +64,19 @@ class Errors:
             span, Status.FAILED, {"status": "failed", "error": described}, at=span.started_ns
         )
         turn = current_turn.get()
-        if turn is not None and turn.trace is self._trace and not recoverable:
+        if turn is None or parent is None or recoverable:
+            return
+        if turn.span.id in (parent.id, parent.parent_id):
             turn.error = described
+
+    def place(self, kind: str) -> Span | None:
+        """The open span that an error of an ``llm``, ``stt`` or ``tts`` happened in."""
+        if kind == "stt":
+            return self._trace.utterances.open_span()
+        turn = current_turn.get()
+        if turn is None or turn.trace is not self._trace or not turn.span.open:
+            return None
+        return turn.open_nodes.get(f"livekit:{kind}", turn.span)
 
     @guarded("event.error")
     def on_event(self, event: ErrorEvent) -> None:
@@ -65,15 +85,10 @@ class Errors:
         cause = getattr(wrapped, "error", wrapped)
         error = cause if isinstance(cause, BaseException) else RuntimeError(str(cause))
         kind = str(getattr(wrapped, "type", "")).removesuffix("_error")
-        turn = current_turn.get()
-        parent: Span | None = None
-        if kind == "stt":
-            parent = self._trace.utterances.open_span()
-        elif turn is not None and turn.trace is self._trace:
-            parent = turn.open_nodes.get(f"livekit:{kind}", turn.span)
         self.tell(
             type(event.source).__name__ if event.source is not None else kind or "unknown",
             error,
-            parent,
+            self.place(kind),
             getattr(wrapped, "recoverable", None),
+            describe.model(event.source),
         )

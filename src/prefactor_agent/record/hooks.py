@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from livekit.agents import Agent
+from livekit.agents import Agent, StopResponse
 
 from .call import status_of
 from .clock import now_ns
 from .guard import guarded
 from .nodes import HookCall
+from .span import Status
 from .turns import UserTurn
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ class Hooks:
     def give_up(self, turn: UserTurn) -> None:
         self._trace.user_turns.given_up(turn)
 
+    def failed(self, name: str, error: BaseException) -> None:
+        """An exception of the agent's own code, which LiveKit logs."""
+        self._trace.errors.tell(name, error, self.handoffs.run_by(), None)
+
     def note(self, agent: Agent, name: str, begun_ns: int, error: BaseException | None) -> None:
         if len(self.noted) < KEPT:
             self.noted.append(
@@ -78,7 +83,11 @@ class _Hook:
         entered = self._hooks.entered
         if self._name == "on_enter" and entered is not None and entered[0] == self._started_ns:
             entered[1] = now_ns()
+        if isinstance(error, StopResponse):
+            error = None  # how a hook says that there is to be no answer
         self._hooks.note(self._agent, self._name, self._started_ns, error)
+        if error is not None and status_of(error) is Status.FAILED:
+            self._hooks.failed(self._name, error)
 
 
 class _UserTurnHook(_Hook):

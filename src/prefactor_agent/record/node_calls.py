@@ -78,6 +78,7 @@ class _SpanCall:
         raise NotImplementedError
 
     def _span(self, payload: JSON, streams: Mapping[str, Stream], owner: Any = None) -> Span:
+        self._trace.fallbacks.follow(owner)
         name = self.type.removeprefix("livekit:")
         return self._trace.call.begin(
             self.type,
@@ -324,7 +325,9 @@ class STTNodeCall:
         self.args, self.kwargs = args, kwargs
         self._trace = trace
         _watch_input(self, "audio", _InputAudio(trace))
-        trace.utterances.use_model(describe.model_of(agent, _session(trace), "stt"))
+        owner = describe.model_of(agent, _session(trace), "stt")
+        trace.fallbacks.follow(owner)
+        trace.utterances.use_model(owner)
 
     @guarded("node.stt.event")
     def look(self, item: Any) -> None:

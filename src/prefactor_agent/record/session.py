@@ -27,6 +27,7 @@ from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
 from .context import Places, current_turn
 from .errors import Errors
+from .fallbacks import Fallbacks
 from .from_events import Measured
 from .guard import failures, guarded, listener
 from .handoffs import Handoffs
@@ -90,6 +91,7 @@ class SessionTrace:
         self.hooks = Hooks(self)
         self.network = Network(self)
         self.errors = Errors(self)
+        self.fallbacks = Fallbacks(self)
         self.handoffs = Handoffs(self, session, agent)
         self.plain_tools = PlainTools(self)
         self.termination = Termination(self)
@@ -226,6 +228,7 @@ class SessionTrace:
         self.playback.follow(None)
         self.realtime.let_go()
         self.budgets.stop()
+        self.fallbacks.stop()
         self.network.stop()
         self.voice.levels = None
 

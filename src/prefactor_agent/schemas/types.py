@@ -277,7 +277,12 @@ TYPES = (
         "Handoff",
         "One agent gave the call to another.",
         "{{ from }} to {{ to }}",
-        _keys(),
+        _keys(
+            **{"from": "the old agent", "to": "the new one"},
+            cause="tool, hook, task_completed or program",
+            tool_name="the tool that it came out of",
+            call_id="the LLM's id of that call",
+        ),
         _keys(),
         TIMES_RISK,
     ),
