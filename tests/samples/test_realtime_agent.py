@@ -40,6 +40,7 @@ async def test_a_price_is_asked_for() -> None:
         "  user_turn: how much is the kettle",
         "  assistant_turn: Thirty pounds.",
         "    realtime",
+        "    llm",
         "    tool:price: returned",
         "      tool_result price: returned",
         "    transcription: Thirty pounds.",
@@ -74,13 +75,15 @@ async def test_with_the_providers_own_client() -> None:
         "  user_turn: how much is the kettle",
         "  assistant_turn: Thirty pounds.",
         "    realtime",
+        "    llm",
         "    tool:price: returned",
         "      tool_result price: returned",
         "    transcription: Thirty pounds.",
     ]
     check(sink)
     (answer,) = [sink.plain(span) for span in sink.of("livekit:assistant_turn")]
-    assert answer["result"]["token_usage"]["total_tokens"] == 50
+    used = [sink.plain(sink.of(f"livekit:{kind}")[0]) for kind in ("llm", "realtime")]
+    assert [span["result"]["token_usage"]["total_tokens"] for span in used] == [25, 25]
     assert answer["result"]["latency"]["basis"] == {"from": "audio", "to": "audio"}
     (voice,) = [sink.plain(span) for span in sink.of("livekit:realtime")]
     assert voice["payload"]["provider"]

@@ -254,7 +254,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
             timestamp=begun,
             label=self.script.label,
             duration=time.time() - begun,
-            ttft=0.01,
+            ttft=0.01 if said else -1,
             cancelled=cancelled,
             input_tokens=10,
             output_tokens=said,

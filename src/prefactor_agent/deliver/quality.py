@@ -34,7 +34,6 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
                 waits.append(perceived)
             # Where no budget is set nothing is over one, and nothing says so.
             counts["turns_over_budget"] += bool(latency.get("over_budget"))
-            _add_tokens(counts, result)  # of a realtime model
         elif type_ == "livekit:error":
             counts["errors"] += 1
         elif type_ == "livekit:tool" or type_.startswith("livekit:tool:"):
@@ -44,10 +43,10 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
             _add_tokens(counts, result)
         elif type_ == "livekit:stt" and _is_number(result.get("audio_seconds")):
             seconds["user_speech_seconds"] += result["audio_seconds"]
-        elif type_ in ("livekit:tts", "livekit:realtime") and _is_number(
-            result.get("audio_seconds")
-        ):
-            seconds["agent_speech_seconds"] += result["audio_seconds"]
+        elif type_ in ("livekit:tts", "livekit:realtime"):
+            if _is_number(result.get("audio_seconds")):
+                seconds["agent_speech_seconds"] += result["audio_seconds"]
+            _add_tokens(counts, result)  # of a realtime model
     payload: JSON = {
         name: counts[name]
         for name in (

@@ -68,9 +68,11 @@ class Measured:
     def _on_llm(self, measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics) -> None:
         turn = self._turn(measured)
         self._note(turn, "llm", measured)
+        if isinstance(measured, metrics.RealtimeModelMetrics) and self._trace.realtime.used:
+            return  # it knows which of its replies have a span of their own
         if turn is None or turn.outputs or any(voice.text is None for voice in turn.voices):
             return  # not of this session, or its node has told
-        self._llm_span(turn, measured)
+        self.llm_span(turn, measured)
 
     def _turn(self, measured: Any) -> AssistantTurn | None:
         """The turn that a model worked for: LiveKit names the speech; else the running one."""
@@ -94,7 +96,7 @@ class Measured:
         if turn is not None and len(noted := turn.measured.setdefault(kind, [])) < KEPT:
             noted.append(as_told(measured))
 
-    def _llm_span(
+    def llm_span(
         self,
         turn: AssistantTurn,
         measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics,

@@ -309,7 +309,7 @@ class RealtimeNodeCall(_SpanCall):
             "audio_seconds": self.audio.seconds,
             "leading_silence_ms": begins / 1e6 if begins is not None else None,
             "usage": self.usage,
-            "token_usage": realtime_tokens([self.usage] if self.usage else []),
+            "token_usage": realtime_tokens(self.usage),
             "request_id": self.usage.get("request_id") if self.usage else None,
         }
 

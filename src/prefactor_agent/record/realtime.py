@@ -46,6 +46,8 @@ class Realtime:
         self._turns: dict[str, AssistantTurn] = {}
         """The speeches of the last replies, by the model's id of the reply."""
         self._calls: list[RealtimeCall] = []
+        self._unclaimed: list[tuple[AssistantTurn, JSON, Any]] = []
+        """Replies that were reported before their audio began to pass."""
         self._tap: Callable[[Any], Any] | None = None
         self._handlers: dict[Any, Callable[[Any], None]] = {
             "generation_created": listener(self._on_generation),
@@ -167,20 +169,32 @@ class Realtime:
         turn = self._turns.pop(event.request_id, self._latest)
         if usage is None or turn is None or not turn.span.open:
             return
-        turn.usages.append(usage)
+        if event.ttft < 0:  # not a sound came of it: it called a tool
+            self._trace.measured.llm_span(turn, event)
+            return
         call = next((one for one in self._calls if one.turn is turn and one.usage is None), None)
         if call is not None:
             call.told(usage)
+        else:
+            self._unclaimed.append((turn, usage, event))
 
     def speaks(self, call: RealtimeCall) -> None:
-        """A reply's audio begins to pass."""
+        """A reply's audio begins to pass. All of it can have been made already, while the speech
+        before it was played."""
         self._calls.append(call)
+        known = next((one for one in self._unclaimed if one[0] is call.turn), None)
+        if known is not None:
+            self._unclaimed.remove(known)
+            call.told(known[1])
 
     def settle(self, turn: AssistantTurn) -> None:
         """The speech is over: nothing more is told of it."""
         for call in [one for one in self._calls if one.turn is turn]:
             self._calls.remove(call)
             call.told(None)
+        for entry in [one for one in self._unclaimed if one[0] is turn]:
+            self._unclaimed.remove(entry)
+            self._trace.measured.llm_span(turn, entry[2])  # text, or a voice that is not traced
 
 
 def _usage(event: Any) -> JSON | None:

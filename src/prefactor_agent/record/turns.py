@@ -165,8 +165,6 @@ class AssistantTurn:
     resumes: Resumed | None = None
     previous_ended_ns: int | None = None
     ends_silence_of: UserTurn | None = None
-    usages: list[JSON] = field(default_factory=list)
-    """What a realtime model reported for each generation of the speech."""
     error: JSON | None = None
     interrupted_by: str | None = None
     user_spoke_over_ns: int | None = None
@@ -262,7 +260,6 @@ def assistant_turn_result(
             "user_turn_id": turn.answers.span.id if turn.answers else None,
             "tool_calls": turn.tools_executed,
             "metrics": {**turn.item_metrics, **turn.measured} or None,
-            "token_usage": realtime_tokens(turn.usages),
             "error": turn.error,
             "finished_at": finished_at,
             "moments_us": offsets(call, turn.moments),
@@ -270,16 +267,16 @@ def assistant_turn_result(
     )
 
 
-def realtime_tokens(usages: list[JSON]) -> JSON | None:
+def realtime_tokens(usage: JSON | None) -> JSON | None:
     """What a realtime model reported, in the words of Prefactor's readers."""
-    if not usages:
+    if usage is None:
         return None
     names = {
         "prompt_tokens": "input_tokens",
         "completion_tokens": "output_tokens",
         "total_tokens": "total_tokens",
     }
-    return {name: sum(usage[theirs] for usage in usages) for name, theirs in names.items()}
+    return {name: usage[theirs] for name, theirs in names.items()}
 
 
 def _ms(seconds: Any) -> float | None:
