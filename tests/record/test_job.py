@@ -20,6 +20,8 @@ from prefactor_agent import TracedAgent, config
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.record import guard
 from prefactor_agent.record import job as record_job
+from prefactor_agent.tracing import tracer
+from prefactor_agent.view.summary import summary_of
 from support.job import Job, person
 from support.line import NO_RETRIES, until
 from support.scripted import ScriptedLLM
@@ -212,6 +214,24 @@ async def test_the_session_says_that_it_closed_while_the_job_goes_on(sink: Recor
     assert ended["status"] == "complete"
     # It ended when it closed, not when the job did.
     assert ended["finished_us"] / 1e6 == pytest.approx(waiting["payload"]["closed_at"], abs=0.05)
+
+
+async def test_a_call_is_listed_as_over_while_its_job_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "job.db"
+    monkeypatch.setenv("PREFACTOR_JOURNAL", str(path))
+    job = Job()
+    with job.running():
+        session = await call()
+        assert await asyncio.to_thread(tracer.flush, 10)
+        journal = Journal(path)
+        assert summary_of(journal, journal.find()).status == "running"
+        await session.aclose()
+        assert await asyncio.to_thread(tracer.flush, 10)
+        assert summary_of(journal, journal.find()).status == "complete"
+        await job.end("done")
+    assert summary_of(journal, journal.find()).status == "complete"
 
 
 async def test_a_job_that_outlives_its_session(

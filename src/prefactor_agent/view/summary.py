@@ -52,6 +52,9 @@ def status_of(call: CallTree, now_us: int | None = None, alive: bool | None = No
         return "lost"
     if call.session.status != "active":
         return call.session.status
+    if "closed_at" in call.session.payload:
+        # The session is over; its job has more to say of it, or went without saying it.
+        return "failed" if call.session.payload.get("close_reason") == "error" else "complete"
     now = time.time_ns() // 1000 if now_us is None else now_us
     if alive is None:
         alive = now - call.last_us < QUIET_US
