@@ -153,6 +153,7 @@ async def test_a_task_that_is_not_traced(sink: Recorder) -> None:
         "      assistant_turn: Your name?",
         "      user_turn: Ada",
         "      assistant_turn",
+        "        llm",
         "        tool: returned",
         "          tool_result note_name: returned",
         "      handoff: plain_ask_name to desk",
