@@ -15,6 +15,8 @@ JSON = dict[str, Any]
 _TIME = re.compile(
     r"_(?:us|ms|s|at|seconds|delay|duration|speed)$|^(?:timestamp|real_time_factor)$"
 )
+_ITEM = re.compile(r"^item_[0-9a-f]{12}$")
+"""The id that LiveKit gives to an item of the history (llm/chat_context.py, ``utils.shortuuid``)."""
 _DATA = frozenset(["inputs", "outputs", "output", "arguments"])
 """What the agent's own code gives and takes: numbers in it are values, not measurements."""
 _STREAM = ("kind", "text", "event")
@@ -91,8 +93,8 @@ def _plain(value: Any, names: _Names, data: bool, key: str = "") -> Any:
         return {name: _plain(part, names, data, name) for name, part in value.items()}
     if isinstance(value, list):
         return [_plain(part, names, data, key) for part in value]
-    if isinstance(value, str) and key.endswith("_id") and value:
-        return names.name(value, key.removesuffix("_id"))
+    if isinstance(value, str) and value and (key.endswith("_id") or _ITEM.match(value)):
+        return names.name(value, "item" if key == "id" else key.removesuffix("_id"))
     if isinstance(value, float) or (_TIME.search(key) and isinstance(value, int)):
         return "<measured>" if not isinstance(value, bool) else value
     return value
