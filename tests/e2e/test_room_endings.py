@@ -6,7 +6,7 @@ import time
 import pytest_asyncio
 from samples.offline.script import INTERRUPTED, KETTLE, RULES
 
-from support.livekit import Site, Trace, Worker, trace_of
+from support.livekit import Site, Trace, Worker, together, trace_of
 
 LONG_ANSWER = next(rule.says for rule in RULES if rule.question == INTERRUPTED)
 QUIET = 200
@@ -54,7 +54,7 @@ async def be_terminated_during_an_answer(site: Site, shop: Worker, room: str) ->
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def heard_after_termination(site: Site, shop: Worker, desk: Worker) -> int:
-    *_, heard = await asyncio.gather(
+    *_, heard = await together(
         hang_up_in_mid_sentence(site, "hung up"),
         delete_the_room_during_an_answer(site, "deleted"),
         ask_to_hang_up(site, "shut down"),

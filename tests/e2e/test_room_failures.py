@@ -10,7 +10,7 @@ from pathlib import Path
 from samples.offline.phone import Phone
 from samples.offline.script import CANCEL, INTERRUPTED, RULES, WHERE
 
-from support.livekit import Site, Worker, trace_of
+from support.livekit import Site, Worker, together, trace_of
 
 HERE = Path(__file__).parent
 OWE = "How much do I owe you?"
@@ -26,7 +26,7 @@ async def ask(phone: Phone, *questions: str) -> None:
 
 async def test_a_killed_process_takes_only_its_own_call_along(site: Site, shop: Worker):
     async with await site.phone("killed") as killed, await site.phone("spared") as spared:
-        await asyncio.gather(ask(killed, WHERE), ask(spared, WHERE))
+        await together(ask(killed, WHERE), ask(spared, WHERE))
         await killed.say(INTERRUPTED)
         await killed.talking(1.5)
         os.kill(shop.job_process("killed"), signal.SIGKILL)
@@ -61,11 +61,11 @@ async def test_a_worker_that_is_asked_to_end_lets_its_calls_finish(site: Site):
     with site.worker(desk, mode="start", settings={"DESK": name, **journal}) as worker:
         phones = [await site.phone(f"draining-{n}", agent=name) for n in range(2)]
         async with phones[0], phones[1]:
-            await asyncio.gather(*(phone.answered() for phone in phones))
-            await asyncio.gather(*(phone.say(OWE) for phone in phones))
+            await together(*(phone.answered() for phone in phones))
+            await together(*(phone.say(OWE) for phone in phones))
             worker.drain()
             # Told to end in the middle of a turn: the turn, and another, are held all the same.
-            await asyncio.gather(*(ask(phone, OWE) for phone in phones))
+            await together(*(ask(phone, OWE) for phone in phones))
         await asyncio.to_thread(worker.program.wait, 30)
         for room in ("draining-0", "draining-1"):
             trace = await asyncio.to_thread(trace_of, worker.journal, room, timeout=1)

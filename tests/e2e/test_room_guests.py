@@ -14,7 +14,7 @@ import pytest_asyncio
 from samples.offline.phone import Phone
 from samples.offline.script import CANCEL, GREETING, KETTLE, WHERE
 
-from support.livekit import Site, Trace, Worker, trace_of
+from support.livekit import Site, Trace, Worker, together, trace_of
 from support.livekit.worker import ROOT
 
 
@@ -80,10 +80,11 @@ async def run_the_sample(site: Site, room: str, wav: Path) -> Sample:
         stderr=asyncio.subprocess.STDOUT,
     )
     try:
+        await site.has_agent(room)
         printed, _ = await asyncio.wait_for(process.communicate(), 90)
-    except TimeoutError:
-        process.kill()
-        raise
+    finally:
+        if process.returncode is None:
+            process.kill()
     return Sample(wav, printed.decode(), process.returncode)
 
 
@@ -99,7 +100,7 @@ async def everything(
 ) -> AsyncIterator[All]:
     rooms = {"written": write, "with a guest": bring_a_guest, "muted": mute}
     wav = tmp_path_factory.mktemp("sample") / "call.wav"
-    sample, *phones = await asyncio.gather(
+    sample, *phones = await together(
         run_the_sample(site, "a sample", wav), *(call(site, room) for room, call in rooms.items())
     )
     held = {

@@ -250,6 +250,21 @@ async def test_a_job_that_outlives_its_session(
     assert "shutdown_reason" not in root(sink)["result"]
 
 
+async def test_a_caller_who_was_there_before_the_agent(sink: Recorder) -> None:
+    job = Job()
+    with job.running():
+        session = await call()
+        job.finds(person("anna", attributes={"plan": "gold"}))
+        async with asyncio.timeout(10):
+            await until(lambda: "participant" in root(sink)["payload"])
+        await session.aclose()
+        await job.end("done")
+    check(sink)
+    told = root(sink)["payload"]["participant"]
+    assert (told["identity"], told["attributes"]) == ("anna", {"plan": "gold"})
+    assert [one["identity"] for one in root(sink)["result"]["participants"]] == ["anna"]
+
+
 async def test_the_caller_leaves(sink: Recorder) -> None:
     job = Job()
     caller = person("anna")

@@ -80,6 +80,11 @@ class Job:
         callbacks = self.context._shutdown_callbacks
         await asyncio.gather(*(asyncio.create_task(one(reason)) for one in callbacks))
 
+    def finds(self, person: rtc.RemoteParticipant) -> None:
+        """The agent comes into a room in which somebody is already."""
+        self.room._remote_participants[person.identity] = person
+        self.room.emit("connection_state_changed", rtc.ConnectionState.CONN_CONNECTED)
+
     def joins(self, person: rtc.RemoteParticipant) -> None:
         self.room._remote_participants[person.identity] = person
         self.room.emit("participant_connected", person)

@@ -25,6 +25,8 @@ JSON = dict[str, Any]
 
 WAIT_S = 60.0
 """How long the session's span waits for the end of the job; a job can outlive its session."""
+LINK_S = 0.1
+"""How long after a room is connected it is looked whom LiveKit listens to."""
 PEOPLE_KEPT = 50
 CHANGES_KEPT = 50
 CRASHED = "job crashed"
@@ -53,6 +55,7 @@ class Job:
         self._finish: Callable[[], object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handlers: dict[str, Callable[..., Any]] = {
+            "connection_state_changed": self._on_connection,
             "participant_connected": self._on_joined,
             "participant_disconnected": self._on_left,
             "participant_attributes_changed": self._on_attributes,
@@ -136,9 +139,9 @@ class Job:
         if room is None:
             return
         self._room = room
-        for participant in list(room.remote_participants.values()):
-            self._meet(participant)
+        self._meet_all(room)
         self._link(session)
+        self._link_later()
         for event, handler in self._handlers.items():
             room.on(event, handler)
 
@@ -204,6 +207,21 @@ class Job:
         if self._linked is not None:
             call = self._trace.call
             call.update(call.root, participant=self._person(self._linked))
+
+    @guarded("job.connection_state_changed")
+    def _on_connection(self, _state: Any = None) -> None:
+        # Who was in the room before the agent is told by no event.
+        if (room := self._room) is not None:
+            self._meet_all(room)
+            self._link_later()
+
+    def _meet_all(self, room: rtc.Room) -> None:
+        for participant in list(room.remote_participants.values()):
+            self._meet(participant)
+
+    def _link_later(self) -> None:
+        # LiveKit links in a task of its own, once the room is connected (room_io.py _init_task).
+        asyncio.get_running_loop().call_later(LINK_S, self._relink)
 
     @guarded("job.participant_connected")
     def _on_joined(self, participant: rtc.RemoteParticipant) -> None:

@@ -4,8 +4,8 @@
 `site.phone(room)` gives a caller in a room. The processes are those of `samples/offline`.
 """
 
-from .site import Site
+from .site import Site, together
 from .trace import Trace, trace_of
 from .worker import Worker
 
-__all__ = ["Site", "Trace", "Worker", "trace_of"]
+__all__ = ["Site", "Trace", "Worker", "together", "trace_of"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from samples.offline.livekit_server import KEY, SECRET, LiveKitServer
 from samples.offline.phone import Phone, token
@@ -102,7 +103,39 @@ class Site:
         ticket = token(
             KEY, SECRET, room, identity, attributes=attributes, metadata=metadata, agent=agent
         )
-        return await Phone().dial(self.livekit.url, ticket, speaks=speaks)
+        phone = await Phone().dial(self.livekit.url, ticket, speaks=speaks)
+        await self.has_agent(room, agent or "")
+        return phone
+
+    async def has_agent(self, room: str, agent: str = "", timeout: float = 60.0) -> None:
+        """Wait until a worker has a room's job, and ask again while it is refused.
+
+        LiveKit's server asks once, and gives no job to a worker that reports a load of 1
+        (agentservice.go, `selectWorkerWeightedByLoad`), whatever `target_load` says: on a machine
+        that is busy all over, the caller would wait for ever. Its log tells.
+
+        Raises:
+            AssertionError: Within so many seconds none took it.
+        """
+        deadline = time.monotonic() + timeout
+        refused = 0
+        while True:
+            lines = [
+                line
+                for line in self.livekit.program.said().splitlines()
+                if "livekit.agents" in line and f'"room": "{room}"' in line
+            ]
+            if any("assigned job to worker" in line for line in lines):
+                return
+            if sum("no worker available" in line for line in lines) > refused:
+                refused += 1
+                await asyncio.sleep(1.0)
+                async with self.livekit.api() as client:
+                    await client.agent_dispatch.create_dispatch(
+                        api.CreateAgentDispatchRequest(room=room, agent_name=agent)
+                    )
+            assert time.monotonic() < deadline, f"no agent for {room}: {lines}"
+            await asyncio.sleep(0.2)
 
     async def delete_room(self, room: str) -> None:
         async with self.livekit.api() as client:
@@ -151,6 +184,13 @@ class Site:
         trace: TracebackType | None,
     ) -> None:
         self.end()
+
+
+async def together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Hold calls at the same time. If one fails, the others are hung up."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(call) for call in calls]
+    return [task.result() for task in tasks]
 
 
 def _shape(spans: Sequence[Span | StoredSpan]) -> list[tuple[str, str, str]]:

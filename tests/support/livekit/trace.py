@@ -42,7 +42,8 @@ class Trace:
     @property
     def heard(self) -> list[str]:
         """What the agent understood of the caller, turn by turn."""
-        return [turn.result["transcript"] for turn in self.of("user_turn") if turn.result]
+        said = [turn.result.get("transcript", "") for turn in self.of("user_turn")]
+        return [text for text in said if text]
 
     @property
     def spoken(self) -> list[str]:
