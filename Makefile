@@ -5,11 +5,17 @@ BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 SOURCES := src tests samples benchmarks
 
-# Most tests wait more than they work: two at a time. Whole calls are held one after the other, in real time.
-WHOLE_CALLS := -q tests/e2e samples/tests
-SIDE_BY_SIDE := -q -n 2 --dist loadfile --ignore=tests/e2e --ignore=samples/tests
+# Most tests wait more than they work, so three parts run at a time; whole calls are held one after the other.
+AT_ONCE := -j3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+VOICES := tests/record tests/samples tests/testing
+REST := tests $(VOICES:%=--ignore=%) --ignore=tests/e2e
+# Delivery, the pages and the command line do not see LiveKit's version.
+REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests/support \
+	--ignore=tests/test_cli.py --ignore=tests/test_redact.py
+CALLS := tests/e2e samples/tests
 
-.PHONY: demo test test-oldest livekit-server soak lint bench bench-peers picture lock clean
+.PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
+	may-have-livekit-server livekit-server soak lint bench bench-peers picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -30,16 +36,23 @@ $(OLDEST)/.installed: pyproject.toml requirements/oldest.txt
 demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
 	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo
 
-test: lint $(VENV)/.installed test-oldest  ## lint, types, and the suite on the oldest and newest LiveKit
-	-@$(BIN)/python -m samples.offline.livekit_binary  # without it, some tests are skipped and say so
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE)
-	$(BIN)/python -m pytest $(WHOLE_CALLS)
+test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suite on the oldest and newest LiveKit
+	@echo "Testing; about a quarter of an hour ..."
+	@$(MAKE) --no-print-directory $(AT_ONCE) test-newest-voices test-oldest-voices test-newest-rest \
+		test-oldest-rest may-have-livekit-server
+	$(OLDEST)/bin/python -m pytest -q $(CALLS) --ignore-glob='tests/e2e/test_room_*'
+	$(BIN)/python -m pytest -q $(CALLS)
 
-# What knows LiveKit; the rest (delivery, the pages, the command line) does not see its version.
-test-oldest: $(OLDEST)/.installed
-	$(OLDEST)/bin/python -m pytest $(SIDE_BY_SIDE) --ignore=tests/deliver --ignore=tests/view \
-		--ignore=tests/support --ignore=tests/test_cli.py --ignore=tests/test_redact.py
-	$(OLDEST)/bin/python -m pytest $(WHOLE_CALLS) --ignore-glob='tests/e2e/test_room_*'
+test-newest-voices test-newest-rest: $(VENV)/.installed
+test-oldest-voices test-oldest-rest: $(OLDEST)/.installed
+test-newest-voices: ; $(BIN)/python -m pytest -q $(VOICES)
+test-newest-rest: ; $(BIN)/python -m pytest -q $(REST)
+test-oldest-voices: ; $(OLDEST)/bin/python -m pytest -q $(VOICES)
+test-oldest-rest: ; $(OLDEST)/bin/python -m pytest -q $(REST_OLDEST)
+
+# Without it, some tests are skipped and say so.
+may-have-livekit-server: $(VENV)/.installed
+	-@$(BIN)/python -m samples.offline.livekit_binary
 
 livekit-server: $(VENV)/.installed  ## a LiveKit server in .livekit, built if there is none: a minute or two
 	@$(BIN)/python -m samples.offline.livekit_binary

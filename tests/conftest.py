@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prefactor_agent import config
+from prefactor_agent import config, tool_options
 from prefactor_agent.record import guard
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
@@ -32,6 +32,9 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, None, None]
 @pytest.fixture(autouse=True)
 def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "journal.db"))
+    # What a test says of its tools, the next one knows nothing of.
+    monkeypatch.setattr(tool_options, "_known", dict(tool_options._known))
+    monkeypatch.setattr(tool_options, "hidden", tool_options.hidden)
     config.reset()
     guard.failures.clear()
     yield

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from prefactor_agent import tool_options
 from prefactor_agent.config import Settings
 from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.deliverer import Deliverer
@@ -18,6 +19,12 @@ from support.prefactor_server import PrefactorServer
 from .processes import Zygote
 
 TIMEOUT = 15.0
+
+
+@pytest.fixture(autouse=True)
+def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the tools that the tests' modules decorate, those made within a test are told of only."""
+    monkeypatch.setattr(tool_options, "_known", {})
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ _TIME = re.compile(
     r"_(?:us|ms|s|at|seconds|delay|duration|speed)$|^(?:timestamp|real_time_factor)$"
 )
 _ITEM = re.compile(r"^item_[0-9a-f]{12}$")
-"""The id that LiveKit gives to an item of the history (llm/chat_context.py, ``utils.shortuuid``)."""
+"""What LiveKit calls an item of the history (llm/chat_context.py, ``utils.shortuuid``)."""
 _DATA = frozenset(["inputs", "outputs", "output", "arguments"])
 """What the agent's own code gives and takes: numbers in it are values, not measurements."""
 _STREAM = ("kind", "text", "event")
