@@ -96,7 +96,7 @@ class Phone:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._publication: rtc.LocalTrackPublication | None = None
-        self._agent_there = False
+        self._over = False
         self.room.on("track_subscribed", self._on_track)
         self.room.on("participant_attributes_changed", self._on_attributes)
         self.room.on("participant_connected", self._on_participant)
@@ -181,13 +181,14 @@ class Phone:
         """Wait for something that the room tells.
 
         Raises:
-            CallFailedError: It did not come within so many seconds, or the agent left before.
+            CallFailedError: It did not come within so many seconds, or the room was closed. (An
+                agent that leaves may come back: so it looks when a connection is made anew.)
         """
 
         def there() -> bool:
-            if self.lost_at is not None:
-                raise CallFailedError(f"the agent left before {what}: {self._story()}")
-            return condition()
+            if self._over:
+                raise CallFailedError(f"the room was closed before {what}: {self._story()}")
+            return self.lost_at is None and condition()
 
         await self._come(there, what, timeout)
 
@@ -306,6 +307,7 @@ class Phone:
             self._lose()
 
     def _on_disconnected(self, _reason: Any) -> None:
+        self._over = True
         self._lose()
 
     def _lose(self) -> None:
