@@ -174,6 +174,7 @@ NOT_IN_THIS_CALL = {
     "record.fallbacks:Fallbacks._on_change",
     "record.handoffs:awaited",
     "record.job:Job._on_attributes",
+    "record.job:Job._on_connection",
     "record.job:Job._on_joined",
     "record.job:Job._on_left",
     "record.job:Job._on_metadata",

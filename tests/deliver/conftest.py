@@ -21,7 +21,7 @@ from .processes import Zygote
 TIMEOUT = 15.0
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the tools that the tests' modules decorate, those made within a test are told of only."""
     monkeypatch.setattr(tool_options, "_known", {})

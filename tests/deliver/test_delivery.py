@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from prefactor_agent.record.ids import Ids
 from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
@@ -115,6 +117,7 @@ def test_the_keys_that_prefactors_readers_use_are_filled(
     assert server.violations() == []
 
 
+@pytest.mark.usefixtures("no_tools")
 def test_long_spans_are_there_within_a_second_of_their_start(
     server: PrefactorServer, side: Side
 ) -> None:

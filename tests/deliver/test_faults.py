@@ -94,6 +94,7 @@ def test_without_bulk_spans_go_one_by_one(server: PrefactorServer, side: Side, s
     assert fault.hits() == 1, "it is remembered"
 
 
+@pytest.mark.usefixtures("no_tools")
 def test_a_service_that_takes_less_than_we_send(tmp_path: Path) -> None:
     with PrefactorServer(max_item=40_000, max_body=60_000, max_items=3) as server:
         side = Side(tmp_path, server)
