@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from prefactor_agent import config
+from prefactor_agent import config, redact
 from prefactor_agent.bounds import PAYLOAD_LIMIT, bounded
 from prefactor_agent.config import ConfigurationError, Settings
 from prefactor_agent.journal.reader import Journal
@@ -211,3 +213,13 @@ def test_settings_that_cannot_be_used() -> None:
         config.configure(redact_patterns=["("])
     with pytest.raises(ConfigurationError, match="purpose"):
         config.configure(purpose="fun")  # type: ignore[arg-type]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from('aZ0+/_-= ."\\é'), st.integers(1, 330)), min_size=1, max_size=8
+    )
+)
+def test_a_long_run_of_base64_is_found_wherever_it_begins(parts: list[tuple[str, int]]) -> None:
+    text = "".join(character * count for character, count in parts)
+    assert redact._maybe_binary(text) == (redact._BASE64.search(text) is not None)

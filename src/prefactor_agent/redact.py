@@ -19,9 +19,11 @@ Path = tuple[str, ...]
 REDACTED = "[redacted]"
 HIDDEN = "[hidden: the redact function failed]"
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{160,}={0,2}")
+_LONG = 160
+_BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_LONG},}}={{0,2}}")
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_%-]*")
-_MAYBE_BINARY = re.compile(rf"{_DATA_URI.pattern}|{_BASE64.pattern}")
+_RUN = re.compile(r"[A-Za-z0-9+/_-]*")
+_IN_RUN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 
 _STRUCTURE = frozenset(
     [
@@ -118,7 +120,7 @@ class Redactor:
             return False
         if any(name in text for hidden in (self._hidden, tool_options.hidden) for name in hidden):
             return False
-        return _MAYBE_BINARY.search(text) is None
+        return not _maybe_binary(text)
 
     def value(self, value: Any, span_type: str, span: Mapping[str, Any] = {}) -> Any:
         """A payload or a result as it may be kept.
@@ -227,3 +229,21 @@ def _without(event: Any, key: str) -> Any:
     if isinstance(event, Mapping):
         return {name: part for name, part in event.items() if name != key}
     return event
+
+
+def _maybe_binary(text: str) -> bool:
+    """Whether a data URI or a long run of base64 can be in a text. Looks at few of its characters:
+    a run so long covers one of every so many places, and a search would cost several times as much
+    as the rest of keeping the text."""
+    if ";base64," in text:
+        return True
+    for place in range(_LONG - 1, len(text), _LONG):
+        if text[place] not in _IN_RUN:
+            continue
+        run = _RUN.match(text, place)
+        start, end = place, run.end() if run is not None else place
+        while start and end - start < _LONG and text[start - 1] in _IN_RUN:
+            start -= 1
+        if end - start >= _LONG:
+            return True
+    return False
