@@ -15,7 +15,7 @@ REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests
 CALLS := tests/e2e samples/tests
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
-	may-have-livekit-server livekit-server soak lint bench bench-peers picture lock clean
+	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server soak lint bench bench-peers picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -40,15 +40,24 @@ test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suit
 	@echo "Testing; about a quarter of an hour ..."
 	@$(MAKE) --no-print-directory $(AT_ONCE) test-newest-voices test-oldest-voices test-newest-rest \
 		test-oldest-rest may-have-livekit-server
-	$(OLDEST)/bin/python -m pytest -q $(CALLS) --ignore-glob='tests/e2e/test_room_*'
-	$(BIN)/python -m pytest -q $(CALLS)
+	@$(MAKE) --no-print-directory test-oldest-calls
+	@$(MAKE) --no-print-directory test-newest-calls
 
-test-newest-voices test-newest-rest: $(VENV)/.installed
-test-oldest-voices test-oldest-rest: $(OLDEST)/.installed
-test-newest-voices: ; $(BIN)/python -m pytest -q $(VOICES)
-test-newest-rest: ; $(BIN)/python -m pytest -q $(REST)
-test-oldest-voices: ; $(OLDEST)/bin/python -m pytest -q $(VOICES)
-test-oldest-rest: ; $(OLDEST)/bin/python -m pytest -q $(REST_OLDEST)
+# Voices are heard, and processes wait for each other, in real time, which another program on the machine can disturb:
+# what failed is run once more, alone, and has to pass then. Both results are shown.
+define pytest
+$(1)/python -m pytest -q -o cache_dir=.pytest_cache/$@ $(2) || { echo "Once more what failed in $@:"; \
+	$(1)/python -m pytest -q -o cache_dir=.pytest_cache/$@ --last-failed $(2); }
+endef
+
+test-newest-voices test-newest-rest test-newest-calls: $(VENV)/.installed
+test-oldest-voices test-oldest-rest test-oldest-calls: $(OLDEST)/.installed
+test-newest-voices: ; $(call pytest,$(BIN),$(VOICES))
+test-newest-rest: ; $(call pytest,$(BIN),$(REST))
+test-newest-calls: ; $(call pytest,$(BIN),$(CALLS))
+test-oldest-voices: ; $(call pytest,$(OLDEST)/bin,$(VOICES))
+test-oldest-rest: ; $(call pytest,$(OLDEST)/bin,$(REST_OLDEST))
+test-oldest-calls: ; $(call pytest,$(OLDEST)/bin,$(CALLS) --ignore-glob='tests/e2e/test_room_*')
 
 # Without it, some tests are skipped and say so.
 may-have-livekit-server: $(VENV)/.installed
