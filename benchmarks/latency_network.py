@@ -3,8 +3,8 @@
 `python -m benchmarks.latency_network`: half a minute a call, in real time, on the loopback. A
 worker is started as `python samples/agent.py dev`; a caller speaks over WebRTC and records both
 voices at its own end. What it hears has the network and two jitter buffers in it, which no agent
-can hear: the one at the agent's end is in the trace (`network_estimate`), the one at the caller's is
-asked for here."""
+can hear: the one at the agent's end is in the trace (`network_estimate`), the one at the caller's
+is asked for here."""
 
 from __future__ import annotations
 
