@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
+from functools import lru_cache
 from time import perf_counter_ns as now_ns
 
 __all__ = ["from_wall", "now_ns", "to_unix_us", "unix_us_to_rfc3339"]
@@ -53,4 +54,9 @@ def from_wall(wall_s: float) -> int:
 def unix_us_to_rfc3339(unix_us: int) -> str:
     """``2026-11-21T05:21:00.000001Z``: RFC 3339 in UTC, always with six digits."""
     seconds, micros = divmod(unix_us, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{micros:06d}Z"
+    return f"{_second(seconds)}.{micros:06d}Z"
+
+
+@lru_cache(8)
+def _second(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}"

@@ -11,10 +11,13 @@ from __future__ import annotations
 import os
 import random
 import time
+from functools import lru_cache
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 """Two characters for each 10 bits."""
+_OF_BYTE = (_ALPHABET * 8).encode()
+"""A character for each byte: a byte of chance makes each of them equally likely."""
 
 _random = random.Random(os.urandom(32))  # noqa: S311  # unique, not secret, and no system call
 os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
@@ -31,7 +34,13 @@ class Ids:
     def new(self) -> str:
         """A new PFID, stamped with the present time."""
         milliseconds = time.time_ns() // 1_000_000
-        return _encode(milliseconds, 10) + self._partition + _encode(_random.getrandbits(80), 16)
+        chance = _random.randbytes(16).translate(_OF_BYTE).decode()
+        return _leading(milliseconds >> 10) + _PAIRS[milliseconds & 1023] + self._partition + chance
+
+
+@lru_cache(4)  # the same for about a second
+def _leading(bits: int) -> str:
+    return _encode(bits, 8)
 
 
 def _encode(bits: int, characters: int) -> str:
