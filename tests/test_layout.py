@@ -103,6 +103,7 @@ RULES = {
     "latency": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
     "testing": ("deliver", "cli", "pipeline"),
     "bounds": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
+    "schemas": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
 }
 """What a layer may not import."""
 
@@ -154,6 +155,20 @@ def test_livekit_and_http_never_meet() -> None:
             assert not brought, f"{module} brings {brought}"
 
 
+def test_what_is_private_to_a_module_stays_in_it() -> None:
+    wrong = [
+        f"{module} imports {imported}"
+        for module in MODULES
+        for imported in imports(module)
+        if within(imported, PACKAGE) and is_private(imported.rpartition(".")[2])
+    ]
+    assert not wrong
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+
+
 def private_reads(tree: ast.Module) -> Iterator[tuple[int, str]]:
     """Every underscore name read from, or by name of, an object that the module does not make.
 
@@ -173,7 +188,7 @@ def private_reads(tree: ast.Module) -> Iterator[tuple[int, str]]:
             name, at = str(node.args[1].value), node.lineno
         else:
             continue
-        if name.startswith("_") and not (name.startswith("__") and name.endswith("__")):
+        if is_private(name):
             yield at, name
 
 

@@ -1,0 +1,169 @@
+"""What the first sound of an answer waited for, in the order in which each waits for the one
+before: the names of the stages are these. ``docs/latency.md`` lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise, zip_longest
+
+from .split import Step
+from .turn import Asked, ModelCall, Reply, ToolRun
+
+_CHAIN = 8
+"""How many speeches, each said by a tool or a handoff of the one before, a reply is followed back
+through at most."""
+
+
+def steps(asked: Asked, reply: Reply, end: int) -> list[Step]:
+    """Everything that the first sound of ``reply`` waited for, in order.
+
+    Args:
+        end: The end of the silence, in nanoseconds.
+    """
+    chain = _chain(reply)
+    ordered = until_commit(asked, chain[0])
+    for speech, follower in pairwise(chain):
+        # From here on it is the next speech that is waited for, whatever this one still does.
+        until = _taken_over(follower)
+        own = [*_entering(speech), *_thinking(speech, until, speaks=False)]
+        ordered += [_cut(step, until) for step in own]
+    return ordered + _entering(reply) + _thinking(reply, end, speaks=True) + _speaking(reply)
+
+
+def until_commit(asked: Asked, first: Reply | None) -> list[Step]:
+    """The user's side. ``first``: the speech that it led to first, if there is one yet."""
+    hook_done = asked.hook_done
+    if (
+        hook_done is not None
+        and first is not None
+        and asked.committed is not None
+        and asked.committed <= first.created < hook_done
+    ):
+        hook_done = first.created  # said by the hook itself
+    return [
+        Step("vad", None, asked.vad_ended),
+        Step("transcript", None, asked.final_transcript),
+        Step("endpointing", None, asked.committed),
+        Step("on_user_turn_completed", None, hook_done),
+    ]
+
+
+def _chain(reply: Reply) -> list[Reply]:
+    """The speeches that led to this one, and it, in the order in which they were made."""
+    chain = [reply]
+    while chain[0].cause is not None and len(chain) < _CHAIN:
+        chain.insert(0, chain[0].cause)
+    return chain
+
+
+def _taken_over(follower: Reply) -> int:
+    """When the speech before ``follower`` was no longer what was waited for."""
+    until = follower.created if follower.enter_began is None else follower.enter_began
+    return until if follower.left is None else min(until, follower.left)
+
+
+def _cut(step: Step, at: int) -> Step:
+    if step.end is None or (step.begin is not None and step.begin > at):
+        return step._replace(end=None)
+    return step._replace(end=min(step.end, at))
+
+
+def _entering(speech: Reply) -> list[Step]:
+    """How the agent that speaks got the call, or got it back from a task."""
+    if (tool := speech.awaited) is not None:
+        return [
+            Step("handoff", None, tool.began),
+            Step(f"tool:{tool.name}", tool.began, tool.ended),
+        ]
+    if speech.enter_began is None:
+        return []
+    ended = speech.created if speech.enter_ended is None else speech.enter_ended
+    return [
+        Step("handoff", None, speech.enter_began),
+        # What on_enter still does after it had the agent speak is nothing that is waited for.
+        Step("on_enter", speech.enter_began, min(ended, speech.created)),
+    ]
+
+
+def _thinking(speech: Reply, end: int, *, speaks: bool) -> list[Step]:
+    """The language model and the tools, up to the text that is spoken first.
+
+    Args:
+        speaks: The silence ends with the sound of this speech, not of one that it led to.
+    """
+    voice = speech.spoken_by() if speaks else None
+    models = speech.models_before(voice)
+    found: list[Step] = []
+    for number, (model, following) in enumerate(zip_longest(models, models[1:]), start=1):
+        suffix = f"_{number}" if number > 1 else ""
+        found.append(Step(f"llm_queue{suffix}", None, model.called))
+        found.append(Step(f"llm_ttft{suffix}", model.called, model.first_token))
+        if voice is not None and following is None:
+            break  # what is spoken came out of this one
+        until = following.called if following is not None else end
+        waited = following is not None or (not speaks and bool(model.tools))
+        found += _calling_tools(model, speech.tools, until, suffix, waited=waited)
+    return found
+
+
+def _calling_tools(
+    model: ModelCall, tools: Sequence[ToolRun], until: int, suffix: str, *, waited: bool
+) -> list[Step]:
+    """The tools that one request asked for, up to the next request.
+
+    Args:
+        waited: Something came after them, whether or not they were seen to run.
+    """
+    runs = [run for run in tools if model.called <= run.began < until]
+    found: list[Step] = []
+    for name, began, ended in _critical(runs, until):
+        found.append(Step(f"llm_tool_call{suffix}", None, began))
+        found.append(Step(f"tool:{name}", began, ended))
+    if not runs and waited and model.ended is not None:
+        # Nobody watched the tool: all of the time until what came of it is its.
+        found.append(Step(f"llm_tool_call{suffix}", None, model.ended))
+        found.append(Step(f"tool:{'+'.join(model.tools) or 'unknown'}", model.ended, until))
+    return found
+
+
+def _critical(runs: Sequence[ToolRun], limit: int) -> list[tuple[str, int, int]]:
+    """The runs that were waited for: of those at the same time, the one that ended last."""
+    left = [(run.name, run.began, min(limit, run.ended or limit)) for run in runs]
+    chosen: list[tuple[str, int, int]] = []
+    until = limit
+    while left:
+        name, began, ended = max(left, key=lambda run: (min(run[2], until), -run[1]))
+        if began < until:
+            chosen.append((name, began, min(ended, until)))
+            until = began
+        left = [run for run in left if run[1] < until]
+    return chosen[::-1]
+
+
+def _speaking(reply: Reply) -> list[Step]:
+    """From the text that is spoken first to its sound."""
+    voice = reply.spoken_by()
+    models = reply.models_before(voice)
+    token = models[-1].first_token if models else None
+    begun = token if token is not None else reply.created
+    previous = Step("previous_speech", None, reply.previous_ended)
+    found: list[Step] = []
+    if voice is None:
+        if models:
+            found.append(Step("first_sentence", begun, reply.first_text))
+        if not reply.voices:
+            # Ready-made audio, or text alone.
+            found += [previous, Step("playback", begun, reply.playback_started)]
+        return found
+    if voice.llm:
+        found.append(Step("realtime_response", None, reply.created))
+        found.append(Step("realtime_ttfb", reply.created, voice.first_frame))
+    else:
+        found.append(Step("first_sentence", begun, voice.text))
+        found.append(Step("tts_ttfb", voice.text or voice.called, voice.first_frame))
+    found += [previous, Step("playback", voice.first_frame, reply.playback_started)]
+    sound = reply.sound()
+    if sound is not None and voice.sound_at is not None:
+        playing = reply.playback_started or voice.first_frame
+        found.append(Step("leading_silence", playing, sound[0]))
+    return found

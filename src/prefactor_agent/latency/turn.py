@@ -1,0 +1,144 @@
+"""What is known of a turn: the moments of both sides. All are nanoseconds on one monotonic clock;
+``None``: it was not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from .playout import Playout
+
+NOISE_NS = 200_000_000
+"""Sound that goes on for so long after the VAD was sure that speech had ended is no speech."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """The user's side: from the last sound to the turn being handed on."""
+
+    heard_until: int | None = None
+    """The end of the last audible sound."""
+    vad_estimate: int | None = None
+    """When the VAD, afterwards, says that speech had ended."""
+    vad_ended: int | None = None
+    """When the VAD reported it."""
+    final_transcript: int | None = None
+    committed: int | None = None
+    hook_done: int | None = None
+    """When ``on_user_turn_completed`` returned."""
+    typed: bool = False
+    """It came as text: it has no sound, and its end is the moment that it came in."""
+
+    def end(self) -> tuple[int, str] | None:
+        """When the user was done, and what that is based on."""
+        if self.typed:
+            return (self.committed, "text") if self.committed is not None else None
+        heard = self.heard_until
+        if heard is not None and self.vad_estimate is not None:
+            # A detector is late, not early: sound that goes on past it is something else's.
+            heard = heard if heard - self.vad_estimate <= NOISE_NS else None
+        for moment, basis in (
+            (heard, "audio"),
+            (self.vad_estimate, "vad"),
+            (self.vad_ended, "vad_end"),
+            (self.final_transcript, "transcript"),
+            (self.committed, "commit"),
+        ):
+            if moment is not None:
+                return moment, basis
+        return None
+
+
+@dataclass(slots=True)
+class ModelCall:
+    """One request to the language model."""
+
+    called: int
+    first_token: int | None = None
+    ended: int | None = None
+    tools: tuple[str, ...] = ()
+    """The names of the tools that it asked for."""
+
+
+@dataclass(slots=True)
+class ToolRun:
+    """One call of a tool."""
+
+    name: str
+    began: int
+    ended: int | None = None
+
+
+@dataclass(slots=True)
+class VoiceCall:
+    """One request to the voice: a TTS, or a realtime model."""
+
+    called: int
+    text: int | None = None
+    """When the voice got its first text."""
+    first_frame: int | None = None
+    sound_at: int | None = None
+    """How far into its audio the first audible sound is."""
+    late: Sequence[tuple[int, int]] = ()
+    """How the audio came, see :class:`.playout.Playout`."""
+    llm: bool = False
+    """The audio is the language model's own (a realtime model)."""
+
+
+@dataclass(slots=True)
+class Reply:
+    """The agent's side: one speech."""
+
+    created: int
+    models: list[ModelCall] = field(default_factory=list)
+    tools: list[ToolRun] = field(default_factory=list)
+    voices: list[VoiceCall] = field(default_factory=list)
+    first_text: int | None = None
+    """When its first words came out as text."""
+    left: int | None = None
+    """When the agent before began to give the call to the one that it is the first speech of."""
+    enter_began: int | None = None
+    enter_ended: int | None = None
+    """``on_enter`` of the agent that it is the first speech of."""
+    awaited: ToolRun | None = None
+    """The rest of the tool that a task came back to: the speech goes on after it. Everything of the
+    speech before that is left out."""
+    previous_ended: int | None = None
+    """When the speech before it had played out."""
+    playback_started: int | None = None
+    played_ns: int | None = None
+    """How much of its first stretch of audio was played; ``None``: all, or it still plays."""
+    silent: bool = False
+    """It was stopped before anything of it could be heard."""
+    cause: Reply | None = None
+    """The speech whose tool, or handoff, said this one."""
+
+    def spoken_by(self) -> VoiceCall | None:
+        """The call of the voice that its first sound comes from."""
+        heard = (voice for voice in self.voices if voice.first_frame is not None)
+        return min(heard, key=lambda voice: voice.first_frame or 0, default=None)
+
+    def sound(self) -> tuple[int, str] | None:
+        """When it was first heard, and what that is based on."""
+        if self.silent:
+            return None
+        voice = self.spoken_by()
+        if self.playback_started is not None:
+            if voice is None or voice.sound_at is None:
+                return self.playback_started, "playback"
+            if self.played_ns is not None and self.played_ns <= voice.sound_at:
+                return None  # stopped within the leading silence
+            playout = Playout(self.playback_started, voice.late)
+            return playout.moment(voice.sound_at), "audio"
+        if voice is not None and voice.first_frame is not None:
+            if voice.sound_at is None:
+                return voice.first_frame, "first_frame"
+            return Playout(voice.first_frame, voice.late).moment(voice.sound_at), "first_frame"
+        return (self.first_text, "text") if self.first_text is not None else None
+
+    def models_before(self, voice: VoiceCall | None) -> list[ModelCall]:
+        """The requests to the model that what the voice says can have come from."""
+        if voice is None:
+            return self.models
+        text = voice.called if voice.text is None else voice.text
+        return [model for model in self.models if model.called <= text]
