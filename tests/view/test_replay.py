@@ -14,9 +14,9 @@ from prefactor_agent.view.replay import (
     NotReplayableError,
     Recording,
     asked_in,
-    canonical,
     recording,
 )
+from prefactor_agent.view.replay.asked import canonical
 from view.calls import spoken_call, unanswered_call
 
 
