@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..journal.reader import StoredSpan
-from ..view.calltree import kind
+from ..view.turns import kind
 from .tree import children
 
 JSON = dict[str, Any]

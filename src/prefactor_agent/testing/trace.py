@@ -7,17 +7,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..journal.reader import StoredSpan
-from ..view.calltree import (
-    Node,
-    build,
-    generated_text,
-    kind,
-    mapping,
-    mappings,
-    spoken_text,
-    user_text,
-)
-from ..view.calltree import Turn as TurnTree
+from ..view.calltree import build
+from ..view.turns import Node, generated_text, kind, spoken_text, user_text
+from ..view.turns import Turn as TurnTree
+from ..view.values import mapping, mappings
 from .collect import Collector
 from .results import Assistant, Call, Failed, Few, Latency, ToolCall, Tools, Turn, User
 from .snapshot import snapshot

@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from ..journal.reader import StoredSpan
 from . import stagenames
-from .calltree import CallTree, Turn, kind, known_until
+from .calltree import CallTree, known_until
 from .moments import first, user_ended
 from .silence import Silence
 from .sounds import Sound, Stretch, heard, played
+from .turns import Turn, kind, typed
 from .values import listing
 
 NEGLIGIBLE_US = 20_000
@@ -79,7 +80,7 @@ def turn_bars(call: CallTree, turn: Turn, silence: Silence | None) -> TurnBars:
 
 
 def _user_bars(call: CallTree, turn: Turn) -> list[Bar]:
-    if turn.user is None or turn.user.span.payload.get("modality") == "text":
+    if turn.user is None or typed(turn.user):
         return []
     span, utterances = turn.user.span, turn.user.spans("stt")
     ended = user_ended(call, turn)

@@ -8,11 +8,12 @@ from rich.text import Text
 
 from . import numbers
 from .bars import TurnBars
-from .calltree import CallTree, Turn
+from .calltree import CallTree
 from .draw import Glyphs, Scale, axis, draw_sounds
 from .lines import LABEL, STYLES, Lines, error_text
 from .silence import Silences
 from .summary import Summary
+from .turns import Turn
 
 Drawn = Sequence[tuple[Turn, TurnBars]]
 

@@ -9,21 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ..journal.reader import StoredSpan
-from .turns import TURNS
-from .turns import Node as Node
-from .turns import Turn as Turn
-from .turns import generated_text as generated_text
-from .turns import kind as kind
-from .turns import spoken_text as spoken_text
-from .turns import unspoken_text as unspoken_text
-from .turns import user_text as user_text
-from .values import listing, text, whole
-from .values import mapping as mapping
-from .values import mappings as mappings
+from .turns import TURNS, Node, Turn, kind, thrown_away
+from .values import listing, mapping, text, whole
 
 
 @dataclass(frozen=True)
@@ -78,7 +69,7 @@ class CallTree:
 def build(spans: Sequence[StoredSpan]) -> CallTree:
     """The spans of one call, in any order, as a tree of turns."""
     ordered = tuple(sorted(spans, key=_begun))
-    session = next((span for span in ordered if span.parent_id is None and _is_root(span)), None)
+    session = next((span for span in ordered if _is_session(span)), None)
     below = _children(ordered, session)
     nodes = _nodes(ordered, session, below)
     turns = [node for node in nodes.values() if kind(node.span) in TURNS]
@@ -106,15 +97,14 @@ def known_until(span: StoredSpan) -> int:
     """When a span ended or, while it is open, the last moment at which it was seen to run."""
     if span.finished_us is not None:
         return span.finished_us
-    last = [
-        whole((listing(mapping(stream).get("offset_us"))[-1:] or [0])[0])
-        for stream in mapping(span.result.get("streams")).values()
-    ]
-    return span.started_us + max((offset or 0 for offset in last), default=0)
+    streams = mapping(span.result.get("streams")).values()
+    passed = [listing(mapping(stream).get("offset_us")) for stream in streams]
+    last = (whole(offsets[-1]) or 0 for offsets in passed if offsets)
+    return span.started_us + max(last, default=0)
 
 
-def _is_root(span: StoredSpan) -> bool:
-    return kind(span) == "session"
+def _is_session(span: StoredSpan) -> bool:
+    return span.parent_id is None and kind(span) == "session"
 
 
 def _origin(ordered: Sequence[StoredSpan], session: StoredSpan | None) -> int:
@@ -190,11 +180,10 @@ def _pair(nodes: list[Node], inside: dict[str, StoredSpan]) -> tuple[Turn, ...]:
     for node in nodes:
         if kind(node.span) == "user_turn":
             continue
-        thrown_away = node.span.result.get("preemptive") == "dropped"
-        user = _asked_in(node, users, thrown_away, answers)
+        user = _asked_in(node, users, answers)
         if user is None:
             alone.append(node)
-        elif thrown_away:
+        elif thrown_away(node):
             dropped[user.span.id].append(node)
         else:
             answers[user.span.id].append(node)
@@ -203,20 +192,17 @@ def _pair(nodes: list[Node], inside: dict[str, StoredSpan]) -> tuple[Turn, ...]:
     ] + [Turn(0, None, (node,)) for node in alone]
     turns.sort(key=lambda turn: turn.started_us)
     return tuple(
-        Turn(
-            number,
-            turn.user,
-            turn.answers,
-            turn.dropped,
-            next((inside[n.span.id] for n in turn.nodes if n.span.id in inside), None),
+        replace(
+            turn,
+            number=number,
+            inside=next((inside[n.span.id] for n in turn.nodes if n.span.id in inside), None),
         )
         for number, turn in enumerate(turns, start=1)
     )
 
 
-def _asked_in(
-    node: Node, users: list[Node], thrown_away: bool, answers: dict[str, list[Node]]
-) -> Node | None:
+def _asked_in(node: Node, users: list[Node], answers: dict[str, list[Node]]) -> Node | None:
+    """The turn that an answer answers. ``answers``: those that are known so far, by turn."""
     span = node.span
     asked = text(span.result.get("user_turn_id"))
     if asked:
@@ -225,7 +211,7 @@ def _asked_in(
     latest = before[-1] if before else None
     if latest is None:
         return None
-    if thrown_away:
+    if thrown_away(node):
         ended = latest.span.finished_us
         return latest if ended is None or span.started_us <= ended else None
     # An answer says what it answers when it ends. Of one that has not ended, this can be told:

@@ -15,11 +15,11 @@ from typing import Any
 from ..journal.reader import StoredSpan
 from ..record.clock import unix_us_to_rfc3339
 from . import stagenames
-from .calltree import CallTree, build, kind, known_until
+from .calltree import CallTree, build, known_until
 from .silence import silences
 from .sounds import Sound, heard, played
 from .summary import agent_of
-from .turns import spoken_text, user_text
+from .turns import kind, spoken_text, user_text
 from .values import JSON, listing, mapping, text, whole
 
 _PROCESS = 1

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree, Node, Turn
+from .calltree import CallTree
+from .turns import Node, Turn
 from .values import listing, mapping, mappings, text, whole
 
 ENDS = {

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from ..journal.reader import StoredSpan
 from .bars import Bar, TurnBars, turn_bars
-from .calltree import CallTree, Turn, build
+from .calltree import CallTree, build
 from .listing import summary_object
 from .silence import silences
 from .summary import summarize
-from .turns import generated_text, spoken_text, unspoken_text, user_text
-
-JSON = dict[str, Any]
+from .turns import Turn, generated_text, spoken_text, unspoken_text, user_text
+from .values import JSON
 
 
 def outline(

@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..latency import median, totals
 from . import stagenames
-from .calltree import CallTree, Node, Turn, kind
+from .calltree import CallTree
 from .moments import ENDS, first, first_sound, first_words, noted, user_ended
 from .sounds import leading_silence_us
+from .turns import Node, Turn, kind, typed
 from .values import listing, mapping, mappings, number, text
 
 
@@ -61,11 +63,9 @@ class Silence:
     @property
     def slowest(self) -> Stage | None:
         """What most of it was spent on; of a stage that came more than once, the sum."""
-        sums: dict[str, float] = {}
-        for stage in self.stages:
-            sums[stage.name] = sums.get(stage.name, 0.0) + stage.ms
-        name = max(sums, key=lambda name: sums[name], default=None)
-        return Stage(name, sums[name]) if name is not None and sums[name] > 0 else None
+        took = totals((stage.name, stage.ms) for stage in self.stages)
+        name = max(took, key=lambda name: took[name], default=None)
+        return Stage(name, took[name]) if name is not None and took[name] > 0 else None
 
 
 @dataclass(frozen=True)
@@ -74,23 +74,22 @@ class Silences:
 
     all: tuple[Silence, ...]
 
-    @cached_property
-    def _of(self) -> dict[str, Silence]:
-        return {silence.answer.span.id: silence for silence in self.all}
-
     def before(self, answer: Node) -> Silence | None:
-        return self._of.get(answer.span.id)
+        """The one that an answer ended."""
+        return self._by_answer.get(answer.span.id)
 
     def of(self, turn: Turn) -> Silence | None:
         """The one that a turn's first sound ended."""
-        return next((silence for silence in self._by_turn.get(turn.number, ())), None)
+        return self._by_turn.get(turn.number)
 
     @cached_property
-    def _by_turn(self) -> dict[int, list[Silence]]:
-        found: dict[int, list[Silence]] = {}
-        for silence in self.all:
-            found.setdefault(silence.turn.number, []).append(silence)
-        return found
+    def _by_answer(self) -> dict[str, Silence]:
+        return {silence.answer.span.id: silence for silence in self.all}
+
+    @cached_property
+    def _by_turn(self) -> dict[int, Silence]:
+        # From the last to the first, so that the first of a turn is what stays.
+        return {silence.turn.number: silence for silence in reversed(self.all)}
 
     @cached_property
     def worst(self) -> Silence | None:
@@ -98,11 +97,7 @@ class Silences:
 
     @cached_property
     def median_ms(self) -> float | None:
-        values = sorted(silence.ms for silence in self.all)
-        if not values:
-            return None
-        middle = len(values) // 2
-        return values[middle] if len(values) % 2 else (values[middle - 1] + values[middle]) / 2
+        return median([silence.ms for silence in self.all]) if self.all else None
 
     @cached_property
     def over_budget(self) -> int:
@@ -162,9 +157,15 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
         for stage in mappings(latency.get("stages"))
         if (ms := number(stage.get("ms"))) is not None
     )
-    over = _milliseconds(latency.get("over_budget"))
     return Silence(
-        turn, answer, begins, perceived, stages, over, budgets_of(call), audible=basis != "text"
+        turn,
+        answer,
+        begins,
+        perceived,
+        stages,
+        over_budget=_milliseconds(latency.get("over_budget")),
+        budgets=budgets_of(call),
+        audible=basis != "text",
     )
 
 
@@ -173,7 +174,6 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> S
     if ended is None:
         return None
     found = first_sound(call, turn)
-    typed = turn.user is not None and turn.user.span.payload.get("modality") == "text"
     if found is None:
         answer, audible = first_words(turn)
         if answer is None or audible is None:
@@ -193,8 +193,17 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> S
     if audible <= ended:
         return None
     stages = _consecutive(ended, audible, cuts)
-    budgets, ms = budgets_of(call), (audible - ended) / 1000
-    return Silence(turn, answer, ended, ms, stages, {}, budgets, derived=True, audible=not typed)
+    return Silence(
+        turn,
+        answer,
+        ended,
+        (audible - ended) / 1000,
+        stages,
+        over_budget={},
+        budgets=budgets_of(call),
+        derived=True,
+        audible=turn.user is None or not typed(turn.user),
+    )
 
 
 def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tuple[str, int]]:

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ..journal.reader import StoredSpan
-from .calltree import CallTree, Node
+from .calltree import CallTree
+from .turns import Node
 from .values import JSON, listing, mappings, number, text, whole
 
 _USUAL_RATE = 24_000

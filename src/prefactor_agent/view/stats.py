@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from ..journal.reader import StoredSpan
-from ..latency import median, percentile
+from ..latency import median, percentile, totals
 from . import stagenames
 from .numbers import count, milliseconds
-from .values import mapping, mappings, number, text, whole
-
-JSON = dict[str, Any]
-
-TURN = "livekit:assistant_turn"
-SESSION = "livekit:session"
-PERCEIVED = "perceived"
+from .stagenames import PERCEIVED
+from .turns import kind
+from .values import JSON, mapping, mappings, number, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +23,13 @@ class TurnLatency:
     """The latency of one answered turn, as it was kept."""
 
     session_id: str
-    span_id: str
-    turn: int | None
     perceived_ms: float
     stages: tuple[tuple[str, float], ...]
     over_budget: bool = False
 
     def by_stage(self) -> dict[str, float]:
         """How long each stage took; one that came more than once counts with its sum."""
-        sums: dict[str, float] = {}
-        for name, ms in self.stages:
-            sums[name] = sums.get(name, 0.0) + ms
-        return sums
+        return totals(self.stages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +78,17 @@ def turns_of(spans: Iterable[StoredSpan]) -> list[TurnLatency]:
     """The answered turns among the spans of one or more calls, in the order given."""
     turns = []
     for span in spans:
-        latency = mapping(span.result.get("latency")) if span.type == TURN else {}
+        latency = mapping(span.result.get("latency")) if kind(span) == "assistant_turn" else {}
         perceived = number(latency.get("perceived_ms"))
         if perceived is None:
             continue
-        stages = mappings(latency.get("stages"))
         turns.append(
             TurnLatency(
                 session_id=span.session_id,
-                span_id=span.id,
-                turn=whole(span.payload.get("turn_index")),
                 perceived_ms=perceived,
                 stages=tuple(
                     (text(one.get("name")), ms)
-                    for one in stages
+                    for one in mappings(latency.get("stages"))
                     if (ms := number(one.get("ms"))) is not None
                 ),
                 over_budget=bool(latency.get("over_budget")),
@@ -131,9 +118,8 @@ def chosen(
 def _agents(session: StoredSpan) -> set[str]:
     """The names that a user may know the agent by."""
     payload = session.payload
-    job = payload.get("job")
-    names = [payload.get("agent_name"), payload.get("agent_class")]
-    names.append(job.get("agent_name") if isinstance(job, dict) else None)
+    job = mapping(payload.get("job"))
+    names = (payload.get("agent_name"), payload.get("agent_class"), job.get("agent_name"))
     return {name for name in names if isinstance(name, str)}
 
 
@@ -150,15 +136,13 @@ def collect(turns: Sequence[TurnLatency]) -> Stats:
     for turn in turns:
         for name, ms in turn.by_stage().items():
             values.setdefault(name, []).append(ms)
-    names = sorted(values, key=stagenames.place)
-    lines = [_line(name, values[name]) for name in names]
     if turns:
-        lines.insert(0, _line(PERCEIVED, [turn.perceived_ms for turn in turns]))
+        values[PERCEIVED] = [turn.perceived_ms for turn in turns]
     return Stats(
         calls=len({turn.session_id for turn in turns}),
         turns=len(turns),
         over_budget=sum(turn.over_budget for turn in turns),
-        lines=tuple(lines),
+        lines=tuple(_line(name, values[name]) for name in sorted(values, key=stagenames.place)),
     )
 
 
@@ -197,10 +181,8 @@ def compare(before: Stats, after: Stats, names: tuple[str, str]) -> RenderableTy
     for name in names:
         drawn.add_column(f"p95 {name}", justify="right")
     drawn.add_column("change", justify="right")
-    for stage in sorted(
-        {line.name for line in (*before.lines, *after.lines)},
-        key=lambda name: (-1, 0, 0, "") if name == PERCEIVED else stagenames.place(name),
-    ):
+    stages = {line.name for line in (*before.lines, *after.lines)}
+    for stage in sorted(stages, key=stagenames.place):
         old, new = before.line(stage), after.line(stage)
         drawn.add_row(
             stage,

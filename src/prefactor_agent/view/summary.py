@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-from ..journal.reader import Journal, StoredSpan
+from ..journal.reader import Journal
 from .calltree import CallTree, build
 from .silence import silences
 from .values import mapping, whole
@@ -87,7 +87,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         last_us=call.last_us,
         turns=len(call.turns),
         tools=len(tools),
-        errors=len(call.spans("error")) + sum(map(failed, tools)),
+        errors=len(call.spans("error")) + sum(tool.status == "failed" for tool in tools),
         interrupted=sum(turn.interrupted for turn in call.turns),
         lost_spans=whole(result.get("lost_spans")) or 0,
         tracer_failures=whole(result.get("tracer_failures")) or 0,
@@ -95,10 +95,6 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         worst_ms=found.worst.ms if found.worst else None,
         over_budget=found.over_budget,
     )
-
-
-def failed(span: StoredSpan) -> bool:
-    return span.status == "failed"
 
 
 def agent_of(payload: dict[str, object]) -> str:

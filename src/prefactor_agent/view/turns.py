@@ -68,6 +68,16 @@ class Turn:
         return sorted(found, key=lambda span: span.started_us)
 
 
+def typed(node: Node) -> bool:
+    """Whether the user wrote the turn: it has no sound."""
+    return node.span.payload.get("modality") == "text"
+
+
+def thrown_away(node: Node) -> bool:
+    """Whether an answer was begun before the user had finished, and then not used."""
+    return node.span.result.get("preemptive") == "dropped"
+
+
 def user_text(node: Node) -> str:
     """What the user was heard to say, also while they speak."""
     told = node.span.result.get("transcript")
@@ -119,7 +129,7 @@ def cut_off(node: Node) -> bool:
     """Whether an answer was interrupted before all of it was heard: LiveKit also calls a speech
     interrupted that had been played to its end when the session closed."""
     result = node.span.result
-    if not result.get("interrupted") or result.get("preemptive") == "dropped":
+    if not result.get("interrupted") or thrown_away(node):
         return False
     segments = mappings(result.get("segments"))
     heard_out = segments and not any(segment.get("interrupted") for segment in segments)

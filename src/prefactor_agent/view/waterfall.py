@@ -19,12 +19,12 @@ from ..journal.reader import StoredSpan
 from . import numbers, stagenames, words
 from .bars import Bar, TurnBars, turn_bars
 from .callhead import Head
-from .calltree import CallTree, Node, Turn, build, kind
+from .calltree import CallTree, build
 from .draw import UNICODE, Glyphs, Scale, axis, bar_cells, gap_cells, guided
 from .lines import FIRST, LABEL, LENGTH, STYLES, Lines, error_text, tool_outcome
 from .silence import Silence, silences
 from .summary import summarize
-from .turns import cut_off, generated_text, spoken_text, unspoken_text, user_text
+from .turns import Node, Turn, cut_off, generated_text, kind, spoken_text, unspoken_text, user_text
 from .values import number, text
 
 LEAST_WIDTH = 60

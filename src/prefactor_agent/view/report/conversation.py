@@ -9,11 +9,23 @@ from typing import Any
 
 from ...journal.reader import StoredSpan
 from .. import numbers, stagenames
-from ..calltree import CallTree, Node, Turn, kind
+from ..calltree import CallTree
 from ..lines import handoff_of
 from ..moments import first
 from ..silence import Silence, Silences
-from ..turns import cut_off, generated_text, spoken_text, unspoken_text, user_text
+from ..turns import (
+    TURNS,
+    Node,
+    Turn,
+    cut_off,
+    generated_text,
+    kind,
+    spoken_text,
+    thrown_away,
+    typed,
+    unspoken_text,
+    user_text,
+)
 from ..values import mapping, mappings, number, text
 
 Chip = tuple[str, str]
@@ -97,11 +109,7 @@ def _anchor(top: Node, place: str, found: dict[str, str]) -> None:
             here = node.span.id
         if here:
             found[node.span.id] = here
-        waiting += [
-            (child, here)
-            for child in node.children
-            if kind(child.span) not in ("user_turn", "assistant_turn")
-        ]
+        waiting += [(child, here) for child in node.children if kind(child.span) not in TURNS]
 
 
 def _is_note(span: StoredSpan) -> bool:
@@ -116,7 +124,7 @@ def _notes(call: CallTree, node: Node) -> list[Note]:
 def _user(call: CallTree, turn: Turn, node: Node) -> Entry:
     span = node.span
     chips: list[Chip] = []
-    if span.payload.get("modality") == "text":
+    if typed(node):
         chips.append(("typed", ""))
     told = (text(span.result.get(key)) for key in ("language", "speaker_id"))
     chips += [(value, "") for value in told if value]
@@ -140,7 +148,7 @@ def _agent(call: CallTree, turn: Turn, node: Node, silences: Silences) -> Entry:
     going_on = span.finished_us is None
     cut = number(result.get("playback_position_s")) if cut_off(node) else None
     said, unsaid = spoken_text(node), unspoken_text(node)
-    if going_on or (result.get("preemptive") == "dropped" and not said):
+    if going_on or (thrown_away(node) and not said):
         unsaid = generated_text(node)
     return Entry(
         "agent",
@@ -165,7 +173,7 @@ def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
             text(result.get("interrupted_by")), text(result.get("interrupted_by"))
         )
         yield (f"interrupted by {by}" if by else "interrupted"), "bad"
-    if result.get("preemptive") == "dropped":
+    if thrown_away(node):
         yield "begun early, then dropped", ""
     elif result.get("preemptive") == "used":
         yield "begun early", ""

@@ -12,13 +12,11 @@ from typing import Any
 
 from ...journal.reader import StoredSpan
 from .. import stagenames
-from ..calltree import kind
-from ..values import listing, mapping
+from ..turns import kind
+from ..values import JSON, listing, mapping
 from .curves import Run
 from .text import ACTING
 from .view import View
-
-JSON = dict[str, Any]
 
 TICK_US = 10
 """The unit of time of the data; everything is rounded to it."""

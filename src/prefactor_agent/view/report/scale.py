@@ -7,24 +7,28 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from .. import numbers, stagenames
-from ..silence import Silence, Silences
+from ..silence import Silence, Silences, Stage
 
 
 class Part(NamedTuple):
-    """One stage in a turn's bar."""
+    """One stage in a turn's bar. Places are in the units of the drawing, as it has them."""
 
     name: str
     x: str
     width: str
     says: str
     over: bool
+    """Over its budget."""
 
 
 class Scale:
+    """From milliseconds to places: the worst silence and the budget fit, up to a round number."""
+
     WIDTH = 1000
+    """Of the drawing, in its own units."""
 
     def __init__(self, silences: Silences, budgets: dict[str, float]) -> None:
-        self.budget_ms = budgets.get("perceived")
+        self.budget_ms = budgets.get(stagenames.PERCEIVED)
         worst = silences.worst
         top = max(worst.ms if worst else 0.0, self.budget_ms or 0.0, 1.0)
         step = 10 ** math.floor(math.log10(top))
@@ -36,6 +40,7 @@ class Scale:
         self.top = step * math.ceil(top / step)
 
     def at(self, ms: float) -> str:
+        """The place of a moment, or the width of a length."""
         return f"{ms * self.WIDTH / self.top:.1f}"
 
     def ticks(self) -> Iterator[tuple[str, float]]:
@@ -46,11 +51,11 @@ class Scale:
     def parts(self, silence: Silence) -> Iterator[Part]:
         """The stages in a turn's bar."""
         at = 0.0
-        for name, ms in [(s.name, s.ms) for s in silence.stages] or [("perceived", silence.ms)]:
-            over = name in silence.over_budget
-            says = f"{stagenames.label(name)}: {numbers.milliseconds(ms)}"
+        for stage in silence.stages or (Stage(stagenames.PERCEIVED, silence.ms),):
+            name, over = stage.name, stage.name in silence.over_budget
+            says = f"{stage.label}: {numbers.milliseconds(stage.ms)}"
             if over and name in silence.budgets:
                 says += f", over its budget of {numbers.milliseconds(silence.budgets[name])}"
-            if ms > 0:
-                yield Part(name, self.at(at), self.at(ms), says, over)
-            at += ms
+            if stage.ms > 0:
+                yield Part(name, self.at(at), self.at(stage.ms), says, over)
+            at += stage.ms
