@@ -5,8 +5,8 @@ for an LLM until its first token, for a TTS until its first byte, for a tool all
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ..journal.reader import StoredSpan
@@ -38,12 +38,19 @@ class Bar:
     first_name: str = ""
     sounds: tuple[Sound, ...] = ()
     open: bool = False
+    """It has no end yet."""
     dropped: bool = False
+    """Of an answer that was thrown away."""
     span: StoredSpan | None = None
 
     @property
     def duration_us(self) -> int:
         return self.ended_us - self.started_us
+
+    @property
+    def is_voice(self) -> bool:
+        """Of one of the two who speak; the others are of what is waited for between them."""
+        return self.kind in {"user", "agent"}
 
 
 class Slowest(NamedTuple):
@@ -80,6 +87,7 @@ def turn_bars(call: CallTree, turn: Turn, silence: Silence | None) -> TurnBars:
 
 
 def _user_bars(call: CallTree, turn: Turn) -> list[Bar]:
+    """What the user said, and how it was found out that the turn was over."""
     if turn.user is None or typed(turn.user):
         return []
     span, utterances = turn.user.span, turn.user.spans("stt")
@@ -96,36 +104,44 @@ def _user_bars(call: CallTree, turn: Turn) -> list[Bar]:
             open=ended is None,
         )
     ]
-    # A detector needs some silence to call the speech over; an STT that does not stream begins only
-    # then.
     vad_ended = call.moment(span, "vad_ended")
     if ended is not None and vad_ended is not None and vad_ended > ended:
         bars.append(_wait("vad", ended, vad_ended))
         until = vad_ended
-    for utterance in utterances:
-        final = known_until(utterance)
-        from_ = until if until < final else min(ended or until, final)
-        bars.append(
-            Bar(
-                "stt",
-                "stt",
-                from_,
-                final,
-                waiting=(from_, final),
-                open=utterance.finished_us is None,
-                span=utterance,
-            )
-        )
+    bars += [_stt_bar(utterance, ended, until) for utterance in utterances]
+    if ended is not None:
+        bars += _committing_bars(call, turn, span, max(ended, until))
+    return bars
+
+
+def _stt_bar(utterance: StoredSpan, ended: int | None, until: int) -> Bar:
+    """The wait for the final transcript. A detector needs some silence to call the speech over
+    (``until``); an STT that does not stream begins only then."""
+    final = known_until(utterance)
+    begun = until if until < final else min(ended or until, final)
+    return Bar(
+        "stt",
+        "stt",
+        begun,
+        final,
+        waiting=(begun, final),
+        open=utterance.finished_us is None,
+        span=utterance,
+    )
+
+
+def _committing_bars(call: CallTree, turn: Turn, span: StoredSpan, detected: int) -> Iterator[Bar]:
+    """The wait for the turn to be handed on, and the user's hook."""
     committed, hook_done = call.moment(span, "committed"), call.moment(span, "hook_done")
     for answer in turn.answers:  # the hook ends after its turn: the answer has noted when
         hook_done = hook_done or call.moment(answer.span, "user_hook_done")
-    if committed is not None and ended is not None:
-        heard_us = max(call.moment(span, "final_transcript") or ended, ended, until)
-        if committed - heard_us >= NEGLIGIBLE_US:
-            bars.append(_wait("end of turn", heard_us, committed))
-        if hook_done is not None and hook_done - committed >= NEGLIGIBLE_US:
-            bars.append(_wait("turn hook", committed, hook_done))
-    return bars
+    if committed is None:
+        return
+    understood = max(call.moment(span, "final_transcript") or detected, detected)
+    if committed - understood >= NEGLIGIBLE_US:
+        yield _wait("end of turn", understood, committed)
+    if hook_done is not None and hook_done - committed >= NEGLIGIBLE_US:
+        yield _wait("turn hook", committed, hook_done)
 
 
 def _wait(label: str, begun: int, ended: int, span: StoredSpan | None = None) -> Bar:
@@ -134,56 +150,69 @@ def _wait(label: str, begun: int, ended: int, span: StoredSpan | None = None) ->
 
 def _node_bars(call: CallTree, turn: Turn) -> list[Bar]:
     bars = [
-        _node_bar(span, dropped=node in turn.dropped, talks_from=call.talks_from.get(span.id))
+        bar
         for node in (*turn.answers, *turn.dropped)
         for span in node.spans("llm", "tool", "tts", "realtime", "handoff")
+        if (bar := _node_bar(call, span, dropped=node in turn.dropped)) is not None
     ]
-    return sorted(
-        (bar for bar in bars if bar is not None),
-        key=lambda bar: (bar.waiting or (bar.started_us,))[0],
-    )
+    return sorted(bars, key=lambda bar: (bar.waiting or (bar.started_us,))[0])
 
 
-def _node_bar(span: StoredSpan, *, dropped: bool, talks_from: int | None) -> Bar | None:
-    node, ended = kind(span), max(known_until(span), span.started_us)
+def _node_bar(call: CallTree, span: StoredSpan, *, dropped: bool) -> Bar | None:
+    begun, ended = span.started_us, max(known_until(span), span.started_us)
+    match kind(span):
+        case "handoff":
+            short = ended - begun < NEGLIGIBLE_US
+            return None if short else _wait("handoff", begun, ended, span)
+        case "tool":
+            bar = _tool_bar(span, ended, call.talks_from.get(span.id))
+        case "tts":
+            bar = _tts_bar(span, ended)
+        case model:
+            bar = _model_bar(span, model, ended)
+    return replace(bar, open=span.finished_us is None, dropped=dropped, span=span)
+
+
+def _tool_bar(span: StoredSpan, ended: int, talks_from: int | None) -> Bar:
+    """Of a tool that talks (an AgentTask), the dialogue is not waited for."""
+    until = ended if talks_from is None else min(ended, talks_from)
     begun = span.started_us
-    if node == "handoff":
-        return _wait(node, begun, ended, span) if ended - begun >= NEGLIGIBLE_US else None
-    waiting: tuple[int, int] | None = (begun, ended)
-    mark = first_us = None
-    label, name = node, ""
-    if node == "tool":
-        label = span.name
-        # Of a tool that talks (an AgentTask), the dialogue is not waited for.
-        waiting = (begun, min(ended, talks_from) if talks_from is not None else ended)
-    elif node == "tts":
-        # The node is called together with the LLM's, and then waits for text.
-        text, name = first(span, "text"), "ttfb"
-        mark = first(span, "audio")
-        begun = text if text is not None else begun
-        waiting = (begun, mark if mark is not None else ended) if text is not None else None
-        first_us = mark - begun if mark is not None and text is not None else None
-    else:
-        mark = first(span, "output" if node == "llm" else "audio")
-        name = "ttft" if node == "llm" else "ttfb"
-        first_us = mark - begun if mark is not None else None
-        # Of a call of tools, the whole request is waited for.
-        asks_for_tools = span.result.get("tool_calls") and not any(
-            listing(span.stream("output").get("size"))
-        )
-        waiting = (begun, mark if mark is not None and not asks_for_tools else ended)
+    return Bar(span.name, "tool", begun, ended, waiting=(begun, until))
+
+
+def _tts_bar(span: StoredSpan, ended: int) -> Bar:
+    """The node is called together with the LLM's, and then waits for text."""
+    text, mark = first(span, "text"), first(span, "audio")
+    begun = text if text is not None else span.started_us
+    waiting = (begun, mark if mark is not None else ended) if text is not None else None
     return Bar(
-        label,
-        node,
+        "tts",
+        "tts",
         begun,
         max(ended, begun),
         waiting=waiting,
         mark_us=mark,
-        first_us=first_us,
-        first_name=name,
-        open=span.finished_us is None,
-        dropped=dropped,
-        span=span,
+        first_us=mark - begun if mark is not None and text is not None else None,
+        first_name="ttfb",
+    )
+
+
+def _model_bar(span: StoredSpan, model: str, ended: int) -> Bar:
+    """An LLM, or a realtime model. Of a request that asks for tools, all of it is waited for."""
+    begun = span.started_us
+    mark = first(span, "output" if model == "llm" else "audio")
+    asks_for_tools = span.result.get("tool_calls") and not any(
+        listing(span.stream("output").get("size"))
+    )
+    return Bar(
+        model,
+        model,
+        begun,
+        ended,
+        waiting=(begun, mark if mark is not None and not asks_for_tools else ended),
+        mark_us=mark,
+        first_us=mark - begun if mark is not None else None,
+        first_name="ttft" if model == "llm" else "ttfb",
     )
 
 
@@ -230,7 +259,7 @@ def _window(
     earliest, last = min(bar.started_us for bar in bars), max(bar.ended_us for bar in bars)
     answered = silence.ends_us if silence else agent.started_us if agent else last
     waited = max(answered - zero, 0)
-    others = [bar for bar in bars if bar.kind not in {"user", "agent"}]
+    others = [bar for bar in bars if not bar.is_voice]
     begun = min((bar.started_us for bar in others), default=zero)
     settled = max((bar.waiting[1] for bar in others if bar.waiting), default=answered)
     begin = min(max(earliest, min(begun, zero - waited // 4 - 200_000)), zero)

@@ -9,8 +9,8 @@ from rich.text import Text
 from . import numbers
 from .bars import TurnBars
 from .calltree import CallTree
-from .draw import Glyphs, Scale, axis, draw_sounds
-from .lines import LABEL, STYLES, Lines, error_text
+from .draw import Glyphs, Scale, axis, draw_voice
+from .lines import STYLES, Lines, error_text
 from .silence import Silences
 from .summary import Summary
 from .turns import Turn
@@ -22,41 +22,44 @@ class Head(Lines):
     def __init__(self, call: CallTree, width: int, glyphs: Glyphs) -> None:
         super().__init__(width, glyphs)
         self.call = call
+        self._dot = f" {glyphs.dot} "
 
     def lines(self, summary: Summary, drawn: Drawn, silences: Silences) -> Iterator[Text]:
-        dot = f" {self.glyphs.dot} "
-        first = Text().append(self.safe(summary.agent), "bold")
-        told = [
-            *([f"room {self.safe(summary.room)}"] if summary.room else []),
-            numbers.date(summary.started_us),
-            numbers.length(summary.duration_us),
-        ]
-        yield first.append("".join(dot + part for part in told))
+        yield self._title(summary)
         yield Text(self._ended(summary), _status_style(summary.status))
-        counts = Text(
-            dot.join(
-                (
-                    numbers.count(summary.turns, "turn"),
-                    numbers.count(summary.tools, "tool call"),
-                    numbers.count(summary.interrupted, "interruption"),
-                    "",
-                )
-            )
-        )
-        counts.append(numbers.count(summary.errors, "error"), "bold red" if summary.errors else "")
-        if summary.over_budget:
-            counts.append(dot).append(f"{summary.over_budget} over budget", "bold red")
-        yield counts
+        yield self._counts(summary)
         yield from self._silences(silences)
-        if summary.lost_spans or summary.tracer_failures:
-            lost, failures = summary.lost_spans, summary.tracer_failures
+        yield from self._incomplete(summary)
+        yield Text(summary.id, "dim")
+        yield from self._strip(drawn)
+
+    def _title(self, summary: Summary) -> Text:
+        line = Text().append(self.safe(summary.agent), "bold")
+        room = [f"room {self.safe(summary.room)}"] if summary.room else []
+        when = [numbers.date(summary.started_us), numbers.length(summary.duration_us)]
+        return line.append("".join(self._dot + part for part in (*room, *when)))
+
+    def _counts(self, summary: Summary) -> Text:
+        line = Text()
+        for number, one in (
+            (summary.turns, "turn"),
+            (summary.tools, "tool call"),
+            (summary.interrupted, "interruption"),
+        ):
+            line.append(numbers.count(number, one)).append(self._dot)
+        line.append(numbers.count(summary.errors, "error"), "bold red" if summary.errors else "")
+        if summary.over_budget:
+            line.append(self._dot).append(f"{summary.over_budget} over budget", "bold red")
+        return line
+
+    def _incomplete(self, summary: Summary) -> Iterator[Text]:
+        lost, failures = summary.lost_spans, summary.tracer_failures
+        if lost or failures:
             yield Text(
                 f"incomplete: {numbers.count(lost, 'span')} lost, "
                 f"{numbers.count(failures, 'failure')} of the tracer itself",
                 "yellow",
             )
-        yield Text(summary.id, "dim")
-        yield from self._strip(drawn)
 
     def _ended(self, summary: Summary) -> str:
         if summary.status == "running":
@@ -86,23 +89,19 @@ class Head(Lines):
 
     def _strip(self, drawn: Drawn) -> Iterator[Text]:
         """Both voices over the whole call."""
-        voices = [bar for _, found in drawn for bar in found.bars if bar.kind in {"user", "agent"}]
+        voices = [bar for _, found in drawn for bar in found.bars if bar.is_voice]
         if not voices:
             return
-        width = self.width - 2 - LABEL - 1
-        scale = Scale(self.call.started_us, max(self.call.last_us, self.call.started_us + 1), width)
+        begun = self.call.started_us
+        scale = Scale(begun, max(self.call.last_us, begun + 1), self.room)
         yield Text()
         for voice in ("user", "agent"):
-            cells = [" "] * width
+            cells = [" "] * self.room
             for bar in voices:
                 if bar.kind == voice:
-                    if bar.sounds:
-                        draw_sounds(cells, bar.sounds, scale, self.glyphs)
-                    else:
-                        for column in scale.range(bar.started_us, bar.ended_us):
-                            cells[column] = self.glyphs.speech
+                    draw_voice(cells, bar, scale, self.glyphs)
             yield self.row(voice, cells, STYLES[voice])
-        yield self.row("", list(axis(scale, self.call.started_us)), "dim")
+        yield self.row("", list(axis(scale, begun)), "dim")
         legend = (
             f"{self.glyphs.wait} waited for  {self.glyphs.mark} first token or byte  "
             f"{self.glyphs.flow} streaming  {self.glyphs.guide} silence begins, ends"

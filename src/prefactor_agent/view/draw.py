@@ -12,11 +12,13 @@ from .sounds import Sound
 
 CURVE_DB = 28
 """From the top of a loudness curve to its foot."""
-_STEPS_US = [step * 10**power for power in range(2, 10) for step in (1, 2, 5)]
+_TICK_STEPS_US = [step * 10**power for power in range(2, 10) for step in (1, 2, 5)]
 
 
 @dataclass(frozen=True, slots=True)
 class Glyphs:
+    """The characters that a call is drawn with."""
+
     wait: str
     flow: str
     mark: str
@@ -28,7 +30,9 @@ class Glyphs:
     more_left: str
     more_right: str
     loudness: str
+    """From the quietest to the loudest."""
     speech: str
+    """A voice whose loudness is not known."""
     ellipsis: str
     arrow: str
     cross: str
@@ -91,7 +95,7 @@ def glyphs_for(encoding: str) -> Glyphs:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Which column a moment falls into."""
+    """Which column a moment (microseconds since the Unix epoch) falls into."""
 
     begin_us: int
     end_us: int
@@ -109,9 +113,11 @@ class Scale:
 
 
 def bar_cells(bar: Bar, scale: Scale, glyphs: Glyphs) -> list[str]:
+    """A bar in a row of its own: a voice as its loudness, all else as what was waited for, and
+    what streamed after that."""
     cells = [" "] * scale.width
-    if bar.kind in {"user", "agent"}:
-        _voice(cells, bar, scale, glyphs)
+    if bar.is_voice:
+        draw_voice(cells, bar, scale, glyphs)
     else:
         _fill(cells, scale.range(bar.started_us, bar.ended_us), glyphs.flow)
         if bar.waiting is not None:
@@ -152,7 +158,7 @@ def guided(cells: Sequence[str], columns: Sequence[int], glyph: str) -> list[str
 def axis(scale: Scale, zero_us: int) -> str:
     """The times along the axis, each standing where its moment is."""
     span = scale.end_us - scale.begin_us
-    step = next((s for s in _STEPS_US if s * scale.width >= span * 9), _STEPS_US[-1])
+    step = next((s for s in _TICK_STEPS_US if s * scale.width >= span * 9), _TICK_STEPS_US[-1])
     cells = [" "] * scale.width
     tick = -((zero_us - scale.begin_us) // step)
     free_from = 0
@@ -176,14 +182,15 @@ def _tick(us: int, step: int) -> str:
     return f"{us / 1e6:+.1f} s" if step < 1_000_000 else f"{us // 1_000_000:+d} s"
 
 
-def _voice(cells: list[str], bar: Bar, scale: Scale, glyphs: Glyphs) -> None:
-    if not bar.sounds:
+def draw_voice(cells: list[str], bar: Bar, scale: Scale, glyphs: Glyphs) -> None:
+    """A voice into a row that may have others in it."""
+    if bar.sounds:
+        _draw_sounds(cells, bar.sounds, scale, glyphs)
+    else:
         _fill(cells, scale.range(bar.started_us, bar.ended_us), glyphs.speech)
-        return
-    draw_sounds(cells, bar.sounds, scale, glyphs)
 
 
-def draw_sounds(cells: list[str], sounds: Sequence[Sound], scale: Scale, glyphs: Glyphs) -> None:
+def _draw_sounds(cells: list[str], sounds: Sequence[Sound], scale: Scale, glyphs: Glyphs) -> None:
     """A curve of loudness: each cell shows the mean level of what falls into it."""
     energy: dict[int, float] = defaultdict(float)
     times: dict[int, int] = defaultdict(int)

@@ -15,7 +15,13 @@ from .values import mapping
 LABEL = 13
 FIRST = 11
 LENGTH = 8
+"""Columns of a row: what it is called, how long the first token or byte took, how long it was."""
+MARGIN = 2 + LABEL + 1
+"""The columns to the left of what belongs to a label."""
+_MARK = 2
+"""The columns of what an error begins with, or of the quotes around words."""
 _TEXT_LINES = 6
+_ERROR_LINES = 3
 
 STYLES = {
     "user": "cyan",
@@ -30,11 +36,18 @@ STYLES = {
 
 
 class Lines:
-    """Makes lines of one width in one set of characters."""
+    """Makes lines of one width in one set of characters.
+
+    Args:
+        width: Columns of the whole line.
+    """
 
     def __init__(self, width: int, glyphs: Glyphs) -> None:
         self.width, self.glyphs = width, glyphs
-        self.bars = width - 2 - LABEL - 1 - 1 - FIRST - 1 - LENGTH
+        self.room = width - MARGIN
+        """Columns for what belongs to a label."""
+        self.bars = self.room - 1 - FIRST - 1 - LENGTH
+        """Columns for a bar, with its times to the right of it."""
 
     def row(
         self,
@@ -48,20 +61,19 @@ class Lines:
         """A label on the left and what belongs to it."""
         name = words.fit(self.safe(label), LABEL, self.glyphs.ellipsis)
         line = Text("  ").append(name, style or "dim")
-        line.append(" " * (LABEL + 3 - line.cell_len))
+        line.append(" " * (MARGIN - line.cell_len))
         for guide, run in groupby(cells, lambda cell: cell == self.glyphs.guide):
             line.append("".join(run), "dim" if guide else style)
         return line.append(note, note_style)
 
     def words(self, who: str, text: str, style: str, text_style: str = "") -> Iterator[Text]:
         """What somebody said, broken into lines."""
-        room = self.width - 2 - LABEL - 1 - 2
         left, right = self.glyphs.quote, self.glyphs.unquote
         said = self.safe(text)
         if not said:
             yield self.row(who, [], style, note="(no words)", note_style="dim")
             return
-        lines = words.wrap(f"{left}{said}{right}", room, _TEXT_LINES, self.glyphs.ellipsis)
+        lines = self._wrapped(f"{left}{said}{right}", _TEXT_LINES)
         for index, line in enumerate(lines):
             yield self.row(
                 who if index == 0 else "", [], style, note=line, note_style=text_style or style
@@ -77,11 +89,14 @@ class Lines:
         yield from self.red(f"{text} at {at}" if at else text)
 
     def red(self, text: str) -> Iterator[Text]:
-        room = self.width - 2 - LABEL - 1 - 2
         mark = self.glyphs.cross
-        for line in words.wrap(self.safe(text), room, 3, self.glyphs.ellipsis):
-            yield Text(" " * (LABEL + 3) + f"{mark:<2}{line}", "bold red")
+        for line in self._wrapped(self.safe(text), _ERROR_LINES):
+            yield self.indented(f"{mark:<{_MARK}}{line}", "bold red")
             mark = ""
+
+    def indented(self, text: str = "", style: str = "") -> Text:
+        """Text without a label, where what belongs to one stands."""
+        return Text(" " * MARGIN + text, style)
 
     def handoff(self, span: StoredSpan) -> str:
         """``handoff greeter → billing by transfer``."""
@@ -90,6 +105,7 @@ class Lines:
         return self.safe(f"handoff {from_ or '?'} {self.glyphs.arrow} {to or '?'}{why}")
 
     def cut(self, line: Text) -> Text:
+        """The line, not wider than it may be; what is cut off is marked."""
         if line.cell_len > self.width:
             line.truncate(self.width, overflow="crop")
             ellipsis = self.glyphs.ellipsis
@@ -101,8 +117,12 @@ class Lines:
     def safe(self, text: str) -> str:
         return words.harmless(text)
 
+    def _wrapped(self, text: str, lines: int) -> list[str]:
+        return words.wrap(text, self.room - _MARK, lines, self.glyphs.ellipsis)
+
 
 def error_text(error: object) -> str:
+    """``ValueError: no such order``."""
     if not isinstance(error, dict):
         return str(error or "")
     return ": ".join(str(error[key]) for key in ("error_type", "message") if error.get(key))

@@ -10,14 +10,18 @@ from rich.text import Text
 
 from .draw import Glyphs, glyphs_for
 
-Lines = Callable[[int, Glyphs], Iterable[Text]]
+Draw = Callable[[int, Glyphs], Iterable[Text]]
 
 
-def print_lines(lines: Lines, width: int | None = None) -> None:
-    """Print what ``lines`` makes of the width (of a pipe: 80 columns) and the characters that the
-    output has. Colours only on a terminal, and not with ``NO_COLOR``."""
+def print_lines(draw: Draw, width: int | None = None) -> None:
+    """Print lines. Colours only on a terminal, and not with ``NO_COLOR``.
+
+    Args:
+        draw: Makes the lines, of the width and the characters that the output has.
+        width: In columns. Default: the terminal's; of a pipe 80.
+    """
     console = Console(highlight=False, markup=False, emoji=False, width=width)
-    for line in lines(console.width, glyphs_for(console.encoding)):
+    for line in draw(console.width, glyphs_for(console.encoding)):
         # Already fitted; a terminal narrower than the least width wraps it itself.
         console.print(line, soft_wrap=True)
     sys.stdout.flush()
