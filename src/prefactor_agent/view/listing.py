@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 from rich.cells import cell_len
 from rich.text import Text
@@ -15,10 +14,12 @@ from ..record.clock import unix_us_to_rfc3339
 from . import numbers, words
 from .draw import UNICODE, Glyphs
 from .summary import Summary, summary_of
+from .values import JSON
 
-LEAST_ID = 8
+_LEAST_ID = 8
 _HEADINGS = ("call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status")
 _RIGHT = frozenset({"length", "turns", "tools", "errs", "cut"})
+"""Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
 
 
@@ -38,7 +39,7 @@ def page_of(session_id: str) -> Path | None:
     return path if path is not None and path.is_file() else None
 
 
-def summary_object(summary: Summary) -> dict[str, Any]:
+def summary_object(summary: Summary) -> JSON:
     """What ``sessions --json`` and ``show --json`` say of a call; see docs/trace-format.md."""
     return {
         "id": summary.id,
@@ -61,34 +62,47 @@ def summary_object(summary: Summary) -> dict[str, Any]:
 def table(
     listed: Sequence[Summary], ids: Iterable[str], width: int, glyphs: Glyphs = UNICODE
 ) -> Iterator[Text]:
-    """The calls as lines; ``ids`` are those of all calls, so that what is shown of one is
-    enough to name it."""
+    """The calls as lines of ``width`` columns; ``ids`` are those of all calls, so that what is
+    shown of one is enough to name it."""
     shown = unique_beginning([*ids, *(call.id for call in listed)])
     this_year = numbers.date(listed[0].started_us, "%Y") if listed else ""
-    rows = [_HEADINGS, *(_row(call, shown, this_year) for call in listed)]
-    pages = [None, *(page_of(call.id) for call in listed)]
+    rows = [_row(call, shown, this_year) for call in listed]
+    pages = [page_of(call.id) for call in listed]
     rooms = any(call.room for call in listed)
     columns = [index for index, name in enumerate(_HEADINGS) if name != "room" or rooms]
-    widths = [max(cell_len(row[index]) for row in rows) for index in range(len(_HEADINGS))]
+    widths = [max(map(cell_len, cells)) for cells in zip(_HEADINGS, *rows, strict=True)]
     _squeeze(widths, columns, width)
-    for number, (row, page) in enumerate(zip(rows, pages, strict=True)):
-        line = Text()
-        for index in columns:
-            name = _HEADINGS[index]
-            cell = words.fit(row[index], widths[index], glyphs.ellipsis)
-            padding = " " * (widths[index] - cell_len(cell))
-            style = "dim" if number == 0 else _style(name, row[index])
-            if name == "call" and page is not None:
-                style += f" link {page.as_uri()}"
-            line.append(padding if name in _RIGHT else "").append(cell, style)
-            line.append("" if name in _RIGHT else padding).append(" " * _gap(index))
-        line.rstrip()
-        yield line
+    yield _line(_HEADINGS, columns, widths, glyphs, heading=True)
+    for row, page in zip(rows, pages, strict=True):
+        yield _line(row, columns, widths, glyphs, page=page)
     written = [(row[0], page) for row, page in zip(rows, pages, strict=True) if page is not None]
     if written:
         yield Text()
     for id_, page in written:
         yield Text(f"page of {id_}  ").append(page.name, f"link {page.as_uri()}")
+
+
+def _line(
+    row: Sequence[str],
+    columns: Sequence[int],
+    widths: Sequence[int],
+    glyphs: Glyphs,
+    *,
+    heading: bool = False,
+    page: Path | None = None,
+) -> Text:
+    line = Text()
+    for index in columns:
+        name = _HEADINGS[index]
+        cell = words.fit(row[index], widths[index], glyphs.ellipsis)
+        padding = " " * (widths[index] - cell_len(cell))
+        style = "dim" if heading else _style(name, row[index])
+        if name == "call" and page is not None:
+            style += f" link {page.as_uri()}"
+        line.append(padding if name in _RIGHT else "").append(cell, style)
+        line.append("" if name in _RIGHT else padding).append(" " * _gap(index))
+    line.rstrip()
+    return line
 
 
 def how_to_see() -> Iterator[Text]:
@@ -108,7 +122,7 @@ def unique_beginning(ids: Iterable[str]) -> int:
             (i for i, (a, b) in enumerate(zip(one, next_, strict=False)) if a != b), len(one)
         )
         longest = max(longest, shared + 1)
-    return max(longest, LEAST_ID)
+    return max(longest, _LEAST_ID)
 
 
 def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:

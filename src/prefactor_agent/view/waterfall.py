@@ -21,7 +21,7 @@ from .bars import Bar, TurnBars, turn_bars
 from .callhead import Head
 from .calltree import CallTree, build
 from .draw import UNICODE, Glyphs, Scale, axis, bar_cells, gap_cells, guided
-from .lines import FIRST, LABEL, LENGTH, STYLES, Lines, error_text, tool_outcome
+from .lines import FIRST, LENGTH, STYLES, Lines, error_text, tool_outcome
 from .silence import Silence, silences
 from .summary import summarize
 from .turns import Node, Turn, cut_off, generated_text, kind, spoken_text, unspoken_text, user_text
@@ -87,13 +87,24 @@ class _Turns(Lines):
         for answer in (*turn.answers, *turn.dropped):
             yield from self._answer(answer, dropped=answer in turn.dropped)
         yield from self._over_budget(found.silence)
+        yield from self._bars(turn, found)
+        drawn = {bar.span.id for bar in found.bars if bar.span is not None}
+        for span in turn.spans("error", "handoff"):
+            if drawn.isdisjoint((span.id, span.parent_id)):
+                yield from self._note(span)
+        for node in turn.answers:
+            error = node.span.result.get("error")
+            if node.span.status == "failed" and error and not turn.spans("error"):
+                yield from self.red(error_text(error))
+
+    def _bars(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
+        """The axis, the bars with what each came to, and the silence."""
         scale = Scale(*found.window, self.bars)
         if found.bars:
             yield self.row("", list(axis(scale, found.zero_us)), "dim")
         silence = found.silence
         gap = (silence.begins_us, silence.ends_us) if silence else None
         guides = [scale.column(moment) for moment in gap or (found.zero_us,)]
-        told: set[str] = set()
         if gap and not _spoken(found):
             yield self._gap(found, gap, scale)
         for bar in found.bars:
@@ -101,14 +112,7 @@ class _Turns(Lines):
             if bar.kind == "user" and gap:
                 yield self._gap(found, gap, scale)
             if bar.span is not None:
-                yield from self._below(turn, bar.span, told)
-        for span in turn.spans("error", "handoff"):
-            if span.id not in told:
-                yield from self._note(span)
-        failed = [node for node in turn.answers if node.span.status == "failed"]
-        for node in failed:
-            if not turn.spans("error") and (error := node.span.result.get("error")):
-                yield from self.red(error_text(error))
+                yield from self._below(turn, bar.span)
 
     def _heading(self, turn: Turn, found: TurnBars) -> Text:
         rule = self.glyphs.rule
@@ -117,22 +121,27 @@ class _Turns(Lines):
         line.append(f" at {at} ", "dim")
         if turn.inside is not None:
             line.append(f"in {words.fit(self.safe(turn.inside.name), 16)} ", "magenta")
-        right = Text()
+        came_to = self._came_to(turn, found)
+        fill = self.width - line.cell_len - came_to.cell_len
+        line.append(rule * max(fill, 0), "dim")
+        return line.append_text(came_to)
+
+    def _came_to(self, turn: Turn, found: TurnBars) -> Text:
+        """The right side of the heading: how long the caller waited, and what for."""
+        line = Text()
         if found.silence:
             silence = numbers.length(found.silence.us)
             what = "of silence" if _spoken(found) else "until the first word"
-            right.append(f" {silence} {what}", "bold")
+            line.append(f" {silence} {what}", "bold")
             if found.slowest:
                 name = words.fit(self.safe(found.slowest.name), 22, self.glyphs.ellipsis)
                 share = numbers.length(found.slowest.us)
-                right.append(", ").append(f"{share} of it {name}", "bold yellow")
+                line.append(", ").append(f"{share} of it {name}", "bold yellow")
         elif turn.user is None:
-            right.append(f" on its own ({self.safe(_source(turn))})", "dim")
+            line.append(f" on its own ({self.safe(_source(turn))})", "dim")
         if turn.interrupted:
-            right.append(f" {self.glyphs.dot} interrupted" if right.plain else " interrupted")
-        fill = self.width - line.cell_len - right.cell_len
-        line.append(rule * max(fill, 0), "dim")
-        return line.append_text(right)
+            line.append(f" {self.glyphs.dot} interrupted" if line.plain else " interrupted")
+        return line
 
     def _answer(self, answer: Node, *, dropped: bool) -> Iterator[Text]:
         if dropped:
@@ -143,18 +152,10 @@ class _Turns(Lines):
             spoken = generated_text(answer)
         if spoken or not unspoken:
             yield from self.words("agent", spoken, "green")
-        if not cut_off(answer):
-            return
-        position = number(answer.span.result.get("playback_position_s"))
-        by = {"user": " by the user", "program": " by the program"}.get(
-            text(answer.span.result.get("interrupted_by")), ""
-        )
-        heard = "before it was heard"
-        if position:
-            heard = f"after {numbers.length(position * 1e6)} of playback"
-        yield self.row("", [], "", note=f"cut off{by} {heard}", note_style="yellow")
-        if unspoken:
-            yield from self.words("never said", unspoken, "dim", "dim strike")
+        if cut_off(answer):
+            yield self.row("", [], "", note=_how_cut_off(answer), note_style="yellow")
+            if unspoken:
+                yield from self.words("never said", unspoken, "dim", "dim strike")
 
     def _over_budget(self, silence: Silence | None) -> Iterator[Text]:
         if silence is None or not silence.over_budget:
@@ -168,22 +169,12 @@ class _Turns(Lines):
     def _bar(self, bar: Bar, scale: Scale, guides: Sequence[int], found: TurnBars) -> Text:
         cells = guided(bar_cells(bar, scale, self.glyphs), guides, self.glyphs.guide)
         slow = found.slowest is not None and bar is found.slowest.bar
-        failed = bar.span is not None and bar.span.status == "failed"
+        failed = _status(bar) == "failed"
         style = "bold yellow" if slow else STYLES[bar.kind]
         style = "red" if failed else "dim" if bar.dropped else style
-        first, first_style = "", ""
-        if failed:
-            first, first_style = "failed", "bold red"
-        elif bar.dropped:
-            first = "dropped"
-        elif bar.open:
-            first = "not ended"
-        elif bar.first_us is not None:
-            first = f"{bar.first_name} {numbers.length(bar.first_us)}"
-        elif bar.span is not None and bar.span.status == "cancelled":
-            first = "cancelled"
+        remark_style = "bold red" if failed else "dim" if bar.dropped else ""
         line = self.row(bar.label, cells, style)
-        line.append(f" {first:>{FIRST}}", first_style or ("dim" if bar.dropped else ""))
+        line.append(f" {_remark(bar):>{FIRST}}", remark_style)
         line.append(f" {numbers.length(bar.duration_us):>{LENGTH}}", "bold yellow" if slow else "")
         return line
 
@@ -194,32 +185,29 @@ class _Turns(Lines):
         line.append(f" {'':>{FIRST}} {label:>{LENGTH}}", "bold")
         return line
 
-    def _below(self, turn: Turn, span: StoredSpan, told: set[str]) -> Iterator[Text]:
+    def _below(self, turn: Turn, span: StoredSpan) -> Iterator[Text]:
         """What a bar came to: a tool's input and result, and what happened in it."""
         if kind(span) == "tool":
             yield self._tool(span)
         for note in turn.spans("error", "handoff"):
             if span.id in (note.parent_id, note.id):
-                told.add(note.id)
                 yield from self._note(note)
 
     def _note(self, span: StoredSpan) -> Iterator[Text]:
         if kind(span) == "handoff":
-            yield Text(" " * (LABEL + 3) + self.handoff(span), "blue")
+            yield self.indented(self.handoff(span), "blue")
         else:
             yield from self.error(span)
 
     def _tool(self, span: StoredSpan) -> Text:
+        """What a tool was given, and what it came to."""
         arguments = words.arguments(span.payload.get("inputs", {}))
-        room = self.width - 2 - LABEL - 1
-        line = Text(" " * (LABEL + 3))
         outcome, style = tool_outcome(span)
         # Both sides get half, and what one does not need the other has.
-        given = words.fit(self.safe(arguments), max(room - 4 - cell_len(outcome), room // 2 - 2))
-        line.append(given, "dim")
+        room = max(self.room - 4 - cell_len(outcome), self.room // 2 - 2)
         mark = self.glyphs.cross if style == "red" else self.glyphs.arrow
-        line.append(f" {mark} ", style)
-        return line.append(self.safe(outcome), style)
+        line = self.indented().append(words.fit(self.safe(arguments), room), "dim")
+        return line.append(f" {mark} ", style).append(self.safe(outcome), style)
 
     def loose(self, node: Node) -> Iterator[Text]:
         """What belongs to no turn."""
@@ -240,7 +228,34 @@ class _Turns(Lines):
                     yield self._tool(span)
 
 
+def _how_cut_off(answer: Node) -> str:
+    result = answer.span.result
+    by = {"user": " by the user", "program": " by the program"}
+    who = by.get(text(result.get("interrupted_by")), "")
+    if position := number(result.get("playback_position_s")):
+        return f"cut off{who} after {numbers.length(position * 1e6)} of playback"
+    return f"cut off{who} before it was heard"
+
+
+def _remark(bar: Bar) -> str:
+    """What is said beside a bar: what became of it, or how long the first token or byte took."""
+    if _status(bar) == "failed":
+        return "failed"
+    if bar.dropped:
+        return "dropped"
+    if bar.open:
+        return "not ended"
+    if bar.first_us is not None:
+        return f"{bar.first_name} {numbers.length(bar.first_us)}"
+    return "cancelled" if _status(bar) == "cancelled" else ""
+
+
+def _status(bar: Bar) -> str:
+    return bar.span.status if bar.span is not None else ""
+
+
 def _spoken(found: TurnBars) -> bool:
+    """Whether somebody was listening: of a typed turn nothing is heard."""
     return found.silence.audible if found.silence else any(b.kind == "user" for b in found.bars)
 
 
