@@ -14,10 +14,9 @@ from typing import Any
 
 from ..journal.reader import StoredSpan
 from ..record.clock import unix_us_to_rfc3339
-from . import stagenames
 from .calltree import CallTree, build, known_until
 from .silence import silences
-from .sounds import Sound, heard, played
+from .sounds import SILENCE_DBFS, Sound, heard, played
 from .summary import agent_of
 from .turns import kind, spoken_text, user_text
 from .values import JSON, listing, mapping, text, whole
@@ -42,6 +41,8 @@ _LANES = {
 }
 _ROWS = 100
 """Threads that one kind of span can have."""
+_APART_US = 60_000
+"""Audio that comes later than this after what came before was preceded by a pause."""
 
 
 def chrome_trace(spans: Sequence[StoredSpan]) -> JSON:
@@ -83,7 +84,7 @@ def _span_events(call: CallTree) -> Iterator[JSON]:
             if len(rows) > before:
                 yield from _lane(lane, row)
             thread = _thread(lane, row)
-            yield _complete(call, span, thread, titles.get(span.id) or _title(span))
+            yield _span_event(call, span, thread, titles.get(span.id) or _title(span))
             yield from _chunks(call, span, thread)
 
 
@@ -126,35 +127,33 @@ def _lane(lane: str, row: int) -> Iterator[JSON]:
     yield _named("thread_sort_index", thread, sort_index=thread)
 
 
-def _complete(call: CallTree, span: StoredSpan, thread: int, title: str) -> JSON:
+def _span_event(call: CallTree, span: StoredSpan, thread: int, title: str) -> JSON:
     result = {key: value for key, value in span.result.items() if key != "streams"}
+    arguments = {"id": span.id, "status": span.status, "payload": span.payload, "result": result}
+    us = max(known_until(span) - span.started_us, 0)
+    return _complete(thread, span.type, title, call.at(span), us, arguments)
+
+
+def _complete(thread: int, category: str, name: str, at_us: int, us: int, arguments: JSON) -> JSON:
     return {
         "ph": "X",
         "pid": _PROCESS,
         "tid": thread,
-        "cat": span.type,
-        "name": title,
-        "ts": call.at(span),
-        "dur": max(known_until(span) - span.started_us, 0),
-        "args": {"id": span.id, "status": span.status, "payload": span.payload, "result": result},
+        "cat": category,
+        "name": name,
+        "ts": at_us,
+        "dur": us,
+        "args": arguments,
     }
 
 
 def _chunks(call: CallTree, span: StoredSpan, thread: int) -> Iterator[JSON]:
     for name, stream in mapping(span.result.get("streams")).items():
-        columns = mapping(stream)
-        sizes, texts = listing(columns.get("size")), listing(columns.get("text"))
-        events, levels = listing(columns.get("event")), listing(columns.get("dbfs"))
-        for index, offset in enumerate(listing(columns.get("offset_us"))):
+        told = mapping(stream)
+        columns = {key: listing(told.get(key)) for key in ("size", "text", "event", "dbfs")}
+        for index, offset in enumerate(listing(told.get("offset_us"))):
             if (at := whole(offset)) is None:
                 continue
-            arguments = {
-                key: column[index]
-                for key, column in (
-                    ("size", sizes), ("text", texts), ("event", events), ("dbfs", levels)
-                )
-                if index < len(column)
-            }  # fmt: skip
             yield {
                 "ph": "i",
                 "s": "t",
@@ -163,36 +162,24 @@ def _chunks(call: CallTree, span: StoredSpan, thread: int) -> Iterator[JSON]:
                 "cat": f"{span.type}.{name}",
                 "name": name,
                 "ts": call.at(span) + at,
-                "args": arguments,
+                "args": {key: of[index] for key, of in columns.items() if index < len(of)},
             }
 
 
 def _silence_events(call: CallTree) -> Iterator[JSON]:
-    found = silences(call).all
+    found, thread = silences(call).all, _thread("silence", 0)
     if found:
         yield from _lane("silence", 0)
     for silence in found:
         at, left = silence.begins_us - call.started_us, silence.us
-        yield _stretch(at, left, "dead air", "silence", {"turn": silence.turn.number})
+        turn = {"turn": silence.turn.number}
+        yield _complete(thread, "silence", "dead air", at, left, turn)
         for stage in silence.stages:
             # Rounded stages must not reach out of the silence that they are in.
             us = min(round(stage.ms * 1000), left)
-            label = stagenames.label(stage.name)
-            yield _stretch(at, us, label, "silence.stage", {"stage": stage.name})
+            name = {"stage": stage.name}
+            yield _complete(thread, "silence.stage", stage.label, at, us, name)
             at, left = at + us, left - us
-
-
-def _stretch(at: int, us: int, name: str, category: str, args: JSON) -> JSON:
-    return {
-        "ph": "X",
-        "pid": _PROCESS,
-        "tid": _thread("silence", 0),
-        "cat": category,
-        "name": name,
-        "ts": at,
-        "dur": us,
-        "args": args,
-    }
 
 
 def _loudness(call: CallTree) -> Iterator[JSON]:
@@ -212,15 +199,15 @@ def _curve(call: CallTree, name: str, sounds: Sequence[Sound]) -> Iterator[JSON]
             "pid": _PROCESS,
             "name": name,
             "ts": moment_us - call.started_us,
-            # A counter is drawn from 0 up: decibels above digital silence.
-            "args": {"above silence": 127 + dbfs},
+            # A counter is drawn from 0 up.
+            "args": {"above silence": dbfs - SILENCE_DBFS},
         }
 
     before: int | None = None
     for sound in sounds:
-        if before is not None and sound.started_us - before > 60_000:
-            yield at(before, -127)
+        if before is not None and sound.started_us - before > _APART_US:
+            yield at(before, SILENCE_DBFS)
         yield at(sound.started_us, sound.dbfs)
         before = sound.ended_us
     if before is not None:
-        yield at(before, -127)
+        yield at(before, SILENCE_DBFS)

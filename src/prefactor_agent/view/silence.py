@@ -111,6 +111,7 @@ class Silences:
 
 
 def silences(call: CallTree) -> Silences:
+    """All silences of a call: those that were measured, and what can be worked out of the rest."""
     # A speech from elsewhere (the dialogue of a task that a tool runs) ends a silence too.
     sounds = [found for turn in call.turns if (found := first_sound(call, turn))]
     heard = sorted(sounds, key=lambda sound: sound[1])
@@ -170,6 +171,8 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
 
 
 def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Silence | None:
+    """The silence of a turn that nobody measured. ``heard``: who was heard in the call, and when
+    playback started."""
     ended = user_ended(call, turn)
     if ended is None:
         return None
@@ -178,12 +181,12 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> S
         answer, audible = first_words(turn)
         if answer is None or audible is None:
             return None
-        cuts = list(_cuts(call, turn, answer, ended))
+        cuts = list(_cuts(call, turn, answer))
     else:
         answer, started = found
         audible = started + leading_silence_us(answer)
         cuts = [
-            *_cuts(call, turn, answer, ended),
+            *_cuts(call, turn, answer),
             ("playback", started),
             ("leading_silence", audible),
         ]
@@ -206,8 +209,8 @@ def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> S
     )
 
 
-def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tuple[str, int]]:
-    """Where each stage ended, in the order of the stages."""
+def _cuts(call: CallTree, turn: Turn, answer: Node) -> Iterator[tuple[str, int]]:
+    """Where each stage ended that comes before playback, in the order of the stages."""
     for stage, name in (
         ("vad", "vad_ended"),
         ("transcript", "final_transcript"),
@@ -219,10 +222,20 @@ def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tupl
         if (moment := next((at for at in moments if at is not None), None)) is not None:
             yield stage, moment
     voices = answer.spans("tts")
-    bound = first(voices[0], "audio") if voices else None
+    sound = first(voices[0], "audio") if voices else None
+    yield from _thinking_cuts(answer, until=sound)
+    if voices:
+        if (words := first(voices[0], "text")) is not None:
+            yield "first_sentence", words
+        if sound is not None:
+            yield "tts_ttfb", sound
+
+
+def _thinking_cuts(answer: Node, until: int | None) -> Iterator[tuple[str, int]]:
+    """The requests to the model and the tools, up to the first audio."""
     requests = 0
     for span in sorted(answer.spans("llm", "tool"), key=lambda span: span.started_us):
-        if bound is not None and span.started_us > bound:
+        if until is not None and span.started_us > until:
             break
         end = span.finished_us if span.finished_us is not None else span.started_us
         if kind(span) == "tool":
@@ -236,11 +249,6 @@ def _cuts(call: CallTree, turn: Turn, answer: Node, ended: int) -> Iterator[tupl
             yield f"llm_tool_call{suffix}", end
         elif (token := first(span, "output")) is not None:
             yield f"llm_ttft{suffix}", token
-    if voices:
-        if (words := first(voices[0], "text")) is not None:
-            yield "first_sentence", words
-        if bound is not None:
-            yield "tts_ttfb", bound
 
 
 def _consecutive(begins: int, ends: int, cuts: Sequence[tuple[str, int]]) -> tuple[Stage, ...]:

@@ -14,9 +14,12 @@ from .calltree import CallTree
 from .turns import Node
 from .values import JSON, listing, mappings, number, text, whole
 
+SILENCE_DBFS = -127
+"""The level of a frame without any sound."""
 _USUAL_RATE = 24_000
 """Of a span that is still open, which does not tell its sample rate: LiveKit's usual one."""
 _FRAME_US = 20_000
+"""How long a frame of such a span is taken to be."""
 
 
 class Sound(NamedTuple):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..calltree import CallTree
-from ..sounds import Sound, heard, played
+from ..sounds import SILENCE_DBFS, Sound, heard, played
 
 BIN_US = 10_000
 _LEVELS = [bytes((level,)) for level in range(128)]
@@ -22,19 +22,26 @@ class Run:
     begins_us: int
     """From the beginning of the call."""
     levels: bytearray = field(default_factory=bytearray)
-    """From 0 (digital silence) to 127."""
+    """See :func:`level`."""
     us: int = 0
+    """How long it is."""
 
     @property
     def ends_us(self) -> int:
         return self.begins_us + self.us
 
     def add(self, us: int, dbfs: float) -> None:
+        """A sound that follows, of a length and a loudness."""
         # Lengths are summed before they are rounded: a frame may be shorter than a bin.
         self.us += us
         bins = round(self.us / BIN_US) - len(self.levels)
         if bins > 0:
-            self.levels += _LEVELS[min(127, max(0, 127 + int(dbfs)))] * bins
+            self.levels += _LEVELS[level(dbfs)] * bins
+
+
+def level(dbfs: float) -> int:
+    """Loudness in a byte: decibels above digital silence, which is 0; full scale is 127."""
+    return min(-SILENCE_DBFS, max(0, int(dbfs) - SILENCE_DBFS))
 
 
 def user_curve(call: CallTree) -> list[Run]:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 from ...journal.reader import StoredSpan
 from .. import stagenames
+from ..silence import Silence
 from ..turns import kind
 from ..values import JSON, listing, mapping
-from .curves import Run
-from .text import ACTING
+from .curves import Run, level
+from .safe import ACTING
 from .view import View
 
 TICK_US = 10
@@ -33,6 +35,7 @@ def to_block(value: Any) -> str:
 
 
 def varints(values: Iterable[int]) -> str:
+    """Each in as few bytes as it needs, in base64."""
     out = bytearray()
     append = out.append
     for value in values:
@@ -46,40 +49,38 @@ def varints(values: Iterable[int]) -> str:
 
 def deltas(values: Iterable[int]) -> str:
     """Rising numbers as what each adds to the one before."""
+    return varints(after - before for before, after in pairwise(chain((0,), values)))
 
-    def steps() -> Iterable[int]:
-        before = 0
-        for value in values:
-            yield value - before
-            before = value
 
-    return varints(steps())
+class _Strings:
+    """Strings that the data holds once and refers to by number."""
+
+    def __init__(self) -> None:
+        self.all: list[str] = []
+        self._numbers: dict[str, int] = {}
+
+    def __call__(self, string: str) -> int:
+        number = self._numbers.setdefault(string, len(self.all))
+        if number == len(self.all):
+            self.all.append(string)
+        return number
 
 
 class _Shared:
-    """Strings and values that the data holds once and refers to by number."""
+    """Texts and values that the data holds once and refers to by number."""
 
     def __init__(self) -> None:
-        self.strings: list[str] = []
+        self.string = _Strings()
         self.values: list[Any] = []
-        self._string_index: dict[str, int] = {}
-        self._value_index: dict[str, int] = {}
-
-    def string(self, text: str) -> int:
-        index = self._string_index.get(text)
-        if index is None:
-            index = self._string_index[text] = len(self.strings)
-            self.strings.append(text)
-        return index
+        self._value_numbers: dict[str, int] = {}
 
     def value(self, value: Any) -> int:
         key = json.dumps(value, default=str)
-        index = self._value_index.get(key)
-        if index is None:
-            packed = self.pack(value)
-            index = self._value_index[key] = len(self.values)
+        if key not in self._value_numbers:
+            packed = self.pack(value)  # which may add others
+            self._value_numbers[key] = len(self.values)
             self.values.append(packed)
-        return index
+        return self._value_numbers[key]
 
     def pack(self, value: Any) -> Any:
         """A value with its long texts replaced by ``{"$s": number}`` and its messages by ``{"$l":
@@ -101,22 +102,15 @@ class _Shared:
 
 
 def encode(view: View) -> JSON:
-    """Everything that the timeline and the details are drawn from."""
-    call, shared, names = view.call, _Shared(), _Names()
+    """Everything that the timeline and the details are drawn from. Lists that have as many items as
+    ``ids`` are of the spans; a place in them is how spans refer to each other (-1: to none)."""
+    call, shared, names = view.call, _Shared(), _Strings()
     spans = call.spans_by_time
-    number_of = {span.id: index for index, span in enumerate(spans)}
-    details, streams = [], []
-    for index, span in enumerate(spans):
-        result = span.result
-        if "streams" in result:
-            result = {key: value for key, value in result.items() if key != "streams"}
-        details.append([shared.pack(span.payload), shared.pack(result)])
-        for name, stream in mapping(span.result.get("streams")).items():
-            if isinstance(stream, dict):
-                streams.append([index, names(name), *_stream(stream, shared)])
-    stages = {name: index for index, name in enumerate(view.silences.stage_names)}
+    place_of = {span.id: place for place, span in enumerate(spans)}
+    stage_of = {name: index for index, name in enumerate(view.silences.stage_names)}
+    details, streams = _contents(spans, names, shared)
     lasted = dict(_states(spans, call.last_us))
-    places = ((span, call.turn_of(span)) for span in spans)
+    turns = (call.turn_of(span) for span in spans)
     return {
         "tick_us": TICK_US,
         "origin_us": call.started_us,
@@ -127,43 +121,53 @@ def encode(view: View) -> JSON:
         "status": [names(span.status) for span in spans],
         "start": deltas(call.at(span) // TICK_US for span in spans),
         "took": varints(_took(span, lasted) for span in spans),
-        "parent": [number_of.get(span.parent_id or "", -1) for span in spans],
-        "turn": varints(turn.number if turn else 0 for _, turn in places),
-        "anchor": [number_of.get(view.anchors.get(span.id, ""), -1) for span in spans],
+        "parent": [place_of.get(span.parent_id or "", -1) for span in spans],
+        "turn": varints(turn.number if turn else 0 for turn in turns),
+        "anchor": [place_of.get(view.anchors.get(span.id, ""), -1) for span in spans],
         "streams": streams,
         "user": [_run(run) for run in view.user],
         "agent": [_run(run) for run in view.agent],
         "stages": [[stagenames.label(name), style] for name, style in view.styles.items()],
         "gaps": [
-            [
-                (silence.begins_us - call.started_us) // TICK_US,
-                (silence.ends_us - call.started_us) // TICK_US,
-                round(silence.ms, 3),
-                number_of[silence.answer.span.id],
-                [[stages[stage.name], round(stage.ms, 3)] for stage in silence.stages],
-            ]
-            for silence in view.silences.all
+            _gap(silence, call.started_us, place_of, stage_of) for silence in view.silences.all
         ],
         "names": names.all,
-        "strings": shared.strings,
+        "strings": shared.string.all,
         "values": shared.values,
         "details": details,
     }
 
 
-class _Names:
-    def __init__(self) -> None:
-        self.all: list[str] = []
-        self._index: dict[str, int] = {}
+def _contents(
+    spans: Sequence[StoredSpan], names: _Strings, shared: _Shared
+) -> tuple[list[Any], list[Any]]:
+    """What each span says, and the streams of all of them."""
+    details, streams = [], []
+    for place, span in enumerate(spans):
+        result = span.result
+        if "streams" in result:
+            result = {key: value for key, value in result.items() if key != "streams"}
+        details.append([shared.pack(span.payload), shared.pack(result)])
+        for name, stream in mapping(span.result.get("streams")).items():
+            if isinstance(stream, dict):
+                streams.append([place, names(name), *_stream(stream, shared)])
+    return details, streams
 
-    def __call__(self, name: str) -> int:
-        if name not in self._index:
-            self._index[name] = len(self.all)
-            self.all.append(name)
-        return self._index[name]
+
+def _gap(
+    silence: Silence, zero_us: int, place_of: dict[str, int], stage_of: dict[str, int]
+) -> list[Any]:
+    return [
+        (silence.begins_us - zero_us) // TICK_US,
+        (silence.ends_us - zero_us) // TICK_US,
+        round(silence.ms, 3),
+        place_of[silence.answer.span.id],
+        [[stage_of[stage.name], round(stage.ms, 3)] for stage in silence.stages],
+    ]
 
 
 def _took(span: StoredSpan, lasted: dict[str, int]) -> int:
+    """How long a span was, in ticks; -1: it has no end."""
     took = lasted.get(span.id, span.duration_us)
     return -1 if took is None else max(0, took // TICK_US)
 
@@ -187,7 +191,7 @@ def _stream(stream: JSON, shared: _Shared) -> list[Any]:
     facts = {key: value for key, value in stream.items() if key not in _COLUMNS}
     times = deltas(int(offset) // TICK_US for offset in offsets)
     if "dbfs" in stream:
-        levels = bytes(max(0, min(127, 127 + int(v))) for v in listing(stream["dbfs"]))
+        levels = bytes(map(level, listing(stream["dbfs"])))
         sizes = [int(size) for size in listing(stream.get("size"))]
         even = sizes[0] if sizes and min(sizes) == max(sizes) else varints(sizes)
         return ["audio", facts, times, even, base64.b64encode(levels).decode("ascii")]

@@ -6,7 +6,6 @@ import base64
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -17,19 +16,14 @@ from jinja2 import Environment, StrictUndefined, Template
 from ...journal.reader import Journal, JournalError, StoredSpan
 from .. import numbers, stagenames
 from ..silence import budgets_of
-from ..turns import user_text
-from ..values import listing, mapping, mappings, text
-from . import text as safe
+from . import safe
 from .encoding import encode, to_block
+from .head import head_of, verdict_of
 from .scale import Scale
 from .view import View
 
-JSON = dict[str, Any]
-
-
 _MARK = "document.documentElement.classList.add('scripted')"
 """Runs before anything is laid out, so that the page is laid out once."""
-
 
 _SCRIPT = (
     *("data", "text", "lanes", "voices", "draw", "move", "details", "replay", "input", "start"),
@@ -92,8 +86,8 @@ def render(
         call=view.call,
         silences=view.silences,
         summary=view.summary,
-        head=_head(view),
-        verdict=_verdict(view),
+        head=head_of(view),
+        verdict=verdict_of(view),
         scale=Scale(view.silences, budgets_of(view.call)),
         styles=view.styles,
         several_requests=any(stagenames.base(n)[1] > 1 for n in view.silences.stage_names),
@@ -152,98 +146,4 @@ def _policy(style: str, scripts: list[str], live: bool) -> str:
         f"default-src 'none'; script-src {' '.join(map(policy_hash, scripts))}; "
         f"style-src {policy_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
         + ("; connect-src 'self'" if live else "")
-    )
-
-
-def _head(view: View) -> JSON:
-    """Who spoke with whom, when, for how long, and how it ended."""
-    call, session = view.call, view.call.session
-    payload = session.payload if session else {}
-    result = session.result if session else {}
-    participant = mapping(result.get("participant")) or mapping(payload.get("participant"))
-    machine, when = _when(call.started_us)
-    ending, tone = _ending(view)
-    caller = text(participant.get("identity")) or text(participant.get("name"))
-    kind = text(participant.get("kind"))
-    models = {
-        kind: text(mapping(model).get("model_name")) or text(mapping(model).get("label"))
-        for kind, model in mapping(payload.get("models")).items()
-    }
-    spans = call.spans_by_time
-    return {
-        "agent": view.summary.agent if session else "",
-        "room": text(mapping(payload.get("room")).get("name")),
-        "caller": f"{caller} ({kind})" if caller and kind else caller,
-        "when": when,
-        "machine": machine,
-        "took": numbers.length(view.ends_us) if spans else "",
-        "ending": ending,
-        "tone": tone,
-        "id": session.id if session else (spans[0].session_id if spans else ""),
-        "outcome": ": ".join(
-            filter(None, map(text, map(result.get, ("outcome", "outcome_reason"))))
-        ),
-        "judged": [
-            f"{text(one.get('name'))}: {text(one.get('verdict'))}"
-            for one in mappings(result.get("evaluations"))
-        ],
-        "tags": [tag for tag in listing(result.get("tags")) if isinstance(tag, str)],
-        "models": {kind: name for kind, name in models.items() if name},
-        "failed_tools": sum(span.status == "failed" for span in call.spans("tool")),
-    }
-
-
-_ENDINGS = {
-    # LiveKit's CloseReason in words that tell who ended the call.
-    "user_initiated": "ended by the program",
-    "participant_disconnected": "the caller left",
-    "job_shutdown": "the job was shut down",
-    "task_completed": "the agent's task was done",
-}
-
-
-def _ending(view: View) -> tuple[str, str]:
-    session = view.call.session
-    if not view.call.spans_by_time:
-        return "nothing was recorded", "open"
-    if session is None:
-        return "the session's own span is missing", "open"
-    if view.summary.status == "running":
-        return "still running", "open"
-    if view.summary.status == "lost":
-        return "no end was recorded: its process was lost", "bad"
-    if reason := text(session.result.get("termination_reason")):
-        return f"terminated from Prefactor: {reason}", "bad"
-    reason = text(session.result.get("close_reason"))
-    error = mapping(session.result.get("error"))
-    if session.status == "failed" or error:
-        message = text(error.get("message")) or text(error.get("error_type"))
-        message = message or reason.replace("_", " ")
-        return f"failed: {message}" if message else "failed", "bad"
-    return _ENDINGS.get(reason, f"ended: {reason.replace('_', ' ')}" if reason else "ended"), "good"
-
-
-def _verdict(view: View) -> JSON | None:
-    """The slowest turn, what was asked in it, and the stage that made it slow."""
-    worst = view.silences.worst
-    if worst is None:
-        return None
-    asked = user_text(worst.turn.user) if worst.turn.user is not None else ""
-    slowest = worst.slowest
-    return {
-        "worst": worst,
-        "asked": asked if len(asked) <= 60 else asked[:59].rstrip() + "\u2026",
-        "stage": slowest,
-        "share": slowest.ms / worst.ms if slowest and worst.ms else 0,
-    }
-
-
-def _when(epoch_us: int) -> tuple[str, str]:
-    """A moment for a machine and for a reader, in UTC: the page may be read anywhere."""
-    try:
-        moment = datetime.fromtimestamp(epoch_us / 1e6, UTC)
-    except (OverflowError, OSError, ValueError):
-        return "", "at an unknown time"
-    return moment.isoformat(timespec="milliseconds"), (
-        f"{moment:%a} {moment.day} {moment:%b %Y, %H:%M:%S} UTC"
     )

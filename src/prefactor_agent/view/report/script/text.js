@@ -1,4 +1,4 @@
-// What a stranger's text may do to the page: nothing. The same rules as text.py.
+// What a stranger's text may do to the page: nothing. The same rules as safe.py.
 
 const ACTING = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u202a-\u202e\u2028\u2029\u2066-\u2069\ufeff]/;
 const CONTROLS = 'NUL SOH STX ETX EOT ENQ ACK BEL BS HT LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US'.split(' ');
