@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from ...journal.reader import Journal
 from ..summary import Summary, summary_of
 
 SLOW_MS = 2_000
-"""Dead air from which on a call without budgets counts as slow."""
+"""Dead air from which on a call counts as slow, whatever its budgets are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +56,13 @@ class Calls:
         Raises:
             JournalError: The journal cannot be read.
         """
-        journal = Journal(self._path)
-        try:
-            found: list[Summary] = []
-            for call in self._all(journal, wanted):
-                found.append(call)
-                if len(found) > limit:
-                    break
-        finally:
-            journal.close()
+        with closing(Journal(self._path)) as journal:
+            # One more than are shown tells whether there are more.
+            found = list(islice(self._all(journal, wanted), limit + 1))
         return Listed(tuple(found[:limit]), len(found) > limit, tuple(sorted(self._agents)))
 
     def _all(self, journal: Journal, wanted: Wanted) -> Iterator[Summary]:
+        """All that are wanted, newest first."""
         said = journal.saying(wanted.words) if wanted.words else set()
         for id_, status in journal.heads():
             call = self._ended.get(id_)
@@ -80,6 +77,7 @@ class Calls:
 
 
 def is_slow(call: Summary) -> bool:
+    """Whether an answer was over a budget, or kept the caller waiting for ``SLOW_MS`` and more."""
     return bool(call.over_budget) or (call.worst_ms or 0) >= SLOW_MS
 
 

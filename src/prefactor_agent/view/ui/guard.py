@@ -27,6 +27,8 @@ HEADERS = {
 
 
 class Guard:
+    """Looks at each request before anything else does."""
+
     def __init__(self) -> None:
         self._key = secrets.token_urlsafe(18)
         self._hosts: frozenset[str] = frozenset()

@@ -7,7 +7,7 @@ import asyncio
 import errno
 import signal
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -25,6 +25,7 @@ from .watch import JournalWatch
 PAGE = 50
 """Calls that are listed at first."""
 MOST = 5_000
+"""Calls that are listed at most."""
 QUIET_S = 15.0
 """How long a connection stays without a word: a browser that is gone is noticed."""
 _ID = r"[0-9A-Za-z_-]{1,64}"
@@ -73,6 +74,8 @@ async def _serve(path: Path, port: int, ready: Callable[[str], object]) -> None:
 
 
 class Server:
+    """The calls of one journal, which need not exist yet."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._calls = Calls(path)
@@ -103,23 +106,14 @@ class Server:
         self._watch.stop()
 
     async def _list(self, request: web.Request) -> web.Response:
-        query = request.query
-        only = query.getall("only", [])
-        wanted = Wanted(
-            words=query.get("q", "").strip()[:200],
-            agent=query.get("agent", ""),
-            errors="errors" in only,
-            slow="slow" in only,
-            interrupted="interrupted" in only,
-        )
-        asked = query.get("n", "")
-        limit = min(int(asked), MOST) if asked.isdecimal() and len(asked) < 6 else PAGE
-        page, policy = await asyncio.to_thread(self._render_list, wanted, max(limit, 1))
+        wanted, limit = _wanted(request), _limit(request)
+        page, policy = await asyncio.to_thread(self._render_list, wanted, limit)
         return web.Response(
             text=page, content_type="text/html", headers={"Content-Security-Policy": policy}
         )
 
     def _render_list(self, wanted: Wanted, limit: int) -> tuple[str, str]:
+        """The page, and its policy."""
         version = self._watch.version  # of before: what changes meanwhile is told
         listed, trouble = None, ""
         try:
@@ -156,14 +150,11 @@ class Server:
         return web.Response(text=page, content_type="text/html", headers=headers)
 
     def _render_call(self, session_id: str) -> str:
-        journal = Journal(self._path)
-        try:
+        with closing(Journal(self._path)) as journal:
             spans = journal.call(session_id)
             if not spans:
                 raise JournalError(f"no call has the id {session_id}")
             alive = journal.alive(session_id)
-        finally:
-            journal.close()
         return render(spans, alive=alive, served=Served(home="/", script=_live_script()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -186,18 +177,34 @@ class Server:
         return response
 
     async def _state(self, call: str | None, version: int) -> str:
+        """What is another one when a call, or any of them, has changed."""
         return str(version) if call is None else await asyncio.to_thread(self._state_of, call)
 
     def _state_of(self, call: str) -> str:
         try:
-            journal = Journal(self._path)
-            try:
+            with closing(Journal(self._path)) as journal:
                 begun, ended = journal.progress(call)
-            finally:
-                journal.close()
         except JournalError:
             return ""
         return f"{begun}.{ended}"
+
+
+def _wanted(request: web.Request) -> Wanted:
+    query = request.query
+    only = query.getall("only", [])
+    return Wanted(
+        words=query.get("q", "").strip()[:200],
+        agent=query.get("agent", ""),
+        errors="errors" in only,
+        slow="slow" in only,
+        interrupted="interrupted" in only,
+    )
+
+
+def _limit(request: web.Request) -> int:
+    asked = request.query.get("n", "")
+    limit = min(int(asked), MOST) if asked.isdecimal() and len(asked) < 6 else PAGE
+    return max(limit, 1)
 
 
 @cache
