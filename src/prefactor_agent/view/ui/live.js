@@ -5,14 +5,21 @@
   const bar = document.querySelector('[data-live-call]');
   if (!bar) return;
   const button = bar.querySelector('[data-refresh]'), says = bar.querySelector('span');
-  let touched = false, coming = 0;
-  for (const kind of ['pointerdown', 'keydown', 'wheel']) addEventListener(kind, () => { touched = true; }, { capture: true, passive: true });
+  const call = encodeURIComponent(location.pathname.split('/').pop());
   const again = () => location.reload();
+  let touched = false, coming = 0;
+  for (const kind of ['pointerdown', 'keydown', 'wheel']) {
+    addEventListener(kind, () => { touched = true; }, { capture: true, passive: true });
+  }
   button.addEventListener('click', again);
-  const source = new EventSource('/events?call=' + encodeURIComponent(location.pathname.split('/').pop()) + '&since=' + bar.dataset.liveCall);
+  const source = new EventSource(`/events?call=${call}&since=${bar.dataset.liveCall}`);
   source.addEventListener('change', () => {
-    if (touched) { says.textContent = 'This call is running.'; button.hidden = false; }
-    else if (!coming) coming = setTimeout(again, 700);
+    if (touched) {
+      says.textContent = 'This call is running.';
+      button.hidden = false;
+    } else if (!coming) {
+      coming = setTimeout(again, 700);
+    }
   });
   source.addEventListener('error', () => { says.textContent = 'This call was running when the server was last heard.'; });
 })();

@@ -1,12 +1,13 @@
-// The page is told in JSON what it draws; here is that JSON, and short names for what all parts use.
+// What the page is told in JSON, unpacked. All times are milliseconds from the beginning of the call.
+// A span is a number: its place in each of the lists that are of the spans.
 
 const root = document.documentElement;
 const one = selector => document.querySelector(selector);
 const data = JSON.parse(one('script[data-call]').textContent);
 const calm = matchMedia('(prefers-reduced-motion: reduce)');
-const TICK = data.tick_us / 1000; // milliseconds
+const TICK = data.tick_us / 1000;
 
-// What the page holds, unpacked. All times are milliseconds from the beginning of the call.
+// The counterparts of encoding.py: base64, varints, rising numbers, and what is kept once.
 
 function bytes(text) {
   const raw = atob(text), out = new Uint8Array(raw.length);
@@ -14,16 +15,21 @@ function bytes(text) {
   return out;
 }
 function integers(text) {
-  const raw = bytes(text), out = [];
+  const out = [];
   let value = 0, unit = 1;
-  for (const byte of raw) {
+  for (const byte of bytes(text)) {
     value += (byte & 127) * unit;
-    if (byte & 128) unit *= 128;
-    else { out.push(value % 2 ? -(value + 1) / 2 : value / 2); value = 0; unit = 1; }
+    if (byte & 128) {
+      unit *= 128;
+    } else {
+      out.push(value % 2 ? -(value + 1) / 2 : value / 2);
+      value = 0;
+      unit = 1;
+    }
   }
   return out;
 }
-function sums(text) {
+function moments(text) {
   const steps = integers(text), out = new Float64Array(steps.length);
   let at = 0;
   for (let i = 0; i < steps.length; i++) out[i] = (at += steps[i]) * TICK;
@@ -38,34 +44,53 @@ function unpack(value) {
   for (const key of Object.keys(value)) out[key.startsWith('$') ? key.slice(1) : key] = unpack(value[key]);
   return out;
 }
+function grouped(pairs) {
+  const groups = new Map();
+  for (const [key, member] of pairs) {
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(member);
+  }
+  return groups;
+}
+
+// Spans.
 
 const END = Math.max(data.end * TICK, 1);
 const count = data.ids.length;
-const start = sums(data.start);
-const took = integers(data.took);
+const spanOf = new Map(data.ids.map((id, i) => [id, i]));
+const start = moments(data.start);
+const took = integers(data.took); // in ticks; -1: no end was recorded
 const end = start.map((at, i) => took[i] < 0 ? END : at + took[i] * TICK);
-const index = new Map(data.ids.map((id, i) => [id, i]));
+const turnOf = integers(data.turn); // its number; 0: in none
 const typeOf = i => data.names[data.types[i]];
 const titleOf = i => data.names[data.titles[i]];
 const statusOf = i => data.names[data.status[i]];
-const detailOf = i => ({ payload: unpack(data.details[i][0]), result: unpack(data.details[i][1]) });
-const children = new Map();
-data.parent.forEach((parent, i) => children.has(parent) ? children.get(parent).push(i) : children.set(parent, [i]));
-const turns = integers(data.turn);
-const gapOf = new Map(data.gaps.map((gap, i) => [gap[3], i]));
-const gaps = data.gaps.map(([a, b, ms, span, stages]) => ({ from: a * TICK, to: b * TICK, ms, span, stages }));
-const worst = gaps.reduce((most, gap) => !most || gap.ms > most.ms ? gap : most, null);
+const payloadOf = i => data.details[i][0]; // packed
+const resultOf = i => data.details[i][1]; // packed
+const children = grouped(data.parent.map((parent, i) => [parent, i]));
 
-const streams = new Map();
-for (const [span, name, kind, facts, times, ...rest] of data.streams) {
-  const stream = {
-    name: data.names[name], kind, facts, rest,
-    get times() { const t = sums(times); Object.defineProperty(this, 'times', { value: t }); return t; },
-  };
-  streams.has(span) ? streams.get(span).push(stream) : streams.set(span, [stream]);
-}
-function texts(stream) {
-  const whole = data.strings[stream.rest[1]];
+// Silences, each with the span of the answer that ended it.
+
+const gaps = data.gaps.map(([from, to, ms, span, stages]) => ({ from: from * TICK, to: to * TICK, ms, span, stages }));
+const gapBefore = new Map(gaps.map(gap => [gap.span, gap]));
+const worst = gaps.reduce((most, gap) => !most || gap.ms > most.ms ? gap : most, null);
+const stageLabel = stage => data.stages[stage][0];
+const stageStyle = stage => data.stages[stage][1];
+
+// Streams, by span. What a long call's chunks are is unpacked only when it is looked at.
+
+const streams = grouped(data.streams.map(([span, name, kind, facts, offsets, ...rest]) => [span, {
+  name: data.names[name], kind, facts, rest,
+  get times() {
+    const unpacked = moments(offsets);
+    Object.defineProperty(this, 'times', { value: unpacked });
+    return unpacked;
+  },
+}]));
+function textsOf(stream) {
+  const [sizes, whole] = stream.rest;
   let at = 0;
-  return integers(stream.rest[0]).map(size => whole.slice(at, at += size));
+  return integers(sizes).map(size => data.strings[whole].slice(at, at += size));
 }
+const eventsOf = stream => unpack(stream.rest[0]);
+const levelsOf = stream => bytes(stream.rest[1]);

@@ -1,61 +1,74 @@
 // The details of a span.
 
+const MOST_LINKS = 40;
+
+function describe(i) {
+  const list = streams.get(i) || [];
+  panel.replaceChildren(
+    closeButton(),
+    el('h2', '', el('span', '', kindOf(i)), el('span', statusOf(i) === 'failed' ? 'chip bad' : 'chip', plain(statusOf(i)))),
+    el('p', 'sub', `${clock(start[i], 3)} · ${lengthOf(i, 'no end was recorded')}${turnOf[i] ? ` · turn ${turnOf[i]}` : ''}`),
+    ...links(i),
+    ...gapBefore.has(i) ? stages(gapBefore.get(i)) : [],
+    ...list.length ? [replayBar(i)] : [],
+    ...list.map(stream => streamView(stream, lanes[laneOf[i]])),
+    ...values('Result', unpack(resultOf(i))),
+    ...values('Payload', unpack(payloadOf(i))),
+  );
+  panel.scrollTop = 0;
+}
+function closeButton() {
+  const close = el('button', 'close', 'Close');
+  close.type = 'button';
+  close.addEventListener('click', () => {
+    select(-1);
+    voicesBox.focus({ preventScroll: true });
+  });
+  return close;
+}
+function links(i) {
+  const parent = data.parent[i], below = (children.get(i) || []).slice(0, MOST_LINKS);
+  const all = [...parent >= 0 ? [link(parent, '↑ ' + kindOf(parent))] : [], ...below.map(child => link(child, kindOf(child)))];
+  return all.length ? [el('p', 'links', ...all)] : [];
+}
 function link(i, text) {
   const a = el('a', '', text);
   a.href = '#' + encodeURIComponent(data.ids[i]);
   a.dataset.go = i;
   return a;
 }
-function describe(i) {
-  const { payload, result } = detailOf(i), lane = lanes[laneOf[i]], parts = [];
-  const close = el('button', 'close', 'Close');
-  close.type = 'button';
-  close.addEventListener('click', () => { select(-1); voicesBox.focus({ preventScroll: true }); });
-  const index_ = turns[i] ? ` · turn ${turns[i]}` : '';
-  parts.push(close, el('h2', '', el('span', '', kindOf(i)), el('span', statusOf(i) === 'failed' ? 'chip bad' : 'chip', plain(statusOf(i)))));
-  parts.push(el('p', 'sub', `${clock(start[i], 3)} · ${took[i] < 0 ? 'no end was recorded' : ms(end[i] - start[i])}${index_}`));
-  const links = el('p', 'links');
-  if (data.parent[i] >= 0) links.append(link(data.parent[i], '↑ ' + kindOf(data.parent[i])));
-  for (const child of (children.get(i) || []).slice(0, 40)) links.append(link(child, kindOf(child)));
-  if (links.childNodes.length) parts.push(links);
-  const gap = gaps[gapOf.get(i)];
-  if (gap) {
-    parts.push(el('h3', '', 'Dead air ', el('span', 'count', ms(gap.ms))));
-    const list = el('ul', 'parts'), most = Math.max(1, ...gap.stages.map(([, taken]) => taken));
-    for (const [stage, taken] of gap.stages) {
-      const bar = el('i');
-      bar.style.width = `${taken / most * 100}%`;
-      list.append(el('li', 'f-' + data.stages[stage][1], el('span', '', plain(data.stages[stage][0])), el('span', 'track', bar), el('b', '', ms(taken))));
-    }
-    parts.push(list);
-  }
-  const list = streams.get(i) || [];
-  if (list.length) parts.push(replayBar(i));
-  for (const stream of list) parts.push(streamView(stream, lane));
-  for (const [title, value] of [['Result', result], ['Payload', payload]]) {
-    if (Object.keys(value).length) parts.push(el('h3', '', title), el('div', 'tree', tree(value)));
-  }
-  panel.replaceChildren(...parts);
-  panel.scrollTop = 0;
+function stages(gap) {
+  const most = Math.max(1, ...gap.stages.map(([, taken]) => taken));
+  const rows = gap.stages.map(([stage, taken]) => {
+    const bar = el('i');
+    bar.style.width = `${taken / most * 100}%`;
+    return el('li', 'f-' + stageStyle(stage), el('span', '', plain(stageLabel(stage))), el('span', 'track', bar), el('b', '', ms(taken)));
+  });
+  return [el('h3', '', 'Dead air ', el('span', 'count', ms(gap.ms))), el('ul', 'parts', ...rows)];
 }
 
+// A payload or a result, as a tree.
+
+const SMALL = 400; // characters of JSON up to which a part is open from the start
+function values(title, value) {
+  return Object.keys(value).length ? [el('h3', '', title), el('div', 'tree', tree(value))] : [];
+}
 function tree(value) {
-  const list = el('ul');
-  for (const [key, part] of Object.entries(value)) {
-    const name = el('span', 'k', shown(key), ': ');
-    if (key === 'messages' && Array.isArray(part)) {
-      const box = el('details', '', el('summary', '', `messages (${part.length})`));
-      for (const message of part) box.append(el('div', 'msg', el('span', 'k', shown(message && message.role || '')), ' ', leaf(message && 'content' in message ? message.content : message)));
-      list.append(el('li', '', box));
-    } else if (part !== null && typeof part === 'object' && Object.keys(part).length) {
-      const box = el('details', '', el('summary', '', shown(key), Array.isArray(part) ? ` (${part.length})` : ''));
-      const small = JSON.stringify(part).length < 400;
-      box.open = small;
-      box.append(tree(part));
-      list.append(el('li', '', box));
-    } else list.append(el('li', '', name, leaf(part)));
+  return el('ul', '', ...Object.entries(value).map(([key, part]) => el('li', '', ...branch(key, part))));
+}
+function branch(key, part) {
+  if (key === 'messages' && Array.isArray(part)) {
+    return [el('details', '', el('summary', '', `messages (${part.length})`), ...part.map(message))];
   }
-  return list;
+  if (part === null || typeof part !== 'object' || !Object.keys(part).length) {
+    return [el('span', 'k', shown(key), ': '), leaf(part)];
+  }
+  const box = el('details', '', el('summary', '', shown(key), Array.isArray(part) ? ` (${part.length})` : ''), tree(part));
+  box.open = JSON.stringify(part).length < SMALL;
+  return [box];
+}
+function message(said) {
+  return el('div', 'msg', el('span', 'k', shown(said && said.role || '')), ' ', leaf(said && 'content' in said ? said.content : said));
 }
 function leaf(value) {
   if (typeof value === 'string') return el('span', 'v', shown(value));

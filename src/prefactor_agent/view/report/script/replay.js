@@ -1,67 +1,80 @@
-// Streams, and replaying them.
+// Streams, and replaying them as they came.
 
-const DETAIL = 1500;
+const MOST_MARKS = 1500; // chunks of a text that are marked one by one
+const WAVE = 46; // pixels, the height of a stream of audio
+
 function streamView(stream, lane) {
-  const box = el('div', 'stream'), facts = stream.facts, times = stream.times;
-  const n = facts.count === undefined ? times.length : facts.count;
-  const about = [`${whole.format(n)} chunk${n === 1 ? '' : 's'}`];
-  if (facts.seconds !== undefined) about.push(facts.seconds.toFixed(2) + '\u202fs of audio');
-  else if (facts.total !== undefined) about.push(`${whole.format(facts.total)} ${facts.unit || ''}`);
-  if (facts.first_us !== undefined) about.push('first after ' + ms(facts.first_us / 1000));
-  if (facts.longest_gap_us) about.push('longest gap ' + ms(facts.longest_gap_us / 1000));
-  if (facts.merged) about.push('merged past a bound');
-  box.append(el('h3', '', shown(stream.name), el('span', 'count', about.join(' · '))));
-  if (stream.kind === 'text') {
-    const flow = el('div', 'flow'), parts = texts(stream);
-    if (lane) flow.style.setProperty('--c', `var(--${lane.colour})`);
-    stream.marks = parts.map((part, k) => {
-      if (k >= DETAIL) return null;
-      const mark = fill(el('span', 'c'), part);
-      mark.title = '+' + ms(times[k]);
-      return mark;
-    }).filter(Boolean);
-    flow.append(...stream.marks);
-    if (parts.length > DETAIL) flow.append(parts.slice(DETAIL).map(plain).join(''));
-    box.append(flow);
-  } else if (stream.kind === 'event') {
-    stream.marks = unpack(stream.rest[0]).map((event, k) => {
-      const told = event && typeof event === 'object' ? event : { type: event };
-      return el('div', 'ev', el('span', '', '+' + ms(times[k])), el('span', '', shown(String(told.type || '').replace(/_/g, ' ')), told.text ? ': ' : '', told.text ? shown(told.text) : ''));
-    });
-    box.append(...stream.marks);
-  } else {
-    const canvas = el('canvas', 'wave');
-    canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', 'Loudness of each chunk when it came');
-    stream.paint = elapsed => paint(canvas, stream, lane, elapsed);
-    box.append(canvas);
-    requestAnimationFrame(() => stream.paint(Infinity));
-  }
-  return box;
+  const parts = { text: textView, event: eventView, audio: audioView }[stream.kind];
+  return el('div', 'stream', el('h3', '', shown(stream.name), el('span', 'count', about(stream))), ...parts(stream, lane));
 }
-function paint(canvas, stream, lane, elapsed) {
-  const ratio = Math.min(3, window.devicePixelRatio || 1), w = canvas.clientWidth, h = 46, times = stream.times;
-  if (!w) return;
-  canvas.width = w * ratio; canvas.height = h * ratio;
-  const pen = canvas.getContext('2d'), levels = stream.levels || (stream.levels = bytes(stream.rest[1])), span = Math.max(1, times[times.length - 1] || 1);
+function about({ facts, times }) {
+  const n = facts.count === undefined ? times.length : facts.count;
+  const told = [`${whole.format(n)} chunk${n === 1 ? '' : 's'}`];
+  if (facts.seconds !== undefined) told.push(facts.seconds.toFixed(2) + '\u202fs of audio');
+  else if (facts.total !== undefined) told.push(`${whole.format(facts.total)} ${facts.unit || ''}`);
+  if (facts.first_us !== undefined) told.push('first after ' + ms(facts.first_us / 1000));
+  if (facts.longest_gap_us) told.push('longest gap ' + ms(facts.longest_gap_us / 1000));
+  if (facts.merged) told.push('merged past a bound');
+  return told.join(' · ');
+}
+
+// Each makes the elements of a stream, and what its replay needs: `marks`, one for each chunk, which are
+// lit when it passes, or `paint`, which draws what has passed until then.
+
+function textView(stream, lane) {
+  const texts = textsOf(stream), flow = el('div', 'flow');
+  if (lane) flow.style.setProperty('--c', `var(--${lane.colour})`);
+  stream.marks = texts.slice(0, MOST_MARKS).map((text, n) => {
+    const mark = fill(el('span', 'c'), text);
+    mark.title = '+' + ms(stream.times[n]);
+    return mark;
+  });
+  flow.append(...stream.marks);
+  if (texts.length > MOST_MARKS) flow.append(texts.slice(MOST_MARKS).map(plain).join(''));
+  return [flow];
+}
+function eventView(stream) {
+  stream.marks = eventsOf(stream).map((event, n) => {
+    const told = event && typeof event === 'object' ? event : { type: event };
+    const type = shown(String(told.type || '').replace(/_/g, ' '));
+    return el('div', 'ev', el('span', '', '+' + ms(stream.times[n])), el('span', '', type, ...told.text ? [': ', shown(told.text)] : []));
+  });
+  return stream.marks;
+}
+function audioView(stream, lane) {
+  const canvas = el('canvas', 'wave'), levels = levelsOf(stream);
+  canvas.setAttribute('role', 'img');
+  canvas.setAttribute('aria-label', 'Loudness of each chunk when it came');
+  stream.paint = elapsed => paintWave(canvas, stream.times, levels, lane ? colours[lane.colour] : colours.ink, elapsed);
+  requestAnimationFrame(() => stream.paint(Infinity));
+  return [canvas];
+}
+function paintWave(canvas, times, levels, colour, elapsed) {
+  const ratio = Math.min(3, window.devicePixelRatio || 1), wide = canvas.clientWidth;
+  if (!wide) return;
+  canvas.width = wide * ratio;
+  canvas.height = WAVE * ratio;
+  const pen = canvas.getContext('2d'), lasted = Math.max(1, times[times.length - 1] || 1);
   pen.scale(ratio, ratio);
-  pen.fillStyle = colours.rule; pen.fillRect(0, h - 1, w, 1);
-  pen.fillStyle = lane ? colours[lane.colour] : colours.ink;
-  const bar = Math.max(1, Math.min(6, w / times.length - 1));
+  rect(pen, colours.rule, 0, WAVE - 1, wide, 1);
+  const bar = Math.max(1, Math.min(6, wide / times.length - 1));
   for (let i = 0; i < times.length; i++) {
-    pen.globalAlpha = times[i] <= elapsed ? 0.9 : 0.15;
-    const tall = Math.max(1, HEIGHT_OF[levels[i] & 127] * (h - 3));
-    pen.fillRect(times[i] / span * (w - bar), h - 1 - tall, bar, tall);
+    const tall = Math.max(1, HEIGHT_OF[levels[i] & 127] * (WAVE - 3));
+    rect(pen, colour, times[i] / lasted * (wide - bar), WAVE - 1 - tall, bar, tall, times[i] <= elapsed ? 0.9 : 0.15);
   }
 }
 
+// The replay that runs, if one does.
+
+const SPEEDS = [['0.1', '⅒ speed'], ['0.25', '¼ speed'], ['1', 'own speed'], ['4', '4 × speed']];
 let replay = null;
+
 function replayBar(i) {
   const play = el('button', 'play', '▶ Play'), speed = el('select'), at = el('output');
   play.type = 'button';
   play.dataset.play = '';
   speed.setAttribute('aria-label', 'Speed');
-  for (const [value, text] of [['0.1', '⅒ speed'], ['0.25', '¼ speed'], ['1', 'own speed'], ['4', '4 × speed']]) {
+  for (const [value, text] of SPEEDS) {
     const option = el('option', '', text);
     option.value = value;
     option.selected = value === '1';
@@ -71,20 +84,19 @@ function replayBar(i) {
   return el('div', 'replay', play, speed, at);
 }
 function startReplay(i, play, speed, at) {
-  const list = streams.get(i), total = Math.max(0, ...list.map(s => s.times.length ? s.times[s.times.length - 1] : 0));
+  const list = streams.get(i), next = list.map(() => 0);
+  const total = Math.max(0, ...list.map(({ times }) => times.length ? times[times.length - 1] : 0));
   let elapsed = 0, before = performance.now();
   panel.classList.add('playing');
-  for (const stream of list) for (const mark of stream.marks || []) mark.classList.remove('on');
   play.textContent = '■ Stop';
-  const next = list.map(() => 0);
-  replay = { play, at, list, frame: 0 };
+  for (const { marks = [] } of list) for (const mark of marks) mark.classList.remove('on');
+  replay = { play, list, frame: 0 };
   const step = now => {
     elapsed += Math.max(0, now - before) * Number(speed.value);
     before = now;
-    list.forEach((stream, n) => {
-      const marks = stream.marks || [];
-      while (next[n] < marks.length && stream.times[next[n]] <= elapsed) marks[next[n]++].classList.add('on');
-      if (stream.paint) stream.paint(elapsed);
+    list.forEach(({ marks = [], times, paint }, n) => {
+      while (next[n] < marks.length && times[next[n]] <= elapsed) marks[next[n]++].classList.add('on');
+      if (paint) paint(elapsed);
     });
     at.textContent = '+' + whole.format(Math.min(elapsed, total)) + '\u202fms';
     playhead = start[i] + elapsed;
@@ -98,8 +110,9 @@ function stopReplay() {
   if (!replay) return;
   cancelAnimationFrame(replay.frame);
   replay.play.textContent = '▶ Play';
-  for (const stream of replay.list) if (stream.paint) stream.paint(Infinity);
+  for (const { paint } of replay.list) if (paint) paint(Infinity);
   panel.classList.remove('playing');
-  replay = null; playhead = -1;
+  replay = null;
+  playhead = -1;
   request();
 }

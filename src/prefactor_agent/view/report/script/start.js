@@ -1,14 +1,34 @@
-// Size, colours, paper.
+// Size, colours, paper; and what is seen first.
 
 function measure() {
   const w = Math.round(voicesBox.clientWidth);
-  if (w && w !== width) { width = w; gutter = w < 520 ? 46 : 58; request(); }
+  if (!w || w === width) return;
+  width = w;
+  gutter = w < 520 ? 46 : 58;
+  request();
 }
 new ResizeObserver(measure).observe(voicesBox);
-matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => { readColours(); request(); });
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
+  readColours();
+  request();
+});
+
+// On paper the whole call is seen.
 let kept = null;
-addEventListener('beforeprint', () => { kept = { ...view }; root.dataset.print = ''; readColours(); view.from = -pad; view.to = END + pad; draw(); });
-addEventListener('afterprint', () => { delete root.dataset.print; readColours(); if (kept) Object.assign(view, kept); request(); });
+addEventListener('beforeprint', () => {
+  kept = { ...view };
+  root.dataset.print = '';
+  readColours();
+  view.from = -pad;
+  view.to = END + pad;
+  draw();
+});
+addEventListener('afterprint', () => {
+  delete root.dataset.print;
+  readColours();
+  if (kept) Object.assign(view, kept);
+  request();
+});
 
 panel.classList.add('idle');
 readColours();
@@ -17,7 +37,7 @@ draw();
 fromHash();
 // Where there is room beside the timeline, the slowest turn is open from the start.
 if (selected < 0 && worst) {
-  if (innerWidth >= 1080) select(worst.span, { quiet: true, bringIt: false });
+  if (innerWidth >= WIDE) select(worst.span, { quiet: true, bringIt: false });
   // A long call is not seen as a whole: it opens where it was slowest.
   if (END > 150e3) show(worst.from - 15e3, worst.to + 15e3);
 }
