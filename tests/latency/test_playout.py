@@ -23,5 +23,14 @@ def test_a_late_frame_delays_all_that_follows():
     assert playout.gaps(until=500 * MS) == [(1010 * MS, 50 * MS)]
 
 
+def test_how_much_was_played_by_a_moment():
+    playout = Playout(1000 * MS, [(0, 999 * MS), (10 * MS, 1050 * MS), (500 * MS, 1300 * MS)])
+    for place in (0, 5 * MS, 10 * MS, 170 * MS, 500 * MS, 600 * MS):
+        assert playout.position(playout.moment(place)) == place
+    assert playout.position(900 * MS) == 0
+    assert playout.position(1030 * MS) == 10 * MS  # it waits
+    assert playout.position(1700 * MS) == 500 * MS
+
+
 def test_audio_that_waited_for_its_turn_is_not_late():
     assert Playout(5000 * MS, [(0, 1000 * MS), (10 * MS, 1200 * MS)]).gaps() == []

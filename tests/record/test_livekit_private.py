@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 from livekit.agents import AgentSession, RunContext, llm
 from livekit.agents.voice import speech_handle
+from livekit.agents.voice.room_io._output import _ParticipantAudioOutput
+from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.record import livekit_private
-from support.scripted import ScriptedLLM, Use
+from support.scripted import ScriptedLLM, Speaker, Use
 from support.tree import Recorder, check
 
 TELLS_THE_SOURCE = hasattr(speech_handle, "InterruptionSource")
@@ -84,6 +87,19 @@ async def test_a_typed_message_claims_the_turn_and_is_no_spoken_one(sink: Record
     assert [turn["payload"]["modality"] for turn in turns] == ["text"]
 
 
+async def test_what_a_pause_of_the_rooms_output_costs_is_kept_account_of_or_not() -> None:
+    nowhere: Any = None
+    room = _ParticipantAudioOutput(
+        nowhere, sample_rate=24_000, num_channels=1, track_publish_options=nowhere
+    )
+    synchronizer = TranscriptSynchronizer(next_in_chain_audio=room, next_in_chain_text=None)
+    oldest = version("livekit-agents").startswith("1.5.")
+    assert livekit_private.counts_discarded(synchronizer.audio_output) == oldest
+    assert not livekit_private.counts_discarded(Speaker())
+    await synchronizer.aclose()
+    await room._audio_source.aclose()
+
+
 def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     class Other:
         _interrupt_source = 3
@@ -93,3 +109,5 @@ def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     assert livekit_private.interruption_source(Other()) is None
     assert not livekit_private.user_turn_claimed(object())
     assert not livekit_private.user_turn_claimed(None)
+    assert not livekit_private.counts_discarded(object())
+    assert not livekit_private.counts_discarded(None)

@@ -173,6 +173,60 @@ async def test_a_false_interruption_pauses_and_goes_on(sink: Recorder) -> None:
     assert times == sorted(times)
 
 
+class Discarding(Speaker):
+    """Throws away what it has in its hands when it is paused, and counts it as played, as the
+    room's output does in 1.5."""
+
+    HELD = 0.25
+    _audio_source = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pauses = 0
+        self.played: list[float] = []
+
+    def pause(self) -> None:
+        self.pauses += self._paused_with is None  # LiveKit asks for it again and again
+        super().pause()
+
+    def on_playback_finished(self, *, playback_position: float, **told: Any) -> None:
+        self.played.append(playback_position)
+        told["playback_position"] = playback_position + self.HELD * self.pauses
+        super().on_playback_finished(**told)
+
+
+@pytest.mark.parametrize("coughs", [0, 1])
+async def test_what_was_thrown_away_at_a_pause_was_not_played(coughs: int, sink: Recorder) -> None:
+    ears = HandSTT()
+    line = Line(
+        hears=ears,
+        thinks=ScriptedLLM(LONG, "Sure."),
+        speaks=slow_voice(),
+        interruption={
+            "mode": "vad",
+            "min_duration": 0.2,
+            "resume_false_interruption": True,
+            "false_interruption_timeout": 0.3,
+        },
+    )
+    line.speaker = line.session.output.audio = speaker = Discarding()
+    async with line.to(Talker()):
+        line.session.generate_reply(instructions="talk")
+        await until(lambda: speaker.position > 0.3)
+        for _ in range(coughs):
+            await line.says(0.4, then=1.2)
+        await line.says(0.6, then=0.1)
+        ears.final("stop please")
+        await line.says(0, before=0)
+        await line.answers(2)
+    check(sink)
+    result = of(sink, "assistant_turn")[0]["result"]
+    assert [pause["state"] for pause in result["pauses"]].count("paused") == coughs + 1
+    told, true = speaker.finished[0].playback_position, speaker.played[0]
+    assert told == pytest.approx(true + (coughs + 1) * Discarding.HELD)
+    assert result["playback_position_s"] == pytest.approx(true, abs=0.1)
+
+
 @pytest.mark.parametrize("slow", [False, True])
 async def test_a_preemptive_generation_that_is_used(slow: bool, sink: Recorder) -> None:
     reply = ["It is ", Wait(0.6 if slow else 0.0), "noon."]

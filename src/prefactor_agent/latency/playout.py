@@ -33,6 +33,17 @@ class Playout:
             shift = max(shift, latest)
         return position + shift
 
+    def position(self, moment: int) -> int:
+        """How much was played by a moment, if there was as much."""
+        shift = self._started
+        for place, latest in self._late:
+            if place >= moment - shift:
+                break
+            shift = max(shift, latest)
+            if place >= moment - shift:
+                return place  # it waits there
+        return max(0, moment - shift)
+
     def gaps(self, until: int | None = None) -> list[tuple[int, int]]:
         """The waits of a player that had nothing to play: when each began, and how long it was.
 

@@ -11,6 +11,9 @@ from typing import Any
 
 from livekit.agents import llm
 
+_CHAIN = 8
+"""Outputs that pass on to one another."""
+
 
 def running_function_call() -> llm.FunctionCall | None:
     """The function call that the current task was started for, if it runs a tool.
@@ -37,3 +40,15 @@ def user_turn_claimed(session: Any) -> bool:
     ``_claim_user_turn``, voice/room_io/types.py ``_default_text_input_cb``; not in 1.5)."""
     claims = getattr(session, "_user_turn_claims", 0)
     return isinstance(claims, int) and claims > 0
+
+
+def counts_discarded(output: Any) -> bool:
+    """Whether an output counts as played what it threw away when it was paused: the room's does, in
+    1.5 (voice/room_io/_output.py, ``_forward_audio`` and ``_wait_for_playout``; from 1.6.10 on at
+    the latest it keeps account of it)."""
+    for _ in range(_CHAIN):
+        below = getattr(output, "next_in_chain", None)
+        if below is None:
+            break
+        output = below
+    return hasattr(output, "_audio_source") and not hasattr(output, "_source_discarded_duration")

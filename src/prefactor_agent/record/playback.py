@@ -9,12 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ..latency import Playout
+from . import livekit_private
 from .clock import from_wall, now_ns
 from .guard import guarded, listener
 from .turns import AssistantTurn, Segment
 
 if TYPE_CHECKING:
     from livekit.agents.voice.io import AudioOutput, PlaybackFinishedEvent, PlaybackStartedEvent
+
+_DISCARDED_S = 0.35
+"""What a room's output may throw away at a pause: the 200 ms that its source holds, the frame of
+50 ms before it, and what plays on until a busy loop gets there."""
 
 
 class Playback:
@@ -26,6 +32,7 @@ class Playback:
         self._speaking = speaking
         self._segment_started = started
         self._output: AudioOutput | None = None
+        self._counts_discarded = False
         self._last: AssistantTurn | None = None
         self._finished_ns: int | None = None
         self.seen = False
@@ -41,6 +48,7 @@ class Playback:
             self._output.off("playback_started", self._started)
             self._output.off("playback_finished", self._finished)
         self._output = output
+        self._counts_discarded = livekit_private.counts_discarded(output)
         if output is not None:
             output.on("playback_started", self._started)
             output.on("playback_finished", self._finished)
@@ -74,6 +82,28 @@ class Playback:
             return
         segment.finished_ns = now_ns()
         segment.position_s = event.playback_position
+        if self._counts_discarded:
+            segment.position_s = _without_discarded(turn, segment, event.playback_position)
         segment.interrupted = event.interrupted
         segment.spoken = event.synchronized_transcript
         turn.moments["playback_finished"] = self._finished_ns = segment.finished_ns
+
+
+def _without_discarded(turn: AssistantTurn, segment: Segment, told_s: float) -> float:
+    """How much of a segment was played, in seconds: what was told, or what the time between its
+    pauses allows, if less was played by as much as pauses can cost."""
+    turned = [
+        moment
+        for moment, state in turn.pauses
+        if state in ("paused", "resumed") and moment >= segment.started_ns
+    ]
+    if not turned or segment.finished_ns is None:
+        return told_s
+    paused, *later = [*turned, segment.finished_ns]
+    heard = [one for one in turn.voices if one.first_frame_ns and one.first_frame_ns < paused]
+    late = heard[-1].voice.late if heard else ()
+    played_ns = Playout(segment.started_ns, late).position(paused)
+    played_ns += sum(until - since for since, until in zip(later[::2], later[1::2], strict=False))
+    played_s = played_ns / 1e9
+    pauses = (len(turned) + 1) // 2
+    return played_s if 0 < told_s - played_s < pauses * _DISCARDED_S else told_s
