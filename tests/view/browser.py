@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.waiting import PATIENCE
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
@@ -46,8 +50,8 @@ class Browser:
     def one(self, selector: str) -> Any:
         return self.driver.find_element(By.CSS_SELECTOR, selector)
 
-    def until(self, script: str, seconds: float = 5) -> Any:
-        wait = WebDriverWait(self.driver, seconds, poll_frequency=0.02)
+    def until(self, script: str) -> Any:
+        wait = WebDriverWait(self.driver, PATIENCE, poll_frequency=0.02)
         return wait.until(lambda _: self.js(script))
 
     @property
@@ -56,13 +60,12 @@ class Browser:
         return float(begins), float(ends)
 
     def settled(self) -> tuple[float, float]:
-        before = self.view
-        for _ in range(50):
-            time.sleep(0.06)
-            if self.view == before:
-                return before
-            before = self.view
-        raise AssertionError("the view does not come to rest")
+        """The view, when everything that was asked for has been drawn."""
+        # What comes in during a frame is drawn in the one after it, at the latest.
+        self.driver.execute_async_script(
+            "const done = arguments[0], frame = requestAnimationFrame; frame(() => frame(done))"
+        )
+        return self.view
 
     @property
     def title(self) -> str:
@@ -103,6 +106,32 @@ class Browser:
                 if not url.startswith((self.own, "data:")):
                     found.append(f"request: {url}")
         return found
+
+
+@contextmanager
+def steps(driver: Any) -> Iterator[Callable[[], Counter[str]]]:
+    """What is given back tells what the page's own script did since it was last asked: how often
+    each function was called, and, under ``""``, how often all of its blocks together were run. V8
+    counts it, and so it is the same on every machine."""
+    cdp = driver.execute_cdp_cmd
+    cdp("Profiler.enable", {})
+    cdp("Profiler.startPreciseCoverage", {"callCount": True, "detailed": True})
+
+    def taken() -> Counter[str]:
+        found: Counter[str] = Counter()
+        for script in cdp("Profiler.takePreciseCoverage", {})["result"]:
+            if script["url"] != driver.current_url.partition("#")[0]:
+                continue  # the driver's own
+            for function in script["functions"]:
+                counts = [block["count"] for block in function["ranges"]]
+                found[""] += sum(counts)
+                if function["functionName"]:
+                    found[function["functionName"]] += counts[0]
+        return found
+
+    yield taken
+    cdp("Profiler.stopPreciseCoverage", {})
+    cdp("Profiler.disable", {})
 
 
 def start(folder: Path) -> Any:

@@ -16,6 +16,7 @@ def write(path: Path, *calls: Sequence[StoredSpan]) -> Path:
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute("PRAGMA journal_mode = WAL")
     schema.migrate(connection)
+    connection.execute("BEGIN")  # who looks at it meanwhile sees one change
     for span in (span for call in calls for span in call):
         result = dict(span.result)
         streams = {}
@@ -43,6 +44,7 @@ def write(path: Path, *calls: Sequence[StoredSpan]) -> Path:
                 told,
             ),
         )
+    connection.execute("COMMIT")
     connection.close()
     return path
 

@@ -19,6 +19,7 @@ import pytest
 
 from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import StoredSpan
+from support.waiting import PATIENCE
 from view.calls import session, spoken_call, unanswered_call
 from view.commandline import START, run
 from view.journals import renamed, set_process, write
@@ -187,14 +188,14 @@ async def test_what_the_answers_say_to_a_browser(ui: Ui) -> None:
         assert ui.key not in text
 
 
-async def events(ui: Ui, query: str = "") -> Callable[[float], Any]:
+async def events(ui: Ui, query: str = "") -> Callable[..., Any]:
     """The stream of changes; what is given back waits for the next one."""
     answer = await ui.client.get(f"{ui.base}/events{query}")
     ui.streams.append(answer)
     assert answer.content_type == "text/event-stream"
     assert await answer.content.readline() == b"retry: 1000\n"
 
-    async def next_(seconds: float) -> bool:
+    async def next_(seconds: float = PATIENCE) -> bool:
         async def look() -> bool:
             while line := await answer.content.readline():
                 if line == b"event: change\n":
@@ -223,31 +224,31 @@ async def test_what_changed_while_the_page_was_on_its_way_is_told(ui: Ui) -> Non
     fill(ui.journal, unanswered_call())
     id_ = unanswered_call()[0].id
     assert not await (await events(ui, f"?call={id_}&since=5.2"))(1)
-    assert await (await events(ui, f"?call={id_}&since=4.2"))(5)
-    assert await (await events(ui, "?since=another"))(5)
+    assert await (await events(ui, f"?call={id_}&since=4.2"))()
+    assert await (await events(ui, "?since=another"))()
 
 
 async def test_changes_are_told_as_they_come(ui: Ui) -> None:
     changed = await events(ui, "?since=0")
     fill(ui.journal, unanswered_call())
-    assert await changed(10)
+    assert await changed()
     begin(ui.journal, unanswered_call()[0].id, "u9")
-    assert await changed(10)
+    assert await changed()
     ui.journal.rename(ui.journal.with_suffix(".aside"))
-    assert await changed(10), "set aside as damaged"
+    assert await changed(), "set aside as damaged"
 
 
 async def test_a_calls_page_hears_of_that_call_only(ui: Ui) -> None:
     fill(ui.journal, unanswered_call(), renamed(unanswered_call(), "other"))
     id_ = unanswered_call()[0].id
     changed, all_ = await events(ui, f"?call={id_}"), await events(ui)
-    assert await changed(5)
-    assert await all_(5)
+    assert await changed()
+    assert await all_()
     begin(ui.journal, "other", "o9")
-    assert await all_(10)
+    assert await all_()
     assert not await changed(1.2)
     begin(ui.journal, id_, "u9")
-    assert await changed(10)
+    assert await changed()
 
 
 async def test_a_call_that_runs_says_so(ui: Ui) -> None:
@@ -300,7 +301,7 @@ def test_it_says_where_it_is_and_stops(tmp_path: Path, number: int) -> None:
             open_.sendall(request.encode())
             assert b"303" in open_.recv(4000)
             process.send_signal(number)
-            out, err = process.communicate(timeout=20)
+            out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     assert (process.returncode, out, err) == (0, "", "")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from prefactor_agent.journal.process import this_process
+from support.waiting import PATIENCE
 from view.browser import NEEDS_BROWSER, Browser, look
 from view.calls import span, spoken_call, unanswered_call
 from view.journals import renamed, set_process, write
@@ -28,8 +29,9 @@ def ui(tmp_path: Path) -> Iterator[Ui]:
     thread.start()
     serving = ui_server(tmp_path / "j.db")
     try:
-        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(20)
-        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(20)
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(PATIENCE)
+        ends = serving.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(ends, loop).result(PATIENCE)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
@@ -68,15 +70,15 @@ def add(path: Path, *spans: Any) -> None:
 def test_the_list_follows_the_journal(page: Browser, ui: Ui) -> None:
     assert shown(page) == []
     write(ui.journal, spoken_call())
-    page.until("return document.querySelectorAll('a.row').length === 1", 15)
+    page.until("return document.querySelectorAll('a.row').length === 1")
     newer = renamed(unanswered_call(), "01m7zzzz")
     add(ui.journal, *newer)
-    page.until("return document.querySelectorAll('a.row').length === 2", 15)
+    page.until("return document.querySelectorAll('a.row').length === 2")
 
 
 def test_filters_work_as_they_are_set(page: Browser, ui: Ui) -> None:
     write(ui.journal, spoken_call(), renamed([spoken_call()[0]], "quiet"))
-    page.until("return document.querySelectorAll('a.row').length === 2", 15)
+    page.until("return document.querySelectorAll('a.row').length === 2")
     page.one("[value=interrupted]").click()
     page.until("return document.querySelectorAll('a.row').length === 1")
     assert shown(page) == [spoken_call()[0].id]
@@ -88,7 +90,7 @@ def test_filters_work_as_they_are_set(page: Browser, ui: Ui) -> None:
 
 def test_from_the_list_to_a_call_and_back(page: Browser, ui: Ui) -> None:
     write(ui.journal, spoken_call())
-    page.until("return document.querySelectorAll('a.row').length === 1", 15)
+    page.until("return document.querySelectorAll('a.row').length === 1")
     page.one("a.row").click()
     page.until("return document.documentElement.dataset.ready")
     assert page.title.startswith("Agent's turn")
@@ -105,14 +107,14 @@ def test_the_page_of_a_call_that_runs_follows_it(page: Browser, ui: Ui) -> None:
     page.until("return document.documentElement.dataset.ready")
     assert page.one("[data-live-call]").is_displayed()
     add(ui.journal, span("u2", "user_turn", 7000, 8000))
-    page.until("return document.body.textContent.includes('One more thing.')", 15)
+    page.until("return document.body.textContent.includes('One more thing.')")
     # Under the hands of a reader it waits to be asked.
     page.one("#u2 .at").click()
     add(ui.journal, span("u3", "user_turn", 8500, 9000))
-    page.until("return !document.querySelector('[data-refresh]').hidden", 15)
+    page.until("return !document.querySelector('[data-refresh]').hidden")
     assert page.js("return document.getElementById('u3')") is None
     page.one("[data-refresh]").click()
-    page.until("return document.getElementById('u3')", 15)
+    page.until("return document.getElementById('u3')")
 
 
 def test_a_phone_sees_it_without_scrolling_sideways(page: Browser, ui: Ui) -> None:
