@@ -16,6 +16,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.call import Call
 from prefactor_agent.record.span import Status
+from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
@@ -24,7 +25,7 @@ def a_call(writer: JournalWriter) -> bool:
     call = Call(writer)
     call.announce({})
     call.end(call.root, Status.COMPLETE, {})
-    return writer.flush(3)
+    return writer.flush(PATIENCE)
 
 
 def forked(writer: JournalWriter) -> bool:
@@ -40,13 +41,43 @@ def forked(writer: JournalWriter) -> bool:
     return os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fork waits for a transaction, however long the disk takes."""
+    monkeypatch.setattr(forks, "_LONGEST_S", PATIENCE)
+
+
 @pytest.fixture
 def writer(tmp_path: Path) -> JournalWriter:
     return JournalWriter(Settings(journal=tmp_path / "journal.db", flush_interval=0.001))
 
 
-def test_a_fork_waits_for_a_transaction(writer: JournalWriter, tmp_path: Path) -> None:
+class Watched:
+    """The lock that a fork takes, and whether one has asked for it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self.asked = threading.Event()
+
+    def acquire(self, timeout: float) -> bool:
+        self.asked.set()
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def test_a_fork_waits_for_a_transaction(
+    writer: JournalWriter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert a_call(writer)
+    monkeypatch.setattr(forks, "_transaction", lock := Watched())
     begun = threading.Event()
 
     def write() -> None:
@@ -57,14 +88,15 @@ def test_a_fork_waits_for_a_transaction(writer: JournalWriter, tmp_path: Path) -
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE calls SET wanted = 0")
             begun.set()
-            time.sleep(0.2)
+            lock.asked.wait(10)
             connection.execute("COMMIT")
         connection.close()
 
     thread = threading.Thread(target=write)
     thread.start()
-    assert begun.wait(5)
+    assert begun.wait(PATIENCE)
     assert forked(writer)
+    assert lock.asked.is_set()
     thread.join()
     assert a_call(writer), "and the parent can go on"
     assert len(Journal(tmp_path / "journal.db").sessions()) == 3
@@ -89,5 +121,5 @@ def test_forks_at_any_moment(writer: JournalWriter, tmp_path: Path) -> None:
     finally:
         stop.set()
         thread.join()
-    assert writer.flush(10)
+    assert writer.flush(PATIENCE)
     assert len(Journal(tmp_path / "journal.db").sessions()) == 9

@@ -16,6 +16,7 @@ from prefactor_agent.journal.process import alive, this_process
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.call import Call
 from prefactor_agent.record.span import Span, SpanType, Status
+from support.waiting import PATIENCE
 
 
 @pytest.fixture
@@ -54,14 +55,14 @@ def test_long_spans_are_due_at_once_and_the_others_when_they_end(
     turn = call.begin(SpanType.ASSISTANT_TURN, "assistant_turn", None, {})
     model = call.begin(SpanType.LLM, "llm", turn, {})
     call.begin("livekit:tool:book", "book", turn, {})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     assert due(outbox, call) == [
         ("livekit:session", "active", 0),
         ("livekit:assistant_turn", "active", 0),
         ("livekit:tool:book", "active", 0),
     ]
     call.end(model, Status.COMPLETE, {})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     assert due(outbox, call)[2] == ("livekit:llm", "complete", 0)
 
 
@@ -69,16 +70,16 @@ def test_a_span_leaves_when_its_end_is_acknowledged_and_not_before(
     writer: JournalWriter, outbox: Outbox
 ) -> None:
     call = begin(writer)
-    writer.flush(5)
+    writer.flush(PATIENCE)
     [todo] = outbox.due(call.root.id, 0, 10, 1_000_000)
     outbox.acknowledge([todo.seq], [], [], [])
     assert due(outbox, call) == []
     assert outbox.left(call.root.id) == 1
     call.update(call.root, room={"name": "lobby"})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     assert due(outbox, call) == [], "what is written again does not undo the delivery"
     call.end(call.root, Status.COMPLETE, {})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     assert due(outbox, call) == [("livekit:session", "complete", SpanState.OPEN)]
     outbox.acknowledge([], [todo.seq], [], [])
     assert outbox.left(call.root.id) == 0
@@ -88,11 +89,11 @@ def test_a_span_that_ended_while_its_beginning_was_sent_is_due_again(
     writer: JournalWriter, outbox: Outbox
 ) -> None:
     call = begin(writer)
-    writer.flush(5)
+    writer.flush(PATIENCE)
     [todo] = outbox.due(call.root.id, 0, 10, 1_000_000)
     outbox.keep_sent([("{}", todo.seq)])
     call.end(call.root, Status.COMPLETE, {})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     outbox.acknowledge([todo.seq], [], [], [])
     assert due(outbox, call) == [("livekit:session", "complete", SpanState.OPEN)]
 
@@ -103,7 +104,7 @@ def test_parked_spans_are_kept_with_their_error_and_can_be_tried_again(
     call = begin(writer)
     turn = call.begin(SpanType.USER_TURN, "user_turn", None, {})
     ended(call, SpanType.STT, turn)
-    writer.flush(5)
+    writer.flush(PATIENCE)
     root, parked, _ = outbox.due(call.root.id, 0, 10, 1_000_000)
     outbox.acknowledge([root.seq], [], [("422: no", parked.seq)], [])
     assert outbox.parked() == [("livekit:user_turn", "422: no", 1)]
@@ -111,7 +112,7 @@ def test_parked_spans_are_kept_with_their_error_and_can_be_tried_again(
     assert stt.parent_state == SpanState.PARKED
     assert outbox.delivered_ancestor(turn.id) == call.root.id
     call.end(turn, Status.COMPLETE, {})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     assert len(due(outbox, call)) == 1, "its end brings it not back"
     assert outbox.unpark() == 1
     assert len(due(outbox, call)) == 2
@@ -121,7 +122,7 @@ def test_a_refused_end_leaves_the_span_there_for_its_children(
     writer: JournalWriter, outbox: Outbox
 ) -> None:
     call = begin(writer)
-    writer.flush(5)
+    writer.flush(PATIENCE)
     [todo] = outbox.due(call.root.id, 0, 10, 1_000_000)
     outbox.acknowledge([todo.seq], [], [], [])
     outbox.acknowledge([], [], [("422: no", todo.seq)], [])
@@ -135,7 +136,7 @@ def test_a_call_belongs_to_one_process_until_that_is_gone(
     writer: JournalWriter, outbox: Outbox, tmp_path: Path
 ) -> None:
     call = begin(writer)
-    writer.flush(5)
+    writer.flush(PATIENCE)
     assert outbox.claim(call.root.id)
     other = Outbox(tmp_path / "journal.db")
     other._me = "elsewhere|1|1"
@@ -158,7 +159,7 @@ def test_what_a_gone_process_left_is_ended_as_failed(
 ) -> None:
     call = begin(writer)
     call.begin(SpanType.LLM, "llm", None, {})
-    writer.flush(5)
+    writer.flush(PATIENCE)
     [row] = outbox.calls()
     assert row.process == this_process()
     assert not outbox.left_behind(row)
@@ -197,7 +198,7 @@ def test_ten_thousand_delivered_spans_cost_nothing(writer: JournalWriter, outbox
     call = begin(writer)
     for _ in range(10_000):
         ended(call, SpanType.STATE)
-    assert writer.flush(20)
+    assert writer.flush(PATIENCE)
     steps = Counter()
     outbox._connection.set_progress_handler(lambda: steps.update([which]), 100)
     which = "500 of 10,000"

@@ -1,5 +1,6 @@
 """The journal: what is put is kept, whatever happens to the process or the disk."""
 
+import contextlib
 import json
 import logging
 import os
@@ -9,7 +10,7 @@ import stat
 import subprocess
 import sys
 import textwrap
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from prefactor_agent.record import guard
 from prefactor_agent.record.call import Call
 from prefactor_agent.record.span import Span, Status
 from prefactor_agent.record.stream import Stream
+from support.waiting import PATIENCE, until
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def test_a_call_is_read_as_it_was_put(path: Path) -> None:
     call.end(node, Status.COMPLETE, lambda: {"text": "".join(text.text)})
     call.end(turn, Status.CANCELLED, {"status": "cancelled"})
     finish(call)
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
 
     spans = Journal(path).call(call.root.id)
     assert [span.type for span in spans] == [
@@ -72,7 +74,7 @@ def test_a_span_ends_once(path: Path) -> None:
     turn = call.begin("livekit:user_turn", "user_turn", None, {})
     assert call.end(turn, Status.COMPLETE, {"first": True})
     assert not call.end(turn, Status.FAILED, {"second": True})
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     (_, span) = Journal(path).call(call.root.id)
     assert (span.status, span.result) == ("complete", {"first": True})
 
@@ -84,7 +86,7 @@ def test_an_end_that_was_written_before_it_was_put_stays(path: Path) -> None:
     class Late:
         def put(self, span: Span) -> None:
             if not span.open:
-                assert kept.flush(5)
+                assert kept.flush(PATIENCE)
             kept.put(span)
 
         def flush(self, timeout: float) -> bool:
@@ -94,7 +96,7 @@ def test_an_end_that_was_written_before_it_was_put_stays(path: Path) -> None:
     call.announce({})
     turn = call.begin("livekit:user_turn", "user_turn", None, {})
     call.end(turn, Status.COMPLETE, {"transcript": "hello"})
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     (_, span) = Journal(path).call(call.root.id)
     assert (span.status, span.result) == ("complete", {"transcript": "hello"})
 
@@ -104,17 +106,16 @@ def test_what_is_open_is_there_while_it_runs(path: Path) -> None:
     text = Stream(call.root.started_ns)
     call.begin("livekit:tts", "tts", None, {}, streams={"text": text})
     text.add("so far")
-    assert kept.flush(5)
-    time.sleep(0.3)
+    assert kept.flush(PATIENCE)
+    until(lambda: Journal(path).call(call.root.id)[1].stream("text").get("text") == ["so far"])
     (_, span) = Journal(path).call(call.root.id)
     assert span.status == "active"
     assert span.finished_us is None
-    assert span.stream("text")["text"] == ["so far"]
 
 
 def test_the_file_is_the_owners_alone(path: Path) -> None:
     kept, _ = begin(path)
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     for file in path.parent.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
@@ -127,7 +128,7 @@ def test_a_span_whose_result_cannot_be_made_is_kept_all_the_same(path: Path) -> 
         raise ZeroDivisionError
 
     call.end(turn, Status.COMPLETE, broken)
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     (_, span) = Journal(path).call(call.root.id)
     assert span.status == "complete"
     assert span.result == {"tracer_error": "ZeroDivisionError"}
@@ -137,7 +138,7 @@ def test_a_span_whose_result_cannot_be_made_is_kept_all_the_same(path: Path) -> 
 def test_a_number_that_is_none_becomes_null(path: Path) -> None:
     kept, call = begin(path)
     call.begin("livekit:user_turn", "user_turn", None, {"a": float("nan"), "b": float("inf")})
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     (_, span) = Journal(path).call(call.root.id)
     assert span.payload == {"a": None, "b": None}
 
@@ -146,14 +147,11 @@ def test_the_thread_ends_when_nothing_is_open(path: Path, monkeypatch) -> None:
     monkeypatch.setattr(writer, "IDLE_SECONDS", 0.2)
     kept, call = begin(path)
     finish(call)
-    assert kept.flush(5)
-    deadline = time.monotonic() + 5
-    while kept._thread is not None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    assert kept.flush(PATIENCE)
+    until(lambda: kept._thread is None)
     again = Call(kept)
     again.announce({})
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     assert len(Journal(path).sessions()) == 2
 
 
@@ -191,7 +189,7 @@ def test_several_processes_share_one_file(path: Path) -> None:
     """
     processes = [run(path, body) for _ in range(4)]
     for process in processes:
-        _, errors = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=PATIENCE)
         assert (process.returncode, errors) == (0, "")
     journal = Journal(path)
     sessions = journal.sessions()
@@ -204,7 +202,7 @@ def test_several_processes_share_one_file(path: Path) -> None:
 def test_the_end_of_a_process_is_waited_for(path: Path) -> None:
     """No sleep, no flush: what was put last is kept when the process just ends."""
     process = run(path, "call.end(call.root, Status.COMPLETE, {'last': True})")
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, "")
     (session,) = Journal(path).sessions()
     assert session.result == {"last": True}
@@ -224,7 +222,7 @@ def test_the_end_of_a_child_of_multiprocessing_is_waited_for(path: Path) -> None
     call.end(call.root, Status.COMPLETE, {"last": True})
     """
     process = run(path, body)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert (process.returncode, errors) == (0, "")
     sessions = Journal(path).sessions()
     assert len(sessions) == 2, "the child wrote its own call, and not its parent's again"
@@ -238,23 +236,34 @@ def test_a_killed_process_leaves_a_call_that_can_be_read(path: Path) -> None:
     turn = call.begin("livekit:assistant_turn", "assistant_turn", None, {})
     text = Stream(turn.started_ns)
     call.begin("livekit:llm", "llm", turn, {}, streams={"output": text})
-    for number in range(1000):
+    for number in range(100_000):
         text.add(f"{number} ")
-        print(number, flush=True)
         time.sleep(0.01)
     """,
     )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if int(line) == 80:
-            break
+
+    def so_far() -> list[str]:
+        with contextlib.suppress(JournalError, IndexError):
+            return Journal(path).call(Journal(path).find("last"))[2].stream("output")["text"]
+        return []
+
+    # Nobody has it flush: what is recorded is kept while the process runs.
+    until(lambda: len(so_far()) > 30)
+    before = so_far()
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     spans = Journal(path).call(Journal(path).find("last"))
     assert [span.status for span in spans] == ["active"] * 3
     kept = spans[2].stream("output")["text"]
-    assert len(kept) >= 60, "at most the last flush interval is lost"
+    assert kept[: len(before)] == before
     assert kept == [f"{number} " for number in range(len(kept))]
+
+
+def dealt_with(kept: JournalWriter) -> None:
+    """The thread has taken all that was put, and done what it does with it."""
+    until(lambda: not kept._queue)
+    with kept._round:
+        pass
 
 
 def messages(caplog) -> list[str]:
@@ -266,9 +275,9 @@ def test_a_newer_file_is_refused_in_one_line(path: Path, caplog) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     kept, call = begin(path)
-    assert not kept.flush(5)
+    assert not kept.flush(PATIENCE)
     finish(call)
-    time.sleep(0.3)
+    dealt_with(kept)
     (line,) = messages(caplog)
     assert "newer prefactor-agent" in line
     with pytest.raises(JournalError, match="newer prefactor-agent"):
@@ -280,7 +289,7 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, caplog) -> 
     path.write_bytes(b"this is no database, and was somebody's notes" * 100)
     kept, call = begin(path)
     finish(call)
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     assert len(Journal(path).sessions()) == 1
     (aside,) = path.parent.glob("journal.db.corrupt-*")
     assert aside.read_bytes().startswith(b"this is no database")
@@ -291,10 +300,10 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, caplog) -> 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, caplog) -> None:
     (tmp_path / "file").write_text("")
     kept, call = begin(tmp_path / "file" / "journal.db")
-    assert not kept.flush(5)
+    assert not kept.flush(PATIENCE)
     call.begin("livekit:user_turn", "user_turn", None, {})
     finish(call)
-    time.sleep(0.3)
+    dealt_with(kept)
     (line,) = messages(caplog)
     assert "PREFACTOR_JOURNAL" in line
 
@@ -305,7 +314,7 @@ def test_a_full_disk_is_waited_out(path: Path, caplog) -> None:
     import logging, resource, signal
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    assert kept.flush(5)
+    assert kept.flush(60)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, resource.RLIM_INFINITY))
     for number in range(40):
         turn = call.begin("livekit:user_turn", "t", None, {"n": number, "pad": "x" * 20_000})
@@ -313,10 +322,10 @@ def test_a_full_disk_is_waited_out(path: Path, caplog) -> None:
     print("full", kept.flush(1.0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     call.end(call.root, Status.COMPLETE, {})
-    print("room", kept.flush(10))
+    print("room", kept.flush(60))
     """
     process = run(path, body)
-    out, errors = process.communicate(timeout=60)
+    out, errors = process.communicate(timeout=PATIENCE)
     assert out.splitlines() == ["full False", "room True"]
     assert errors.count("\n") == 1, errors
     assert "cannot be written now" in errors
@@ -332,7 +341,7 @@ def test_what_does_not_fit_the_queue_is_counted_in_the_trace(path: Path, monkeyp
         for _ in range(30):
             call.end(call.begin("livekit:user_turn", "t", None, {}), Status.COMPLETE, {})
         finish(call)
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     spans = Journal(path).call(call.root.id)
     assert spans[0].result["lost_spans"] > 0
     assert all(span.status != "active" for span in spans), "a lost end leaves nothing open"
@@ -343,24 +352,33 @@ def test_an_old_process_meets_no_half_made_tables(path: Path) -> None:
     calls = [begin(path) for _ in range(8)]
     for kept, call in calls:
         finish(call)
-        assert kept.flush(10)
+        assert kept.flush(PATIENCE)
     with sqlite3.connect(path) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (schema.VERSION,)
     assert len(Journal(path).sessions()) == 8
 
 
-def test_a_locked_file_is_waited_for(path: Path, caplog) -> None:
+def test_a_locked_file_is_waited_for(path: Path, caplog, monkeypatch) -> None:
     caplog.set_level(logging.WARNING, logger="prefactor_agent")
+    monkeypatch.setattr(writer, "BUSY_SECONDS", PATIENCE)
     kept, call = begin(path)
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    started = time.perf_counter()
+    write, waiting, threads = kept._write, threading.Event(), set()
+
+    def watched(batch: writer.Batch) -> None:
+        threads.add(threading.current_thread().name)
+        waiting.set()
+        write(batch)
+
+    monkeypatch.setattr(kept, "_write", watched)
     finish(call)
-    assert time.perf_counter() - started < 0.05, "the agent does not wait for the file"
-    time.sleep(0.3)
+    assert waiting.wait(PATIENCE)
+    assert Journal(path).sessions()[0].status == "active"
     blocker.execute("ROLLBACK")
-    assert kept.flush(10)
+    assert kept.flush(PATIENCE)
+    assert threads == {"prefactor-journal"}, "the agent does not wait for the file"
     assert Journal(path).sessions()[0].status == "complete"
     assert messages(caplog) == []
 
@@ -368,7 +386,7 @@ def test_a_locked_file_is_waited_for(path: Path, caplog) -> None:
 def test_rows_are_json(path: Path) -> None:
     kept, call = begin(path)
     call.begin("livekit:user_turn", "t", None, {"lazy": lambda: ["worked out later"]})
-    assert kept.flush(5)
+    assert kept.flush(PATIENCE)
     with sqlite3.connect(path) as connection:
         (payload,) = connection.execute(
             "SELECT payload FROM spans WHERE type = 'livekit:user_turn'"
@@ -378,18 +396,18 @@ def test_rows_are_json(path: Path) -> None:
 
 def test_a_second_writer_does_not_let_another_process_take_the_wal_away(path: Path) -> None:
     first, call = begin(path)
-    assert first.flush(5)
+    assert first.flush(PATIENCE)
     # Connections of one process share their locks on the file: the delivery's and the writer's.
     second, other = begin(path)
-    assert second.flush(5)
+    assert second.flush(PATIENCE)
     read_and_close = (
         "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('PRAGMA user_version')"
     )
     subprocess.run([sys.executable, "-c", read_and_close, str(path)], check=True)
     finish(call)
     finish(other)
-    assert first.flush(5)
-    assert second.flush(5)
+    assert first.flush(PATIENCE)
+    assert second.flush(PATIENCE)
     script = """
         import sys
         from pathlib import Path
