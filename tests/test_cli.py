@@ -251,6 +251,29 @@ def test_export_of_what_cannot_be_replayed(tmp_path: Path) -> None:
     assert not (tmp_path / "call.json").exists()
 
 
+def test_stats_as_json(tmp_path: Path) -> None:
+    latency = {"perceived_ms": 900.0, "stages": [{"name": "vad", "ms": 900.0}]}
+    call = [
+        replace(span, result={**span.result, "latency": latency})
+        if span.type == "livekit:assistant_turn"
+        else span
+        for span in spoken_call()
+    ]
+    [line] = run("stats", "--json", journal=write(tmp_path / "j.db", call)).stdout.splitlines()
+    told = json.loads(line)
+    assert list(told) == ["calls", "turns", "over_budget", "stages"]
+    perceived, vad = told["stages"]
+    assert list(perceived) == ["name", "count", "median_ms", "p95_ms", "worst_ms"]
+    assert (perceived["name"], vad["name"], vad["worst_ms"]) == ("perceived", "vad", 900.0)
+
+
+@pytest.mark.parametrize("which", [["--agent", "Nobody"], ["--version", "9"], ["--since", "0m"]])
+def test_stats_of_calls_that_there_are_none_of(which: list[str], journal: Path) -> None:
+    done = run("stats", *which, journal=journal)
+    assert done.stdout.startswith("No such call has an answered turn: prefactor-agent sessions")
+    assert json.loads(run("stats", "--json", *which, journal=journal).stdout)["turns"] == 0
+
+
 def test_call_by_the_beginning_of_its_id(journal: Path) -> None:
     assert run("show", "01m7", journal=journal).returncode == 0
     assert run("export", spoken_call()[0].id, journal=journal).returncode == 0
@@ -259,7 +282,9 @@ def test_call_by_the_beginning_of_its_id(journal: Path) -> None:
 def test_version_and_help() -> None:
     assert run("--version").stdout == f"prefactor-agent {prefactor_agent.__version__}\n"
     shown = run("--help").stdout
-    assert all(name in shown for name in ("sessions", "show", "export"))
+    commands = shown.partition("Commands:")[2]
+    assert all(name in commands for name in ("sessions", "show", "export"))
+    assert "..." not in commands, "what a command does is told in one line"
 
 
 def test_wrong_use_is_told_by_a_usage_line() -> None:
@@ -384,10 +409,18 @@ def test_unusable_setting(journal: Path) -> None:
 def test_place_that_cannot_be_written(journal: Path, tmp_path: Path) -> None:
     trace = ["export", "--format", "chrome-trace", "-o"]
     for arguments in (["export", "-o"], trace, ["show", "--svg"], ["report", "-o"]):
-        done = run(*arguments, tmp_path / "no" / "x", journal=journal)
-        assert_one_line(done, "No such file or directory")
+        another = f"choose another with {arguments[-1]}"
+        missing = tmp_path / "no" / "x"
+        done = run(*arguments, missing, journal=journal)
+        assert_one_line(done, f"{missing} cannot be written (No such file or directory)", another)
         done = run(*arguments, tmp_path, journal=journal)
-        assert_one_line(done, "Is a directory")
+        assert_one_line(done, f"{tmp_path} cannot be written (Is a directory)", another)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk(journal: Path) -> None:
+    done = run("export", "-o", "/dev/full", journal=journal)
+    assert_one_line(done, "/dev/full cannot be written (No space left on device)")
 
 
 def test_reader_that_has_seen_enough(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +17,7 @@ import typer
 from . import __version__
 from .config import ConfigurationError, settings
 from .deliver import commands
+from .deliver.commands import JournalOption
 from .journal.reader import Journal, JournalError, StoredSpan
 
 app = typer.Typer(
@@ -29,14 +31,13 @@ app = typer.Typer(
 )
 
 CallArgument = Annotated[
-    str, typer.Argument(metavar="[CALL]", help="An id, the beginning of one, or last.")
-]
-JournalOption = Annotated[
-    Path | None,
-    typer.Option("--journal", metavar="PATH", help="The journal. Default: $PREFACTOR_JOURNAL."),
+    str, typer.Argument(metavar="CALL", help="An id, the beginning of one, or last.")
 ]
 WidthOption = Annotated[
-    int | None, typer.Option("--width", min=1, help="Columns. Default: the terminal's.")
+    int | None,
+    typer.Option(
+        "--width", metavar="N", min=1, help="Columns, 60 or more. Default: the terminal's."
+    ),
 ]
 
 
@@ -83,7 +84,7 @@ def options(
 @app.command()
 def sessions(
     journal: JournalOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many.")] = 20,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
 ) -> None:
     """List the calls, newest first."""
@@ -119,7 +120,10 @@ def show(
         Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture instead.")
     ] = None,
 ) -> None:
-    """Draw a call as a waterfall: who said what, and where the time went."""
+    """Draw a call in the terminal.
+
+    Who said what, and where the time went, turn by turn.
+    """
     spans, alive = _spans(journal, call)
     if json:
         from .view.export import json_line
@@ -130,7 +134,8 @@ def show(
     from .view.waterfall import export_svg, waterfall
 
     if svg is not None:
-        export_svg(spans, svg, title="prefactor-agent show", width=width or 100)
+        with _writing(svg, "--svg"):
+            export_svg(spans, svg, title="prefactor-agent show", width=width or 100)
         return
     from .view.terminal import print_lines
 
@@ -148,14 +153,19 @@ def export(
         ExportFormat,
         typer.Option(
             "--format",
+            metavar="FORMAT",
             help="jsonl: one span a line (docs/trace-format.md); "
             "replay: a file to test the agent with (docs/testing.md); "
             "chrome-trace: for ui.perfetto.dev and chrome://tracing.",
         ),
     ] = ExportFormat.JSONL,
-    json: Annotated[bool, typer.Option("--json", help="Always so: every format is JSON.")] = True,
+    # Every format is JSON: it is taken, as by the other commands, and changes nothing.
+    json: Annotated[bool, typer.Option("--json", hidden=True)] = True,
 ) -> None:
-    """Write a call to a file: as JSON lines, one span a line, or as --format says."""
+    """Write a call as JSON, for other programs.
+
+    As JSON lines, one span a line, or as --format says.
+    """
     spans, _ = _spans(journal, call)
     match format_:
         case ExportFormat.JSONL:
@@ -183,7 +193,10 @@ def report(
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Write a call as one HTML page, which needs nothing else to be read."""
+    """Write a call as one HTML page.
+
+    It needs nothing else to be read, and asks nothing of the network.
+    """
     from .view.listing import page_name
     from .view.report import write_report
 
@@ -199,10 +212,15 @@ def report(
 @app.command()
 def ui(
     journal: JournalOption = None,
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8788,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="0: any free one.")
+    ] = 8788,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
 ) -> None:
-    """Show all calls in the browser, those that run as they go. Ctrl-C ends it."""
+    """Show all calls in the browser.
+
+    Those that run update by themselves. Ctrl-C ends it.
+    """
     from .view.ui import serve
 
     path = journal.expanduser() if journal is not None else settings().journal
@@ -223,16 +241,23 @@ def stats(
         str | None,
         typer.Option("--since", metavar="WHEN", help="Since a date, or 90m, 24h, 7d ago."),
     ] = None,
-    agent: Annotated[str | None, typer.Option("--agent", help="Of one agent.")] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="NAME", help="Of one agent.")
+    ] = None,
     version: Annotated[
         list[str] | None,
-        typer.Option("--version", help="Of one version of the agent; twice: compare the two."),
+        typer.Option(
+            "--version",
+            metavar="VERSION",
+            help="Of one version of the agent; twice: compare the two.",
+        ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Where the time goes, over many calls: each stage's count, median, p95 and worst."""
-    from dataclasses import asdict
+    """Tell where the time goes, over many calls.
 
+    Each stage's count, median, p95 and worst.
+    """
     from rich.console import Console
 
     from .view import stats as figures
@@ -248,7 +273,9 @@ def stats(
         spans = (span for session in calls for span in opened.outline(session.id))
         found.append(figures.collect(figures.turns_of(spans)))
     if json:
-        _write(json_line(asdict(each)) for each in found)
+        _write(json_line(each.as_json()) for each in found)
+    elif (since or agent or version) and not any(each.turns for each in found):
+        typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
     elif version and len(found) == 2:
         Console().print(figures.compare(found[0], found[1], (version[0], version[1])))
     else:
@@ -289,13 +316,23 @@ def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]
 def _write(lines: Iterable[str], path: Path | None = None) -> None:
     """Lines of JSON, which is UTF-8 whatever the terminal's encoding."""
     if path is not None:
-        with path.open("w", encoding="utf-8", newline="\n") as file:
+        with _writing(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
         return
     output = sys.stdout.buffer
     for line in lines:
         output.write(f"{line}\n".encode())
     output.flush()
+
+
+@contextmanager
+def _writing(path: Path, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror}): choose another with {option}"
+        ) from None
 
 
 def _leave_pipe() -> None:
@@ -305,8 +342,6 @@ def _leave_pipe() -> None:
 
 
 def _one_line(error: Exception) -> str:
-    if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
     return " ".join(str(error).split())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -42,15 +42,6 @@ class Line:
     p95_ms: float
     worst_ms: float
 
-    def as_json(self) -> JSON:
-        return {
-            "name": self.name,
-            "count": self.count,
-            "median_ms": self.median_ms,
-            "p95_ms": self.p95_ms,
-            "worst_ms": self.worst_ms,
-        }
-
 
 @dataclass(frozen=True, slots=True)
 class Stats:
@@ -66,11 +57,12 @@ class Stats:
         return next((line for line in self.lines if line.name == name), None)
 
     def as_json(self) -> JSON:
+        """What ``stats --json`` writes; see docs/trace-format.md."""
         return {
             "calls": self.calls,
             "turns": self.turns,
             "over_budget": self.over_budget,
-            "stages": [line.as_json() for line in self.lines],
+            "stages": [asdict(line) for line in self.lines],
         }
 
 
