@@ -149,15 +149,15 @@ def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path)
     try:
         set_process(path, f"{own[0]}|{child.pid}|{birth}")
         assert run("sessions", journal=path).stdout.split()[-1] == "running"
-        assert "\nrunning\n" in run("show", journal=path).stdout
+        assert "\nstill running\n" in run("show", journal=path).stdout
         assert "still running" in report_of(path, tmp_path)
     finally:
         child.kill()
         child.wait()
     assert " no end" in run("sessions", journal=path).stdout
     assert json.loads(run("sessions", "--json", journal=path).stdout)["status"] == "lost"
-    assert "no end: its process died" in run("show", journal=path).stdout
-    assert "its process was lost" in report_of(path, tmp_path)
+    assert "no end was recorded: its process died" in run("show", journal=path).stdout
+    assert "no end was recorded: its process died" in report_of(path, tmp_path)
 
 
 def test_a_call_of_another_machine_runs_until_it_has_been_silent(tmp_path: Path) -> None:
@@ -514,8 +514,8 @@ async def test_a_real_session_is_shown(tmp_path: Path) -> None:
         await session.run(user_input="Where is order 42?")
         while_running = _settled(path)
         await session.aclose()
-    assert "running" in while_running
-    shown = _settled(path, "ended: ")
+    assert "still running" in while_running
+    shown = _settled(path, "ended by the program")
     assert "“Where is order 42?”" in shown
     assert "“It ships on Friday.”" in shown
     assert 'order=42 → "Friday"' in shown

@@ -238,19 +238,21 @@ def test_typed_call() -> None:
 
 def test_open_call_shows_what_is_known() -> None:
     lines = drawn(unanswered_call())
-    assert "running" in lines
+    assert "still running" in lines
     assert any("“It”" in line for line in lines)
     assert "not ended" in row(lines, "llm")
 
 
 def test_killed_call_says_that_it_has_no_end() -> None:
     lines = [line.plain for line in waterfall(unanswered_call(), now_us=us(86_400_000))]
-    assert lines[1].startswith("no end: its process died, or is silent since")
+    assert lines[1] == ("no end was recorded: its process died, or has been silent for 15 minutes")
 
 
 def test_call_without_turns() -> None:
     assert drawn([session()])[-1] == "Nobody said anything."
     assert drawn([session(None)])[-1] == "Nobody said anything yet."
+    lost = list(waterfall([session(None)], now_us=us(86_400_000)))
+    assert lost[-1].plain == "Nobody said anything."
     assert drawn([])[-1] == "Nobody said anything."
 
 

@@ -10,12 +10,15 @@ from . import numbers
 from .bars import TurnBars
 from .calltree import CallTree
 from .draw import Glyphs, Scale, axis, draw_voice
-from .lines import STYLES, Lines, error_text
+from .ending import Tone, ending
+from .lines import STYLES, Lines
 from .silence import Silences
 from .summary import Summary
 from .turns import Turn
 
 Drawn = Sequence[tuple[Turn, TurnBars]]
+
+_TONES: dict[Tone, str] = {"good": "", "bad": "bold red", "open": "bold green"}
 
 
 class Head(Lines):
@@ -26,7 +29,8 @@ class Head(Lines):
 
     def lines(self, summary: Summary, drawn: Drawn, silences: Silences) -> Iterator[Text]:
         yield self._title(summary)
-        yield Text(self._ended(summary), _status_style(summary.status))
+        how, tone = ending(self.call, summary)
+        yield Text(self.safe(how), _TONES[tone])
         yield self._counts(summary)
         yield from self._silences(silences)
         yield from self._incomplete(summary)
@@ -60,18 +64,6 @@ class Head(Lines):
                 f"{numbers.count(failures, 'failure')} of the tracer itself",
                 "yellow",
             )
-
-    def _ended(self, summary: Summary) -> str:
-        if summary.status == "running":
-            return "running"
-        if summary.status == "lost":
-            return f"no end: its process died, or is silent since {numbers.date(summary.last_us)}"
-        session = self.call.session
-        error = session.result.get("error") if session else None
-        why = self.safe(summary.close_reason or "").replace("_", " ")
-        message = error_text(error)
-        ended = "failed" if summary.status == "failed" else "ended"
-        return ": ".join(part for part in (ended, why, self.safe(message)) if part)
 
     def _silences(self, silences: Silences) -> Iterator[Text]:
         worst = silences.worst
@@ -107,7 +99,3 @@ class Head(Lines):
             f"{self.glyphs.flow} streaming  {self.glyphs.guide} silence begins, ends"
         )
         yield Text("  " + legend, "dim")
-
-
-def _status_style(status: str) -> str:
-    return {"failed": "bold red", "lost": "yellow", "running": "bold green"}.get(status, "")

@@ -10,7 +10,7 @@ from rich.text import Text
 from ..journal.reader import StoredSpan
 from . import words
 from .draw import Glyphs
-from .values import mapping
+from .values import error_text, mapping
 
 LABEL = 13
 FIRST = 11
@@ -119,13 +119,6 @@ class Lines:
 
     def _wrapped(self, text: str, lines: int) -> list[str]:
         return words.wrap(text, self.room - _MARK, lines, self.glyphs.ellipsis)
-
-
-def error_text(error: object) -> str:
-    """``ValueError: no such order``."""
-    if not isinstance(error, dict):
-        return str(error or "")
-    return ": ".join(str(error[key]) for key in ("error_type", "message") if error.get(key))
 
 
 def handoff_of(span: StoredSpan) -> tuple[str, str, str]:

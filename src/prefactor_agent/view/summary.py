@@ -26,7 +26,6 @@ class Summary:
     status: str
     """``complete``, ``failed``, ``cancelled``, ``running``, or ``lost``: no end and no sign."""
     close_reason: str | None
-    last_us: int
     turns: int
     tools: int
     errors: int
@@ -83,8 +82,8 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         started_us=call.started_us,
         duration_us=(ended or (now if status == "running" else call.last_us)) - call.started_us,
         status=status,
-        close_reason=_text(result.get("close_reason")),
-        last_us=call.last_us,
+        # In the payload while the job of a session that has closed goes on.
+        close_reason=_text(result.get("close_reason", payload.get("close_reason"))),
         turns=len(call.turns),
         tools=len(tools),
         errors=len(call.spans("error")) + sum(tool.status == "failed" for tool in tools),

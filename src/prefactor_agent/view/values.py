@@ -30,6 +30,13 @@ def mapping(value: Any) -> JSON:
     return value if isinstance(value, dict) else {}
 
 
+def error_text(error: Any) -> str:
+    """``TypeError: no such thing``."""
+    if not isinstance(error, dict):
+        return str(error or "")
+    return ": ".join(str(error[key]) for key in ("error_type", "message") if error.get(key))
+
+
 def listing(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 

@@ -21,11 +21,11 @@ from .bars import Bar, TurnBars, turn_bars
 from .callhead import Head
 from .calltree import CallTree, build
 from .draw import UNICODE, Glyphs, Scale, axis, bar_cells, gap_cells, guided
-from .lines import FIRST, LENGTH, STYLES, Lines, error_text, tool_outcome
+from .lines import FIRST, LENGTH, STYLES, Lines, tool_outcome
 from .silence import Silence, silences
 from .summary import summarize
 from .turns import Node, Turn, cut_off, generated_text, kind, spoken_text, unspoken_text, user_text
-from .values import number, text
+from .values import error_text, number, text
 
 LEAST_WIDTH = 60
 
@@ -47,8 +47,8 @@ def waterfall(
 def _lines(page: _Turns, call: CallTree, now_us: int | None, alive: bool | None) -> Iterator[Text]:
     found = silences(call)
     drawn = [(turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
-    head = Head(call, page.width, page.glyphs)
-    yield from head.lines(summarize(call, now_us, alive), drawn, found)
+    head, summary = Head(call, page.width, page.glyphs), summarize(call, now_us, alive)
+    yield from head.lines(summary, drawn, found)
     loose = list(call.loose)
     for turn, bars in drawn:
         while loose and loose[0].span.started_us < turn.started_us:
@@ -59,7 +59,7 @@ def _lines(page: _Turns, call: CallTree, now_us: int | None, alive: bool | None)
         yield from page.loose(node)
     if not call.turns:
         yield Text()
-        yield Text("Nobody said anything yet." if _open(call) else "Nobody said anything.")
+        yield Text(f"Nobody said anything{' yet' if summary.status == 'running' else ''}.")
 
 
 def export_svg(spans: Sequence[StoredSpan], path: Path, title: str, width: int = 100) -> None:
@@ -257,10 +257,6 @@ def _status(bar: Bar) -> str:
 def _spoken(found: TurnBars) -> bool:
     """Whether somebody was listening: of a typed turn nothing is heard."""
     return found.silence.audible if found.silence else any(b.kind == "user" for b in found.bars)
-
-
-def _open(call: CallTree) -> bool:
-    return call.session is not None and call.session.status == "active"
 
 
 def _source(turn: Turn) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from .. import numbers
+from ..ending import ending
 from ..silence import Silence, Stage
 from ..turns import user_text
 from ..values import JSON, listing, mapping, mappings, text
@@ -57,7 +58,7 @@ def head_of(view: View) -> Head:
     result = session.result if session else {}
     spans = call.spans_by_time
     machine, when = _when(call.started_us)
-    ending, tone = _ending(view)
+    how, tone = ending(call, view.summary)
     return Head(
         agent=view.summary.agent if session else "",
         room=text(mapping(payload.get("room")).get("name")),
@@ -65,7 +66,7 @@ def head_of(view: View) -> Head:
         when=when,
         machine=machine,
         took=numbers.length(view.ends_us) if spans else "",
-        ending=ending,
+        ending=how,
         tone=tone,
         id=session.id if session else (spans[0].session_id if spans else ""),
         outcome=": ".join(filter(None, map(text, map(result.get, ("outcome", "outcome_reason"))))),
@@ -106,36 +107,6 @@ def _models(models: JSON) -> dict[str, str]:
         for kind, model in models.items()
     }
     return {kind: name for kind, name in names.items() if name}
-
-
-_ENDINGS = {
-    # LiveKit's CloseReason in words that tell who ended the call.
-    "user_initiated": "ended by the program",
-    "participant_disconnected": "the caller left",
-    "job_shutdown": "the job was shut down",
-    "task_completed": "the agent's task was done",
-}
-
-
-def _ending(view: View) -> tuple[str, str]:
-    session = view.call.session
-    if not view.call.spans_by_time:
-        return "nothing was recorded", "open"
-    if session is None:
-        return "the session's own span is missing", "open"
-    if view.summary.status == "running":
-        return "still running", "open"
-    if view.summary.status == "lost":
-        return "no end was recorded: its process was lost", "bad"
-    if reason := text(session.result.get("termination_reason")):
-        return f"terminated from Prefactor: {reason}", "bad"
-    reason = text(session.result.get("close_reason"))
-    error = mapping(session.result.get("error"))
-    if session.status == "failed" or error:
-        message = text(error.get("message")) or text(error.get("error_type"))
-        message = message or reason.replace("_", " ")
-        return f"failed: {message}" if message else "failed", "bad"
-    return _ENDINGS.get(reason, f"ended: {reason.replace('_', ' ')}" if reason else "ended"), "good"
 
 
 def _when(epoch_us: int) -> tuple[str, str]:
