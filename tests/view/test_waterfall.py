@@ -46,7 +46,7 @@ def test_every_stage_stands_where_its_time_is(width: int) -> None:
     for label, nth, from_ms, until_ms in [
         ("vad", 0, 2000, 2400),
         ("stt", 0, 2400, 2500),
-        ("end of turn", 0, 2500, 2600),
+        ("endpointing", 0, 2500, 2600),
         ("llm", 0, 2600, 3000),
         ("look_up", 0, 3000, 4000),
         ("llm", 1, 4000, 4200),

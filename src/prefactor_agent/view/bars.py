@@ -139,7 +139,7 @@ def _committing_bars(call: CallTree, turn: Turn, span: StoredSpan, detected: int
         return
     understood = max(call.moment(span, "final_transcript") or detected, detected)
     if committed - understood >= NEGLIGIBLE_US:
-        yield _wait("end of turn", understood, committed)
+        yield _wait("endpointing", understood, committed)
     if hook_done is not None and hook_done - committed >= NEGLIGIBLE_US:
         yield _wait("turn hook", committed, hook_done)
 

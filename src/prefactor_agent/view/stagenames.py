@@ -24,7 +24,7 @@ _STAGES = {
     # behind the name.
     "vad": _Stage("end-of-speech detection", "hear"),
     "transcript": _Stage("final transcript", "hear", "stt"),
-    "endpointing": _Stage("endpointing", "hear", "end of turn"),
+    "endpointing": _Stage("endpointing", "hear"),
     "on_user_turn_completed": _Stage("on_user_turn_completed", "hook", "turn hook"),
     "handoff": _Stage("handoff", "hook"),
     "on_enter": _Stage("on_enter", "hook"),
