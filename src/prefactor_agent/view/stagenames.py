@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 class _Stage(NamedTuple):
     label: str
-    """On the page."""
+    """On the page, and in the words of docs/latency.md."""
     family: str
     """Who is at work, by which it gets its colour: the variables of page.css."""
     bar: str | None = None
