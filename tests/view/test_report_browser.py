@@ -167,6 +167,17 @@ def test_dark_mode_turns_the_drawing_dark_too(open_page: Open) -> None:
     assert drawn > 600
 
 
+@pytest.mark.parametrize("width", [390, 768, 905, 1000, 1245, 1440])
+def test_the_figures_stay_on_the_page(open_page: Open, width: int) -> None:
+    page = open_page(small(), width=width)
+    over = page.js(
+        "const page = document.querySelector('.facts').getBoundingClientRect().right;"
+        "return [...document.querySelectorAll('.figures div')]"
+        ".map(e => e.getBoundingClientRect().right - page).filter(by => by > 1)"
+    )
+    assert over == []
+
+
 def test_a_phone_sees_all_of_it_without_scrolling_sideways(open_page: Open) -> None:
     page = open_page(small(transcript="x" * 400), width=390)
     assert page.js("return document.documentElement.scrollWidth") <= 390

@@ -81,6 +81,8 @@ function drawRuler(pen) {
   for (const [px, label] of ruler()) {
     rect(pen, colours.faint, Math.round(px), TOP, 1, CURVES);
     rect(pen, colours.rule, Math.round(px), TOP - 5, 1, 5);
+    // Half a number would be another number.
+    if (px + 4 + pen.measureText(label).width > width) continue;
     pen.fillStyle = colours.soft;
     pen.fillText(label, px + 4, MAP + RULER / 2 + 1);
   }
