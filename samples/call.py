@@ -5,6 +5,7 @@ worker has them. The voice is espeak-ng's; what was heard is read from the room'
 """
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -21,9 +22,11 @@ from samples.offline.phone import CallFailedError, Heard, Phone, token
 from samples.offline.recording import RATE, stereo, write_wav
 from samples.offline.script import CALLER, Line
 from samples.offline.speech import Samples
-from samples.offline.terminal import line, quiet
+from samples.offline.terminal import quiet, tell
 from samples.offline.waveform import silences
 
+JWT = re.compile(r"eyJ[\w.-]+")
+"""The ticket to the room, which a server that refuses it quotes."""
 BREATH = 0.3
 """Seconds from the end of an answer to the next sentence."""
 
@@ -46,18 +49,20 @@ Progress = Callable[[str, str], None]
 
 
 async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recording:
-    """Wait for the greeting, say each line at its moment, and wait for the last answer.
+    """Wait for a greeting, say each line at its moment, and wait for the last answer.
 
     Raises:
         CallFailedError: The agent did not come, did not answer, or left.
     """
     started_at = time.monotonic()
     phone.on_heard = lambda heard: _tell(phone, heard, progress)
-    for one in lines:
+    await phone.greeted()
+    for number, one in enumerate(lines):
         if one.after == "talking":
             await phone.talking(one.breath)
         else:
-            await phone.answered()
+            if number > 0:
+                await phone.answered()
             await asyncio.sleep(one.breath)
         progress("caller", f"{one.text} (over the agent)" if one.after == "talking" else one.text)
         await phone.say(one.text)
@@ -95,18 +100,17 @@ def call(
     try:
         recording = asyncio.run(_call(url, ticket, voice, lines, console))
     except (CallFailedError, rtc.ConnectError) as error:
-        console.print(f"The call failed: {error}", highlight=False, soft_wrap=True)
+        said = JWT.sub("…", str(error))
+        console.print(f"The call failed: {said}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
-    wav.parent.mkdir(parents=True, exist_ok=True)
     write_wav(wav, recording.sound)
     silent = recording.dead_air
     if silent:
         told = ", ".join(f"{seconds:.2f}" for seconds in silent)
-        console.print(
-            f"Dead air  {told} s; median {median(silent):.2f} s, longest {max(silent):.2f} s",
-            highlight=False,
-        )
-    console.print(f"Recorded  {wav}  (caller left, agent right)", highlight=False)
+        if len(silent) > 1:
+            told += f" s; median {median(silent):.2f} s, longest {max(silent):.2f}"
+        console.print(f"Dead air  {told} s", highlight=False, soft_wrap=True)
+    console.print(f"Recorded  {wav}  (caller left, agent right)", highlight=False, soft_wrap=True)
 
 
 async def _call(
@@ -114,7 +118,7 @@ async def _call(
 ) -> Recording:
     async with Phone(voice=voice) as phone:
         await phone.dial(url, ticket)
-        return await hold(phone, lines, lambda who, what: console.print(line(who, what)))
+        return await hold(phone, lines, lambda who, what: tell(console, who, what))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from samples.offline import livekit_binary
-from samples.offline.livekit_server import LiveKitServer
+from samples.offline.livekit_server import LiveKitServer, is_free
 from samples.offline.processes import Program, StartError
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +29,10 @@ def serve(
 ) -> None:
     """Run a LiveKit server and offline models until Ctrl-C."""
     console = Console()
+    for wanted, option in ((port, "--port"), (models_port, "--models-port")):
+        if not is_free(wanted):
+            console.print(f"Port {wanted} is in use: choose another with {option}", highlight=False)
+            raise typer.Exit(1)
     try:
         livekit_binary.get(console)
     except livekit_binary.UnavailableError as error:

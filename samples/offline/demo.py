@@ -23,7 +23,7 @@ from support.prefactor_server import PrefactorServer
 
 from .call import run_call
 from .recording import stereo, write_wav
-from .terminal import line, quiet
+from .terminal import quiet, tell
 
 REPORT = Path("demo-out") / "call.html"
 
@@ -31,11 +31,11 @@ REPORT = Path("demo-out") / "call.html"
 def delivered(server: PrefactorServer) -> str:
     """What reached the server, in one line."""
     spans = server.spans()
-    unfinished = sum(span.status == "active" for span in spans)
+    active = sum(span.status == "active" for span in spans)
     writes = [request for request in server.requests() if request["method"] == "POST"]
     return (
         f"Delivered to a stand-in for Prefactor on loopback: {len(spans)} spans in "
-        f"{len(writes)} requests, unfinished {unfinished}."
+        f"{len(writes)} requests, {active or 'none'} of them unfinished"
     )
 
 
@@ -48,10 +48,10 @@ def epilogue(console: Console, journal: Journal, session_id: str, server: Prefac
     write_report(journal, session_id, REPORT)
     command = Path(sys.executable).with_name("prefactor-agent")
     shown = command.relative_to(Path.cwd()) if command.is_relative_to(Path.cwd()) else command
-    console.print(f"\n{delivered(server)}")
+    console.print(f"\n{delivered(server)}", soft_wrap=True, highlight=False)
     console.print(f"Journal  {journal.path}", soft_wrap=True, highlight=False)
     console.print(f"Report   {REPORT}  (open it in a browser)", soft_wrap=True, highlight=False)
-    for what in ("sessions", "show last", "export last -o call.jsonl", "doctor"):
+    for what in ("ui", "sessions", "show last", "export last -o call.jsonl", "doctor"):
         console.print(f"Go on    {shlex.quote(str(shown))} {what}", soft_wrap=True, highlight=False)
 
 
@@ -67,7 +67,7 @@ def main() -> None:
         prefactor_agent.configure(
             api_url=server.url, api_token=server.token, purpose="smoke_test", flush_timeout=10
         )
-        result = asyncio.run(run_call(lambda who, what: console.print(line(who, what))))
+        result = asyncio.run(run_call(lambda who, what: tell(console, who, what)))
         tracer.flush(10)
         journal = Journal(settings().journal)
         session_id = journal.find("last")

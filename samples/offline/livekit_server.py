@@ -24,6 +24,17 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
         return port
 
 
+def is_free(port: int) -> bool:
+    """Whether nobody uses this port of loopback now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
 class LiveKitServer:
     """The server's process, on ports that stay its own when it is started again.
 

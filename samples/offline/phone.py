@@ -22,6 +22,8 @@ SEGMENT = "lk.segment_id"
 
 PATIENCE = 30.0
 """Seconds that the caller waits for any one thing before the call counts as failed."""
+GREETING_WITHIN = 5.0
+"""Seconds after which an agent that is there and has said nothing waits for the caller."""
 _JUMP = 0.2
 """Seconds by which the agent's sound has to be late to count as a gap, not as a late loop."""
 
@@ -147,6 +149,20 @@ class Phone:
         self._spoke_at = time.monotonic()
         await self.room.local_participant.send_text(text, topic=CHAT)
 
+    async def greeted(self, patience: float = GREETING_WITHIN) -> None:
+        """Wait until the agent is there and has greeted; one that is silent for so many seconds
+        lets the caller begin."""
+        await self.until(lambda: self.state not in ("", "initializing"), "the agent")
+        try:
+            await self.until(
+                lambda: "speaking" in [state for _, state in self.states], "", patience
+            )
+        except CallFailedError:
+            if self._over:
+                raise
+            return
+        await self.answered()
+
     async def answered(self, timeout: float = PATIENCE) -> None:
         """Wait until the agent has answered what was last said (first: until it has greeted), and
         listens again."""
@@ -267,9 +283,11 @@ class Phone:
             raise CallFailedError(f"waited {timeout:.0f} s for {what}: {self._story()}") from None
 
     def _story(self) -> str:
-        states = " ".join(state for _, state in self.states)
-        words = [f"{one.speaker}: {one.text}" for one in self.heard]
-        return f"agent was {states or 'not there'}; {words}"
+        if not self.states:
+            return "none has come (is a worker running? A server gives no call to one that is busy)"
+        states = ", ".join(state for _, state in self.states)
+        words = "".join(f"; {one.speaker} said {one.text!r}" for one in self.heard)
+        return f"the agent was {states}{words}"
 
     def _on_text(self, reader: rtc.TextStreamReader, identity: str) -> None:
         heard = Heard(identity, attributes=dict(reader.info.attributes or {}))

@@ -53,6 +53,7 @@ def stereo(caller: Track, agent: Track, start: float, end: float) -> Samples:
 
 def write_wav(path: Path, samples: Samples) -> None:
     """Write what `stereo` gave."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setparams((samples.shape[1], 2, RATE, len(samples), "NONE", "NONE"))
         file.writeframes(samples.tobytes())
