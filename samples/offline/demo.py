@@ -51,8 +51,11 @@ def epilogue(console: Console, journal: Journal, session_id: str, server: Prefac
     console.print(f"\n{delivered(server)}", soft_wrap=True, highlight=False)
     console.print(f"Journal  {journal.path}", soft_wrap=True, highlight=False)
     console.print(f"Report   {REPORT}  (open it in a browser)", soft_wrap=True, highlight=False)
+    label = "Go on"
     for what in ("ui", "sessions", "show last", "export last -o call.jsonl", "doctor"):
-        console.print(f"Go on    {shlex.quote(str(shown))} {what}", soft_wrap=True, highlight=False)
+        next_ = f"{label:<9}{shlex.quote(str(shown))} {what}"
+        console.print(next_, soft_wrap=True, highlight=False)
+        label = ""
 
 
 def main() -> None:
