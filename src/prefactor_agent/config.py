@@ -22,6 +22,13 @@ _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
 
 
+_STAGE = re.compile(
+    r"perceived|vad|transcript|endpointing|on_user_turn_completed|handoff|on_enter"
+    r"|(llm_queue|llm_ttft|llm_tool_call)(_\d+)?|tool:.+|realtime_response|realtime_ttfb"
+    r"|first_sentence|tts_ttfb|previous_speech|playback|leading_silence|unattributed"
+)
+"""What a budget can be for: the names of docs/latency.md."""
+
 Redact = Callable[[tuple[str, ...], Any], Any]
 Purpose = Literal["live", "smoke_test", "eval"]
 DEFAULT_API_URL = "https://app.prefactorai.com"
@@ -125,7 +132,8 @@ def configure(
 ) -> None:
     """Choose settings in code; what is given here wins over the environment.
 
-    Call it at module level of the agent's file, before the first session starts.
+    Call it at module level of the agent's file, before the first session starts. An empty text
+    counts as not given.
 
     Args:
         journal: Path of the journal file.
@@ -163,43 +171,33 @@ def configure(
         ConfigurationError: A value cannot be used.
     """
     given = {
-        "journal": Path(journal).expanduser() if journal is not None else None,
-        "disabled": disabled,
-        "flush_timeout": flush_timeout,
-        "api_url": api_url,
-        "api_token": _hidden(api_token) if isinstance(api_token, str) else api_token,
-        "agent_id": agent_id,
-        "environment_id": environment_id,
-        "agent_version": agent_version,
-        "purpose": purpose,
-        "allow_http": allow_http,
-        "capture_content": capture_content,
-        "redact_keys": None if redact_keys is None else frozenset(k.lower() for k in redact_keys),
-        "redact_patterns": None if redact_patterns is None else tuple(redact_patterns),
-        "redact": redact,
-        "hide_tools": None if hide_tools is None else frozenset(hide_tools),
-        "states": states,
-        "keep_days": keep_days,
-        "keep_bytes": keep_bytes,
-        "on_terminate": on_terminate,
-        "budgets": dict(budgets) if budgets is not None else None,
-        "on_budget_exceeded": on_budget_exceeded,
+        name: _checked(name, value)
+        for name, value in {
+            "journal": journal,
+            "disabled": disabled,
+            "flush_timeout": flush_timeout,
+            "api_url": api_url,
+            "api_token": api_token,
+            "agent_id": agent_id,
+            "environment_id": environment_id,
+            "agent_version": agent_version,
+            "purpose": purpose,
+            "allow_http": allow_http,
+            "capture_content": capture_content,
+            "redact_keys": redact_keys,
+            "redact_patterns": redact_patterns,
+            "redact": redact,
+            "hide_tools": hide_tools,
+            "states": states,
+            "keep_days": keep_days,
+            "keep_bytes": keep_bytes,
+            "on_terminate": on_terminate,
+            "budgets": budgets,
+            "on_budget_exceeded": on_budget_exceeded,
+        }.items()
+        if value is not None and value != ""
     }
-    for name, seconds in (budgets or {}).items():
-        if not isinstance(seconds, int | float) or not math.isfinite(seconds) or seconds < 0:
-            raise ConfigurationError(f"budgets: {name} must be 0 or more seconds, not {seconds!r}")
-    if flush_timeout is not None and flush_timeout < 0:
-        raise ConfigurationError("flush_timeout must be 0 or more seconds")
-    if purpose is not None and purpose not in ("live", "smoke_test", "eval"):
-        raise ConfigurationError(f"purpose must be live, smoke_test or eval, not {purpose!r}")
-    for pattern in redact_patterns or ():
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise ConfigurationError(
-                f"redact_patterns: {pattern!r} is no regular expression ({error})"
-            ) from None
-    _chosen.update({key: value for key, value in given.items() if value is not None})
+    _chosen.update(given)
 
 
 def settings() -> Settings:
@@ -235,6 +233,81 @@ def default_journal() -> Path:
 def reset() -> None:
     """Forget what :func:`configure` chose. For tests."""
     _chosen.clear()
+
+
+def _checked(name: str, value: Any) -> Any:
+    """A value as it is kept, once it is sure that it can be used: a text in the place of a list, or
+    a ``"false"`` that counts as true, would keep what must not be kept."""
+
+    def must(fit: bool, wanted: str) -> None:
+        if not fit:
+            raise ConfigurationError(f"{name} must be {wanted}, not {value!r}")
+
+    match name:
+        case "disabled" | "allow_http" | "capture_content" | "states":
+            must(isinstance(value, bool), "True or False")
+        case "flush_timeout":
+            must(_amount(value), "0 or more seconds")
+        case "keep_days":
+            must(_amount(value), "0 or more days")
+        case "keep_bytes":
+            must(_amount(value), "0 or more bytes")
+        case "redact_keys":
+            must(_texts(value), "a list of texts")
+            return frozenset(key.lower() for key in value)
+        case "redact_patterns":
+            must(_texts(value), "a list of texts")
+            return tuple(map(_pattern, value))
+        case "hide_tools":
+            must(_texts(value), "a list of texts")
+            return frozenset(value)
+        case "redact" | "on_terminate" | "on_budget_exceeded":
+            must(callable(value), "a function")
+        case "budgets":
+            must(isinstance(value, Mapping), "a dict of seconds by stage")
+            return {stage: _budget(stage, seconds) for stage, seconds in value.items()}
+        case "purpose":
+            must(value in ("live", "smoke_test", "eval"), "live, smoke_test or eval")
+        case "journal":
+            must(isinstance(value, str | os.PathLike), "a path")
+            return Path(value).expanduser()
+        case "api_token":  # whatever it is, it is not shown
+            if not isinstance(value, str) and not hasattr(value, "get_secret_value"):
+                raise ConfigurationError("api_token must be a text")
+            return _hidden(value) if isinstance(value, str) else value
+        case _:
+            must(isinstance(value, str), "a text")
+    return value
+
+
+def _texts(value: Any) -> bool:
+    whole = isinstance(value, Collection) and not isinstance(value, str)
+    return whole and all(isinstance(one, str) for one in value)
+
+
+def _amount(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ConfigurationError(
+            f"redact_patterns: {pattern!r} is no regular expression ({error})"
+        ) from None
+    return pattern
+
+
+def _budget(stage: Any, seconds: Any) -> float:
+    if not isinstance(stage, str) or _STAGE.fullmatch(stage) is None:
+        raise ConfigurationError(
+            f"budgets: {stage!r} is no stage: perceived, or one that docs/latency.md names"
+        )
+    if not _amount(seconds):
+        raise ConfigurationError(f"budgets: {stage} must be 0 or more seconds, not {seconds!r}")
+    amount: float = seconds
+    return amount
 
 
 def _flag(name: str, *, default: bool) -> bool:

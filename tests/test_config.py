@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefactor_agent import config
+from prefactor_agent.config import ConfigurationError, configure
+from prefactor_agent.view import stagenames
+
+
+@pytest.mark.parametrize(
+    "option, value, wanted",
+    [
+        ("disabled", "no", "True or False"),
+        ("capture_content", "false", "True or False"),
+        ("allow_http", 1, "True or False"),
+        ("states", "on", "True or False"),
+        ("flush_timeout", "5", "0 or more seconds"),
+        ("flush_timeout", math.nan, "0 or more seconds"),
+        ("keep_days", -1, "0 or more days"),
+        ("keep_bytes", "1GB", "0 or more bytes"),
+        ("redact_keys", "password", "a list of texts"),
+        ("redact_keys", [1], "a list of texts"),
+        ("redact_patterns", r"\d+", "a list of texts"),
+        ("hide_tools", "look_up", "a list of texts"),
+        ("redact", "all", "a function"),
+        ("on_terminate", 3, "a function"),
+        ("on_budget_exceeded", 3, "a function"),
+        ("budgets", ["perceived"], "a dict of seconds by stage"),
+        ("purpose", "production", "live, smoke_test or eval"),
+        ("journal", 5, "a path"),
+        ("api_url", 3, "a text"),
+        ("agent_id", 3, "a text"),
+        ("agent_version", 4, "a text"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_refused(option: str, value: Any, wanted: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure(**{"states": True, option: value})
+    assert str(refused.value) == f"{option} must be {wanted}, not {value!r}"
+    assert config.settings().states is False, "nothing of it was taken"
+
+
+def test_a_token_of_the_wrong_kind_is_not_shown() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure(api_token=b"hunter2")  # type: ignore[arg-type]
+    assert str(refused.value) == "api_token must be a text"
+
+
+@pytest.mark.parametrize(
+    "budgets, why",
+    [
+        ({"percieved": 1}, "'percieved' is no stage: perceived, or one that docs/latency.md names"),
+        ({"tool:": 1}, "'tool:' is no stage"),
+        ({"perceived": "1"}, "perceived must be 0 or more seconds, not '1'"),
+        ({"llm_ttft": -1}, "llm_ttft must be 0 or more seconds, not -1"),
+    ],
+)
+def test_a_budget_that_would_never_be_exceeded_is_refused(budgets: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure(budgets=budgets)
+    assert str(refused.value).startswith(f"budgets: {why}")
+
+
+def test_each_stage_can_have_a_budget() -> None:
+    stages = [*(name for name in stagenames._STAGES if name != "tool"), "tool:look_up", "perceived"]
+    stages += ["llm_queue_2", "llm_ttft_10", "llm_tool_call_2"]
+    configure(budgets=dict.fromkeys(stages, 1.0))
+    assert config.settings().budgets == dict.fromkeys(stages, 1.0)
+
+
+def test_what_is_empty_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As of ``configure(api_token=os.environ.get("MY_TOKEN", ""))``."""
+    monkeypatch.setenv("PREFACTOR_AGENT_ID", "from-the-environment")
+    monkeypatch.delenv("PREFACTOR_JOURNAL")
+    configure(api_token="", agent_id="", journal="")
+    chosen = config.settings()
+    assert chosen.api_token is None
+    assert not chosen.delivers
+    assert chosen.agent_id == "from-the-environment"
+    assert chosen.journal == config.default_journal()
+
+
+def test_lists_of_any_kind_and_paths_are_taken(tmp_path: Path) -> None:
+    configure(redact_keys={"Password"}, hide_tools=("pay",), redact_patterns=["x+"])
+    configure(journal=tmp_path / "j.db")
+    chosen = config.settings()
+    assert chosen.redact_keys == {"password"}
+    assert (chosen.hide_tools, chosen.redact_patterns) == ({"pay"}, ("x+",))
+    assert chosen.journal == tmp_path / "j.db"
