@@ -30,6 +30,7 @@ _STAGE = re.compile(
 """What a budget can be for: the names of docs/latency.md."""
 
 Redact = Callable[[tuple[str, ...], Any], Any]
+"""From the path and the value to what is kept."""
 Purpose = Literal["live", "smoke_test", "eval"]
 DEFAULT_API_URL = "https://app.prefactorai.com"
 
@@ -104,6 +105,7 @@ class Settings:
 
 
 _chosen: dict[str, Any] = {}
+"""What :func:`configure` was called with, by the names of :class:`Settings`."""
 
 
 def configure(

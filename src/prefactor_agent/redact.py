@@ -14,12 +14,16 @@ from . import tool_options
 from .config import Redact, Settings
 
 JSON = dict[str, Any]
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
+"""The keys above a value; lists have none."""
 
 REDACTED = "[redacted]"
 HIDDEN = "[hidden: the redact function failed]"
 
 _LONG = 160
+"""Characters from which on a run of base64 is taken for binary data, not for a name or a word."""
+_DATA_URI_MIN = 20
+"""Characters from which on a text can hold a data URI with anything in it."""
 _BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_LONG},}}={{0,2}}")
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_%-]*")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]*")
@@ -140,8 +144,7 @@ class Redactor:
                 return {**columns, "text": [""] * len(columns["text"])}
             return {**columns, "text": [_without_binary(text) for text in columns["text"]]}
         if "event" in columns and self._hides_chunks:
-            kept = [_without(event, "text") for event in columns["event"]]
-            return {**columns, "event": kept}
+            return {**columns, "event": [_without_text(event) for event in columns["event"]]}
         return columns
 
     def _of_hidden_tool(self, span_type: str, span: Mapping[str, Any]) -> bool:
@@ -151,15 +154,17 @@ class Redactor:
         # A tool may be made while calls run: what it says of itself is looked up each time.
         return tool in self._hidden or tool in tool_options.hidden
 
-    def _walk(self, value: Any, path: Path, opening: frozenset[str] | None, inside: bool) -> Any:
-        """
+    def _walk(self, value: Any, path: KeyPath, opening: frozenset[str] | None, inside: bool) -> Any:
+        """What may be kept of a value.
+
         Args:
             opening: Words are taken out, and these keys have nothing but words below them.
+                ``None``: words are kept.
             inside: ``value`` is below such a key.
         """
         masks = opening is not None
         if isinstance(value, str):
-            return self._text(value, path, masks, inside)
+            return self._text(value, path, masks and (inside or not _is_name(path)))
         if isinstance(value, bool | int | float):
             if self._user is not None:
                 value = self._ask(path, value)
@@ -171,26 +176,29 @@ class Redactor:
             if not masks and self._hides(_named(value)):
                 opening = _CONTENT_OF_LLM
             return {
-                key: REDACTED
-                if isinstance(key, str) and key.lower() in self._keys
-                else self._walk(
-                    part, (*path, str(key)), opening, inside or _opens(path, key, opening)
-                )
-                for key, part in value.items()
+                key: self._part(key, part, path, opening, inside) for key, part in value.items()
             }
         if isinstance(value, list | tuple):
             return [self._walk(part, path, opening, inside) for part in value]
         return value
 
-    def _text(self, text: str, path: Path, masks: bool, inside: bool) -> Any:
-        if masks and (inside or not _is_name(path)):
+    def _part(
+        self, key: Any, part: Any, path: KeyPath, opening: frozenset[str] | None, inside: bool
+    ) -> Any:
+        if isinstance(key, str) and key.lower() in self._keys:
+            return REDACTED
+        return self._walk(part, (*path, str(key)), opening, inside or _opens(path, key, opening))
+
+    def _text(self, text: str, path: KeyPath, masked: bool) -> Any:
+        if masked:
             return f"<{len(text)} characters>"
         kept: Any = _without_binary(text)
         if self._pattern is not None:
             kept = self._pattern.sub(REDACTED, kept)
         return self._ask(path, kept) if self._user is not None else kept
 
-    def _ask(self, path: Path, value: Any) -> Any:
+    def _ask(self, path: KeyPath, value: Any) -> Any:
+        """What the user's function makes of a value."""
         assert self._user is not None
         try:
             return self._user(path, value)
@@ -199,35 +207,36 @@ class Redactor:
 
 
 def _named(value: Mapping[Any, Any]) -> str | None:
+    """The name in a message or a call, which may be a tool's."""
     name = value.get("name")
     return name if isinstance(name, str) else None
 
 
-def _opens(path: Path, key: Any, opening: frozenset[str] | None) -> bool:
+def _opens(path: KeyPath, key: Any, opening: frozenset[str] | None) -> bool:
     # Below ``streams`` are counts and sums under the streams' names, "text" and "output" among
     # them.
     return opening is not None and key in opening and path[:1] != ("streams",)
 
 
-def _is_name(path: Path) -> bool:
+def _is_name(path: KeyPath) -> bool:
     return bool(path) and (path[-1] in _STRUCTURE or _NAMES.search(path[-1]) is not None)
 
 
 def _without_binary(text: str) -> str:
-    if len(text) < 20:
+    if len(text) < _DATA_URI_MIN:
         return text
     if "base64," in text:
         text = _DATA_URI.sub(
             lambda found: f"<{found[1] or 'data'}, {len(found[0])} characters of base64>", text
         )
-    if len(text) < 160:
+    if len(text) < _LONG:
         return text
     return _BASE64.sub(lambda found: f"<{len(found[0])} characters of base64>", text)
 
 
-def _without(event: Any, key: str) -> Any:
+def _without_text(event: Any) -> Any:
     if isinstance(event, Mapping):
-        return {name: part for name, part in event.items() if name != key}
+        return {key: part for key, part in event.items() if key != "text"}
     return event
 
 

@@ -14,7 +14,9 @@ from .types import BASE_TYPES, QUALITY_SCHEMA, TIMES_RISK, TOOL_TYPE, TYPES, Too
 JSON = dict[str, Any]
 
 TOOL_PREFIX = "livekit:tool:"
+"""Of the span types of single tools."""
 QUALITY = "livekit:call"
+"""The name of the schema of how a call went."""
 
 
 def registry(
@@ -61,11 +63,13 @@ def agent_schema_version(
     body: JSON = registry(tool_types, tools).to_agent_schema_version("")
     if chosen:
         body = _joined(chosen, body)
-    print_ = hashlib.sha256(to_json(body)).hexdigest()[:20]
-    return {**body, "external_identifier": f"prefactor-agent-{print_}"}
+    fingerprint = hashlib.sha256(to_json(body)).hexdigest()[:20]
+    return {**body, "external_identifier": f"prefactor-agent-{fingerprint}"}
 
 
 def _joined(chosen: JSON, ours: JSON) -> JSON:
+    """What the program chose, and ours for the types that it says nothing of."""
+    # A registry lists a type with all that belongs to it, or its schemas alone, by its name.
     flat = {*chosen.get("span_schemas", ()), *chosen.get("span_result_schemas", ())}
     joined = {**ours, **chosen}
     for part in ("span_type_schemas", "quality_schemas"):

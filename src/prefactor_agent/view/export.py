@@ -8,8 +8,7 @@ from typing import Any
 
 from ..journal.reader import StoredSpan
 from ..record.clock import unix_us_to_rfc3339
-
-JSON = dict[str, Any]
+from .values import JSON
 
 # Ends of line to some readers (str.splitlines, JavaScript), and therefore escaped.
 _LINE_ENDS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})
@@ -40,5 +39,6 @@ def json_line(value: Any) -> str:
 
 
 def export_lines(spans: Iterable[StoredSpan]) -> Iterator[str]:
+    """A line for each span, without its end."""
     for span in spans:
         yield json_line(span_object(span))

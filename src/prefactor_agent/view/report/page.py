@@ -26,8 +26,19 @@ _MARK = "document.documentElement.classList.add('scripted')"
 """Runs before anything is laid out, so that the page is laid out once."""
 
 _SCRIPT = (
-    *("data", "text", "lanes", "voices", "view", "drawvoices", "drawlanes", "move", "select"),
-    *("details", "replay", "input", "start"),
+    "data",
+    "text",
+    "lanes",
+    "voices",
+    "view",
+    "drawvoices",
+    "drawlanes",
+    "move",
+    "select",
+    "details",
+    "replay",
+    "input",
+    "start",
 )
 """The parts of the page's script, in the order in which they run."""
 
