@@ -69,7 +69,8 @@ class _Stream(stt.RecognizeStream):
             level = float(np.sqrt(np.mean(samples.astype(np.float64) ** 2)))
             voiced = level > noise * OVER_NOISE
             if not voiced and not speaks:
-                noise = 0.95 * noise + 0.05 * max(level, 5.0)
+                if level:  # not the digital silence that LiveKit sends in place of the room
+                    noise = 0.95 * noise + 0.05 * max(level, 5.0)
                 heard = [*heard[-20:], samples]  # the first sound of a word is soft
                 continue
             if not speaks:
