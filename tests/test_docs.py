@@ -1,0 +1,71 @@
+"""What the documents show is so: their programs run, and their commands and settings are there."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit.agents import AgentSession
+
+from prefactor_agent import configure
+from support.memory_sink import MemorySink
+from support.scripted import ScriptedLLM, Use
+from view.commandline import run
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(document: Path, language: str) -> list[str]:
+    """The code blocks of a document in one language."""
+    # Fences in turn open a block and close it.
+    parts = re.split(r"^```(.*)\n", document.read_text(), flags=re.MULTILINE)
+    return [parts[n + 1] for n in range(1, len(parts), 4) if parts[n] == language]
+
+
+def commands() -> list[str]:
+    """Each line of a document that calls the command line."""
+    shown = (block for document in DOCUMENTS for block in blocks(document, ""))
+    lines = (line.partition("#")[0].strip() for block in shown for line in block.splitlines())
+    return [line for line in lines if line.startswith("prefactor-agent ")]
+
+
+async def test_the_agent_of_the_readme_is_traced(sink: MemorySink) -> None:
+    [program] = (block for block in blocks(ROOT / "README.md", "python") if "run_app" in block)
+    names: dict[str, Any] = {"__name__": "agent"}
+    exec(compile(program, "agent.py", "exec"), names)
+    model = ScriptedLLM([Use("look_up_order", {"order_id": "42"})], "It arrives on Friday.")
+    async with AgentSession(llm=model) as session:
+        await session.start(names["Assistant"]())
+        await session.run(user_input="Where is order 42?")
+    outputs = sink.one("livekit:tool:look_up_order")["result"]["outputs"]
+    assert outputs == {"output": "Order 42 arrives on Friday."}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_its_programs_can_be_read(document: Path) -> None:
+    for program in blocks(document, "python"):
+        ast.parse(program)
+
+
+def test_there_are_the_commands_that_are_shown() -> None:
+    assert len(commands()) > 5
+    for line in commands():
+        _, command, *words = shlex.split(line)
+        told = run(command, "--help")
+        assert told.returncode == 0, line
+        missing = [word for word in words if word.startswith("-") and word not in told.stdout]
+        assert not missing, line
+
+
+def test_the_readme_names_each_setting() -> None:
+    readme = (ROOT / "README.md").read_text()
+    table = readme[readme.index("## Settings") : readme.index("## Privacy")]
+    assert [
+        name for name in inspect.signature(configure).parameters if f"`{name}`" not in table
+    ] == []
