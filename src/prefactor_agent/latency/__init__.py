@@ -14,11 +14,12 @@ from .budgets import exceeded
 from .gaps import starved
 from .measure import Latency, lengths, measure, so_far
 from .playout import Playout
-from .split import totals
+from .split import UNATTRIBUTED, totals
 from .statistics import median, percentile, summarize
 from .turn import Asked, ModelCall, Reply, ToolRun, VoiceCall
 
 __all__ = [
+    "UNATTRIBUTED",
     "Asked",
     "Latency",
     "ModelCall",

@@ -10,6 +10,7 @@ from rich.text import Text
 from ..journal.reader import StoredSpan
 from . import words
 from .draw import Glyphs
+from .handoffs import handoff_of
 from .values import error_text, mapping
 
 LABEL = 13
@@ -100,9 +101,9 @@ class Lines:
 
     def handoff(self, span: StoredSpan) -> str:
         """``handoff greeter → billing by transfer``."""
-        from_, to, why = handoff_of(span)
+        giver, taker, why = handoff_of(span)
         why = f", {why}" if why else ""
-        return self.safe(f"handoff {from_ or '?'} {self.glyphs.arrow} {to or '?'}{why}")
+        return self.safe(f"handoff {giver or '?'} {self.glyphs.arrow} {taker or '?'}{why}")
 
     def cut(self, line: Text) -> Text:
         """The line, not wider than it may be; what is cut off is marked."""
@@ -119,21 +120,6 @@ class Lines:
 
     def _wrapped(self, text: str, lines: int) -> list[str]:
         return words.wrap(text, self.room - _MARK, lines, self.glyphs.ellipsis)
-
-
-def handoff_of(span: StoredSpan) -> tuple[str, str, str]:
-    """From which agent to which, and why; what is not known is empty."""
-
-    def name(key: str) -> str:
-        told = span.payload.get(key, span.result.get(key))
-        return str(told or "")
-
-    tool, cause = name("tool_name"), name("cause")
-    if cause == "task_completed":
-        return name("from"), name("to"), f"back to {tool}" if tool else "the task is done"
-    by = {"tool": "a tool", "hook": "a hook", "program": "the program"}.get(cause, cause)
-    why = f"by {tool or by}" if tool or by else ""
-    return name("from"), name("to"), why
 
 
 def tool_outcome(span: StoredSpan) -> tuple[str, str]:

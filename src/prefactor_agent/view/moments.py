@@ -4,15 +4,12 @@ Pure. Microseconds since the Unix epoch; ``None``: nobody has told."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from ..journal.reader import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
 from .values import listing, mapping, mappings, text, whole
 
 ENDS = {
-    # What the beginning of a silence is based on, and which moment of the user's turn that is.
     "audio": "speech_ended",
     "vad": "vad_estimate",
     "vad_end": "vad_ended",
@@ -20,6 +17,7 @@ ENDS = {
     "commit": "committed",
     "text": "committed",
 }
+"""By what the beginning of a silence is based on, which moment of the user's turn that is."""
 
 
 def user_ended(call: CallTree, turn: Turn) -> int | None:
@@ -30,16 +28,16 @@ def user_ended(call: CallTree, turn: Turn) -> int | None:
         basis = basis or text(mapping(latency.get("basis")).get("from"))
     names = ("speech_ended", "vad_ended", "final_transcript", "committed")
     for name in (ENDS.get(basis, "speech_ended"), *names):
-        own = call.moment(turn.user.span, name) if turn.user is not None else None
-        for moment in (own, *noted(call, turn, name)):
-            if moment is not None:
-                return moment
+        if (moment := user_moment(call, turn, name)) is not None:
+            return moment
     return turn.user.span.finished_us if turn.user is not None else None
 
 
-def noted(call: CallTree, turn: Turn, name: str) -> Iterator[int | None]:
-    """A moment of the user's turn as its answers have noted it."""
-    return (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
+def user_moment(call: CallTree, turn: Turn, name: str) -> int | None:
+    """A moment of the user's turn: its own word, or as its answers have noted it."""
+    own = call.moment(turn.user.span, name) if turn.user is not None else None
+    noted = (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
+    return next((at for at in (own, *noted) if at is not None), None)
 
 
 def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
@@ -58,12 +56,18 @@ def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
     return None
 
 
-def first_words(turn: Turn) -> tuple[Node | None, int | None]:
+def first_words(turn: Turn) -> tuple[Node, int] | None:
+    """The answer whose words came out as text first, and when."""
     for answer in turn.answers:
-        texts = [first(span, "text") for span in answer.spans("transcription")]
-        if found := [at for at in texts if at is not None]:
-            return answer, min(found)
-    return None, None
+        if (at := words_began(answer)) is not None:
+            return answer, at
+    return None
+
+
+def words_began(answer: Node) -> int | None:
+    """When the first words of an answer came out as text."""
+    texts = [first(span, "text") for span in answer.spans("transcription")]
+    return min((at for at in texts if at is not None), default=None)
 
 
 def first(span: StoredSpan, stream: str) -> int | None:

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ..latency import median, totals
+from ..latency import UNATTRIBUTED, median, totals
 from . import stagenames
 from .calltree import CallTree
-from .moments import ENDS, first, first_sound, first_words, noted, user_ended
+from .moments import ENDS, first, first_sound, first_words, user_ended, user_moment
 from .sounds import leading_silence_us
 from .turns import Node, Turn, kind, typed
 from .values import listing, mapping, mappings, number, text
@@ -154,7 +154,7 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
         heard = call.moment(span, "playback_started") or span.started_us
         begins = heard - round(perceived * 1000)
     stages = tuple(
-        Stage(text(stage.get("name")) or "unattributed", max(0.0, ms))
+        Stage(text(stage.get("name")) or UNATTRIBUTED, max(0.0, ms))
         for stage in mappings(latency.get("stages"))
         if (ms := number(stage.get("ms"))) is not None
     )
@@ -173,35 +173,29 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
 def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Silence | None:
     """The silence of a turn that nobody measured. ``heard``: who was heard in the call, and when
     playback started."""
-    ended = user_ended(call, turn)
-    if ended is None:
+    begins = user_ended(call, turn)
+    if begins is None:
         return None
-    found = first_sound(call, turn)
-    if found is None:
-        answer, audible = first_words(turn)
-        if answer is None or audible is None:
-            return None
+    if (sound := first_sound(call, turn)) is not None:
+        answer, started = sound
+        ends = started + leading_silence_us(answer)
+        cuts = [*_cuts(call, turn, answer), ("playback", started), ("leading_silence", ends)]
+        after = bisect_right(heard, begins, key=lambda sound: sound[1])
+        if after < len(heard) and heard[after][1] < started:
+            answer, ends = heard[after]
+    elif (words := first_words(turn)) is not None:
+        answer, ends = words
         cuts = list(_cuts(call, turn, answer))
     else:
-        answer, started = found
-        audible = started + leading_silence_us(answer)
-        cuts = [
-            *_cuts(call, turn, answer),
-            ("playback", started),
-            ("leading_silence", audible),
-        ]
-        after = bisect_right(heard, ended, key=lambda sound: sound[1])
-        if after < len(heard) and heard[after][1] < started:
-            answer, audible = heard[after]
-    if audible <= ended:
         return None
-    stages = _consecutive(ended, audible, cuts)
+    if ends <= begins:
+        return None
     return Silence(
         turn,
         answer,
-        ended,
-        (audible - ended) / 1000,
-        stages,
+        begins,
+        (ends - begins) / 1000,
+        _consecutive(begins, ends, cuts),
         over_budget={},
         budgets=budgets_of(call),
         derived=True,
@@ -217,9 +211,7 @@ def _cuts(call: CallTree, turn: Turn, answer: Node) -> Iterator[tuple[str, int]]
         ("endpointing", "committed"),
         ("on_user_turn_completed", "hook_done"),
     ):
-        own = call.moment(turn.user.span, name) if turn.user is not None else None
-        moments = [own, *noted(call, turn, name)]
-        if (moment := next((at for at in moments if at is not None), None)) is not None:
+        if (moment := user_moment(call, turn, name)) is not None:
             yield stage, moment
     voices = answer.spans("tts")
     sound = first(voices[0], "audio") if voices else None
@@ -262,5 +254,5 @@ def _consecutive(begins: int, ends: int, cuts: Sequence[tuple[str, int]]) -> tup
             stages[name] = stages.get(name, 0) + cut - at
         at = cut
     if at < ends:
-        stages["unattributed"] = stages.get("unattributed", 0) + ends - at
+        stages[UNATTRIBUTED] = stages.get(UNATTRIBUTED, 0) + ends - at
     return tuple(Stage(name, us / 1000) for name, us in stages.items())

@@ -6,6 +6,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from ..latency import UNATTRIBUTED
+
 
 class _Stage(NamedTuple):
     label: str
@@ -39,7 +41,7 @@ _STAGES = {
     "previous_speech": _Stage("previous speech", "play", "agent"),
     "playback": _Stage("first audio to playback", "play"),
     "leading_silence": _Stage("leading silence of the voice", "quiet"),
-    "unattributed": _Stage("unattributed", "none"),
+    UNATTRIBUTED: _Stage("unattributed", "none"),
 }
 _ORDER = {name: index for index, name in enumerate(_STAGES)}
 _ROUND = re.compile(r"(llm_\w+?)_(\d+)$")

@@ -40,26 +40,6 @@ class Summary:
     """Answers that were over a budget."""
 
 
-def status_of(call: CallTree, now_us: int | None = None, alive: bool | None = None) -> str:
-    """``complete``, ``failed``, ``cancelled``, ``running`` or ``lost``.
-
-    Args:
-        now_us: The present, in microseconds since the Unix epoch.
-        alive: Whether the process that records the call still runs; ``None``: nobody can say.
-    """
-    if call.session is None:
-        return "lost"
-    if call.session.status != "active":
-        return call.session.status
-    if "closed_at" in call.session.payload:
-        # The session is over; its job has more to say of it, or went without saying it.
-        return "failed" if call.session.payload.get("close_reason") == "error" else "complete"
-    now = time.time_ns() // 1000 if now_us is None else now_us
-    if alive is None:
-        alive = now - call.last_us < QUIET_US
-    return "running" if alive else "lost"
-
-
 def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
     """The summary of a call, without reading what passed through its streams."""
     call = build(journal.outline(session_id))
@@ -68,10 +48,16 @@ def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> 
 
 
 def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = None) -> Summary:
+    """The summary of a call.
+
+    Args:
+        now_us: The present, in microseconds since the Unix epoch. Default: now.
+        alive: Whether the process that records the call still runs; ``None``: nobody can say.
+    """
     session = call.session
     payload, result = (session.payload, session.result) if session else ({}, {})
     now = time.time_ns() // 1000 if now_us is None else now_us
-    status = status_of(call, now, alive)
+    status = _status(call, now, alive)
     found = silences(call)
     ended = session.finished_us if session else None
     tools = call.spans("tool")
@@ -100,6 +86,19 @@ def agent_of(payload: dict[str, object]) -> str:
     """The name that a person knows an agent by."""
     named = mapping(payload.get("job")).get("agent_name")
     return str(named or payload.get("agent_class") or payload.get("agent_name") or "agent")
+
+
+def _status(call: CallTree, now_us: int, alive: bool | None) -> str:
+    if call.session is None:
+        return "lost"
+    if call.session.status != "active":
+        return call.session.status
+    if "closed_at" in call.session.payload:
+        # The session is over; its job has more to say of it, or went without saying it.
+        return "failed" if call.session.payload.get("close_reason") == "error" else "complete"
+    if alive is None:
+        alive = now_us - call.last_us < QUIET_US
+    return "running" if alive else "lost"
 
 
 def _text(value: object) -> str | None:

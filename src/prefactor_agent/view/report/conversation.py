@@ -10,8 +10,8 @@ from typing import Any
 from ...journal.reader import StoredSpan
 from .. import numbers, stagenames
 from ..calltree import CallTree
-from ..lines import handoff_of
-from ..moments import first
+from ..handoffs import handoff_of
+from ..moments import words_began
 from ..silence import Silence, Silences
 from ..turns import (
     TURNS,
@@ -47,7 +47,7 @@ class Note:
 
 @dataclass(slots=True)
 class Entry:
-    """What one side said in a turn."""
+    """What one side said in a turn. Times are microseconds from the beginning of the call."""
 
     kind: str
     """``user`` or ``agent``."""
@@ -56,7 +56,9 @@ class Entry:
     turn: int
     said: str
     unsaid: str = ""
+    """What was generated and never spoken."""
     cut_s: float | None = None
+    """How much was played of an answer that was cut off, in seconds."""
     going_on: bool = False
     inside: str = ""
     """The tool whose dialogue this is part of."""
@@ -81,11 +83,8 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
 def _heard_at(call: CallTree, node: Node) -> int:
     """Where a turn stands: where it began. But what came of a dialogue is said after it."""
     if any(tool.id in call.talks_from for tool in node.spans("tool")):
-        texts = [first(span, "text") for span in node.spans("transcription")]
-        heard = [
-            at for at in (call.moment(node.span, "playback_started"), *texts) if at is not None
-        ]
-        if heard:
+        moments = (call.moment(node.span, "playback_started"), words_began(node))
+        if heard := [at for at in moments if at is not None]:
             return min(heard) - call.started_us
     return call.at(node.span)
 
@@ -228,9 +227,9 @@ def _error(span: StoredSpan) -> Told:
 
 
 def _handoff(span: StoredSpan) -> Told:
-    from_, to, why = handoff_of(span)
+    giver, taker, why = handoff_of(span)
     chips = [_took(span)] if span.duration_us else []
-    return f"{from_ or '?'} \u2192 {to or '?'}", [why, *chips] if why else chips, []
+    return f"{giver or '?'} \u2192 {taker or '?'}", [why, *chips] if why else chips, []
 
 
 def _tool(span: StoredSpan) -> Told:
