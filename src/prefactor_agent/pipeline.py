@@ -64,7 +64,7 @@ class Pipeline:
         )
 
     def put(self, span: Span) -> None:
-        if self._apart and span.parent_id is None:
+        if self._apart and self.settings.delivers and span.parent_id is None and span.open:
             _apart[span.session_id] = self
         self._writer.put(span)
 
@@ -116,14 +116,24 @@ class Pipeline:
         from .deliver.deliverer import Deliverer
 
         if self._deliverer is None:
-            self._deliverer = Deliverer(self.settings, self._on_terminate, is_mine=self._is_mine)
+            self._deliverer = Deliverer(
+                self.settings,
+                self._on_terminate,
+                is_mine=self._is_mine,
+                on_delivered=_forget,
+            )
             self._writer.after_write = self._deliverer.wake
         self._deliverer.start()
         self._deliverer.wake()
 
 
 _apart: dict[str, Pipeline] = {}
-"""By session id, the pipeline of a call that does not go where the process's settings say."""
+"""By session id, the pipeline of a call that does not go where the process's settings say, until
+all of it is there."""
+
+
+def _forget(session_id: str) -> None:
+    _apart.pop(session_id, None)
 
 
 def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:

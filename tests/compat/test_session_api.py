@@ -21,7 +21,7 @@ from prefactor_core import (
 from prefactor_http import HttpClientConfig
 
 import prefactor_agent as ours
-from prefactor_agent import TracedAgent, configure, traced_tool
+from prefactor_agent import TracedAgent, configure, pipeline, traced_tool
 from prefactor_agent import session as session_module
 from support.memory_sink import MemorySink
 from support.prefactor_server import PrefactorServer
@@ -305,6 +305,28 @@ async def test_two_wrappers_each_deliver_where_they_were_told(server: PrefactorS
         assert server.spans()[0].id != elsewhere.spans()[0].id
         assert types_of(server).count("livekit:session") == 1
         assert server.violations() == elsewhere.violations() == []
+
+
+async def test_whose_a_call_is_is_known_until_it_is_delivered_and_no_longer(
+    server: PrefactorServer,
+) -> None:
+    before = set(pipeline._apart)
+    with PrefactorServer() as elsewhere:
+        configure(api_url=elsewhere.url, api_token=elsewhere.token, flush_timeout=1)
+        server.fault("refuse")
+        await converse(wrapper(server))
+        [left] = set(pipeline._apart) - before
+        await converse(ours.PrefactorLiveKitSession())  # as the settings say
+        assert types_of(elsewhere).count("livekit:session") == 1
+        assert left in pipeline._apart
+        server.clear_faults()
+        for _ in range(3):
+            await converse(wrapper(server))
+        async with asyncio.timeout(20):
+            while set(pipeline._apart) != before:
+                await asyncio.sleep(0.05)
+        assert types_of(server).count("livekit:session") == 4
+        assert types_of(elsewhere).count("livekit:session") == 1
 
 
 async def test_wrappers_that_are_told_the_same_share_their_threads(

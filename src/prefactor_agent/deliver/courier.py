@@ -51,6 +51,8 @@ class Courier:
     settings: Settings
     sdk: str
     on_terminate: OnTerminate | None = None
+    on_delivered: Callable[[str], None] = lambda _session_id: None
+    """Told when nothing is left to do of a call."""
     progress: Progress = field(default_factory=Progress)
     _live: dict[str, Live] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
@@ -144,6 +146,7 @@ class Courier:
             await self._finish(now)
         self.forget(session_id)
         self.progress.calls += 1
+        self.on_delivered(session_id)
 
     async def _register(self, row: CallRow) -> CallRow:
         text = row.registration

@@ -53,6 +53,8 @@ class Deliverer:
         request_timeout: Seconds that one request may take; :data:`REQUEST_TIMEOUT_S` otherwise.
         is_mine: Whether a call of this process, by its session's id, is for this deliverer; all
             of them are otherwise.
+        on_delivered: Called on the delivering thread, with the session's id of a call of which
+            nothing is left to do.
     """
 
     def __init__(
@@ -62,9 +64,10 @@ class Deliverer:
         *,
         request_timeout: float | None = None,
         is_mine: Callable[[str], bool] = lambda _session_id: True,
+        on_delivered: Callable[[str], None] = lambda _session_id: None,
     ) -> None:
         self._settings = settings
-        self._is_mine = is_mine
+        self._is_mine, self._on_delivered = is_mine, on_delivered
         self._on_terminate = on_terminate
         self._timeout = REQUEST_TIMEOUT_S if request_timeout is None else request_timeout
         self._reset()
@@ -168,7 +171,7 @@ class Deliverer:
         self._wakened = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         sdk = sdk_entry()
-        rounds = Rounds(self._settings, sdk, self._terminate, self._is_mine)
+        rounds = Rounds(self._settings, sdk, self._terminate, self._is_mine, self._on_delivered)
         async with Api(aim, sdk, self._timeout) as api:
             try:
                 await self._rounds_until_stopped(rounds, api)

@@ -26,6 +26,7 @@ class Rounds:
     Args:
         on_terminate: Told when Prefactor wants a call to end.
         is_mine: Whether a call of this process is to be delivered here.
+        on_delivered: Told when nothing is left to do of a call.
 
     Raises (every coroutine):
         LaterError, DeniedError, NewerJournalError, sqlite3.Error, OSError
@@ -37,9 +38,10 @@ class Rounds:
         sdk: str,
         on_terminate: OnTerminate,
         is_mine: Callable[[str], bool],
+        on_delivered: Callable[[str], None],
     ) -> None:
         self._settings, self._sdk, self._on_terminate = settings, sdk, on_terminate
-        self._is_mine = is_mine
+        self._is_mine, self._on_delivered = is_mine, on_delivered
         self._me = this_process()
         self._outbox: Outbox | None = None
         self._inode: tuple[int, int] | None = None
@@ -128,6 +130,11 @@ class Rounds:
             self._outbox = Outbox(path)
             self._inode = inode
             self._courier = Courier(
-                api, self._outbox, self._settings, self._sdk, self._on_terminate
+                api,
+                self._outbox,
+                self._settings,
+                self._sdk,
+                self._on_terminate,
+                self._on_delivered,
             )
         return self._courier
