@@ -15,10 +15,9 @@ from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.deliverer import Deliverer
 from prefactor_agent.journal.writer import JournalWriter
 from support.prefactor_server import PrefactorServer
+from support.waiting import PATIENCE, until
 
 from .processes import Zygote
-
-TIMEOUT = 15.0
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ class Side:
             "api_token": SecretStr(server.token),
             "flush_interval": 0.02,
         }
-        timeout = changes.pop("request_timeout", 2.0)
+        timeout = changes.pop("request_timeout", PATIENCE)
         self.told: list[tuple[str, str | None]] = []
         self.settings = Settings(**{**values, **changes})
         self.writer = JournalWriter(self.settings)
@@ -74,12 +73,21 @@ class Side:
         )
         self.writer.after_write = self.deliverer.wake
 
-    def flush(self, timeout: float = TIMEOUT) -> bool:
-        assert self.writer.flush(timeout)
-        return self.deliverer.flush(timeout)
+    def flush(self) -> bool:
+        self.write()
+        return self.deliverer.flush(PATIENCE)
+
+    def write(self) -> None:
+        """Have the journal hold all that was recorded."""
+        assert self.writer.flush(PATIENCE)
+
+    def look(self) -> None:
+        """Wait until delivery has looked at what the journal holds now."""
+        wanted = self.deliverer._rounds + 2  # the round that runs now may have read too early
+        until(lambda: self.deliverer._rounds >= wanted)
 
     def stop(self) -> None:
-        self.deliverer.stop()
+        self.deliverer.stop(PATIENCE)
 
 
 @pytest.fixture

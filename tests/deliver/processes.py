@@ -33,6 +33,10 @@ class Child(NamedTuple):
     def puts(self) -> list[Put]:
         return [Put(*json.loads(line)) for line in self._read("puts").splitlines()]
 
+    def writes(self) -> list[int]:
+        """When each write of the journal began: monotonic nanoseconds."""
+        return [int(line) for line in self._read("writes").splitlines()]
+
     def outcome(self) -> Outcome:
         return as_outcome(json.loads(self._read("outcome")))
 

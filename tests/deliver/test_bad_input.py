@@ -19,6 +19,7 @@ from prefactor_agent.deliver.commands import register
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.tracing import tracer
 from support.prefactor_server import PrefactorServer
+from support.waiting import PATIENCE, until
 
 from .talk import talk
 
@@ -75,13 +76,18 @@ def environment(
     yield
     stop: Any = getattr(getattr(tracer._sink, "_deliverer", None), "stop", None)
     if stop is not None:
-        stop()
+        stop(PATIENCE)
 
 
-async def two_calls() -> None:
+async def two_calls(caplog: pytest.LogCaptureFixture) -> None:
+    """Until they are kept, and there is a line of ours; and some time for a second one."""
     expected = await talk(traced=False)
     for _ in range(2):
         assert await talk() == expected
+    await asyncio.to_thread(until, lambda: lines(caplog))
+    writer: Any = getattr(tracer._sink, "_writer", None)
+    if writer is not None:
+        assert await asyncio.to_thread(writer.flush, PATIENCE)
     await asyncio.to_thread(tracer.flush, 1.5)
 
 
@@ -111,7 +117,7 @@ async def test_a_wrong_setting(
     wrong = BAD[name]
     for variable, value in wrong.environment.items():
         monkeypatch.setenv(variable, value)
-    await two_calls()
+    await two_calls(caplog)
     [line] = lines(caplog)
     assert all(words in line for words in wrong.says), line
     assert "\n" not in line
@@ -125,7 +131,7 @@ async def test_a_proxy_that_answers_with_a_page(
     server: PrefactorServer, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     server.fault("html", status=200)
-    await two_calls()
+    await two_calls(caplog)
     [line] = lines(caplog)
     assert all(words in line for words in ("not Prefactor", "proxy", URL)), line
     assert calls_kept(tmp_path) == 2
@@ -137,7 +143,7 @@ async def test_a_switch_that_is_neither_on_nor_off(
 ) -> None:
     """Nothing is kept: it may be the one that says that nothing is to be."""
     monkeypatch.setenv("PREFACTOR_CAPTURE_CONTENT", "perhaps")
-    await two_calls()
+    await two_calls(caplog)
     [line] = lines(caplog)
     assert all(words in line for words in ("PREFACTOR_CAPTURE_CONTENT", "true or false")), line
     assert "PREFACTOR_CAPTURE_CONTENT" in await asyncio.to_thread(doctor)

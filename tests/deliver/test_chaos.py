@@ -24,7 +24,7 @@ def test_a_journal_that_cannot_be_written_now_is_waited_for(
     import sqlite3
 
     whole_call(side.writer)
-    assert side.writer.flush(5)
+    side.write()
     real, broken = Outbox.acknowledge, [True]
 
     def acknowledge(self: Outbox, *arguments: Any) -> None:
@@ -60,7 +60,7 @@ def test_a_span_that_the_service_breaks_on_holds_up_nobody(
     tool(call, call.root)
     end_call(call)
     whole_call(side.writer)
-    assert side.flush(30)
+    assert side.flush()
     assert len(server.instances()) == 2
     assert {instance["status"] for instance in server.instances()} == {"complete"}
     outbox = Outbox(side.settings.journal)

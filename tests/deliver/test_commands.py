@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import sqlite3
-import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from prefactor_agent.deliver import health
+from prefactor_agent.deliver import commands, health
 from prefactor_agent.deliver.commands import register
 from prefactor_agent.deliver.follow import Follower
 from prefactor_agent.journal import retention
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
+from support.waiting import PATIENCE
 
 from .calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
 from .conftest import Side
@@ -60,7 +61,7 @@ def test_push_delivers_what_was_recorded_without_a_token(
     server: PrefactorServer, offline: Side, token: None
 ) -> None:
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     assert run("push", "--dry-run").strip() == f"{WHOLE} spans of 1 calls to deliver"
     assert server.requests() == []
     assert run("push").strip() == f"{WHOLE} spans delivered, 1 calls finished"
@@ -74,7 +75,7 @@ def test_the_automatic_delivery_leaves_calls_alone_that_had_no_token(
     server: PrefactorServer, offline: Side, tmp_path: Path
 ) -> None:
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     side = Side(tmp_path, server)
     side.deliverer.start()
     whole_call(side.writer)
@@ -86,7 +87,7 @@ def test_the_automatic_delivery_leaves_calls_alone_that_had_no_token(
 def test_push_parked_tries_again(server: PrefactorServer, offline: Side, token: None) -> None:
     fault = server.fault("reject_type", schema_name="livekit:tts")
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     done = run_json("push", code=1)
     assert (done["spans"], done["parked"]) == (WHOLE - 2, 2)
     assert "2 x livekit:tts" in run("doctor", code=1)
@@ -105,7 +106,7 @@ def test_push_parked_delivers_a_call_that_was_refused(
     monkeypatch.setenv("PREFACTOR_API_TOKEN", server.account_token)
     monkeypatch.setenv("PREFACTOR_AGENT_ID", "no-such-agent")
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     run("push", code=1)
     assert "agent not found" in run("doctor", code=1)
     monkeypatch.setenv("PREFACTOR_AGENT_ID", server.agent_id)
@@ -121,7 +122,7 @@ def test_push_says_in_one_line_what_is_wrong(
 ) -> None:
     assert "no call has been traced yet" in run("push", code=1)
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     server.fault("refuse")
     assert "spans left" in run("push", "--patience", "0.2", code=1)
     server.clear_faults()
@@ -145,7 +146,7 @@ def test_doctor_with_everything_in_order(
     server: PrefactorServer, offline: Side, token: None
 ) -> None:
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     assert "are not delivered" in run("doctor")
     run("push")
     told = run_json("doctor")
@@ -187,7 +188,7 @@ def test_doctor_meets_a_page_instead_of_prefactor(server: PrefactorServer, token
 
 def test_doctor_looks_at_the_journal(tmp_path: Path, offline: Side) -> None:
     whole_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     journal = tmp_path / "journal.db"
     journal.chmod(0o644)
     assert "others can read it" in run("doctor", code=1)
@@ -211,28 +212,38 @@ def test_tail_follows_a_call(tmp_path: Path, offline: Side) -> None:
     follower = Follower(tmp_path / "journal.db")
     assert list(follower.look()) == [], "there is no journal yet"
     call = begin_call(offline.writer)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     [begun] = follower.look()
     assert (begun.what, begun.type) == ("begun", "livekit:session")
     user_turn(call, 1, "hello there")
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     assert [(e.what, e.type, e.words) for e in follower.look()] == [
         ("ended", "livekit:user_turn", "hello there"),
         ("ended", "livekit:stt", "hello there"),
     ]
     end_call(call)
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     [ended] = follower.look()
     assert "complete" in ended.as_line()
     assert list(follower.look()) == []
     follower.close()
 
 
-def test_tail_prints_lines_until_its_time_is_over(offline: Side) -> None:
-    timer = threading.Timer(0.3, lambda: whole_call(offline.writer))
-    timer.start()
+def test_tail_prints_lines_until_its_time_is_over(
+    offline: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += 1.0
+        if now == 1.0:
+            whole_call(offline.writer)
+            assert offline.writer.flush(PATIENCE)
+
+    monkeypatch.setattr(commands, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
     lines = [json.loads(line) for line in run("tail", "--for", "1.5", "--json").splitlines()]
-    timer.join()
+    assert now == 2.0
     assert len(lines) == WHOLE
     assert {line["what"] for line in lines} == {"ended"}
 
@@ -243,7 +254,7 @@ def test_prune_keeps_what_is_young_and_what_waits(
     waiting = Side(tmp_path, server)  # it has a token, and does not deliver
     for writer in (offline.writer, waiting.writer):
         whole_call(writer)
-        writer.flush(5)
+        writer.flush(PATIENCE)
     assert run_json("prune")["calls"] == 0
     told = run_json("prune", "--days", "0", "--dry-run")
     assert (told["calls"], told["kept_undelivered"]) == (1, 1)
@@ -258,7 +269,7 @@ def test_prune_keeps_what_is_young_and_what_waits(
 
 def test_prune_by_size_takes_the_oldest(tmp_path: Path, offline: Side) -> None:
     calls = [whole_call(offline.writer, turns=40) for _ in range(5)]
-    offline.writer.flush(5)
+    offline.writer.flush(PATIENCE)
     path = tmp_path / "journal.db"
     done = retention.prune(path, days=30, limit=retention.size(path) // 2)
     assert 0 < done.calls < 5

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
-from prefactor_agent.journal.reader import Journal
+from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
+from support.waiting import until
 
 from .arrived import arrived
 from .calls import whole_call
 from .conftest import Side
 from .processes import Zygote
-from .test_delivery import until
 
 HERE = Path(__file__).parents[1]
 
@@ -35,7 +35,7 @@ RECORDER = """
         journal=Path(journal), api_url=url, api_token=SecretStr(token), flush_interval=0.02
     )
     writer = JournalWriter(settings)
-    deliverer = Deliverer(settings, request_timeout=2.0)
+    deliverer = Deliverer(settings)
     writer.after_write = deliverer.wake
     if delivers == "yes":
         deliverer.start()
@@ -46,9 +46,9 @@ RECORDER = """
         assistant_turn(call, 2 * index + 1)
         time.sleep(float(pause))
     end_call(call)
-    writer.flush(10)
+    writer.flush(60)
     if delivers == "yes":
-        print(deliverer.flush(20), flush=True)
+        print(deliverer.flush(60), flush=True)
 """
 
 
@@ -65,6 +65,13 @@ def record(
     )
 
 
+def kept(journal: Path, session: str) -> int:
+    """How many spans of a call the journal has."""
+    with contextlib.suppress(JournalError), contextlib.closing(Journal(journal)) as reader:
+        return len(reader.call(session))
+    return 0
+
+
 def check(server: PrefactorServer) -> None:
     spans = server.spans()
     assert len({span.id for span in spans}) == len(spans)
@@ -77,17 +84,17 @@ def test_what_a_killed_process_left_is_delivered_by_the_next(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     journal = tmp_path / "journal.db"
-    process = record(journal, server, turns=1000, pause=0.1)
+    process = record(journal, server, turns=10_000, pause=0.1)
     assert process.stdout is not None
     session = process.stdout.readline().strip()
-    until(lambda: len(server.spans()) > 10, 10)
+    until(lambda: len(server.spans()) > 10)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
 
     side = Side(tmp_path, server)
     side.deliverer.start()
-    until(lambda: [i["status"] for i in server.instances()] == ["failed"], 10)
+    until(lambda: [i["status"] for i in server.instances()] == ["failed"])
     side.stop()
     reader = Journal(journal)
     kept = reader.call(session)
@@ -107,11 +114,7 @@ def test_several_processes_share_what_was_left(
     fault = server.fault("refuse")
     for _ in range(4):
         left = zygote.fork(journal, server.url, server.token, waits=True)
-        begun = time.monotonic()
-        while len(left.puts()) < 30:
-            assert time.monotonic() - begun < 10
-            time.sleep(0.02)
-        time.sleep(0.2)  # the journal has it
+        until(lambda left=left: len(left.puts()) >= 30 and kept(journal, left.puts()[0].session_id))
         zygote.kill(left)
     fault.clear()
     children = [zygote.fork(journal, server.url, server.token) for _ in range(3)]
@@ -125,9 +128,10 @@ def test_several_processes_share_what_was_left(
 def test_a_running_call_of_another_process_is_left_to_it(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
-    process = record(tmp_path / "journal.db", server, delivers=False, turns=20, pause=0.2)
+    process = record(tmp_path / "journal.db", server, delivers=False, turns=10_000, pause=0.2)
     assert process.stdout is not None
-    process.stdout.readline()
+    running = process.stdout.readline().strip()
+    until(lambda: kept(tmp_path / "journal.db", running))
     side = Side(tmp_path, server)
     side.deliverer.start()
     whole_call(side.writer)

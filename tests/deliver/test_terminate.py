@@ -2,49 +2,64 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 
+import pytest
+
+from prefactor_agent.deliver import courier, rounds, spans
 from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
+from support.waiting import until
 
 from .calls import begin_call, end_call, user_turn
 from .conftest import Side
-from .test_delivery import until
 
 
-def test_a_quiet_call_hears_of_its_end_within_two_seconds(
+def asked(server: PrefactorServer) -> int:
+    """How often it was asked whether a call may go on."""
+    return sum(request["method"] == "GET" for request in server.requests())
+
+
+def test_a_quiet_call_hears_of_its_end_when_it_asks_next(
     server: PrefactorServer, side: Side
 ) -> None:
+    assert rounds.POLL_S <= 1.0
     side.deliverer.start()
     call = begin_call(side.writer)
-    until(lambda: len(server.spans()) == 1)
+    until(lambda: asked(server) >= 2)
     server.terminate(reason="not your customer")
-    assert until(lambda: bool(side.told)) < 2.0
+    before = asked(server)
+    until(lambda: side.told)
+    assert asked(server) <= before + 1
+    assert side.flush()
     assert side.told == [(call.root.id, "not your customer")]
     user_turn(call, 1, "hello?")
     end_call(call)
     assert side.flush()
     assert len(server.spans()) == 3, "what came after is delivered all the same"
-    time.sleep(1.2)
     assert len(side.told) == 1
     assert server.violations() == []
 
 
 def test_a_busy_call_hears_of_it_from_the_answer_to_its_spans(
-    server: PrefactorServer, side: Side
+    server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    now = 1_000.0
+    clock = SimpleNamespace(monotonic=lambda: now)
+    for module in (courier, rounds, spans):
+        monkeypatch.setattr(module, "time", clock)
     side.deliverer.start()
     call = begin_call(side.writer)
     until(lambda: len(server.spans()) == 1)
+    for sent in range(2, 7):
+        now += 0.9 * rounds.POLL_S
+        call.end(call.begin(SpanType.STATE, "state", None, {}), Status.COMPLETE, {})
+        until(lambda sent=sent: len(server.spans()) == sent)
     server.terminate(reason="enough")
-    begun = time.monotonic()
-    while not side.told and time.monotonic() - begun < 2.0:
-        state = call.begin(SpanType.STATE, "state", None, {})
-        call.end(state, Status.COMPLETE, {})
-        time.sleep(0.05)
+    call.end(call.begin(SpanType.STATE, "state", None, {}), Status.COMPLETE, {})
+    until(lambda: side.told)
     assert side.told == [(call.root.id, "enough")]
-    polls = [r for r in server.requests() if r["method"] == "GET"]
-    assert polls == []
+    assert asked(server) == 0
     end_call(call)
     assert side.flush()
     assert server.violations() == []

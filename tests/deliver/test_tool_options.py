@@ -19,6 +19,7 @@ from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
 from support.prefactor_server import PrefactorServer
 from support.scripted import ScriptedLLM, Use
+from support.waiting import PATIENCE, until
 
 from .arrived import arrived
 
@@ -66,7 +67,7 @@ async def a_call() -> list[Any]:
     session: AgentSession[None] = AgentSession(llm=model)
     await session.start(Desk(instructions="Say hello."))
     await session.generate_reply(user_input="I want to pay")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while session.history.items[-1].type != "message":
             await asyncio.sleep(0.01)
         while session.history.items[-1].text_content != "That was it.":
@@ -85,9 +86,7 @@ async def test_what_is_said_of_a_tool_reaches_prefactor_and_its_content_nothing(
     tracer.send_to(pipeline)
     outputs = await a_call()
     assert "receipt for 4111-secret" in outputs, "the model sees everything"
-    async with asyncio.timeout(20):
-        while not await asyncio.to_thread(pipeline.flush, 1.0):
-            pass
+    await asyncio.to_thread(until, lambda: pipeline.flush(1.0))
     types = registered(server)
     paid = types["livekit:tool:pay"]
     assert paid["template"] == "paid {{ inputs.amount }}"
@@ -112,14 +111,14 @@ async def test_another_process_registers_them_the_same(
     pipeline = Pipeline(offline, lambda session_id, reason: None)
     tracer.send_to(pipeline)
     await a_call()
-    assert await asyncio.to_thread(pipeline.flush, 5.0)
+    assert await asyncio.to_thread(pipeline.flush, PATIENCE)
     online = Settings(
         journal=offline.journal, api_url=server.url, api_token=SecretStr(server.token)
     )
     aim = target(online)
     assert aim is not None
     with contextlib.closing(Outbox(online.journal)) as outbox:
-        await push(online, aim, outbox, patience=5.0, watch=lambda _: None)
+        await push(online, aim, outbox, patience=PATIENCE, watch=lambda _: None)
     assert registered(server)["livekit:tool:pay"]["data_risk"]["action_profile"] == {
         "financial_transactions": "allowed"
     }

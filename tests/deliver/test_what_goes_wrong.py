@@ -22,11 +22,14 @@ from prefactor_agent.config import Settings
 from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.push import Pushed, push
 from prefactor_agent.deliver.target import target
+from prefactor_agent.journal import forks
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
+from support import waiting
 from support.prefactor_server import PrefactorServer
+from support.waiting import PATIENCE
 
 from .arrived import arrived
 from .calls import SPANS_PER_TURN, whole_call
@@ -53,17 +56,17 @@ class Agent:
         expected = await talk(traced=False, **options)
         assert await talk(**{"pause": PAUSE_S, **options}) == expected
 
-    async def flushed(self, timeout: float = 30.0) -> bool:
+    async def flushed(self, timeout: float = PATIENCE) -> bool:
         return await asyncio.to_thread(self.pipeline.flush, timeout)
 
-    async def delivered(self, timeout: float = 30.0) -> None:
+    async def delivered(self, timeout: float = PATIENCE) -> None:
         end = time.monotonic() + timeout
         while not await self.flushed(0.5):
             assert time.monotonic() < end, "it is not delivered"
 
     def stop(self) -> None:
         if self.pipeline._deliverer is not None:
-            self.pipeline._deliverer.stop()
+            self.pipeline._deliverer.stop(PATIENCE)
 
 
 @pytest.fixture
@@ -77,8 +80,7 @@ def settings(server: PrefactorServer, tmp_path: Path) -> Settings:
 
 
 @pytest_asyncio.fixture
-async def agent(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Agent]:
-    monkeypatch.setattr(deliverer, "REQUEST_TIMEOUT_S", 1.0)
+async def agent(settings: Settings) -> AsyncIterator[Agent]:
     made = Agent(settings)
     yield made
     await asyncio.to_thread(made.stop)
@@ -90,19 +92,21 @@ async def pushed(settings: Settings) -> Pushed:
     assert aim is not None
     outbox = Outbox(settings.journal)
     try:
-        return await push(settings, aim, outbox, patience=10.0, watch=lambda _: None)
+        return await push(settings, aim, outbox, patience=PATIENCE, watch=lambda _: None)
     finally:
         outbox.close()
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "prefactor_agent" and record.levelno >= logging.WARNING
+    ]
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not await asyncio.to_thread(condition):
-            await asyncio.sleep(0.02)
+async def until(condition: Callable[[], object]) -> None:
+    await asyncio.to_thread(waiting.until, condition)
 
 
 # The network and the service
@@ -133,8 +137,14 @@ FAULTS: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize(("kind", "options"), FAULTS, ids=str)
 async def test_a_fault_costs_time_and_nothing_else(
-    server: PrefactorServer, agent: Agent, kind: str, options: dict[str, Any]
+    server: PrefactorServer,
+    agent: Agent,
+    kind: str,
+    options: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if kind in ("hang", "hang_after", "drip"):
+        monkeypatch.setattr(deliverer, "REQUEST_TIMEOUT_S", 1.0)
     fault = server.fault(kind, **options)
     await agent.call()
     await agent.delivered()
@@ -147,6 +157,7 @@ async def test_down_at_the_start_and_up_later(
 ) -> None:
     fault = server.fault("refuse")
     await agent.call()
+    await until(lambda: warnings(caplog))
     assert not await agent.flushed(0.5)
     [line] = warnings(caplog)
     assert "cannot be reached" in line
@@ -184,6 +195,7 @@ async def test_the_token_is_revoked_during_the_call(
 ) -> None:
     fault = server.fault("revoke", skip=3)
     await agent.call()
+    await until(lambda: warnings(caplog))
     assert not await agent.flushed(1.0)
     [line] = warnings(caplog)
     assert "does not accept the token" in line
@@ -236,12 +248,12 @@ async def test_a_backlog_of_ten_thousand_spans(server: PrefactorServer, settings
     offline = Side(settings.journal.parent, server, api_token=None)
     for _ in range(20):
         whole_call(offline.writer, turns=72)
-    assert await asyncio.to_thread(offline.writer.flush, 30)
+    assert await asyncio.to_thread(offline.writer.flush, PATIENCE)
     agent = Agent(settings)
     pushing = asyncio.create_task(pushed(settings))
     await agent.call()
     done = await pushing
-    await agent.delivered(60)
+    await agent.delivered()
     await asyncio.to_thread(agent.stop)
     assert done.spans >= 20 * (72 * SPANS_PER_TURN + 1) > 10_000
     arrived(server, settings.journal)
@@ -269,7 +281,10 @@ def test_two_processes_on_one_journal_forked_after_the_import(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-async def test_a_fork_while_the_parent_delivers(server: PrefactorServer, agent: Agent) -> None:
+async def test_a_fork_while_the_parent_delivers(
+    server: PrefactorServer, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "_LONGEST_S", PATIENCE)  # a disk may take longer than it waits
     talking = asyncio.create_task(agent.call(turns=4))
     await until(lambda: len(server.spans()) >= 3)
     child = os.fork()
@@ -289,14 +304,14 @@ def _has_a_call_of_its_own(agent: Agent) -> bool:
     def call() -> None:
         nonlocal done
         asyncio.run(talk())
-        done = agent.pipeline.flush(10.0)
+        done = agent.pipeline.flush(PATIENCE)
 
     # In a thread of its own: the one that forked is in the middle of the parent's event loop.
     import threading
 
     thread = threading.Thread(target=call)
     thread.start()
-    thread.join(20)
+    thread.join(2 * PATIENCE)
     return done
 
 
@@ -385,5 +400,5 @@ async def test_the_clock_is_stepped_back_an_hour_during_the_call(
     await agent.delivered()
     arrived(server, agent.settings.journal)
     begun = sorted(datetime.fromisoformat(span.started_at) for span in server.spans())
-    assert begun[-1] - begun[0] < timedelta(minutes=1)
+    assert begun[-1] - begun[0] < timedelta(minutes=30)
     assert all((span.finished_at or "") >= span.started_at for span in server.spans())

@@ -5,7 +5,8 @@ middle of a real call. What it is told and what it answers are lines of JSON: se
 :class:`.processes.Zygote`.
 
 Each child leaves notes in its folder: ``puts``, each span that the tracer hands to the journal at
-the moment when it does; ``outcome``, what there was to see and hear of the call; ``log``."""
+the moment when it does; ``writes``, when each write of the journal began that came to its end;
+``outcome``, what there was to see and hear of the call; ``log``."""
 
 from __future__ import annotations
 
@@ -26,8 +27,10 @@ from pydantic import SecretStr
 from prefactor_agent.config import Settings
 from prefactor_agent.deliver import deliverer  # what Pipeline would import in each child
 from prefactor_agent.pipeline import Pipeline
+from prefactor_agent.record.guard import failures
 from prefactor_agent.record.span import Span
 from prefactor_agent.tracing import tracer
+from support.waiting import PATIENCE, until
 
 from .talk import talk
 
@@ -39,14 +42,26 @@ LITTLE_ROOM = 30_000
 class Watched(Pipeline):
     """The pipeline of every traced process; it notes what it is given."""
 
-    def __init__(self, settings: Settings, file: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path) -> None:
         super().__init__(settings, lambda session_id, reason: None)
-        self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        self._puts, self._writes = (
+            os.open(folder / name, flags, 0o600) for name in ("puts", "writes")
+        )
+        self._write_all = self._writer._write_all
+        self._writer._write_all = self._write  # type: ignore[method-assign]
 
     def put(self, span: Span) -> None:
         noted: list[Any] = [time.monotonic_ns(), span.session_id, span.id, str(span.status)]
-        os.write(self._file, json.dumps(noted).encode() + b"\n")  # in the kernel: survives us
+        os.write(self._puts, json.dumps(noted).encode() + b"\n")  # in the kernel: survives us
         super().put(span)
+
+    def _write(self) -> bool:
+        begun = time.monotonic_ns()
+        busy = self._write_all()
+        if busy and self._writer._retry is None:
+            os.write(self._writes, f"{begun}\n".encode())
+        return busy
 
 
 def have_a_call(
@@ -72,7 +87,7 @@ def have_a_call(
     settings = Settings(
         journal=Path(journal), api_url=url, api_token=SecretStr(token) if token else None
     )
-    pipeline = Watched(settings, folder / "puts")
+    pipeline = Watched(settings, folder)
     (folder / "outcome").touch()
     outcome = os.open(folder / "outcome", os.O_WRONLY)
     if trouble == "unprivileged" and os.geteuid() == 0:
@@ -83,12 +98,12 @@ def have_a_call(
         resource.setrlimit(resource.RLIMIT_FSIZE, (LITTLE_ROOM, resource.RLIM_INFINITY))
     had = asyncio.run(talk(turns=turns, pause=pause))
     if trouble == "disk_full":
-        pipeline.flush(1.0)
+        until(lambda: failures["journal.write"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     os.write(outcome, json.dumps(had).encode())
     if waits:
-        time.sleep(60)
-    pipeline.flush(20.0)
+        time.sleep(600)
+    pipeline.flush(PATIENCE)
 
 
 def fork(plan: dict[str, Any]) -> int:
