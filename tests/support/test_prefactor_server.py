@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import time
@@ -26,6 +27,7 @@ from prefactor_http.exceptions import (
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.errors import RefusedError
 from support.prefactor_server.schemas import Schema
+from support.waiting import PATIENCE, until
 
 Json = dict[str, Any]
 T0 = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
@@ -74,7 +76,7 @@ def connect(server: PrefactorServer, **changed: Any) -> PrefactorHttpClient:
         "api_url": server.url,
         "api_token": server.token,
         "max_retries": 0,
-        "request_timeout": 5.0,
+        "request_timeout": PATIENCE,
         **changed,
     }
     return PrefactorHttpClient(HttpClientConfig(**settings))
@@ -622,18 +624,24 @@ def test_the_quick_check_judges_as_jsonschema_does(value: Any, sound: bool) -> N
 # Fault plans
 
 
+async def comes_back(client: PrefactorHttpClient) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(aiohttp.ClientConnectorError, PrefactorApiError):
+                await client.validate_token()
+                return
+            await asyncio.sleep(0.1)
+
+
 async def test_refused_connections(server: PrefactorServer, client: PrefactorHttpClient) -> None:
     await client.validate_token()
-    server.fault("refuse")
+    server.fault("refuse", seconds=3600)
     with pytest.raises(aiohttp.ClientConnectorError):
         await client.validate_token()
     server.clear_faults()
     await client.validate_token()
     server.fault("refuse", seconds=0.3)
-    with pytest.raises(aiohttp.ClientConnectorError):
-        await client.validate_token()
-    await asyncio.sleep(0.6)
-    await client.validate_token()
+    await comes_back(client)
 
 
 async def test_a_stopped_server_refuses_and_keeps_its_port(server: PrefactorServer) -> None:
@@ -651,9 +659,13 @@ async def test_hanging_before_and_after_the_effect(server: PrefactorServer) -> N
         instance = await started(client)
     for kind, spans in (("hang", 0), ("hang_after", 1)):
         plan = server.fault(kind, path="agent_spans")
-        async with connect(server, request_timeout=0.3) as client:
-            with pytest.raises(TimeoutError):
-                await client.agent_spans.create(instance, "t:free", "active")
+        async with connect(server) as client:
+            asking = asyncio.create_task(client.agent_spans.create(instance, "t:free", "active"))
+            await asyncio.to_thread(until, plan.hits)
+            done, _ = await asyncio.wait([asking], timeout=0.3)
+            assert not done
+            asking.cancel()
+            await asyncio.wait([asking])
         assert (plan.hits(), len(server.spans())) == (1, spans)
         assert server.requests()[-1]["fault"] == kind
         plan.clear()
@@ -671,23 +683,24 @@ async def test_errors_for_some_calls_and_for_a_time(
 
     server.fault("status", times=2, skip=1)
     assert [await status() for _ in range(4)] == [200, 500, 500, 200]
-    server.fault("status", status=503, seconds=0.3)
+    plan = server.fault("status", status=503, seconds=3600)
     assert await status() == 503
-    await asyncio.sleep(0.4)
-    assert await status() == 200
+    plan.clear()
+    server.fault("status", status=503, seconds=0.3)
+    await comes_back(client)
     server.fault("status", path="bulk")
     assert await status() == 200
 
 
 async def test_too_many_requests(server: PrefactorServer) -> None:
-    server.fault("rate_limit", retry_after=1, times=1)
+    server.fault("rate_limit", retry_after=3, times=1)
     headers = {"Authorization": f"Bearer {server.token}", "X-Prefactor-SDK": "test@1"}
     async with aiohttp.ClientSession(headers=headers) as session:
         async with session.get(f"{server.url}/api/v1/ping") as response:
-            assert (response.status, response.headers["Retry-After"]) == (429, "1")
+            assert (response.status, response.headers["Retry-After"]) == (429, "3")
         await session.get(f"{server.url}/api/v1/ping")
         assert rules(server) == ["retry_after"]
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
         await session.get(f"{server.url}/api/v1/ping")
     assert rules(server) == ["retry_after"]
 
@@ -827,8 +840,6 @@ async def test_500_spans_in_one_bulk_call(
         ]
         assert len((await client.bulk.execute(BulkRequest(items=items))).outputs) == 500
     assert server.wait_for_spans(1500) == 1500
-    # Some 20 ms on an idle machine: the limit only says that it is not the bottleneck.
-    assert min(call["ms"] for call in server.requests() if call["items"]) < 100
 
 
 async def test_a_reset_forgets_everything(server: PrefactorServer) -> None:

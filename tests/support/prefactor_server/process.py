@@ -19,11 +19,10 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from ..waiting import PATIENCE
 from .errors import Json
 from .serve import bound
 from .settings import ACCOUNT_ID, AGENT_ID, ENVIRONMENT_ID, Settings
-
-_START_TIMEOUT = 20.0
 
 
 class ServerError(Exception):
@@ -148,7 +147,7 @@ class PrefactorServer:
             start_new_session=True,
         )
         self._process = process
-        guard = threading.Timer(_START_TIMEOUT, process.kill)
+        guard = threading.Timer(PATIENCE, process.kill)
         guard.start()
         try:
             line = process.stdout.readline() if process.stdout else ""
@@ -196,7 +195,7 @@ class PrefactorServer:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(how)
         try:
-            process.wait(5)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -266,7 +265,7 @@ class PrefactorServer:
         found: list[Json] = self._command("violations")
         return [violation for violation in found if violation["rule"] not in ignore]
 
-    def wait_for_spans(self, count: int, timeout: float = 10.0) -> int:
+    def wait_for_spans(self, count: int, timeout: float = PATIENCE) -> int:
         """Until so many spans are there, or the time is over; returns how many there are."""
         end = time.monotonic() + timeout
         while True:
@@ -278,7 +277,7 @@ class PrefactorServer:
     def _command(self, do: str, **arguments: Any) -> Any:
         if self._process is None:
             raise ServerError("the server is not running")
-        connection = http.client.HTTPConnection(urlsplit(self._control).netloc, timeout=30)
+        connection = http.client.HTTPConnection(urlsplit(self._control).netloc, timeout=PATIENCE)
         try:
             connection.request("POST", "/", json.dumps({"do": do, **arguments}))
             response = connection.getresponse()
