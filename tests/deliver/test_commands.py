@@ -197,7 +197,11 @@ def test_doctor_looks_at_the_journal(tmp_path: Path, offline: Side) -> None:
         connection.execute("PRAGMA user_version = 99")
     assert "newer prefactor-agent" in run("doctor", code=1)
     (tmp_path / "other.db").write_bytes(b"not a database at all" * 500)
-    assert "cannot be read" in run("doctor", "--journal", str(tmp_path / "other.db"), code=1)
+    for command in ("doctor", "push", "prune"):
+        assert "is no journal" in run(command, "--journal", str(tmp_path / "other.db"), code=1)
+    (tmp_path / "folder.db").mkdir()
+    for command in ("doctor", "push", "prune"):
+        assert "is a directory" in run(command, "--journal", str(tmp_path / "folder.db"), code=1)
 
 
 def test_the_skew_of_a_clock() -> None:

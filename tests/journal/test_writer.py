@@ -11,12 +11,15 @@ import subprocess
 import sys
 import textwrap
 import threading
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from prefactor_agent.config import Settings
-from prefactor_agent.journal import schema, writer
+from prefactor_agent.journal import retention, schema, writer
+from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record import guard
@@ -300,17 +303,63 @@ def test_a_newer_file_is_refused_in_one_line(path: Path, caplog) -> None:
         Journal(path)
 
 
-def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, caplog) -> None:
-    path.parent.mkdir()
-    path.write_bytes(b"this is no database, and was somebody's notes" * 100)
+@pytest.mark.parametrize("place", [0, 4096])
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, caplog, place: int) -> None:
+    kept, call = begin(path)
+    finish(call)
+    assert kept.flush(PATIENCE)
+    kept._close()
+    damage = bytes(4096)
+    with path.open("r+b") as file:
+        file.seek(place)
+        file.write(damage)
     kept, call = begin(path)
     finish(call)
     assert kept.flush(PATIENCE)
     assert len(Journal(path).sessions()) == 1
     (aside,) = path.parent.glob("journal.db.corrupt-*")
-    assert aside.read_bytes().startswith(b"this is no database")
+    assert damage in aside.read_bytes()
     (line,) = messages(caplog)
     assert "set aside" in line
+
+
+def notes(path: Path) -> None:
+    path.write_bytes(b"this is no database, but somebody's notes" * 100)
+
+
+def anothers(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE accounts (name)")
+        connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+    connection.close()
+
+
+@pytest.mark.parametrize("make", [notes, anothers])
+def test_a_file_that_is_no_journal_is_left_as_it_is(path: Path, caplog, make: Any) -> None:
+    path.parent.mkdir()
+    make(path)
+    before = path.read_bytes()
+    kept, call = begin(path)
+    assert not kept.flush(PATIENCE)
+    finish(call)
+    dealt_with(kept)
+    (line,) = messages(caplog)
+    assert str(path) in line
+    assert "set PREFACTOR_JOURNAL to another file" in line
+    for use in (Outbox, partial(retention.prune, days=0, limit=0), Journal):
+        with pytest.raises((schema.UnusableJournalError, JournalError)):
+            use(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_folder_is_no_journal(path: Path, caplog) -> None:
+    path.mkdir(parents=True)
+    kept, call = begin(path)
+    assert not kept.flush(PATIENCE)
+    finish(call)
+    (line,) = messages(caplog)
+    assert "is a directory: set PREFACTOR_JOURNAL to a file in it" in line
 
 
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, caplog) -> None:

@@ -152,6 +152,7 @@ def prune(
 ) -> None:
     """Remove old calls from the journal."""
     from ..journal import retention
+    from ..journal.schema import UnusableJournalError
 
     chosen = _settings(journal)
     try:
@@ -162,6 +163,8 @@ def prune(
             undelivered=undelivered,
             dry_run=dry_run,
         )
+    except UnusableJournalError as error:
+        _fail(str(error))
     except (sqlite3.Error, OSError) as error:
         _fail(f"{chosen.journal} cannot be read or written ({error})")
     verb = "would go" if dry_run else "removed"
@@ -197,12 +200,12 @@ def _settings(journal: Path | None) -> Settings:
 
 def _outbox(chosen: Settings) -> Any:
     from ..journal.outbox import Outbox
-    from ..journal.schema import NewerJournalError
+    from ..journal.schema import UnusableJournalError
 
     try:
         return Outbox(chosen.journal)
-    except NewerJournalError:
-        _fail(f"{chosen.journal} was written by a newer prefactor-agent: upgrade")
+    except UnusableJournalError as error:
+        _fail(str(error))
     except sqlite3.Error as error:
         _fail(f"{chosen.journal} cannot be read or written ({error})")
 

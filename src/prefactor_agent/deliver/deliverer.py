@@ -18,7 +18,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from ..config import ConfigurationError, Settings
-from ..journal.schema import NewerJournalError
+from ..journal.schema import UnusableJournalError
 from ..record.guard import failures, logger, report
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
 from .backoff import Backoff
@@ -211,8 +211,8 @@ class Deliverer:
                         error,
                         wait,
                     )
-            except NewerJournalError:
-                self.off = "the journal is of a newer version"
+            except UnusableJournalError as error:
+                self.off = str(error)  # the journal's writer has said so in the log
             except (sqlite3.OperationalError, OSError) as error:
                 # Locked, on a full disk …: what was not acknowledged is sent again, word for word.
                 failures["deliver.journal"] += 1

@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 from ..config import ConfigurationError, Settings
 from ..journal import retention
 from ..journal.outbox import Outbox
-from ..journal.schema import VERSION, NewerJournalError
+from ..journal.schema import VERSION, UnusableJournalError, refuse_directory, refuse_others
 from .api import Api, DeniedError, LaterError, RefusedError
 from .deliverer import sdk_entry
 from .target import Target, target
@@ -103,7 +103,7 @@ def _journal(settings: Settings) -> list[Check]:
         return [Check("journal", "note", f"none yet at {path}: no call was traced")]
     checks = []
     mode = stat.S_IMODE(path.stat().st_mode)
-    if os.name == "posix" and mode & 0o077:
+    if os.name == "posix" and mode & 0o077 and path.is_file():
         checks.append(
             Check("journal", "problem", f"others can read it: chmod 600 {path} (it is {mode:o})")
         )
@@ -111,8 +111,10 @@ def _journal(settings: Settings) -> list[Check]:
     if aside:
         checks.append(Check("journal", "note", f"a damaged one was set aside: {aside[-1]}"))
     try:
+        refuse_directory(path)
         connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
         try:
+            refuse_others(connection, path)
             [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
             [kept] = connection.execute("PRAGMA user_version").fetchone()
             if found == "ok" and kept == VERSION:
@@ -124,8 +126,8 @@ def _journal(settings: Settings) -> list[Check]:
         if kept < VERSION:
             return [*checks, Check("journal", "ok", f"{path}, of an older version")]
         outbox = Outbox(path)
-    except NewerJournalError:
-        return [*checks, Check("journal", "problem", f"{path} is of a newer prefactor-agent")]
+    except UnusableJournalError as error:
+        return [*checks, Check("journal", "problem", str(error))]
     except sqlite3.Error as error:
         return [*checks, Check("journal", "problem", f"{path} cannot be read ({error})")]
     megabytes = retention.size(path) / 1e6

@@ -29,7 +29,7 @@ class Rounds:
         on_delivered: Told when nothing is left to do of a call.
 
     Raises (every coroutine):
-        LaterError, DeniedError, NewerJournalError, sqlite3.Error, OSError
+        LaterError, DeniedError, UnusableJournalError, sqlite3.Error, OSError
     """
 
     def __init__(

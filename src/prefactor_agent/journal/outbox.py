@@ -87,22 +87,13 @@ class Outbox:
 
     Raises:
         sqlite3.Error: From every method: the journal cannot be read or written now.
-        schema.NewerJournalError: From the constructor.
+        schema.UnusableJournalError: From the constructor.
     """
 
     def __init__(self, path: Path) -> None:
         self._me = this_process()
-        self._connection = sqlite3.connect(
-            path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
-        )
-        try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            with forks.undivided():
-                schema.migrate(self._connection)
-        except BaseException:
-            self._connection.close()
-            raise
+        with forks.undivided():
+            self._connection = schema.connect(path, BUSY_S)
 
     def close(self) -> None:
         self._connection.close()

@@ -60,14 +60,14 @@ class Journal:
         if not path.exists():
             raise JournalError(f"no call has been traced yet: there is no journal at {path}")
         try:
+            schema.refuse_directory(path)
             self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
+            schema.refuse_others(self._connection, path)
             self._version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+        except schema.UnusableJournalError as error:
+            raise JournalError(str(error)) from None
         except sqlite3.Error as error:
             raise self._trouble(error) from None
-        if self._version > schema.VERSION:
-            raise JournalError(
-                f"{path} was written by a newer prefactor-agent: pip install -U prefactor-agent"
-            )
 
     def close(self) -> None:
         self._connection.close()

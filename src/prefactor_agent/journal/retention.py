@@ -51,10 +51,11 @@ def prune(
 
     Raises:
         sqlite3.Error, OSError: The journal cannot be read or written.
+        schema.UnusableJournalError: It is none.
     """
-    connection = sqlite3.connect(path, timeout=5.0, isolation_level=None)
+    with forks.undivided():
+        connection = schema.connect(path, timeout=5.0)
     try:
-        schema.migrate(connection)
         before = size(path)
         used = _used(connection)
         # A call's exact size would take reading all of it; what is over goes the next time.

@@ -2,12 +2,13 @@
 
 One SQLite file holds the calls of all processes. ``PRAGMA user_version`` is the version of the
 tables: a file of an older version is migrated when it is opened for writing, a newer one is
-refused."""
+refused, and so is a file of another program's, before anything in it is touched."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 VERSION = 3
@@ -114,24 +115,87 @@ class Row(NamedTuple):
     result: str | None
 
 
-class NewerJournalError(Exception):
-    """The file was written by a newer version of prefactor-agent."""
+class UnusableJournalError(Exception):
+    """This version of prefactor-agent must not write to the file. The message is one line that says
+    why, and what to do."""
+
+
+def connect(path: Path, timeout: float) -> sqlite3.Connection:
+    """The journal for reading and writing, made or brought up to date; safe when several processes
+    do it at once. Transactions are the caller's to begin.
+
+    Args:
+        timeout: Seconds that a statement waits for other processes that write.
+
+    Raises:
+        UnusableJournalError, sqlite3.Error
+    """
+    refuse_directory(path)
+    connection = sqlite3.connect(
+        path, timeout=timeout, isolation_level=None, check_same_thread=False
+    )
+    try:
+        refuse_others(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def refuse_directory(path: Path) -> None:
+    """What SQLite says of one helps nobody.
+
+    Raises:
+        UnusableJournalError
+    """
+    if path.is_dir():
+        raise UnusableJournalError(f"{path} is a directory: set PREFACTOR_JOURNAL to a file in it")
+
+
+def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
+    """See that a file is a journal, or empty. Changes nothing.
+
+    Raises:
+        UnusableJournalError, sqlite3.Error
+    """
+    try:
+        version = _version(connection)
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB or _blank(path):
+            raise
+        raise UnusableJournalError(
+            f"{path} is no journal: set PREFACTOR_JOURNAL to another file"
+        ) from None
+    if tables and not tables >= {"spans", "chunks"}:
+        raise UnusableJournalError(
+            f"{path} is another program's database: set PREFACTOR_JOURNAL to another file"
+        )
+    if version > VERSION:
+        raise UnusableJournalError(
+            f"{path} was written by a newer prefactor-agent: pip install -U prefactor-agent, or "
+            "set PREFACTOR_JOURNAL to another file"
+        )
+
+
+def _blank(path: Path) -> bool:
+    """Whether a file begins with zeros, as one of ours can after the machine lost its power.
+
+    To close the file lets go of this process's locks on it; what is no database has none."""
+    with path.open("rb") as file:
+        return not any(file.read(100))
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Make or bring up to date the tables; safe when several processes do it at once.
-
-    Raises:
-        NewerJournalError: The file's version is not known here.
-    """
+    """Make or bring up to date the tables of a journal; safe when several processes do it."""
     if _version(connection) == VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = _version(connection)
-        if found > VERSION:
-            raise NewerJournalError
-        for version in range(found + 1, VERSION + 1):
+        for version in range(_version(connection) + 1, VERSION + 1):
             for statement in _statements(_STEPS[version]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version}")

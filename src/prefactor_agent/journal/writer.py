@@ -244,12 +244,8 @@ class JournalWriter:
                     )
             if self.after_write is not None:
                 self.after_write()
-        except schema.NewerJournalError:
-            self._stop(
-                f"{self._path} was written by a newer prefactor-agent: upgrade, or set "
-                "PREFACTOR_JOURNAL to another file",
-                batch,
-            )
+        except schema.UnusableJournalError as error:
+            self._stop(str(error), batch)
         except (sqlite3.OperationalError, OSError) as error:
             self._failed(error, batch)
         except sqlite3.DatabaseError as error:
@@ -258,17 +254,7 @@ class JournalWriter:
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:
             create_private(self._path)
-            connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-            )
-            try:
-                connection.execute("PRAGMA journal_mode = WAL")
-                connection.execute("PRAGMA synchronous = NORMAL")
-                schema.migrate(connection)
-            except BaseException:
-                connection.close()
-                raise
-            self._connection = connection
+            self._connection = schema.connect(self._path, BUSY_SECONDS)
         return self._connection
 
     def _close(self) -> None:
