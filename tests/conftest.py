@@ -1,8 +1,10 @@
-"""Fixtures for all tests: none writes to the user's own journal. And the last line of a run, which
-tells what was not tested."""
+"""Fixtures for all tests: none writes to the user's own journal. The event loop that they run on,
+and the last line of a run, which tells what was not tested."""
 
+import asyncio
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,21 @@ from prefactor_agent import config, tool_options
 from prefactor_agent.record import guard
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
+from support.virtual_time import VirtualLoop
+
+REAL_TIME = {"compat", "deliver", "e2e", "samples", "support", "view"}
+"""Folders of tests that wait for servers and other processes."""
+
+
+def pytest_asyncio_loop_factories(
+    item: pytest.Item,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """On the loop of most tests nothing takes time: what is measured there is the same on every
+    machine."""
+    folder = item.path.relative_to(Path(__file__).parent).parts[0]
+    if folder in REAL_TIME or item.get_closest_marker("real_time") is not None:
+        return {"real": asyncio.new_event_loop}
+    return {"virtual": partial(VirtualLoop, look=1e-6)}
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

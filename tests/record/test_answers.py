@@ -79,7 +79,7 @@ def stages(result: JSON) -> dict[str, float]:
     for one in latency["stages"]:
         found[one["name"]] = found.get(one["name"], 0) + one["ms"]
     assert round(sum(found.values()), 3) == latency["perceived_ms"]
-    assert found.get("unattributed", 0) < 30, found
+    assert found.get("unattributed", 0) < 1, found
     return found
 
 
@@ -98,11 +98,11 @@ async def test_a_plain_turn(streaming: bool, preemptive: bool, sink: MemorySink)
     (result,) = turns(sink)
     found = stages(result)
     assert result["latency"]["basis"] == {"from": "audio", "to": "audio"}
-    assert found["vad"] == pytest.approx(200, abs=60)
-    assert found["leading_silence"] == pytest.approx(100, abs=30)
-    assert found["llm_ttft"] <= 360
+    assert found["vad"] == pytest.approx(200, abs=1)
+    assert found["leading_silence"] == pytest.approx(100, abs=1)
+    assert found["llm_ttft"] <= 301
     if not preemptive:
-        assert found["llm_ttft"] == pytest.approx(300, abs=60)
+        assert found["llm_ttft"] == pytest.approx(300, abs=1)
     assert sink.one("livekit:session")["result"]["latency"]["turns"] == 1
 
 
@@ -124,7 +124,7 @@ async def test_a_filler_from_a_tool_ends_the_silence(sink: MemorySink) -> None:
     answer, filler = turns(sink)
     found = stages(filler)
     assert filler["latency"]["filler"] is True
-    assert found["tool:look"] == pytest.approx(200, abs=60)
+    assert found["tool:look"] == pytest.approx(200, abs=1)
     assert "latency" not in answer
     assert answer["first_sound_by"] == sink.of("livekit:assistant_turn")[1].id
     assert answer["answer_ms"] > filler["latency"]["perceived_ms"] + 700
@@ -150,7 +150,7 @@ async def test_the_first_words_of_the_agent_that_was_handed_over_to(sink: Memory
     heard = [one for one in turns(sink) if "latency" in one]
     assert len(heard) == 1
     found = stages(heard[0])
-    assert found["on_enter"] == pytest.approx(150, abs=50)
+    assert found["on_enter"] == pytest.approx(150, abs=1)
     assert "filler" not in heard[0]["latency"]
 
 
@@ -167,8 +167,8 @@ async def test_a_turn_that_the_hook_answers_without_a_model(sink: MemorySink) ->
         await line.answers()
     (result,) = turns(sink)
     found = stages(result)
-    assert found["on_user_turn_completed"] == pytest.approx(100, abs=40)
-    assert found["tts_ttfb"] == pytest.approx(100, abs=40)
+    assert found["on_user_turn_completed"] == pytest.approx(100, abs=1)
+    assert found["tts_ttfb"] == pytest.approx(100, abs=1)
 
 
 async def test_what_the_program_says_later_by_itself_is_no_answer(sink: MemorySink) -> None:
@@ -209,7 +209,7 @@ async def test_a_typed_turn(sink: MemorySink) -> None:
     await session.aclose()
     (result,) = turns(sink)
     assert result["latency"]["basis"] == {"from": "text", "to": "text"}
-    assert stages(result)["llm_ttft"] == pytest.approx(100, abs=40)
+    assert stages(result)["llm_ttft"] == pytest.approx(100, abs=1)
 
 
 async def test_a_barge_in(sink: MemorySink) -> None:
@@ -251,7 +251,7 @@ async def test_a_budget_is_told_while_the_caller_still_waits(sink: MemorySink) -
         await line.answers()
     assert not told[0].answered
     assert set(told[0].exceeded) == {"perceived", "llm_ttft"}
-    assert told[0].perceived == pytest.approx(0.6, abs=0.05)
+    assert told[0].perceived == pytest.approx(0.6, abs=0.002)
     assert told[0].transcript == "what time is it"
     assert len(told) == 1  # each budget once
     result = next(one for one in turns(sink) if "latency" in one)

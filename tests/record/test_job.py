@@ -27,6 +27,7 @@ from support.line import NO_RETRIES, until
 from support.scripted import ScriptedLLM
 from support.seams import broken
 from support.tree import JSON, Recorder, check
+from support.waiting import PATIENCE
 
 LEFT = rtc.DisconnectReason.CLIENT_INITIATED
 DELETED = rtc.DisconnectReason.ROOM_DELETED
@@ -224,11 +225,11 @@ async def test_a_call_is_listed_as_over_while_its_job_goes_on(
     job = Job()
     with job.running():
         session = await call()
-        assert await asyncio.to_thread(tracer.flush, 10)
+        assert await asyncio.to_thread(tracer.flush, PATIENCE)
         journal = Journal(path)
         assert summary_of(journal, journal.find()).status == "running"
         await session.aclose()
-        assert await asyncio.to_thread(tracer.flush, 10)
+        assert await asyncio.to_thread(tracer.flush, PATIENCE)
         assert summary_of(journal, journal.find()).status == "complete"
         await job.end("done")
     assert summary_of(journal, journal.find()).status == "complete"
@@ -388,6 +389,7 @@ import asyncio, os, sys
 sys.path[:0] = {path!r}
 from livekit.agents import AgentSession
 from prefactor_agent import TracedAgent
+from prefactor_agent.tracing import tracer
 from support.job import Job
 from support.scripted import ScriptedLLM
 from support.seams import broken
@@ -397,7 +399,7 @@ async def main():
         session = AgentSession(llm=ScriptedLLM("Hi."))
         await session.start(TracedAgent(instructions="work"))
         await session.run(user_input="hello")
-        await asyncio.sleep(0.5)  # more than the journal's flush interval
+        assert await asyncio.to_thread(tracer.flush, 60)
         {end}
 
 asyncio.run(main())

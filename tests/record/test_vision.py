@@ -18,6 +18,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.tracing import tracer
 from support.scripted import ScriptedLLM, sound
 from support.tree import JSON, Recorder, check
+from support.waiting import PATIENCE
 
 PIXELS = bytes(range(256)) * 256
 SECRET = base64.b64encode(PIXELS).decode()
@@ -122,7 +123,7 @@ async def test_without_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "look.db"))
     config.configure(capture_content=False)
     await look(ImageContent(image=FRAME), ImageContent(image="https://pictures.example/anna.png"))
-    assert await asyncio.to_thread(tracer.flush, 10)
+    assert await asyncio.to_thread(tracer.flush, PATIENCE)
     journal = Journal(tmp_path / "look.db")
     (model,) = [span for span in journal.call(journal.find()) if span.type == "livekit:llm"]
     assert model.payload["inputs"]["images"] == 2
