@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from prefactor_agent import config, tool_options
 from prefactor_agent.record import guard
@@ -15,7 +16,11 @@ from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
 from support.virtual_time import VirtualLoop
 
-REAL_TIME = {"compat", "deliver", "e2e", "samples", "support", "view"}
+# How long an example takes is up to the machine.
+settings.register_profile("tests", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
+
+REAL_TIME = {"compat", "deliver", "e2e", "support", "view"}
 """Folders of tests that wait for servers and other processes."""
 
 

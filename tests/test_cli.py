@@ -25,6 +25,7 @@ from prefactor_agent.view.calltree import build
 from prefactor_agent.view.listing import unique_beginning
 from prefactor_agent.view.replay import Recording, recording
 from prefactor_agent.view.summary import summarize, summary_of
+from support.waiting import PATIENCE, until
 from view.calls import session, spoken_call, unanswered_call
 from view.commandline import START, assert_one_line, run
 from view.journals import renamed, set_process, write
@@ -143,7 +144,7 @@ def test_sessions_name_the_pages_that_are_here(
 
 def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", unanswered_call())  # its last sign is long past, or to come
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     own = this_process().split("|")
     birth = process._born(child.pid)
     try:
@@ -432,7 +433,7 @@ def test_reader_that_has_seen_enough(tmp_path: Path) -> None:
             shell=True,
             capture_output=True,
             encoding="utf-8",
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         assert (done.stdout, done.stderr) == ("", ""), arguments
@@ -443,7 +444,7 @@ def test_as_a_user_runs_it(journal: Path) -> None:
         [sys.executable, "-c", START, "sessions", "--journal", journal],
         capture_output=True,
         encoding="utf-8",
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     assert "Concierge" in done.stdout
@@ -454,7 +455,7 @@ def test_at_a_terminal_sessions_say_how_to_go_on(journal: Path) -> None:
     ours, theirs = pty.openpty()
     arguments = [sys.executable, "-c", START, "sessions", "--journal", str(journal)]
     with subprocess.Popen(arguments, stdout=theirs, close_fds=True) as process:
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE) == 0
     os.close(theirs)
     with os.fdopen(ours, "rb", buffering=0) as terminal:
         assert b"prefactor-agent ui shows all" in terminal.read(8_000)
@@ -538,9 +539,12 @@ def _assert_documented(spans: list[dict[str, Any]]) -> None:
 
 def _settled(path: Path, *parts: str) -> str:
     """What ``show`` says once the journal, written in the background, has all of it."""
-    for _ in range(20):
+    shown = ""
+
+    def settled() -> bool:
+        nonlocal shown
         shown = run("show", journal=path).stdout
-        if shown and all(part in shown for part in parts):
-            return shown
-        time.sleep(0.1)
-    raise AssertionError(shown)
+        return bool(shown) and all(part in shown for part in parts)
+
+    until(settled)
+    return shown

@@ -20,6 +20,7 @@ from prefactor_agent.record.clock import now_ns
 from prefactor_agent.record.span import SpanType, Status
 from prefactor_agent.record.stream import Stream
 from prefactor_agent.redact import HIDDEN, REDACTED, Redactor
+from support.waiting import PATIENCE
 
 
 def redactor(**changes: Any) -> Redactor:
@@ -170,7 +171,7 @@ def test_nothing_of_it_reaches_the_file(tmp_path: Path) -> None:
     stream.add("Zanzibar")
     call.end(span, Status.COMPLETE, lambda: {"text": "Zanzibar"})
     call.end(call.root, Status.COMPLETE, {})
-    assert writer.flush(5)
+    assert writer.flush(PATIENCE)
     for file in tmp_path.iterdir():
         assert b"Zanzibar" not in file.read_bytes()
     journal = Journal(settings.journal)

@@ -7,7 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from prefactor_agent import configure, session
 from support.prefactor_server import PrefactorServer
+from support.waiting import PATIENCE
+
+
+@pytest.fixture(autouse=True)
+def patient(isolated: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call is delivered when it is closed, however busy the machine."""
+    configure(flush_timeout=PATIENCE)
+    monkeypatch.setattr(session, "ANSWER_S", PATIENCE)
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ from support.line import Line
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.process import Span
 from support.scripted import Heard, ScriptedLLM, ScriptedSTT, Tokens, Use
+from support.waiting import PATIENCE
 
 JSON = dict[str, Any]
 
@@ -73,7 +74,7 @@ async def one_call(agent: Agent, there: PrefactorServer, here: PrefactorServer) 
             ["Bye.", Tokens(40, 2)],
         ),
     )
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(2 * PATIENCE):
         await first.attach(line.session)
         await second.start(line.session, agent)
         await asyncio.sleep(0.2)

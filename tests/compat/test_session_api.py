@@ -26,6 +26,7 @@ from prefactor_agent import session as session_module
 from support.memory_sink import MemorySink
 from support.prefactor_server import PrefactorServer
 from support.scripted import ScriptedLLM, Tokens, Use
+from support.waiting import PATIENCE
 
 JSON = dict[str, Any]
 REPLIES: tuple[Any, ...] = (
@@ -444,7 +445,7 @@ async def test_prefactor_down_is_no_matter_for_the_agent(
         [(id_,)] = journal.execute("SELECT id FROM spans WHERE parent_id IS NULL").fetchall()
     assert handle.id == id_
     server.clear_faults()
-    configure(flush_timeout=15)
+    configure(flush_timeout=PATIENCE)
     await converse(wrapper(server))
     assert types_of(server).count("livekit:session") >= 1
 

@@ -281,7 +281,7 @@ async def _played(make: Callable[[Log], Any], reads: list[str]) -> Log:
     steps=st.lists(st.sampled_from(STEPS), max_size=6),
     reads=st.lists(st.sampled_from(READS), max_size=8),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_any_sequence(make: Any, how: Any, fast: bool, steps: list[str], reads: list[str]) -> None:
     async def program() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)

@@ -15,6 +15,8 @@ from prefactor_core import PrefactorTelemetryFailureError
 from support.prefactor_server import PrefactorServer
 from support.scripted import ScriptedLLM, Tokens, Use
 
+pytestmark = pytest.mark.real_time
+
 SOURCE = Path(__file__).parents[2] / "samples" / "migrate_from_prefactor_livekit.py"
 NAMES = "import LiveKitToolSchemaConfig, PrefactorLiveKitSession\n"
 

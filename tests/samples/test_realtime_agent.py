@@ -15,6 +15,7 @@ from support.realtime_server import RealtimeServer
 from support.scripted import Microphone, Speaker, Use, silence, sound
 from support.scripted_realtime import ScriptedRealtime
 from support.tree import Recorder, check, outline
+from support.waiting import PATIENCE
 
 
 async def test_it_is_made_with_openais_model(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,6 +49,7 @@ async def test_a_price_is_asked_for() -> None:
     check(sink)
 
 
+@pytest.mark.real_time
 async def test_with_the_providers_own_client() -> None:
     """OpenAI's plugin, over a socket, against a stand-in for its service."""
     sink = Recorder()
@@ -56,7 +58,7 @@ async def test_with_the_providers_own_client() -> None:
         Use("price", {"item": "kettle"}), "Thirty pounds.", hears=["how much is the kettle"]
     )
     async with (
-        asyncio.timeout(25),
+        asyncio.timeout(PATIENCE),
         server.running() as address,
         aiohttp.ClientSession() as client,
     ):

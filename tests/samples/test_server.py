@@ -12,6 +12,8 @@ from samples.offline.script import GREETING, RETURN
 from samples.offline.server import COMPLETIONS, SPEECH, Failure, OfflineOpenAI, VoicePace
 from samples.offline.speech import speak
 
+pytestmark = pytest.mark.real_time
+
 
 @pytest.fixture
 async def server() -> AsyncIterator[OfflineOpenAI]:

@@ -21,6 +21,7 @@ from .scripted import (
     silence,
     sound,
 )
+from .waiting import PATIENCE
 
 NO_RETRIES = SessionConnectOptions(
     stt_conn_options=NO_RETRY, llm_conn_options=NO_RETRY, tts_conn_options=NO_RETRY
@@ -135,7 +136,7 @@ class Line:
 
     @asynccontextmanager
     async def to(self, agent: Agent) -> AsyncIterator[Line]:
-        async with asyncio.timeout(25):
+        async with asyncio.timeout(PATIENCE):
             await self.session.start(agent)
             await asyncio.sleep(0.05)  # the session listens
             yield self

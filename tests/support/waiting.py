@@ -5,8 +5,8 @@ that is busy with something else does not reach it."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from time import monotonic, sleep  # the real ones, also where a test runs on a virtual clock
 
 PATIENCE = 60.0
 """Seconds."""
@@ -14,7 +14,7 @@ PATIENCE = 60.0
 
 def until(condition: Callable[[], object]) -> None:
     """Wait for something to be true."""
-    end = time.monotonic() + PATIENCE
+    end = monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
+        assert monotonic() < end, "it did not happen"
+        sleep(0.02)

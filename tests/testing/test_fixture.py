@@ -21,6 +21,7 @@ from prefactor_agent.testing import Trace, collecting
 from prefactor_agent.tracing import tracer
 from support.line import Line
 from support.scripted import ScriptedLLM, ScriptedSTT, Use
+from support.waiting import PATIENCE
 
 pytest_plugins = ["pytester", "prefactor_agent.testing.plugin"]
 
@@ -193,7 +194,7 @@ async def test_nothing_is_left_behind(tmp_path: Path) -> None:
     async with typed("Hi.") as session:
         await session.run(user_input="Hello?")
     assert len(trace.calls) == 1
-    assert tracer.flush(5)
+    assert tracer.flush(PATIENCE)
     assert (tmp_path / "journal.db").exists()
 
 
