@@ -170,6 +170,8 @@ SEAMS = dict(guarded_functions())
 NOT_IN_THIS_CALL = {
     "pipeline:Pipeline._start_delivery",
     "record.budgets:Budgets._due",
+    "record.closing:Closing._on_done",
+    "record.closing:Closing.may_follow",
     "record.errors:Errors.on_event",
     "record.fallbacks:Fallbacks._on_change",
     "record.handoffs:awaited",
@@ -181,6 +183,7 @@ NOT_IN_THIS_CALL = {
     "record.job:Job._on_room_left",
     "record.job:Job._over",
     "record.job:Job._relink",
+    "record.job:Job.process_ends",
     "record.job:Job.shut_down",
     "record.realtime:Realtime._on_generation",
     "record.realtime:Realtime._on_metrics",
@@ -194,8 +197,9 @@ NOT_IN_THIS_CALL = {
     "tracing:Tracing.detach",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
-its room (tests/record/test_job.py), a realtime model (test_realtime.py), states that are asked for
-(test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
+its room (tests/record/test_job.py), a closing that breaks off (test_closing.py), a realtime model
+(test_realtime.py), states that are asked for (test_reconcile.py); a PrefactorLiveKitSession
+(tests/compat)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
         "record.plain_tools:PlainTools.on_updated",

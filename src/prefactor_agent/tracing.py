@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import multiprocessing.util
+import os
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +16,7 @@ from livekit.agents import Agent, AgentSession
 from . import config
 from .config import Settings
 from .pipeline import Pipeline
-from .record import node_calls
+from .record import livekit_private, node_calls
 from .record.guard import guarded, logger
 from .record.job import current_job
 from .record.nodes import HookCall, NodeCall
@@ -52,6 +54,7 @@ class Tracing:
         self._others: list[Pipeline] = []
         self._detached: weakref.WeakSet[AgentSession[Any]] = weakref.WeakSet()
         self._running: dict[str, tuple[SessionTrace, asyncio.AbstractEventLoop]] = {}
+        self._process = 0
 
     def send_to(self, sink: Sink | None) -> None:
         """Send the spans of new sessions here, instead of to the journal; ``None``: as the settings
@@ -83,6 +86,8 @@ class Tracing:
         session = _session_of(agent)
         if session is None or session in self._detached:
             return None
+        if session not in self._traces and livekit_private.is_closing(session):
+            return None  # its trace is over: it was broken off, and is closed a second time
         return self.trace(session, agent)
 
     def trace(
@@ -105,8 +110,10 @@ class Tracing:
                 session, agent, sink, about=way.about, tool_types=way.tool_types
             )
             session_id = trace.call.root.id
+            self._end_with_process()
             self._running[session_id] = (trace, asyncio.get_running_loop())
-            trace.on_closed = functools.partial(self._forget, session_id, weakref.ref(session))
+            trace.on_closed = functools.partial(self._forget, weakref.ref(session))
+            trace.on_ended = functools.partial(self._running.pop, session_id, None)
             if isinstance(sink, Pipeline):
                 sink.begin()
             _end_with_job(trace, sink)
@@ -135,11 +142,24 @@ class Tracing:
         self._others.append(made)
         return made
 
-    def _forget(self, session_id: str, session: weakref.ref[AgentSession[Any]]) -> None:
+    def _forget(self, session: weakref.ref[AgentSession[Any]]) -> None:
         """A trace is closed; its session may be kept by the program for as long as it likes."""
-        self._running.pop(session_id, None)
         if (ended := session()) is not None:
             self._traces.pop(ended, None)
+
+    def _end_with_process(self) -> None:
+        """Have what is still open looked at when the process exits, before the journal's last
+        write."""
+        if self._process == os.getpid():
+            return
+        self._process = os.getpid()
+        self._running.clear()  # after a fork: the other process's
+        # Not atexit: see the journal's writer, whose priority is 100.
+        multiprocessing.util.Finalize(None, self._on_exit, exitpriority=110)
+
+    def _on_exit(self) -> None:
+        for trace, _ in list(self._running.values()):
+            trace.job.process_ends()
 
     @guarded("node.begin")
     def open_node(
@@ -192,10 +212,13 @@ def _end_with_job(trace: SessionTrace, sink: Sink) -> None:
 
     async def end(reason: str = "") -> None:
         # All shutdown callbacks run together, the user's and the closing of a session among them:
-        # let those go first.
+        # let those go first. If one of them raises, LiveKit waits for none of the others.
+        if (trace := traced()) is not None:
+            trace.job.told(reason)
+        del trace
         await asyncio.sleep(0.05)
         if (trace := traced()) is not None:
-            trace.job.shut_down(reason)
+            trace.job.shut_down()
         await asyncio.to_thread(sink.flush, config.settings().flush_timeout)
 
     context.add_shutdown_callback(end)

@@ -100,6 +100,50 @@ async def test_what_a_pause_of_the_rooms_output_costs_is_kept_account_of_or_not(
     await room._audio_source.aclose()
 
 
+async def test_how_a_session_is_closed() -> None:
+    seen: list[Any] = []
+
+    class Leaver(TracedAgent):
+        async def on_exit(self) -> None:
+            seen.append(livekit_private.closing_task(session))
+            seen.append(livekit_private.is_closing(session))
+            seen.append(livekit_private.is_busy(session))
+
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(["Hello."]))
+    assert livekit_private.is_off(session)
+    await session.start(Leaver(instructions="leave"))
+    assert not livekit_private.is_off(session)
+    assert not livekit_private.is_closing(session)
+    assert not livekit_private.is_busy(session)
+    assert livekit_private.closing_task(session) is None
+    session.shutdown()
+    task = livekit_private.closing_task(session)
+    assert task is not None
+    await task
+    assert seen == [task, True, True]
+    assert livekit_private.is_off(session)
+    assert livekit_private.failure(task) is None
+    # A session that runs again is not closing.
+    await session.start(TracedAgent(instructions="come back"))
+    assert not livekit_private.is_closing(session)
+    await session.aclose()
+
+
+async def test_what_a_task_raised_is_still_told() -> None:
+    async def fails() -> None:
+        raise ValueError("gone")
+
+    told: list[Any] = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+    task = loop.create_task(fails())
+    await asyncio.wait([task])
+    error = livekit_private.failure(task)
+    assert isinstance(error, ValueError)
+    del task
+    assert told == [error]
+
+
 def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     class Other:
         _interrupt_source = 3
@@ -111,3 +155,8 @@ def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     assert not livekit_private.user_turn_claimed(None)
     assert not livekit_private.counts_discarded(object())
     assert not livekit_private.counts_discarded(None)
+    for nobody in (object(), None):
+        assert not livekit_private.is_closing(nobody)
+        assert not livekit_private.is_off(nobody)
+        assert not livekit_private.is_busy(nobody)
+        assert livekit_private.closing_task(nobody) is None

@@ -26,6 +26,7 @@ def closed(why: str | None, status: str = "complete", **result: Any) -> Any:
     [
         (closed("user_initiated"), "ended by the program", "good"),
         (closed("participant_disconnected"), "the caller left", "good"),
+        (closed("broken_off"), "broken off, without being closed", "good"),
         (closed("something_new"), "ended: something new", "good"),
         (closed(None), "ended", "good"),
         (closed("error", "failed"), "failed: error", "bad"),

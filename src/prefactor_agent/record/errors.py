@@ -85,10 +85,13 @@ class Errors:
         cause = getattr(wrapped, "error", wrapped)
         error = cause if isinstance(cause, BaseException) else RuntimeError(str(cause))
         kind = str(getattr(wrapped, "type", "")).removesuffix("_error")
+        recoverable = getattr(wrapped, "recoverable", None)
         self.tell(
             type(event.source).__name__ if event.source is not None else kind or "unknown",
             error,
             self.place(kind),
-            getattr(wrapped, "recoverable", None),
+            recoverable,
             describe.model(event.source),
         )
+        if recoverable is False:
+            self._trace.closing.may_follow(error)

@@ -14,6 +14,7 @@ from .span import Status
 from .turns import UserTurn
 
 if TYPE_CHECKING:
+    from .closing import Closing
     from .handoffs import Handoffs
     from .session import SessionTrace
 
@@ -44,6 +45,10 @@ class Hooks:
     @property
     def handoffs(self) -> Handoffs:
         return self._trace.handoffs
+
+    @property
+    def closing(self) -> Closing:
+        return self._trace.closing
 
     def commit(self, message: Any) -> UserTurn:
         return self._trace.user_turns.commit(message)
@@ -77,6 +82,7 @@ class _Hook:
             hooks.handoffs.entered(hooks.entered)
         elif name == "on_exit":
             hooks.handoffs.exiting(agent)
+            hooks.closing.watch()
 
     @guarded("hook.end")
     def end(self, error: BaseException | None) -> None:

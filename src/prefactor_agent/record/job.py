@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from livekit import rtc
 from livekit.agents import AgentSession, JobContext, get_job_context
 
-from . import judgement
+from . import judgement, livekit_private
 from .clock import now_ns
 from .guard import guarded
 from .turns import without_none
@@ -52,6 +52,8 @@ class Job:
         self._linked: str | None = None
         self._left_room: str | None = None
         self._shutdown_reason: str | None = None
+        self._is_over = False
+        """Nothing more comes: the session's span waits no longer."""
         self._finish: Callable[[], object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._handlers: dict[str, Callable[..., Any]] = {
@@ -98,17 +100,39 @@ class Job:
         """Have the session's span ended: once the job says why it ends, and at the latest in
         ``WAIT_S``; at once where nothing more can come. Until then it says ``so_far``."""
         context = self._context
-        if context is None or context.is_fake_job() or self._shutdown_reason is not None:
+        if context is None or context.is_fake_job() or self._is_over:
             self.let_go(finish)
             return
         self._trace.call.update(self._trace.call.root, **so_far)
         self._finish = finish
         self._timer = asyncio.get_running_loop().call_later(WAIT_S, self._over)
 
-    @guarded("job.shutdown")
-    def shut_down(self, reason: str) -> None:
-        """The job ends, and has told why."""
+    def told(self, reason: str) -> None:
+        """The job ends, and says why."""
         self._shutdown_reason = reason or ""
+
+    @guarded("job.shutdown")
+    def shut_down(self) -> None:
+        """The job has ended, after all its sessions: one that is still open, and is not being
+        closed at this moment, LiveKit closes no more."""
+        self._end()
+        trace = self._trace
+        if not trace.closed and not livekit_private.is_busy(trace.session):
+            trace.closing.break_off()
+
+    @guarded("job.exit")
+    def process_ends(self) -> None:
+        """What the job has not said by now is not said. Of a session that nobody began to close,
+        nobody knows how it ended."""
+        self._end()
+        trace = self._trace
+        if not trace.closed and (
+            trace.closing.session_is_over or self._shutdown_reason is not None
+        ):
+            trace.closing.break_off()
+
+    def _end(self) -> None:
+        self._is_over = True
         self._over()
 
     @guarded("job.over")

@@ -42,6 +42,38 @@ def user_turn_claimed(session: Any) -> bool:
     return isinstance(claims, int) and claims > 0
 
 
+def is_closing(session: Any) -> bool:
+    """Whether LiveKit has begun to take a session apart; it stays so when that breaks off
+    (voice/agent_session.py, ``_teardown_activity``; ``_aclose_impl`` in 1.5.0)."""
+    return getattr(session, "_closing", False) is True
+
+
+def is_off(session: Any) -> bool:
+    """Whether a session does not run: it has not started, or was taken apart. In 1.5.0 one whose
+    closing broke off counts as running."""
+    return getattr(session, "_started", None) is False
+
+
+def closing_task(session: Any) -> asyncio.Task[Any] | None:
+    """The task in which LiveKit closes a session by itself: for an error, when the caller leaves,
+    after ``shutdown`` (voice/agent_session.py, ``_close_soon`` and ``_on_error``)."""
+    task = getattr(session, "_closing_task", None)
+    return task if isinstance(task, asyncio.Task) else None
+
+
+def is_busy(session: Any) -> bool:
+    """Whether LiveKit starts or closes a session at this moment: both have one lock."""
+    lock = getattr(session, "_lock", None)
+    return isinstance(lock, asyncio.Lock) and lock.locked()
+
+
+def failure(task: asyncio.Task[Any]) -> BaseException | None:
+    """What a task of LiveKit's raised. ``Task.exception`` would have asyncio take it for dealt
+    with, and not log it."""
+    error = getattr(task, "_exception", None)
+    return error if isinstance(error, BaseException) else None
+
+
 def counts_discarded(output: Any) -> bool:
     """Whether an output counts as played what it threw away when it was paused: the room's does, in
     1.5 (voice/room_io/_output.py, ``_forward_audio`` and ``_wait_for_playout``; from 1.6.10 on at

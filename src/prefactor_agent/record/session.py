@@ -25,6 +25,7 @@ from . import describe
 from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
+from .closing import Closing
 from .context import Places, current_turn
 from .errors import Errors
 from .fallbacks import Fallbacks
@@ -76,9 +77,12 @@ class SessionTrace:
         self._about = about or {}
         self._met = agent is not None
         self.on_closed: Callable[[], object] = lambda: None
+        self.on_ended: Callable[[], object] = lambda: None
+        """Called when the session's own span has ended, which can be long after."""
         chosen = config.settings()
         self.call = Call(sink)
         self.job = Job(self, session)
+        self.closing = Closing(self)
         self.voice = UserVoice(self.call.root.started_ns)
         self.realtime = Realtime(self)
         self.messages = describe.Messages()
@@ -202,11 +206,16 @@ class SessionTrace:
         error = getattr(event.error, "error", event.error)
         self.close(
             reason=str(getattr(event.reason, "value", event.reason)),
-            error=error if isinstance(error, BaseException) else None,
+            error=describe_error(error) if isinstance(error, BaseException) else None,
         )
 
-    def close(self, *, reason: str, error: BaseException | None = None) -> None:
-        """End what is open, and the session itself; let go of everything of LiveKit's."""
+    def close(self, *, reason: str, error: JSON | None = None) -> None:
+        """End what is open, and the session itself; let go of everything of LiveKit's.
+
+        Args:
+            reason: LiveKit's word, or one of ours.
+            error: The session failed of it, see :func:`describe_error`.
+        """
         if self.closed:
             return
         self.closed = True
@@ -240,16 +249,16 @@ class SessionTrace:
         for span in self.call.open_spans():
             self.call.end(span, Status.CANCELLED, {"status": "cancelled"})
 
-    def _end_session(self, reason: str, error: BaseException | None) -> None:
+    def _end_session(self, reason: str, error: JSON | None) -> None:
         """End the session's own span; in a job, once the job has said all that it has to say."""
         usage, counts, hooks = self._usage, dict(self._counts), list(self.hooks.noted)
         trouble = failures.total() - self._failures_before
         closed, finished = now_ns(), round(time.time(), 6)
-        described = describe_error(error) if error is not None else None
 
         def finish() -> None:
-            status, job = self._status(reason, described), self.job.result() or {}
+            status, job = self._status(reason, error), self.job.result() or {}
             self.call.end(self.call.root, status, lambda: result(status, job), at=closed)
+            self.on_ended()
 
         def result(status: Status, job: JSON) -> JSON:
             return without_none(
@@ -259,7 +268,7 @@ class SessionTrace:
                     "termination_reason": self.termination.reason,
                     "usage": _usage(usage),
                     "conversation": counts,
-                    "error": described or self._crash(),
+                    "error": error or self._crash(),
                     "hooks": hooks or None,
                     "latency": self.speeches.summary(),
                     **job,

@@ -15,6 +15,7 @@ _WORDS = {
     "user_initiated": "ended by the program",
     "participant_disconnected": "the caller left",
     "job_shutdown": "the job was shut down",
+    "broken_off": "broken off, without being closed",
     "task_completed": "the agent's task was done",
     "detached": "the program ended the trace before the session",
 }
