@@ -12,6 +12,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
+from prefactor_agent import cli
 from prefactor_agent.deliver import commands, health
 from prefactor_agent.deliver.commands import register
 from prefactor_agent.deliver.follow import Follower
@@ -62,9 +63,9 @@ def test_push_delivers_what_was_recorded_without_a_token(
 ) -> None:
     whole_call(offline.writer)
     offline.writer.flush(PATIENCE)
-    assert run("push", "--dry-run").strip() == f"{WHOLE} spans of 1 calls to deliver"
+    assert run("push", "--dry-run").strip() == f"{WHOLE} spans of 1 call to deliver"
     assert server.requests() == []
-    assert run("push").strip() == f"{WHOLE} spans delivered, 1 calls finished"
+    assert run("push").strip() == f"{WHOLE} spans delivered, 1 call finished"
     assert run("push").strip() == "0 spans delivered, 0 calls finished"
     assert len(server.spans()) == WHOLE
     assert run_json("push", "--dry-run")["spans"] == 0
@@ -147,7 +148,7 @@ def test_doctor_with_everything_in_order(
 ) -> None:
     whole_call(offline.writer)
     offline.writer.flush(PATIENCE)
-    assert "are not delivered" in run("doctor")
+    assert f"not delivered: {WHOLE} spans of 1 call (" in run("doctor")
     run("push")
     told = run_json("doctor")
     assert told["healthy"] is True
@@ -246,10 +247,23 @@ def test_tail_prints_lines_until_its_time_is_over(
             assert offline.writer.flush(PATIENCE)
 
     monkeypatch.setattr(commands, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
-    lines = [json.loads(line) for line in run("tail", "--for", "1.5", "--json").splitlines()]
+    done = CliRunner().invoke(app, ["tail", "--for", "1.5", "--json"])
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert now == 2.0
+    journal = offline.settings.journal
+    assert done.stderr == f"waiting for the first call: there is no journal at {journal} yet\n"
     assert len(lines) == WHOLE
     assert {line["what"] for line in lines} == {"ended"}
+    now = 10.0
+    assert run("tail", "--for", "0") == "", "what there is needs no waiting for"
+
+
+@pytest.mark.parametrize("command", ["push", "doctor", "tail", "prune"])
+def test_what_an_option_takes_is_named(command: str) -> None:
+    told = " ".join(CliRunner().invoke(cli.app, [command, "--help"]).output.split())
+    assert "range" not in told
+    assert "user's state directory" in told
+    assert ("SECONDS" in told) == (command in ("push", "tail"))
 
 
 def test_prune_keeps_what_is_young_and_what_waits(

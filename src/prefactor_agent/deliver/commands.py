@@ -13,12 +13,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from ..config import ConfigurationError, Settings, settings
+from ..plural import count
 
 JSON = dict[str, Any]
 
 JournalOption = Annotated[
     Path | None,
-    typer.Option("--journal", metavar="PATH", help="The journal. Default: $PREFACTOR_JOURNAL."),
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        help="The journal. Default: $PREFACTOR_JOURNAL, else prefactor-agent/journal.db in the "
+        "user's state directory.",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -38,7 +44,10 @@ def push(
         bool, typer.Option("--dry-run", help="Only say what would be delivered.")
     ] = False,
     patience: Annotated[
-        float, typer.Option("--patience", min=0, help="Seconds to go on without an answer.")
+        float,
+        typer.Option(
+            "--patience", metavar="SECONDS", min=0, help="How long to go on without an answer."
+        ),
     ] = 60.0,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,13 +81,14 @@ def push(
         _fail(f"{chosen.journal} cannot be read or written ({error})")
     finally:
         outbox.close()
-    words = f"{done.spans} spans delivered, {done.calls} calls finished"
+    words = f"{count(done.spans, 'span')} delivered, {count(done.calls, 'call')} finished"
     if done.parked:
         words += f"; {done.parked} refused (see prefactor-agent doctor)"
     if done.busy or done.running:
-        words += f"; {done.busy + done.running} calls are still running or delivered elsewhere"
+        others = count(done.busy + done.running, "call is", "calls are")
+        words += f"; {others} still running or delivered elsewhere"
     if done.problem:
-        words += f"; {done.left} spans left: {done.problem}"
+        words += f"; {count(done.left, 'span')} left: {done.problem}"
     _say(as_json, dataclasses.asdict(done), words)
     if done.problem or done.parked:
         raise typer.Exit(1)
@@ -108,10 +118,12 @@ def doctor(journal: JournalOption = None, as_json: JsonOption = False) -> None:
 def tail(
     journal: JournalOption = None,
     interval: Annotated[
-        float, typer.Option("--interval", min=0.02, help="Seconds between two looks.")
+        float,
+        typer.Option("--interval", metavar="SECONDS", min=0.02, help="How long between two looks."),
     ] = 0.2,
     seconds: Annotated[
-        float | None, typer.Option("--for", min=0, help="Stop after so many seconds.")
+        float | None,
+        typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so long."),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -120,6 +132,8 @@ def tail(
 
     path = _chosen(journal).journal
     end = None if seconds is None else time.monotonic() + seconds
+    if not path.exists():
+        typer.echo(f"waiting for the first call: there is no journal at {path} yet", err=True)
     follower = Follower(path)
     try:
         while True:
@@ -139,10 +153,12 @@ def tail(
 def prune(
     journal: JournalOption = None,
     days: Annotated[
-        float | None, typer.Option("--days", min=0, help="Keep calls of so many days.")
+        float | None,
+        typer.Option("--days", metavar="DAYS", min=0, help="Keep calls of so many days."),
     ] = None,
     megabytes: Annotated[
-        float | None, typer.Option("--megabytes", min=0, help="Keep so many megabytes.")
+        float | None,
+        typer.Option("--megabytes", metavar="N", min=0, help="Keep so many megabytes."),
     ] = None,
     undelivered: Annotated[
         bool, typer.Option("--undelivered", help="Also calls that wait to be delivered.")
@@ -169,13 +185,15 @@ def prune(
         _fail(f"{chosen.journal} cannot be read or written ({error})")
     verb = "would go" if dry_run else "removed"
     words = (
-        f"{done.calls} calls with {done.spans} spans {verb}; "
+        f"{count(done.calls, 'call')} with {count(done.spans, 'span')} {verb}; "
         f"the journal has {done.bytes_after / 1e6:.1f} MB"
     )
     if done.undelivered:
-        words += f"; {done.undelivered} of the spans were never delivered"
+        were = "was" if done.undelivered == 1 else "were"
+        words += f"; {done.undelivered:,} of the spans {were} never delivered"
     if done.kept_undelivered:
-        words += f"; {done.kept_undelivered} calls stay because they wait to be delivered"
+        kept = count(done.kept_undelivered, "call that waits", "calls that wait")
+        words += f"; {kept} to be delivered stay{'s' if done.kept_undelivered == 1 else ''}"
     _say(as_json, done._asdict(), words)
 
 
@@ -211,10 +229,11 @@ def _outbox(chosen: Settings) -> Any:
 
 
 def _backlog_words(left: dict[str, int], parked: bool) -> str:
-    words = f"{left['spans']} spans of {left['calls']} calls to deliver"
+    words = f"{count(left['spans'], 'span')} of {count(left['calls'], 'call')} to deliver"
     if left["parked"] or left["parked_calls"]:
         again = "to try again" if parked else "parked (--parked tries them again)"
-        words += f"; {left['parked']} spans and {left['parked_calls']} calls {again}"
+        refused = f"{count(left['parked'], 'span')} and {count(left['parked_calls'], 'call')}"
+        words += f"; {refused} {again}"
     return words
 
 

@@ -16,6 +16,7 @@ from ..config import ConfigurationError, Settings
 from ..journal import retention
 from ..journal.outbox import Outbox
 from ..journal.schema import VERSION, UnusableJournalError, refuse_directory, refuse_others
+from ..plural import count
 from .api import Api, DeniedError, LaterError, RefusedError
 from .deliverer import sdk_entry
 from .target import Target, target
@@ -152,7 +153,8 @@ def _lost(connection: sqlite3.Connection) -> list[Check]:
         Check(
             "tracer",
             "problem",
-            f"{failures:.0f} failures and {lost:.0f} lost spans in the last 100 calls: see "
+            f"{count(int(failures), 'failure')} and {count(int(lost), 'lost span')} in the last "
+            "100 calls: see "
             "tracer_failures in prefactor-agent export",
         )
     ]
@@ -168,15 +170,15 @@ def _backlog(settings: Settings, outbox: Outbox) -> list[Check]:
             Check(
                 "backlog",
                 "note",
-                f"{left['spans']} spans of {left['calls']} calls are not delivered "
-                f"({left['unwanted']} of them were recorded without a token): prefactor-agent push",
+                f"not delivered: {count(left['spans'], 'span')} of {count(left['calls'], 'call')} "
+                f"(recorded without a token: {left['unwanted']:,}): prefactor-agent push",
             )
         )
     else:
         checks.append(Check("backlog", "ok", "everything is delivered"))
     checks += [
-        Check("parked", "problem", f"{count} x {type_}: {error}")
-        for type_, error, count in outbox.parked()
+        Check("parked", "problem", f"{number} x {type_}: {error}")
+        for type_, error, number in outbox.parked()
     ]
     return checks
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
+from ..plural import count as count
+
 
 def length(microseconds: float) -> str:
     """``0.5 ms``, ``320 ms``, ``1.42 s``, ``12.3 s``, ``2:05``, ``1:02:05``."""
@@ -44,7 +46,3 @@ def date(unix_us: int, form: str = "%d %b %Y %H:%M:%S") -> str:
         return f"{datetime.fromtimestamp(unix_us / 1e6).astimezone():{form}}"
     except (OverflowError, OSError, ValueError):
         return "at an unknown time"
-
-
-def count(number: int, one: str, many: str | None = None) -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
