@@ -75,6 +75,15 @@ async def willing(agent: TracedAgent | None = None) -> AgentSession[None]:
     return session
 
 
+async def it_fails(session: AgentSession[None]) -> None:
+    """Wait for the closing that LiveKit has begun by itself."""
+    async with asyncio.timeout(10):
+        await until(lambda: session._closing_task)
+        assert session._closing_task is not None
+        with pytest.raises(RuntimeError, match="does not close"):
+            await session._closing_task
+
+
 async def has_closed(sink: Recorder) -> JSON:
     """The session's span, once the trace is over; its job may go on."""
     async with asyncio.timeout(10):
@@ -121,11 +130,12 @@ async def test_a_realtime_model_that_cannot_connect(sink: Recorder) -> None:
 async def test_the_caller_leaves_and_the_session_does_not_close(sink: Recorder) -> None:
     job, caller = Job(), person("anna")
     with job.running():
-        await stubborn(room=job.room, room_options=LINKED)
+        session = await stubborn(room=job.room, room_options=LINKED)
         job.joins(caller)
         await asyncio.sleep(0)
         job.leaves(caller, rtc.DisconnectReason.CLIENT_INITIATED)
         await has_closed(sink)
+        await it_fails(session)
         await job.end("room disconnected")
     check(sink)
     (root,) = roots(sink)
@@ -183,8 +193,7 @@ async def test_a_failure_of_ours_is_not_the_closings(name: str, sink: Recorder) 
         job.joins(caller)
         await asyncio.sleep(0)
         job.leaves(caller, rtc.DisconnectReason.CLIENT_INITIATED)
-        async with asyncio.timeout(10):
-            await until(lambda: not session._lock.locked() and session._closing)
+        await it_fails(session)
         await job.end("done")
     assert guard.failures
     assert roots(sink)[0]["result"]["shutdown_reason"] == "done"
