@@ -31,7 +31,7 @@ from .recording import Track
 from .script import CALLER, Line
 from .server import OfflineOpenAI
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that the caller waits for any one thing before the call counts as failed."""
 
 

@@ -85,7 +85,7 @@ class LiveKitServer:
         """A client of its API; to be closed."""
         return api.LiveKitAPI(self.url.replace("ws", "http", 1), KEY, SECRET)
 
-    def start(self, timeout: float = 15.0) -> None:
+    def start(self, timeout: float = 60.0) -> None:
         """
         Raises:
             StartError: It did not answer within so many seconds.

@@ -20,7 +20,7 @@ FINAL = "lk.transcription_final"
 SEGMENT = "lk.segment_id"
 """Topics and attributes of LiveKit Agents (livekit/agents/types.py)."""
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 """Seconds that the caller waits for any one thing before the call counts as failed."""
 GREETING_WITHIN = 5.0
 """Seconds after which an agent that is there and has said nothing waits for the caller."""

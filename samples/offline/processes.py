@@ -64,7 +64,7 @@ class Program:
             log.seek(self._from)
             return log.read().decode(errors="replace")
 
-    def wait_for(self, pattern: str, timeout: float = 30.0) -> re.Match[str]:
+    def wait_for(self, pattern: str, timeout: float = 60.0) -> re.Match[str]:
         """Wait until what it writes matches.
 
         Raises:

@@ -20,6 +20,7 @@ from prefactor_agent.journal.reader import Journal, StoredSpan
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.record import guard
 from prefactor_agent.tracing import tracer
+from support.waiting import PATIENCE
 
 
 @dataclass
@@ -40,7 +41,7 @@ async def call(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Held]:
     tracer.send_to(pipeline)
     async with OfflineOpenAI() as server:
         result = await run_call(lambda who, what: progress.append((who, what)), server=server)
-        assert pipeline.flush(10)
+        assert pipeline.flush(PATIENCE)
         journal = Journal(path)
         yield Held(result, server, progress, journal.call(journal.find("last")))
         journal.close()
@@ -111,7 +112,7 @@ def test_the_recording_has_both_voices_in_order(call: Held):
     result = call.result
     both = stereo(result.caller, result.agent, result.started_at, result.ended_at)
     assert len(both) == pytest.approx(result.seconds * RATE, abs=1)
-    assert 20 < result.seconds < 90
+    assert result.seconds > 20
     for one in result.utterances:
         channel = 0 if one.speaker == "caller" else 1
         middle = round((one.started_at + one.seconds / 2 - result.started_at) * RATE)

@@ -13,11 +13,14 @@ QUIET = 200
 """Peak of what counts as silence, of 32768."""
 
 
-async def hang_up_in_mid_sentence(site: Site, room: str) -> None:
+async def hang_up_in_mid_sentence(site: Site, shop: Worker, room: str) -> None:
     async with await site.phone(room) as phone:
         await phone.answered()
         saying = asyncio.create_task(phone.say(KETTLE))
-        await asyncio.sleep(1.2)
+        # As soon as the agent hears it.
+        await asyncio.to_thread(
+            trace_of, shop.journal, room, until=lambda trace: bool(trace.of("stt"))
+        )
     saying.cancel()
 
 
@@ -38,7 +41,7 @@ async def ask_to_hang_up(site: Site, room: str) -> None:
 
 
 async def be_terminated_during_an_answer(site: Site, shop: Worker, room: str) -> int:
-    """Gives the peak of what the caller hears from 2 s after the termination on."""
+    """Gives the peak of what the caller hears for a second when the call is over."""
     async with await site.phone(room) as phone:
         await phone.answered()
         await phone.say(INTERRUPTED)
@@ -46,16 +49,17 @@ async def be_terminated_during_an_answer(site: Site, shop: Worker, room: str) ->
         running = await asyncio.to_thread(trace_of, shop.journal, room, until=lambda _: True)
         instance = await asyncio.to_thread(site.instance, shop, running, "active")
         site.prefactor.terminate(instance, "not your customer")
+        await asyncio.to_thread(trace_of, shop.journal, room)
+        await asyncio.sleep(1.0)  # what was on its way to the ear still arrives
         at = time.monotonic()
-        # What was on its way to the ear still arrives.
-        await asyncio.sleep(3.3)
-        return phone.ear.between(at + 2.3, at + 3.3).peak
+        await asyncio.sleep(1.0)
+        return phone.ear.between(at, at + 1.0).peak
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module", autouse=True)
 async def heard_after_termination(site: Site, shop: Worker, desk: Worker) -> int:
     *_, heard = await together(
-        hang_up_in_mid_sentence(site, "hung up"),
+        hang_up_in_mid_sentence(site, shop, "hung up"),
         delete_the_room_during_an_answer(site, "deleted"),
         ask_to_hang_up(site, "shut down"),
         be_terminated_during_an_answer(site, shop, "terminated"),

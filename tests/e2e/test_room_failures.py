@@ -11,6 +11,7 @@ from samples.offline.phone import Phone
 from samples.offline.script import CANCEL, INTERRUPTED, RULES, WHERE
 
 from support.livekit import Site, Worker, together, trace_of
+from support.waiting import PATIENCE
 
 HERE = Path(__file__).parent
 OWE = "How much do I owe you?"
@@ -66,7 +67,7 @@ async def test_a_worker_that_is_asked_to_end_lets_its_calls_finish(site: Site):
             worker.drain()
             # Told to end in the middle of a turn: the turn, and another, are held all the same.
             await together(*(ask(phone, OWE) for phone in phones))
-        await asyncio.to_thread(worker.program.wait, 30)
+        await asyncio.to_thread(worker.program.wait, PATIENCE)
         for room in ("draining-0", "draining-1"):
             trace = await asyncio.to_thread(trace_of, worker.journal, room, timeout=1)
             trace.check_whole()
@@ -91,7 +92,7 @@ async def test_livekit_comes_back_and_prefactor_only_later(livekit_server: None,
             async with await site.phone("after") as phone:
                 await ask(phone, WHERE)
             traces = [
-                await asyncio.to_thread(trace_of, worker.journal, room, timeout=10)
+                await asyncio.to_thread(trace_of, worker.journal, room)
                 for room in ("interrupted", "after")
             ]
         assert "did not exit in time" not in worker.program.said()

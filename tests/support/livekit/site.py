@@ -18,6 +18,7 @@ from livekit import api
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import StoredSpan
 from support.prefactor_server import PrefactorServer, Span
+from support.waiting import PATIENCE
 
 from .trace import Trace
 from .worker import ROOT, Worker
@@ -107,7 +108,7 @@ class Site:
         await self.has_agent(room, agent or "")
         return phone
 
-    async def has_agent(self, room: str, agent: str = "", timeout: float = 60.0) -> None:
+    async def has_agent(self, room: str, agent: str = "", timeout: float = PATIENCE) -> None:
         """Wait until a worker has a room's job, and ask again while it is refused.
 
         LiveKit's server asks once, and gives no job to a worker that reports a load of 1
@@ -142,7 +143,7 @@ class Site:
             await client.room.delete_room(api.DeleteRoomRequest(room=room))
 
     def delivered(
-        self, worker: Worker, trace: Trace, status: str = "complete", timeout: float = 20.0
+        self, worker: Worker, trace: Trace, status: str = "complete", timeout: float = PATIENCE
     ) -> None:
         """All of a call is at Prefactor, and its instance is finished there.
 
@@ -154,7 +155,7 @@ class Site:
         assert _shape(there) == _shape(trace.spans)
         assert all(span.creates == 1 for span in there)
 
-    def instance(self, worker: Worker, trace: Trace, status: str, timeout: float = 20.0) -> str:
+    def instance(self, worker: Worker, trace: Trace, status: str, timeout: float = PATIENCE) -> str:
         """The id of a call's instance at Prefactor, once it is there and has this status.
 
         Raises:

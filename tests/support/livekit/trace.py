@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prefactor_agent.journal.reader import Journal, JournalError, StoredSpan
+from support.waiting import PATIENCE
 
 PARENTS = {
     "livekit:user_turn": ("livekit:session",),
@@ -77,7 +78,7 @@ def trace_of(
     room: str,
     *,
     until: Callable[[Trace], bool] = lambda trace: trace.session.status != "active",
-    timeout: float = 20.0,
+    timeout: float = PATIENCE,
 ) -> Trace:
     """The call of a room, once it is as wanted: over, unless told otherwise.
 

@@ -11,6 +11,8 @@ from typing import Self
 
 from samples.offline.processes import Program
 
+from support.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -36,14 +38,14 @@ class Worker:
 
     def start(self) -> Self:
         self.program.start()
-        self.program.wait_for("registered worker", timeout=60)
+        self.program.wait_for("registered worker", timeout=PATIENCE)
         return self
 
-    def registered_again(self, times: int, timeout: float = 30.0) -> None:
+    def registered_again(self, times: int, timeout: float = PATIENCE) -> None:
         """Wait until it has registered so often since its start."""
         self.program.wait_for("(?s)" + "registered worker.*?" * times, timeout)
 
-    def job_process(self, room: str, timeout: float = 30.0) -> int:
+    def job_process(self, room: str, timeout: float = PATIENCE) -> int:
         """The process id of the call in a room, once it has one; from the worker's log."""
         found = self.program.wait_for(
             rf'"pid": (\d+), "job_id": "\w+", "room": "{re.escape(room)}"', timeout
