@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import sqlite3
 import threading
@@ -26,7 +27,7 @@ from prefactor_agent import session as session_module
 from support.memory_sink import MemorySink
 from support.prefactor_server import PrefactorServer
 from support.scripted import ScriptedLLM, Tokens, Use
-from support.waiting import PATIENCE
+from support.waiting import PATIENCE, until
 
 JSON = dict[str, Any]
 REPLIES: tuple[Any, ...] = (
@@ -441,9 +442,13 @@ async def test_prefactor_down_is_no_matter_for_the_agent(
     await session.run(user_input="When are you open?")
     await session.aclose()
     await tracer.close()
-    with sqlite3.connect(tmp_path / "journal.db") as journal:
-        [(id_,)] = journal.execute("SELECT id FROM spans WHERE parent_id IS NULL").fetchall()
-    assert handle.id == id_
+
+    def kept() -> list[tuple[str]]:
+        with contextlib.closing(sqlite3.connect(tmp_path / "journal.db")) as journal:
+            return journal.execute("SELECT id FROM spans WHERE parent_id IS NULL").fetchall()
+
+    until(kept)
+    assert kept() == [(handle.id,)]
     server.clear_faults()
     configure(flush_timeout=PATIENCE)
     await converse(wrapper(server))

@@ -99,7 +99,8 @@ def test_the_room_was_deleted(site: Site, shop: Worker):
     assert answer.result["interrupted_by"] == "program"
     assert LONG_ANSWER.startswith(answer.result["generated_text"])
     assert answer.result["generated_text"].startswith(answer.result["spoken_text"])
-    assert 1.0 < answer.result["playback_position_s"] < 5.0
+    assert len(answer.result["spoken_text"]) < len(LONG_ANSWER)
+    assert answer.result["playback_position_s"] > 1.0
 
 
 def test_a_tool_shut_the_job_down(site: Site, desk: Worker):

@@ -56,7 +56,7 @@ async def mute(site: Site, room: str) -> Phone:
         phone.mute()
         await phone.say(KETTLE)
         phone.unmute()
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(1.0)  # the server has to hear of it first
         await phone.say(CANCEL)
         await phone.answered()
     return phone

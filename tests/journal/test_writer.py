@@ -377,6 +377,7 @@ def test_a_full_disk_is_waited_out(path: Path, caplog) -> None:
     """The journal grows past the limit of the process, is written when there is room again."""
     body = """
     import logging, resource, signal
+    from prefactor_agent.record import guard
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     assert kept.flush(60)
@@ -384,6 +385,8 @@ def test_a_full_disk_is_waited_out(path: Path, caplog) -> None:
     for number in range(40):
         turn = call.begin("livekit:user_turn", "t", None, {"n": number, "pad": "x" * 20_000})
         call.end(turn, Status.COMPLETE, {})
+    while not guard.failures["journal.write"]:
+        time.sleep(0.01)
     print("full", kept.flush(1.0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
     call.end(call.root, Status.COMPLETE, {})
