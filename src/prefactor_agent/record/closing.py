@@ -33,7 +33,7 @@ class Closing:
     def __init__(self, trace: SessionTrace) -> None:
         self._trace = trace
         self._begun = False
-        self._watching = False
+        self._task: asyncio.Task[Any] | None = None
         self._cause: JSON | None = None
 
     @property
@@ -57,15 +57,21 @@ class Closing:
         session = self._trace.session
         self._begun = self._begun or livekit_private.is_closing(session)
         task = livekit_private.closing_task(session)
-        if task is not None and not self._watching:
-            self._begun = self._watching = True
-            self._cause = cause
+        if task is not None and self._task is None:
+            self._begun = True
+            self._task, self._cause = task, cause
             task.add_done_callback(self._on_done)
+
+    def let_go(self) -> None:
+        """The session is closed. A callback that is not needed would take a turn of the event loop
+        that there is not without us."""
+        if self._task is not None:
+            self._task.remove_done_callback(self._on_done)
+            self._task = None
 
     @guarded("closing.done")
     def _on_done(self, task: asyncio.Task[Any]) -> None:
-        if not self._trace.closed:
-            self.break_off(livekit_private.failure(task))
+        self.break_off(livekit_private.failure(task))
 
     def break_off(self, error: BaseException | None = None) -> None:
         """End the trace of a session that LiveKit says no more of.

@@ -228,6 +228,7 @@ class SessionTrace:
             self.on_closed()
 
     def _let_go(self) -> None:
+        self.closing.let_go()
         if (session := self.session) is not None:
             for name, handler in self._handlers.items():
                 session.off(name, handler)
