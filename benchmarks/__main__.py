@@ -1,7 +1,7 @@
 """What tracing costs, against the same work without it, measured in one run.
 
-`python -m benchmarks [NAME …]` (`make bench`) prints a table. Absolute times are this machine's;
-the two sides of each row are measured in turns, and their medians are compared."""
+`make bench` (`PYTHONPATH=tests python -m benchmarks [NAME …]`) prints a table. Absolute times are
+this machine's; where a row has two sides they are measured in turns, and their medians compared."""
 
 from __future__ import annotations
 
@@ -24,11 +24,18 @@ from typing import Any
 import numpy as np
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, ModelSettings
+from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
 import prefactor_agent
 from prefactor_agent import TracedAgent
+from prefactor_agent.config import Settings
+from prefactor_agent.pipeline import Pipeline
+from prefactor_agent.record.call import Call
+from prefactor_agent.record.span import Status
+from prefactor_agent.view.report import render
+from support.prefactor_server import PrefactorServer
 
 from .workload import Model, Plain, Traced, turns
 
@@ -231,12 +238,78 @@ def _resident_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
+async def delivery() -> Row:
+    """With the service on this machine, so that the network takes nothing."""
+
+    def wait(condition: Callable[[], object]) -> float:
+        started = time.perf_counter()
+        while not condition():
+            time.sleep(0.005)
+        return time.perf_counter() - started
+
+    begun, ended, told = [], [], []
+    with PrefactorServer() as server, tempfile.TemporaryDirectory() as folder:
+        settings = Settings(
+            Path(folder) / "journal.db", api_url=server.url, api_token=SecretStr(server.token)
+        )
+        pipeline = Pipeline(settings, lambda session_id, reason: told.append(session_id))
+        pipeline.begin()
+        for number in range(20):
+            call = Call(pipeline)
+            call.announce({"name": "livekit-session"})
+            begun.append(wait(lambda number=number: len(server.spans()) > number))
+            time.sleep(0.05 * number)  # another moment of the second between two questions
+            server.terminate()
+            ended.append(wait(lambda number=number: len(told) > number))
+            call.end(call.root, Status.COMPLETE, {})
+        pipeline.stop()
+    return Row(
+        "call begun, until Prefactor has it; terminated, until told",
+        "",
+        "",
+        f"{statistics.median(begun):.2f} s (worst {max(begun):.2f}); "
+        f"{statistics.median(ended):.2f} s (worst {max(ended):.2f})",
+        "≤ 1 s; ≤ 2 s",
+        max(begun) <= 1 and max(ended) <= 2,
+    )
+
+
+async def page() -> Row:
+    from view.browser import CHROMIUM, DRIVER, Browser, look, start
+    from view.report_calls import long
+
+    what = "page of a two-hour call: opens; draws anew"
+    if CHROMIUM is None or DRIVER is None:
+        return Row(what, "", "", "no Chromium with its chromedriver here", "", True)
+    opened, drawn = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "call.html"
+        path.write_text(render(long(turns=2_000, seconds=7_200, chunks=200_000)), encoding="utf-8")
+        driver = start(Path(folder) / "chromium")
+        browser = Browser(driver)
+        for _ in range(5):
+            look(driver)
+            driver.get(path.as_uri())
+            browser.until("return document.documentElement.dataset.ready")
+            opened.append(float(browser.js("return document.documentElement.dataset.ready")))
+            for _ in range(12):
+                browser.one("[data-stage]").send_keys("+")
+                browser.settled()
+                drawn.append(float(browser.js("return document.documentElement.dataset.drawMs")))
+        driver.quit()
+    ready, draw = statistics.median(opened), statistics.median(drawn)
+    met = ready <= 2_000 and draw <= 16
+    return Row(what, "", "", f"{ready:.0f} ms; {draw:.1f} ms", "≤ 2 s; ≤ 16 ms", met)
+
+
 BENCHMARKS = {
     "chunk": text_chunk,
     "frame": audio_frame,
     "turn": turn,
     "import": importing,
     "long": long_call,
+    "delivery": delivery,
+    "page": page,
 }
 
 
