@@ -31,17 +31,21 @@ class Child(NamedTuple):
     notes: Path
 
     def puts(self) -> list[Put]:
-        return [Put(*json.loads(line)) for line in self._read("puts").splitlines()]
+        return [Put(*json.loads(line)) for line in self._lines("puts")]
 
     def writes(self) -> list[int]:
         """When each write of the journal began: monotonic nanoseconds."""
-        return [int(line) for line in self._read("writes").splitlines()]
+        return [int(line) for line in self._lines("writes")]
 
     def outcome(self) -> Outcome:
         return as_outcome(json.loads(self._read("outcome")))
 
     def log(self) -> list[str]:
         return self._read("log").splitlines()
+
+    def _lines(self, name: str) -> list[str]:
+        # While it runs, the last one may be there in part only.
+        return self._read(name).split("\n")[:-1]
 
     def _read(self, name: str) -> str:
         path = self.notes / name
