@@ -38,11 +38,13 @@ def test_the_writer_does_not_wait_for_a_delivery(
     side.write()
     side.deliverer.start()
     running, met = begin_call(side.writer), set[str]()
-    for index in range(20):
-        met.add(under_way.get(timeout=PATIENCE))
-        user_turn(running, index, "hello")
-        assert side.writer.flush(PATIENCE)
-        answers.release()
-    answers.release(1_000_000)
-    side.stop()
+    try:
+        for index in range(20):
+            met.add(under_way.get(timeout=PATIENCE))
+            user_turn(running, index, "hello")
+            assert side.writer.flush(PATIENCE)
+            answers.release()
+    finally:
+        answers.release(1_000_000)
+        side.stop()
     assert met >= {"register", "start", "bulk"}
