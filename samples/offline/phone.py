@@ -37,7 +37,8 @@ class Heard:
     chunks: list[str] = field(default_factory=list)
     """As they came."""
     attributes: dict[str, str] = field(default_factory=dict)
-    ended: bool = False
+    ended_at: float | None = None
+    """`time.monotonic()` when the last of it had come."""
 
     @property
     def text(self) -> str:
@@ -168,8 +169,11 @@ class Phone:
         listens again."""
 
         def listens_again() -> bool:
+            # A busy agent can be listening again before it has told that it speaks: LiveKit drops
+            # a state that a newer one overtakes. Then its words tell.
             spoken = [at for at, state in self.states if state == "speaking"]
-            return bool(spoken) and spoken[-1] > self._spoke_at and self.state == "listening"
+            spoken += [one.ended_at or 0.0 for one in self.heard if one.speaker != self.identity]
+            return self.state == "listening" and max(spoken, default=0.0) > self._spoke_at
 
         await self.until(listens_again, "an answer", timeout)
 
@@ -256,7 +260,7 @@ class Phone:
                 heard.chunks.append(chunk)
                 self._changed.set()
         heard.attributes = dict(reader.info.attributes or {})
-        heard.ended = True
+        heard.ended_at = time.monotonic()
         self.on_heard(heard)
         self._changed.set()
 
