@@ -37,8 +37,8 @@ class Heard:
     chunks: list[str] = field(default_factory=list)
     """As they came."""
     attributes: dict[str, str] = field(default_factory=dict)
-    ended_at: float | None = None
-    """`time.monotonic()` when the last of it had come."""
+    begun_at: float = field(default_factory=time.monotonic)
+    ended: bool = False
 
     @property
     def text(self) -> str:
@@ -172,7 +172,8 @@ class Phone:
             # A busy agent can be listening again before it has told that it speaks: LiveKit drops
             # a state that a newer one overtakes. Then its words tell.
             spoken = [at for at, state in self.states if state == "speaking"]
-            spoken += [one.ended_at or 0.0 for one in self.heard if one.speaker != self.identity]
+            words = [one for one in self.heard if one.speaker != self.identity and one.ended]
+            spoken += [one.begun_at for one in words]
             return self.state == "listening" and max(spoken, default=0.0) > self._spoke_at
 
         await self.until(listens_again, "an answer", timeout)
@@ -260,7 +261,7 @@ class Phone:
                 heard.chunks.append(chunk)
                 self._changed.set()
         heard.attributes = dict(reader.info.attributes or {})
-        heard.ended_at = time.monotonic()
+        heard.ended = True
         self.on_heard(heard)
         self._changed.set()
 

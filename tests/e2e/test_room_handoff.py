@@ -49,7 +49,7 @@ def test_the_caller_reads_what_was_said(call: Held):
     assert call.phone.understood == [THROUGH, OWE]
     assert call.phone.agent_said == [RECEPTION, BILLING, TWELVE]
     streams = [one for one in call.phone.heard if one.speaker != call.phone.identity]
-    assert all(one.final and one.ended_at for one in streams)
+    assert all(one.final and one.ended for one in streams)
     # Word by word, as they are spoken: nothing was held back or joined on the way.
     assert [len(one.chunks) for one in streams] == [len(one.text.split()) for one in streams]
 
