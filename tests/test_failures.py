@@ -290,7 +290,7 @@ async def test_a_failure_behind_the_guards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     owner, name = BEHIND[where]
-    nodes._made.cache_clear()
+    nodes._made.clear()
     monkeypatch.setattr(owner, name, boom)
     noticed = await observe(TracedAgent, traced_tool)
     assert_unharmed(noticed, expected, caplog, None)

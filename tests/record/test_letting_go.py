@@ -104,6 +104,30 @@ async def kept(base: Any, tool: Any, where: str) -> list[bool]:
     return alive
 
 
+@pytest.mark.parametrize("base", [Agent, TracedAgent])
+async def test_a_class_that_was_made_for_one_call_goes_with_it(
+    sink: Recorder, base: type[Agent]
+) -> None:
+    async def hold() -> list[weakref.ref[Any]]:
+        held = Precious()
+
+        class Mine(base):  # type: ignore[misc, valid-type]
+            async def llm_node(self, *args: Any) -> Any:
+                assert held is not None
+                async for chunk in super().llm_node(*args):
+                    yield chunk
+
+            async def on_enter(self) -> None:
+                assert held is not None
+
+        session = await started(Mine(instructions="be"), "words.")
+        await session.generate_reply(user_input="hello")
+        await session.aclose()
+        return [weakref.ref(held), weakref.ref(Mine)]
+
+    assert [gone(reference) for reference in await hold()] == [True, True]
+
+
 async def test_an_exception_is_told_once_in_each_call(sink: Recorder) -> None:
     error = BrokenError("the same")
 

@@ -10,6 +10,7 @@ import asyncio
 import functools
 import inspect
 import types
+import weakref
 from collections.abc import AsyncIterable, Callable
 from typing import Any, Protocol
 
@@ -54,29 +55,29 @@ class Tracer(Protocol):
     ) -> HookCall | None: ...
 
 
+_made: weakref.WeakValueDictionary[tuple[str, int], Callable[..., Any]] = (
+    weakref.WeakValueDictionary()
+)
+# By the id of a function, which its traced form keeps alive: while one is in use the same one is
+# given out, so that two look-ups compare equal as bound methods do; afterwards nothing is kept.
+
+
 @guarded("intercept")
 def traced(tracer: Tracer, agent: Agent, name: str, original: Any) -> Any:
     """The traced form of ``original``, which is what ``agent.<name>`` is without us; ``None`` where
     it has none."""
     if not callable(original):
         return None
+    make = _hook if name in HOOKS else _node
     if isinstance(original, types.MethodType) and original.__self__ is agent:
         function = original.__func__
-        # Kept for what is equal to itself only, as functions are.
-        itself_only = type(function).__eq__ is object.__eq__  # type: ignore[comparison-overlap]
-        make: Any = _made if itself_only else _make
-        return types.MethodType(make(tracer, name, function), agent)
+        key = (name, id(function))
+        made = _made.get(key)
+        if made is None:
+            made = _made[key] = make(tracer, name, function)
+        return types.MethodType(made, agent)
     # Assigned on the instance, or a static method: it is called without the agent.
-    return _Assigned(original, functools.partial(_make(tracer, name, _without(original)), agent))
-
-
-def _make(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    return (_hook if name in HOOKS else _node)(tracer, name, function)
-
-
-_made = functools.lru_cache(128)(_make)
-"""Two look-ups of a method give equal forms, as they give equal methods without us, and making one
-costs more than most calls of it. Few are kept: a class that was made for one call can go."""
+    return _Assigned(original, functools.partial(make(tracer, name, _without(original)), agent))
 
 
 class _Assigned:
