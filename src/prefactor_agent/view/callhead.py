@@ -72,12 +72,12 @@ class Head(Lines):
         line = Text("silence: ")
         if len(silences.all) > 1:
             line.append(f"median {numbers.length(silences.median_ms * 1000)}, ")
-        line.append(f"worst {numbers.length(worst.us)}", "bold yellow")
-        line.append(f" in turn {worst.turn.number}")
+        yield line.append(f"worst {numbers.length(worst.us)}", "bold yellow")
         if slowest := worst.slowest:
-            what = self.safe(slowest.name.removeprefix("tool:"))
-            line.append(f", {numbers.length(slowest.ms * 1000)} of it {what}")
-        yield line
+            what, took = self.safe(slowest.label), numbers.length(slowest.ms * 1000)
+            line = Text(f"Turn {worst.turn.number} was the slowest: ")
+            line.append(f"{what} took {took}", "bold yellow")
+            yield line.append(f" of its {numbers.length(worst.us)}")
 
     def _strip(self, drawn: Drawn) -> Iterator[Text]:
         """Both voices over the whole call."""
