@@ -17,11 +17,11 @@ from typing import Any
 
 import prefactor_livekit as theirs
 import pytest
-from livekit.agents import Agent, function_tool
+from livekit.agents import Agent
 from prefactor_core import SchemaRegistry
 
 import prefactor_agent as ours
-from prefactor_agent import TracedAgent, traced_tool
+from compat.agents import Plain, Traced
 from support.line import Line
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.process import Span
@@ -29,26 +29,6 @@ from support.scripted import Heard, ScriptedLLM, ScriptedSTT, Tokens, Use
 from support.waiting import PATIENCE
 
 JSON = dict[str, Any]
-
-
-class Plain(Agent):
-    def __init__(self) -> None:
-        super().__init__(instructions="Be brief.")
-
-    @function_tool
-    async def hours(self, day: str) -> str:
-        """When it is open."""
-        return "9 to 6"
-
-
-class Traced(TracedAgent):
-    def __init__(self) -> None:
-        super().__init__(instructions="Be brief.")
-
-    @traced_tool
-    async def hours(self, day: str) -> str:
-        """When it is open."""
-        return "9 to 6"
 
 
 async def one_call(agent: Agent, there: PrefactorServer, here: PrefactorServer) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import prefactor_livekit as theirs
 import pytest
-from livekit.agents import Agent, AgentSession, function_tool
+from livekit.agents import Agent, AgentSession
 from prefactor_core import (
     AgentInstanceHandle,
     PrefactorCoreClient,
@@ -22,7 +22,8 @@ from prefactor_core import (
 from prefactor_http import HttpClientConfig
 
 import prefactor_agent as ours
-from prefactor_agent import TracedAgent, configure, pipeline, traced_tool
+from compat.agents import Plain, Traced
+from prefactor_agent import configure, pipeline
 from prefactor_agent import session as session_module
 from support.memory_sink import MemorySink
 from support.prefactor_server import PrefactorServer
@@ -34,26 +35,6 @@ REPLIES: tuple[Any, ...] = (
     [Use("hours", {"day": "monday"})],
     ["It is ", "open.", Tokens(20, 4)],
 )
-
-
-class Plain(Agent):
-    def __init__(self) -> None:
-        super().__init__(instructions="Be brief.")
-
-    @function_tool
-    async def hours(self, day: str) -> str:
-        """When it is open."""
-        return "9 to 6"
-
-
-class Traced(TracedAgent):
-    def __init__(self) -> None:
-        super().__init__(instructions="Be brief.")
-
-    @traced_tool
-    async def hours(self, day: str) -> str:
-        """When it is open."""
-        return "9 to 6"
 
 
 def new_session(*replies: Any) -> AgentSession[None]:

@@ -15,7 +15,6 @@ import pytest
 from aiohttp import web
 from livekit import rtc
 from livekit.agents import AgentSession, APIConnectOptions, ErrorEvent, llm
-from livekit.agents.voice.room_io import RoomOptions
 from livekit.plugins import openai
 
 from prefactor_agent import TracedAgent
@@ -25,7 +24,7 @@ from prefactor_agent.record.closing import Closing
 from prefactor_agent.record.job import Job as RecordedJob
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.summary import summary_of
-from support.job import Job, person
+from support.job import LINKED, Job, person
 from support.line import until
 from support.scripted import ScriptedLLM
 from support.scripted_realtime import ScriptedRealtime, ScriptedRealtimeSession
@@ -33,13 +32,6 @@ from support.seams import broken
 from support.tree import JSON, Recorder, check
 
 ONCE = APIConnectOptions(max_retry=0)
-LINKED = RoomOptions(
-    participant_identity="anna",
-    audio_input=False,
-    audio_output=False,
-    text_input=False,
-    text_output=False,
-)
 
 
 class Stubborn(ScriptedRealtime):
@@ -206,7 +198,7 @@ PROGRAM = """
 import asyncio, sys
 sys.path[:0] = {path!r}
 from record.test_closing import stubborn, willing
-from support.job import Job
+from support.job import LINKED, Job
 
 async def script():
     session = await stubborn()

@@ -14,7 +14,6 @@ import pytest
 from livekit import rtc
 from livekit.agents import AgentSession, APIConnectionError
 from livekit.agents.voice.agent_session import SessionConnectOptions
-from livekit.agents.voice.room_io import RoomOptions
 
 from prefactor_agent import TracedAgent, config
 from prefactor_agent.journal.reader import Journal
@@ -22,7 +21,7 @@ from prefactor_agent.record import guard
 from prefactor_agent.record import job as record_job
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.summary import summary_of
-from support.job import Job, person
+from support.job import LINKED, Job, person
 from support.line import NO_RETRIES, until
 from support.scripted import ScriptedLLM
 from support.seams import broken
@@ -32,14 +31,6 @@ from support.waiting import PATIENCE
 LEFT = rtc.DisconnectReason.CLIENT_INITIATED
 DELETED = rtc.DisconnectReason.ROOM_DELETED
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
-
-LINKED = RoomOptions(
-    participant_identity="anna",
-    audio_input=False,
-    audio_output=False,
-    text_input=False,
-    text_output=False,
-)
 
 
 class Worker(TracedAgent):
@@ -390,7 +381,7 @@ sys.path[:0] = {path!r}
 from livekit.agents import AgentSession
 from prefactor_agent import TracedAgent
 from prefactor_agent.tracing import tracer
-from support.job import Job
+from support.job import LINKED, Job
 from support.scripted import ScriptedLLM
 from support.seams import broken
 

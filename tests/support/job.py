@@ -20,9 +20,19 @@ from livekit.agents.job import (
     RunningJobInfo,
     _JobContextVar,
 )
+from livekit.agents.voice.room_io import RoomOptions
 from livekit.protocol import agent as agent_proto
 from livekit.protocol import models
 from livekit.rtc._proto import participant_pb2 as proto
+
+LINKED = RoomOptions(
+    participant_identity="anna",
+    audio_input=False,
+    audio_output=False,
+    text_input=False,
+    text_output=False,
+)
+"""A session that is with somebody in the room, and hears and says nothing there."""
 
 
 class Job:

@@ -12,6 +12,7 @@ from livekit.agents import stt, vad
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
 from ..view.replay import UserTurn
+from .script import Replayed
 
 MARK = "prefactor_replay"
 """Key in ``AudioFrame.userdata``: where in the recorded call a frame of the caller's is."""
@@ -30,7 +31,7 @@ class _Due:
     what: Any
 
 
-class ReplaySTT(stt.STT):  # type: ignore[type-arg]  # generic in its events, which nobody names
+class ReplaySTT(Replayed, stt.STT):  # type: ignore[type-arg]  # generic in its events, which nobody names
     """Tells what the recorded STT told, each event when the caller's audio has come to it."""
 
     def __init__(self, turns: Sequence[UserTurn], place: Callable[[], Place]) -> None:
@@ -43,14 +44,6 @@ class ReplaySTT(stt.STT):  # type: ignore[type-arg]  # generic in its events, wh
             for heard in turn.utterances
             for event in heard.events
         ]
-
-    @property
-    def model(self) -> str:
-        return "replay"
-
-    @property
-    def provider(self) -> str:
-        return "prefactor_agent"
 
     async def _recognize_impl(self, *_args: Any, **_options: Any) -> stt.SpeechEvent:
         raise NotImplementedError("a replayed STT streams")
@@ -95,21 +88,13 @@ def place_of(frame: rtc.AudioFrame, otherwise: Callable[[], Place]) -> Place:
     return place if place is not None else otherwise()
 
 
-class ReplayVAD(vad.VAD):
+class ReplayVAD(Replayed, vad.VAD):
     """Tells of the user's speech, and of its end, where in it the recorded VAD did."""
 
     def __init__(self, turns: Sequence[UserTurn], place: Callable[[], Place]) -> None:
         super().__init__(capabilities=vad.VADCapabilities(update_interval=0.02))
         self.place = place
         self.spans = {turn.number: _speech(turn) for turn in turns if turn.utterances}
-
-    @property
-    def model(self) -> str:
-        return "replay"
-
-    @property
-    def provider(self) -> str:
-        return "prefactor_agent"
 
     def stream(self) -> vad.VADStream:
         return _VADStream(self)

@@ -14,7 +14,7 @@ from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
 from ..record.describe import Messages, tool_names
 from ..view.replay import Failure, Recording, Request, Speech, asked_in
-from .script import ReplayMismatch, Script, squeezed
+from .script import Replayed, ReplayMismatch, Script, squeezed
 
 
 def tone(samples: int, dbfs: int, rate: int) -> bytes:
@@ -30,7 +30,7 @@ def _raise(failed: Failure) -> None:
     raise APIError(f"{failed.error_type}: {failed.message}", retryable=False)
 
 
-class ReplayLLM(llm.LLM):  # type: ignore[type-arg]  # generic in its events, which nobody names
+class ReplayLLM(Replayed, llm.LLM):  # type: ignore[type-arg]  # generic in its events, which nobody names
     """Answers each request as the recorded LLM did; one that was not recorded ends the replay."""
 
     def __init__(
@@ -40,14 +40,6 @@ class ReplayLLM(llm.LLM):  # type: ignore[type-arg]  # generic in its events, wh
         self.script = script
         self.speed = speed
         self.left = left
-
-    @property
-    def model(self) -> str:
-        return "replay"
-
-    @property
-    def provider(self) -> str:
-        return "prefactor_agent"
 
     def chat(
         self,
@@ -117,7 +109,7 @@ def _usage(recorded: dict[str, Any]) -> llm.CompletionUsage:
     return llm.CompletionUsage(**{**needed, **known})
 
 
-class ReplayTTS(tts.TTS):  # type: ignore[type-arg]  # as ReplayLLM
+class ReplayTTS(Replayed, tts.TTS):  # type: ignore[type-arg]  # as ReplayLLM
     """Speaks what was recorded with the recorded timing and loudness, and anything else at the
     recorded pace."""
 
@@ -127,14 +119,6 @@ class ReplayTTS(tts.TTS):  # type: ignore[type-arg]  # as ReplayLLM
         )
         self.script = script
         self.speed = speed
-
-    @property
-    def model(self) -> str:
-        return "replay"
-
-    @property
-    def provider(self) -> str:
-        return "prefactor_agent"
 
     def synthesize(
         self, text: str, *, conn_options: APIConnectOptions = DEFAULT_API_CONNECT_OPTIONS

@@ -7,6 +7,18 @@ from collections.abc import Collection, Sequence
 from ..view.replay import Asked, Recording, Request, Speech
 
 
+class Replayed:
+    """What every replayed model says of itself; before LiveKit's class in the bases."""
+
+    @property
+    def model(self) -> str:
+        return "replay"
+
+    @property
+    def provider(self) -> str:
+        return "prefactor_agent"
+
+
 class ReplayMismatch(AssertionError):  # noqa: N818  # pytest shows it as what it is: a failed test
     """The new run left the recorded one; the message says where."""
 
