@@ -278,6 +278,27 @@ def task_call() -> list[StoredSpan]:
     ]
 
 
+def searching_call() -> list[StoredSpan]:
+    """The LLM's provider searches the web for the answer: told of when it was over."""
+    search = {"tool_name": "web_search", "run_by": "provider", "inputs": {"queries": ["weather"]}}
+    return [
+        session(8000),
+        question("u1", 1000, 2000, "How is the weather?"),
+        answer("a1", 2000, 5000, heard=3000, user_turn_id="u1", spoken_text="It is sunny."),
+        span("l1", "llm", 2000, 2900, "a1"),
+        span(
+            "t1",
+            "tool",
+            2900,
+            2900,
+            "l1",
+            name="web_search",
+            payload=search,
+            result={"outcome": "returned"},
+        ),
+    ]
+
+
 def realtime_call() -> list[StoredSpan]:
     """A realtime model: no STT, LLM and TTS; its audio, the text beside it, an untraced tool."""
     audio = {"streams": {"audio": audio_stream(300, 1.5)}, "leading_silence_ms": 100}

@@ -11,6 +11,7 @@ import pytest
 
 from prefactor_agent.view.report import render
 from view.browser import NEEDS_BROWSER, Browser, look, steps
+from view.calls import searching_call
 from view.report_calls import HOSTILE, long, session, small
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
@@ -44,6 +45,14 @@ def test_it_opens_with_the_slowest_turn_beside_the_timeline(open_page: Open) -> 
     assert page.title.startswith("Agent's turn")
     assert page.marked == ["agent1"]
     assert page.js("return location.hash") == "", "nobody chose it: the address stays"
+
+
+def test_the_length_of_what_the_provider_ran_is_not_told(open_page: Open) -> None:
+    page = open_page(searching_call(), link="#t1")
+    assert page.marked == ["t1"]
+    details = page.one("[data-details]").text
+    assert "time not told" in details
+    assert "0.0 ms" not in details
 
 
 def test_buttons_keys_and_wheel_zoom(open_page: Open) -> None:

@@ -12,7 +12,7 @@ from prefactor_agent.view.report.view import View
 from prefactor_agent.view.silence import silences
 from prefactor_agent.view.summary import summarize
 from prefactor_agent.view.waterfall import waterfall
-from view.calls import realtime_call, task_call, us
+from view.calls import realtime_call, searching_call, task_call, us
 from view.test_chrome_trace import events
 from view.test_report import Page, numbers
 
@@ -90,6 +90,23 @@ def test_a_tool_that_is_not_traced_is_a_tool() -> None:
     text = Page(render(realtime_call())).text
     assert "tool weather 100 ms as LiveKit's events tell" in text
     assert '{"city": "Oslo"}' in text
+
+
+def test_a_tool_of_the_providers_has_no_length() -> None:
+    lines = drawn(searching_call())
+    (bar,) = [line for line in lines if line.startswith("  web_search ")]
+    assert bar.endswith("at provider")
+    assert lines[lines.index(bar) + 1].strip() == 'queries=["weather"] → done'
+    page = Page(render(searching_call()))
+    assert "tool web_search at the provider" in page.text
+    assert _each(page.data["took"])[page.data["ids"].index("t1")] == -2
+    (stage,) = [
+        one
+        for turn in outline(searching_call())["turns"]
+        for one in turn["stages"]
+        if one["span_id"] == "t1"
+    ]
+    assert stage["duration_ms"] is None
 
 
 def test_a_handoff_between_turns_stands_there() -> None:

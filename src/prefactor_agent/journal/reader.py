@@ -38,8 +38,17 @@ class StoredSpan:
     result: JSON
 
     @property
+    def at_provider(self) -> bool:
+        """A tool that the provider ran on its own side: told of when it was over, and not since
+        when it ran."""
+        return self.payload.get("run_by") == "provider"
+
+    @property
     def duration_us(self) -> int | None:
-        return self.finished_us - self.started_us if self.finished_us is not None else None
+        """``None``: it is open, or nobody knows."""
+        if self.finished_us is None or self.at_provider:
+            return None
+        return self.finished_us - self.started_us
 
     def stream(self, name: str) -> JSON:
         """What passed through one of its streams; empty if it has no such stream."""

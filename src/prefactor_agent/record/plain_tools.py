@@ -7,7 +7,7 @@ begin and end are then the stamps of the items (voice/agent_activity.py,
 ``_tool_execution_started_cb``, sets the call's anew when the tool is started; the output is stamped
 when it is made). What is told twice is recorded once, by the id of the item: the model's own id of
 a call may come again, also while the first call still runs (a task inside a tool). What a provider
-runs on its own side (``ProviderTool``) LiveKit tells nothing of."""
+runs on its own side is in ``provider_tools.py``."""
 
 from __future__ import annotations
 

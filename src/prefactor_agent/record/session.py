@@ -21,7 +21,7 @@ from livekit.agents import (
 )
 
 from .. import config
-from . import describe
+from . import describe, provider_tools
 from .budgets import Budgets
 from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
@@ -143,6 +143,7 @@ class SessionTrace:
         if agent is not None:
             self.realtime.follow(session, agent)
         self.measured = Measured(self, session)
+        provider_tools.listen()
 
     @property
     def session(self) -> AgentSession[Any] | None:

@@ -220,6 +220,7 @@ TYPES = (
             tool_name="the tool",
             call_id="the LLM's id of the call",
             group_id="of calls made together",
+            run_by="provider, if it is not the agent's",
             inputs="arguments",
             created_at="when it was called",
         ),

@@ -48,6 +48,11 @@ class Bar:
         return self.ended_us - self.started_us
 
     @property
+    def is_moment(self) -> bool:
+        """It stands where something was told; how long that took nobody knows."""
+        return self.span is not None and self.span.at_provider
+
+    @property
     def is_voice(self) -> bool:
         """Of one of the two who speak; the others are of what is waited for between them."""
         return self.kind in {"user", "agent"}

@@ -129,6 +129,8 @@ def tool_outcome(span: StoredSpan) -> tuple[str, str]:
         return error_text(error), "red"
     outputs = mapping(result.get("outputs"))
     match result.get("outcome"):
+        case "returned" if "outputs" not in result:
+            return "done", ""
         case "returned" | "tool_result":
             return words.value(outputs.get("output", result.get("outputs"))), ""
         case "handoff":

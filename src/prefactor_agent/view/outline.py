@@ -47,7 +47,7 @@ def _stage(call: CallTree, bar: Bar) -> JSON:
         "stage": bar.label,
         "span_id": bar.span.id if bar.span else None,
         "at_ms": _at(call, bar.started_us),
-        "duration_ms": bar.duration_us / 1000,
+        "duration_ms": None if bar.is_moment else bar.duration_us / 1000,
         "first_ms": bar.first_us / 1000 if bar.first_us is not None else None,
         "dropped": bar.dropped,
         "status": bar.span.status if bar.span else None,

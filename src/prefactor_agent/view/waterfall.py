@@ -175,7 +175,8 @@ class _Turns(Lines):
         remark_style = "bold red" if failed else "dim" if bar.dropped else ""
         line = self.row(bar.label, cells, style)
         line.append(f" {_remark(bar):>{FIRST}}", remark_style)
-        line.append(f" {numbers.length(bar.duration_us):>{LENGTH}}", "bold yellow" if slow else "")
+        length = "" if bar.is_moment else numbers.length(bar.duration_us)
+        line.append(f" {length:>{LENGTH}}", "bold yellow" if slow else "")
         return line
 
     def _gap(self, found: TurnBars, gap: tuple[int, int], scale: Scale) -> Text:
@@ -243,6 +244,8 @@ def _remark(bar: Bar) -> str:
         return "failed"
     if bar.dropped:
         return "dropped"
+    if bar.is_moment:
+        return "at provider"
     if bar.open:
         return "not ended"
     if bar.first_us is not None:

@@ -235,7 +235,9 @@ def _handoff(span: StoredSpan) -> Told:
 def _tool(span: StoredSpan) -> Told:
     payload, result = span.payload, span.result
     name = text(payload.get("tool_name")) or span.name or kind(span)
-    if span.duration_us is not None:
+    if span.at_provider:
+        chips = ["at the provider"]
+    elif span.duration_us is not None:
         chips = [_took(span)]
     else:
         chips = ["still running" if span.status == "active" else "no end"]

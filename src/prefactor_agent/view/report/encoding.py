@@ -167,7 +167,9 @@ def _gap(
 
 
 def _took(span: StoredSpan, lasted: dict[str, int]) -> int:
-    """How long a span was, in ticks; -1: it has no end."""
+    """How long a span was, in ticks; -1: it has no end; -2: nobody knows."""
+    if span.at_provider:
+        return -2
     took = lasted.get(span.id, span.duration_us)
     return -1 if took is None else max(0, took // TICK_US)
 

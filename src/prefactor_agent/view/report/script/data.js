@@ -59,8 +59,8 @@ const END = Math.max(data.end * TICK, 1);
 const count = data.ids.length;
 const spanOf = new Map(data.ids.map((id, i) => [id, i]));
 const start = moments(data.start);
-const took = integers(data.took); // in ticks; -1: no end was recorded
-const end = start.map((at, i) => took[i] < 0 ? END : at + took[i] * TICK);
+const took = integers(data.took); // in ticks; -1: no end was recorded; -2: how long is not known
+const end = start.map((at, i) => took[i] === -1 ? END : at + Math.max(took[i], 0) * TICK);
 const turnOf = integers(data.turn); // its number; 0: in none
 const typeOf = i => data.names[data.types[i]];
 const titleOf = i => data.names[data.titles[i]];

@@ -46,7 +46,7 @@ function drawSpan(pen, lane, span, left, right, y, crowd) {
     const faint = span === selected ? 0.42 : span === hovered ? 0.36 : 0.24;
     rect(pen, colour, from, y, to - from, high, !narrow ? faint : failed ? 0.9 : crowd);
     if (!narrow && left >= gutter) pen.fillRect(left, y, 1.5, high);
-    if (!narrow && took[span] < 0) for (let at = from; at < to; at += 6) pen.fillRect(at, y + high - 1.5, 3, 1.5);
+    if (!narrow && took[span] === -1) for (let at = from; at < to; at += 6) pen.fillRect(at, y + high - 1.5, 3, 1.5);
     if (right - left > 10) drawTicks(pen, span, y, high, from, to);
   }
   if (span === selected || span === hovered) {
