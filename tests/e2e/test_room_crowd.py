@@ -69,7 +69,12 @@ def test_no_two_calls_are_mixed(calls: list[Held]):
         heard = " ".join(held.trace.heard)
         assert all(text in heard for text in [*held.phone.understood, *held.typed])
         assert held.trace.spoken[0] == GREETING
-        assert held.trace.spoken == held.phone.agent_said
+        spoken, read = held.trace.spoken, [text for text in held.phone.agent_said if text]
+        if held.typed:
+            # Perhaps into an answer: LiveKit may have shown a word of it more than it counts.
+            assert all(any(text.startswith(said) for text in read) for said in spoken)
+        else:
+            assert spoken == read
         answered = {t.result.get("user_turn_id") for t in held.trace.of("assistant_turn")[1:]}
         asked = {turn.id for turn in held.trace.of("user_turn") if turn.result["is_final"]}
         assert answered == asked
