@@ -172,9 +172,11 @@ class Phone:
             # A busy agent can be listening again before it has told that it speaks: LiveKit drops
             # a state that a newer one overtakes. Then its words tell.
             spoken = [at for at, state in self.states if state == "speaking"]
-            words = [one for one in self.heard if one.speaker != self.identity and one.ended]
-            spoken += [one.begun_at for one in words]
-            return self.state == "listening" and max(spoken, default=0.0) > self._spoke_at
+            words = [one for one in self.heard if one.speaker != self.identity]
+            spoken += [one.begun_at for one in words if one.ended]
+            # The last word can come after the state.
+            read = not words or words[-1].ended
+            return self.state == "listening" and read and max(spoken, default=0.0) > self._spoke_at
 
         await self.until(listens_again, "an answer", timeout)
 
