@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sqlite3
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -188,6 +189,43 @@ async def test_one_type_is_refused(server: PrefactorServer, agent: Agent) -> Non
     assert type_ == "livekit:tts"
     assert count >= 3, "older versions call the node for a reply that is only a tool call, too"
     assert "is refused" in error
+
+
+async def test_a_span_is_damaged_in_the_journal(server: PrefactorServer, agent: Agent) -> None:
+    """It is kept with the reason, and holds up no other."""
+    fault = server.fault("refuse")
+    await agent.call()
+    assert not await agent.flushed(0.5)
+    await asyncio.to_thread(agent.stop)
+    with sqlite3.connect(agent.settings.journal) as connection:
+        (damaged,) = connection.execute("SELECT span_id FROM chunks LIMIT 1").fetchone()
+        connection.execute("UPDATE chunks SET columns = '{' WHERE span_id = ?", (damaged,))
+    fault.clear()
+    done = await pushed(agent.settings)
+    assert (done.calls, done.left, done.parked) == (1, 0, 1)
+    outbox = Outbox(agent.settings.journal)
+    [(_, error, _)] = outbox.parked()
+    outbox.close()
+    assert error.startswith("damaged in the journal: ")
+
+
+async def test_a_session_is_damaged_in_the_journal(
+    server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call is kept, and holds up no other."""
+    fault = server.fault("refuse")
+    await agent.call()
+    await agent.call()
+    assert not await agent.flushed(0.5)
+    await asyncio.to_thread(agent.stop)
+    with sqlite3.connect(agent.settings.journal) as connection:
+        connection.execute("UPDATE spans SET payload = '[', result = '[' WHERE rowid = 1")
+        connection.execute("UPDATE calls SET registration = NULL")  # as before its first round
+    fault.clear()
+    done = await pushed(agent.settings)
+    assert done.calls == 1
+    assert "its session is damaged in the journal" in caplog.text
+    assert len(server.instances()) == 1
 
 
 async def test_the_token_is_revoked_during_the_call(

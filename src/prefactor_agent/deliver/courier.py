@@ -151,7 +151,7 @@ class Courier:
     async def _register(self, row: CallRow) -> CallRow:
         text = row.registration
         if text is None:
-            payload = from_json(self.outbox.root(row.session_id)[0])
+            payload = self._session(row)
             if (given := given_instance(payload)) is not None:
                 return self._join(row, given, tool_types_of(payload))
             body = registration(
@@ -177,6 +177,13 @@ class Courier:
         row = row._replace(state=CallState.REGISTERED, instance_id=instance.id, registration=text)
         self.outbox.update_call(row.session_id, state=row.state, instance_id=row.instance_id)
         return row
+
+    def _session(self, row: CallRow) -> JSON:
+        """The payload of the session's own span."""
+        with contextlib.suppress(ValueError):
+            if isinstance(payload := from_json(self.outbox.root(row.session_id)[0]), dict):
+                return payload
+        raise CallParkedError("its session is damaged in the journal")
 
     def _join(self, row: CallRow, given: JSON, tools: set[str]) -> CallRow:
         """The program registered an instance itself, with the schemas that it chose."""

@@ -21,7 +21,7 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
     waits: list[float] = []
     judged: JSON = {}
     for type_, status, text in spans:
-        result: JSON = from_json(text) if text else {}
+        result = _read(text)
         if type_ == "livekit:session":
             judged = _judged(result)
         elif type_ == "livekit:user_turn":
@@ -88,6 +88,13 @@ def _judged(session: JSON) -> JSON:
         told["evaluations"] = len(verdicts)
         told["evaluation_score"] = round(points / len(verdicts), 3)
     return told
+
+
+def _read(text: str | None) -> JSON:
+    try:
+        return _object(from_json(text)) if text else {}
+    except ValueError:  # damaged in the journal: the rest of the call counts all the same
+        return {}
 
 
 def _object(value: Any) -> JSON:

@@ -77,10 +77,9 @@ class SpanSender:
         prepared: list[Body] = []
         ends: list[Body] = []
         for todo in found:
-            columns = streams.get(todo.id, {})
             if todo.state == SpanState.OPEN:
                 if todo.status != "active":
-                    ends.append(bodies.finish(todo, live.id_of(todo.id), columns))
+                    ends += self._body(live, todo, None, streams)
                 continue
             if todo.sent is not None:
                 prepared.append(bodies.repeated(todo))
@@ -90,7 +89,22 @@ class SpanSender:
                 parent = self.outbox.delivered_ancestor(parent)
             if parent is not None and parent not in before and not self._there(todo, parent):
                 continue
-            prepared.append(
+            made = self._body(live, todo, parent, streams)
+            prepared += made
+            if made and self.use_ids:
+                before.add(todo.id)
+        return prepared + ends
+
+    def _body(
+        self, live: Live, todo: Todo, parent: str | None, streams: dict[str, bodies.Streams]
+    ) -> list[Body]:
+        """The one body of a span. None of a span that the journal has as something else than what
+        this program writes: it is parked, and holds up no other."""
+        columns = streams.get(todo.id, {})
+        try:
+            if todo.state == SpanState.OPEN:
+                return [bodies.finish(todo, live.id_of(todo.id), columns)]
+            return [
                 bodies.create(
                     todo,
                     live.instance_id,
@@ -99,10 +113,12 @@ class SpanSender:
                     live.id_of(parent) if parent is not None else None,
                     columns,
                 )
-            )
-            if self.use_ids:
-                before.add(todo.id)
-        return prepared + ends
+            ]
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            why = f"damaged in the journal: {type(error).__name__}: {error}"
+            self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
+            self.progress.parked += 1
+            return []
 
     def _there(self, todo: Todo, parent: str) -> bool:
         if parent == todo.parent_id:

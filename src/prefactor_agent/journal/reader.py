@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sqlite3
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from . import process, schema
+from .columns import joined
+from .columns import read as read_columns
 from .schema import Row
 
 JSON = dict[str, Any]
@@ -158,12 +161,15 @@ class Journal:
             "(SELECT id FROM spans WHERE session_id = ?) ORDER BY rowid",
             (session_id,),
         ):
-            columns[span_id][stream].append(json.loads(data))
+            try:
+                columns[span_id][stream].append(read_columns(data))
+            except ValueError as error:
+                raise self._damaged(span_id, f"stream {stream}: {error}") from None
         spans = []
         for span in self._spans("session_id = ? ORDER BY started_us, rowid", (session_id,)):
-            streams: JSON = span.result.get("streams", {})
+            streams = dict(_mapping(span.result.get("streams")))
             for name, parts in columns.get(span.id, {}).items():
-                streams[name] = {**streams.get(name, {}), **_joined(parts)}
+                streams[name] = {**_mapping(streams.get(name)), **joined(parts)}
             if streams:
                 span.result["streams"] = streams
             spans.append(span)
@@ -196,8 +202,8 @@ class Journal:
             "WHERE session_id = ? AND finished_us IS NULL",
             (session_id,),
         ):
-            offsets = json.loads(columns).get("offset_us") or [0]
-            last = max(last, started_us + offsets[-1])
+            with contextlib.suppress(ValueError):
+                last = max(last, started_us + max(read_columns(columns)["offset_us"], default=0))
         return last
 
     def alive(self, session_id: str) -> bool | None:
@@ -234,9 +240,22 @@ class Journal:
                 status=row.status,
                 started_us=row.started_us,
                 finished_us=row.finished_us,
-                payload=json.loads(row.payload),
-                result=json.loads(row.result) if row.result else {},
+                payload=self._object(row, row.payload),
+                result=self._object(row, row.result or "{}"),
             )
+
+    def _object(self, row: Row, text: str) -> JSON:
+        try:
+            value: Any = json.loads(text)
+            if isinstance(value, dict):
+                return value
+            what = f"{type(value).__name__} in the place of an object"
+        except ValueError as error:
+            what = str(error)
+        raise self._damaged(row.id, what)
+
+    def _damaged(self, span_id: str, what: str) -> JournalError:
+        return JournalError(f"{self.path} is damaged at the span {span_id}: {what}")
 
     def _query(self, sql: str, values: Iterable[Any]) -> list[Any]:
         try:
@@ -254,16 +273,5 @@ class Journal:
         return JournalError(f"{self.path} is damaged or no journal ({error})")
 
 
-def _joined(parts: list[JSON]) -> JSON:
-    joined: JSON = {}
-    count = 0
-    for part in parts:
-        length = len(part["offset_us"])
-        if "n" in part and "n" not in joined:
-            joined["n"] = [1] * count
-        for name, values in part.items():
-            joined.setdefault(name, []).extend(values)
-        if "n" in joined and "n" not in part:
-            joined["n"].extend([1] * length)
-        count += length
-    return joined
+def _mapping(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,61 @@
+"""What passed through a stream, as it is kept: columns of equal length, in JSON. A line of the
+table ``chunks`` holds those of one write."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+JSON = dict[str, Any]
+
+_KINDS: dict[str, type] = {
+    "offset_us": int,
+    "size": int,
+    "n": int,
+    "dbfs": int,
+    "text": str,
+    "event": dict,
+}
+_FARTHEST = 2**53
+"""What a number is in every reader."""
+
+
+def read(text: str) -> JSON:
+    """The columns of one line.
+
+    Raises:
+        ValueError: They are not as this program writes them: the file was changed, or damaged.
+    """
+    columns = json.loads(text)
+    if not isinstance(columns, dict) or not {"offset_us", "size"} <= columns.keys():
+        raise ValueError("no columns")
+    if not all(isinstance(values, list) for values in columns.values()):
+        raise ValueError("something else than columns")
+    for name, values in columns.items():
+        kind = _KINDS.get(name)
+        if len(values) != len(columns["size"]):
+            raise ValueError(f"{name} is not as long as the others")
+        if kind is None or not set(map(type, values)) <= {kind}:
+            raise ValueError(f"{name} has something else in it")
+        if kind is int and values and not -_FARTHEST < min(values) <= max(values) < _FARTHEST:
+            raise ValueError(f"{name} has a number that cannot be")
+    if not all(-255 <= level <= 0 for level in columns.get("dbfs", ())):
+        raise ValueError("dbfs has a level that cannot be")
+    return columns
+
+
+def joined(parts: Iterable[JSON]) -> JSON:
+    """The columns of several lines, one after the other."""
+    whole: JSON = {}
+    count = 0
+    for part in parts:
+        length = len(part["offset_us"])
+        if "n" in part and "n" not in whole:
+            whole["n"] = [1] * count
+        for name, values in part.items():
+            whole.setdefault(name, []).extend(values)
+        if "n" in whole and "n" not in part:
+            whole["n"].extend([1] * length)
+        count += length
+    return whole
