@@ -181,17 +181,22 @@ async def turn() -> Row:
 
 
 async def importing() -> Row:
-    def seconds(code: str) -> float:
+    def seconds(code: str, environment: dict[str, str]) -> float:
         command = [
             sys.executable,
             "-c",
             f"import time, livekit.agents\nt = time.perf_counter()\n{code}",
         ]
-        code_out = subprocess.run(command, capture_output=True, text=True, check=True)
-        return float(code_out.stdout)
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        return float(done.stdout)
 
     code = "from prefactor_agent import TracedAgent, traced_tool\nprint(time.perf_counter() - t)"
-    median = statistics.median(seconds(code) for _ in range(9)) * 1e3
+    with tempfile.TemporaryDirectory() as folder:
+        # As installed: pip compiles what it installs, and a source tree may be told not to be.
+        environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        seconds(code, environment)
+        median = statistics.median(seconds(code, environment) for _ in range(9)) * 1e3
     return Row("import, over livekit.agents", "", "", f"+{median:.0f} ms", "≤ 50 ms", median <= 50)
 
 

@@ -90,3 +90,45 @@ async def test_with_the_providers_own_client() -> None:
     (voice,) = [sink.plain(span) for span in sink.of("livekit:realtime")]
     assert voice["payload"]["provider"]
     assert voice["result"]["leading_silence_ms"] == pytest.approx(100, abs=11)
+
+
+@pytest.mark.real_time
+async def test_what_the_provider_runs_itself() -> None:
+    """Told of by what the model's session passes on: when it began, and what came of it."""
+    sink = Recorder()
+    tracer.send_to(sink)
+    searched = {
+        "id": "ws_1",
+        "type": "web_search_call",
+        "status": "completed",
+        "action": {"type": "search", "query": "kettle"},
+    }
+    server = RealtimeServer("Thirty pounds.", hears=["how much is it"], ran=[searched], ran_for=0.1)
+    async with (
+        asyncio.timeout(PATIENCE),
+        server.running() as address,
+        aiohttp.ClientSession() as client,
+    ):
+        model = openai.realtime.RealtimeModel(base_url=address, api_key="key", http_session=client)
+        session = new_session(model, vad=None, aec_warmup_duration=None)
+        microphone, speaker = Microphone(), Speaker()
+        session.input.audio, session.output.audio = microphone, speaker
+        await session.start(Counter())
+        await until(lambda: "session.update" in server.events)
+        microphone.play([*silence(0.3, rate=24_000), *sound(0.4, rate=24_000)])
+        microphone.play(silence(0.8, rate=24_000))
+        await until(lambda: speaker.finished)
+        await session.aclose()
+    check(sink)
+    (turn,) = sink.of("livekit:assistant_turn")
+    (search,) = [sink.plain(span) for span in sink.of("livekit:tool")]
+    assert (search["name"], search["parent_id"], search["status"]) == (
+        "web_search",
+        turn.id,
+        "complete",
+    )
+    assert search["payload"]["run_by"] == "provider"
+    assert search["payload"]["inputs"] == {"action": {"type": "search", "query": "kettle"}}
+    took = search["finished_us"] - search["started_us"]
+    assert took >= 100_000
+    assert search["result"]["duration_ms"] == pytest.approx(took / 1000, abs=0.01)

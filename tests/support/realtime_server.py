@@ -27,9 +27,21 @@ _ENDS_AFTER = 0.3
 
 
 class RealtimeServer:
-    """Answers each stretch of sound, and each request for a response, with the next reply."""
+    """Answers each stretch of sound, and each request for a response, with the next reply.
 
-    def __init__(self, *replies: str | Use, hears: Sequence[str]) -> None:
+    Args:
+        ran: What the provider ran before each reply, as items of the output.
+        ran_for: Seconds that each of them takes.
+    """
+
+    def __init__(
+        self,
+        *replies: str | Use,
+        hears: Sequence[str],
+        ran: Sequence[JSON] = (),
+        ran_for: float = 0.1,
+    ) -> None:
+        self.ran, self.ran_for = ran, ran_for
         self.replies, self.hears = deque(replies), deque(hears)
         self.events: list[str] = []
         """The types of everything that the client sent, audio aside."""
@@ -119,6 +131,11 @@ class _Call:
         number = next(self._server.numbers)
         response: JSON = {"id": f"resp_{number}", "metadata": metadata, "output": []}
         await self.send("response.created", response={**response, "status": "in_progress"})
+        for ran in self._server.ran:
+            begun = {"id": ran["id"], "type": ran["type"], "status": "in_progress"}
+            await self.send("response.output_item.added", response_id=response["id"], item=begun)
+            await asyncio.sleep(self._server.ran_for)
+            await self.send("response.output_item.done", response_id=response["id"], item=ran)
         reply = self._server.replies.popleft()
         item: JSON = {"id": f"item_{number}", "type": "message", "role": "assistant", "content": []}
         if isinstance(reply, Use):

@@ -42,9 +42,10 @@ class StoredSpan:
 
     @property
     def at_provider(self) -> bool:
-        """A tool that the provider ran on its own side: told of when it was over, and not since
-        when it ran."""
-        return self.payload.get("run_by") == "provider"
+        """A tool that the provider ran on its own side, told of when it was over: when it began
+        nobody knows."""
+        ran = self.payload.get("run_by") == "provider" and self.finished_us is not None
+        return ran and "duration_ms" not in self.result
 
     @property
     def duration_us(self) -> int | None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 JSON = dict[str, Any]
 
 _REPLIES_KEPT = 32
+_ITEM_EVENTS = ("response.output_item.added", "response.output_item.done")
 
 
 class RealtimeCall(Protocol):
@@ -52,6 +53,7 @@ class Realtime:
         self._handlers: dict[Any, Callable[[Any], None]] = {
             "generation_created": listener(self._on_generation),
             "metrics_collected": listener(self._on_metrics),
+            "openai_server_event_received": listener(self._on_server_event),
         }
 
     @property
@@ -177,6 +179,21 @@ class Realtime:
             call.told(usage)
         else:
             self._unclaimed.append((turn, usage, event))
+
+    @guarded("realtime.server_event")
+    def _on_server_event(self, event: Any) -> None:
+        # All that an API like OpenAI's sends, each piece of the voice too.
+        kind = event.get("type") if isinstance(event, dict) else None
+        if kind in _ITEM_EVENTS:
+            # After whose reply it is a part of was noted.
+            asyncio.get_running_loop().call_soon(self._note_item, event, now_ns())
+
+    @guarded("realtime.item")
+    def _note_item(self, event: JSON, at: int) -> None:
+        turn = self._turns.get(event.get("response_id") or "", self._latest)
+        if turn is not None and not self._trace.closed:
+            done = event["type"] == _ITEM_EVENTS[1]
+            self._trace.provider_tools.realtime(turn, event.get("item"), at, done=done)
 
     def speaks(self, call: RealtimeCall) -> None:
         """A reply's audio begins to pass. All of it can have been made already, while the speech

@@ -37,6 +37,7 @@ from .job import Job
 from .network import Network
 from .plain_tools import PlainTools
 from .playback import Playback
+from .provider_tools import ProviderTools
 from .realtime import Realtime
 from .span import Sink, Status
 from .speeches import Speeches
@@ -98,6 +99,7 @@ class SessionTrace:
         self.fallbacks = Fallbacks(self)
         self.handoffs = Handoffs(self, session, agent)
         self.plain_tools = PlainTools(self)
+        self.provider_tools = ProviderTools(self)
         self.termination = Termination(self)
         self.states = States(self)
         self._turn_count = 0
