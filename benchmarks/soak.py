@@ -33,7 +33,8 @@ BREATH = 0.3
 
 @dataclass
 class Memory:
-    """Of one process, in MiB of its own (proportional set size: shared pages divided)."""
+    """Of one process, in MiB that it shares with no other: of what is shared, each share grows when
+    one of the processes ends."""
 
     name: str
     start: float
@@ -42,7 +43,7 @@ class Memory:
 
 
 def used(pid: int) -> float:
-    return float(psutil.Process(pid).memory_full_info().pss) / 2**20
+    return float(psutil.Process(pid).memory_full_info().uss) / 2**20
 
 
 async def hold(site: Site, worker: Worker, room: str, seconds: float) -> tuple[Memory, list[str]]:
