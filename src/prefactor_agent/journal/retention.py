@@ -97,6 +97,8 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
         return True
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)
     try:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'").fetchone():
+            return False  # made, and nothing is in it yet
         row = connection.execute(
             "SELECT started_us FROM spans WHERE parent_id IS NULL ORDER BY started_us LIMIT 1"
         ).fetchone()
