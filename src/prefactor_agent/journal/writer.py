@@ -43,10 +43,12 @@ _CHANGED = """
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, finished_us = excluded.finished_us,
         payload = excluded.payload, result = excluded.result
 """
-_AT_ONCE = (4, 16, 64)
+_AT_ONCE = (4, 16, 64, 256)
 """Rows of one statement, those that there are not being NULL: sqlite3 gives up the GIL for each
 statement it runs, and taking it back from a busy event loop costs more than the writing. So few
-sizes, that each is compiled once; 640 values stay below what an old SQLite takes (999)."""
+sizes, that each is compiled once."""
+_VALUES = 999
+"""What an old SQLite takes in one statement."""
 # A call can be wanted by more than who began to record it.
 _RECORDED_BY = (
     "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
@@ -234,14 +236,11 @@ class JournalWriter:
                     _insert(connection, "chunks", batch.chunks)
                     if batch.finished:
                         connection.executemany(_LEFT_OPEN, batch.finished)
-                    connection.executemany(
-                        _RECORDED_BY,
-                        [
-                            (this_process(), self._wanted, dumps(tool_options.told()), row.id)
-                            for row in batch.rows
-                            if row.parent_id is None
-                        ],
-                    )
+                    for row in batch.rows:
+                        if row.parent_id is None:
+                            told = dumps(tool_options.told())
+                            values = (this_process(), self._wanted, told, row.id)
+                            connection.execute(_RECORDED_BY, values)
             if self.after_write is not None:
                 self.after_write()
         except schema.UnusableJournalError as error:
@@ -322,10 +321,11 @@ class JournalWriter:
 def _insert(
     connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], changed: str = ""
 ) -> None:
-    most = _AT_ONCE[-1]
-    for begun in range(0, len(rows), most):
-        part = rows[begun : begun + most]
-        columns, size = len(part[0]), next(size for size in _AT_ONCE if size >= len(part))
+    columns = len(rows[0]) if rows else 1
+    sizes = [size for size in _AT_ONCE if size * columns <= _VALUES]
+    for begun in range(0, len(rows), sizes[-1]):
+        part = rows[begun : begun + sizes[-1]]
+        size = next(size for size in sizes if size >= len(part))
         nothing = [None] * (columns * (size - len(part)))
         connection.execute(_statement(table, columns, size, changed), [*chain(*part), *nothing])
 
