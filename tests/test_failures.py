@@ -185,8 +185,11 @@ NOT_IN_THIS_CALL = {
     "record.job:Job._relink",
     "record.job:Job.process_ends",
     "record.job:Job.shut_down",
+    "record.provider_tools:_logged",
     "record.realtime:Realtime._on_generation",
     "record.realtime:Realtime._on_metrics",
+    "record.realtime:Realtime._on_server_event",
+    "record.realtime:Realtime._note_item",
     "record.realtime:Realtime._note_reply",
     "record.realtime:Realtime._note_usage",
     "record.speeches:Speeches.on_false_interruption",
@@ -198,8 +201,8 @@ NOT_IN_THIS_CALL = {
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
 its room (tests/record/test_job.py), a closing that breaks off (test_closing.py), a realtime model
-(test_realtime.py), states that are asked for (test_reconcile.py); a PrefactorLiveKitSession
-(tests/compat)."""
+(test_realtime.py), tools of a provider's (test_provider_tools.py), states that are asked for
+(test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
         "record.plain_tools:PlainTools.on_updated",
