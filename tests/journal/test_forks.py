@@ -90,7 +90,7 @@ def test_a_fork_waits_for_a_transaction(
             begun.set()
             lock.asked.wait(10)
             connection.execute("COMMIT")
-        connection.close()
+            connection.close()
 
     thread = threading.Thread(target=write)
     thread.start()

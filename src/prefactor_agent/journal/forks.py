@@ -4,7 +4,8 @@ SQLite keeps in memory which locks the connections of its process hold. A proces
 the middle of a transaction has a copy of that: in the child the lock is held for ever, by a
 connection that nobody uses, and every connection that the child opens itself finds the file locked
 (sqlite.org/howtocorrupt.html, 2.6, forbids to carry a connection across a fork; here it is in the
-hands of another thread, which nobody can ask)."""
+hands of another thread, which nobody can ask). The same holds for what SQLite locks in memory while
+it opens or closes a file: the child would wait for it for ever."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ _inherited: list[Any] = []
 
 @contextlib.contextmanager
 def undivided() -> Iterator[None]:
-    """A fork waits for what is done in here. Every transaction that writes is."""
+    """A fork waits for what is done in here: every transaction that writes, and every closing."""
     with _transaction:
         yield
 

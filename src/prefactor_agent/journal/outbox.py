@@ -102,7 +102,8 @@ class Outbox:
             self._connection = schema.connect(path, BUSY_S)
 
     def close(self) -> None:
-        self._connection.close()
+        with forks.undivided():
+            self._connection.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:

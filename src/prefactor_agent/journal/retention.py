@@ -88,7 +88,8 @@ def prune(
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Pruned(calls, spans, lost, kept, before, size(path))
     finally:
-        connection.close()
+        with forks.undivided():
+            connection.close()
 
 
 def is_due(path: Path, *, days: float, limit: int) -> bool:
@@ -103,7 +104,8 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
             "SELECT started_us FROM spans WHERE parent_id IS NULL ORDER BY started_us LIMIT 1"
         ).fetchone()
     finally:
-        connection.close()
+        with forks.undivided():
+            connection.close()
     return row is not None and row[0] < time.time_ns() // 1000 - int(days * _DAY_US)
 
 

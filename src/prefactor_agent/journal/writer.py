@@ -258,7 +258,7 @@ class JournalWriter:
 
     def _close(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
+            with forks.undivided(), contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
 
