@@ -18,15 +18,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from .call import PREFACTOR_STATUS
 from .clock import now_ns
 from .context import current_turn
 from .guard import guarded
 from .plain import plain
 from .span import Span, SpanType, Status
+from .tool_calls import end_tool
 from .turns import AssistantTurn, without_none
 
 if TYPE_CHECKING:
@@ -52,13 +52,15 @@ def listen() -> None:
 
 
 def _look(record: logging.LogRecord) -> bool:
-    if record.msg == _LINE:
-        _logged(next((found for key in _ITEM if (found := getattr(record, key, None))), None))
+    _logged(record)
     return True
 
 
 @guarded("provider_tool")
-def _logged(item: Any) -> None:
+def _logged(record: logging.LogRecord) -> None:
+    if record.msg != _LINE:
+        return
+    item: Any = next((found for key in _ITEM if (found := getattr(record, key, None))), None)
     turn = current_turn.get()
     if turn is not None and not turn.trace.closed and _is_call(item):
         turn.trace.provider_tools.over(turn, item)
@@ -80,7 +82,8 @@ class ProviderTools:
     def over(self, turn: AssistantTurn, item: Item) -> None:
         """One is told of that is over: a span without a duration."""
         at = now_ns()
-        self._end(self._begin(turn, item, at), item, at, timed=False)
+        span = self._begin(turn, item, at)
+        end_tool(self._trace.call, span, *_result(item), at, timed=False)
 
     def realtime(self, turn: AssistantTurn, item: Any, at: int, *, done: bool) -> None:
         """A realtime model began an item of its answer ``at``, or was done with it."""
@@ -92,7 +95,7 @@ class ProviderTools:
         elif (span := self._running.pop(id_, None)) is not None:
             if (inputs := _inputs(item)) is not None:  # all of them are known now
                 self._trace.call.update(span, inputs=inputs)
-            self._end(span, item, at, timed=True)
+            end_tool(self._trace.call, span, *_result(item), at)
         else:
             self.over(turn, item)
 
@@ -120,28 +123,13 @@ class ProviderTools:
             at=at,
         )
 
-    def _end(self, span: Span, item: Item, at: int, *, timed: bool) -> None:
-        call = self._trace.call
-        status, result = _result(item)
-        if timed:
-            result["duration_ms"] = round((at - span.started_ns) / 1e6, 3)
-        kept = ("name", "tool_name", "call_id", "run_by")
-        told = call.begin(
-            SpanType.TOOL_RESULT,
-            span.name,
-            span,
-            {
-                **{key: span.payload[key] for key in kept if key in span.payload},
-                "type": SpanType.TOOL_RESULT.value,
-            },
-            at=at,
-        )
-        call.end(told, status, result, at=at)
-        call.end(span, status, result, at=at)
+
+# What a search finds can be much: the journal's thread makes it plain.
 
 
-def _inputs(item: Item) -> Any:
-    return plain({key: item[key] for key in _INPUTS if key in item}) or None
+def _inputs(item: Item) -> Callable[[], Any] | None:
+    inputs = {key: item[key] for key in _INPUTS if key in item}
+    return (lambda: plain(inputs)) if inputs else None
 
 
 def _result(item: Item) -> tuple[Status, JSON]:
@@ -152,9 +140,8 @@ def _result(item: Item) -> tuple[Status, JSON]:
     status = Status.FAILED if failed else Status.COMPLETE
     return status, without_none(
         {
-            "status": PREFACTOR_STATUS[status],
             "outcome": "error" if failed else "returned",
-            "outputs": {"output": plain(outputs)} if outputs else None,
+            "outputs": (lambda: {"output": plain(outputs)}) if outputs else None,
             "is_error": failed,
             "error": {"message": words} if failed else None,
         }

@@ -122,13 +122,17 @@ class ToolCall:
         end_tool(self._call, self.span, status, result, now_ns())
 
 
-def end_tool(call: Call, span: Span, status: Status, result: JSON, at: int) -> None:
-    """End the input span of a tool, with the result span below it."""
-    result = {
-        "status": PREFACTOR_STATUS[status],
-        **result,
-        "duration_ms": round((at - span.started_ns) / 1e6, 3),
-    }
+def end_tool(
+    call: Call, span: Span, status: Status, result: JSON, at: int, *, timed: bool = True
+) -> None:
+    """End the input span of a tool, with the result span below it.
+
+    Args:
+        timed: It is known when the tool began.
+    """
+    result = {"status": PREFACTOR_STATUS[status], **result}
+    if timed:
+        result["duration_ms"] = round((at - span.started_ns) / 1e6, 3)
     told = call.begin(
         SpanType.TOOL_RESULT,
         span.name,
@@ -140,6 +144,7 @@ def end_tool(call: Call, span: Span, status: Status, result: JSON, at: int) -> N
                 "tool_name": span.name,
                 "call_id": span.payload.get("call_id"),
                 "from_events": span.payload.get("from_events"),
+                "run_by": span.payload.get("run_by"),
             }
         ),
         at=at,
