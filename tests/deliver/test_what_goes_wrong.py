@@ -5,6 +5,7 @@ is below its parent."""
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import os
 import sqlite3
@@ -189,6 +190,17 @@ async def test_one_type_is_refused(server: PrefactorServer, agent: Agent) -> Non
     assert type_ == "livekit:tts"
     assert count >= 3, "older versions call the node for a reply that is only a tool call, too"
     assert "is refused" in error
+
+
+async def test_counts_that_a_program_has_redacted(
+    server: PrefactorServer, settings: Settings
+) -> None:
+    """Anything may stand in the place of anything."""
+    agent = Agent(dataclasses.replace(settings, redact_keys=frozenset({"streams"})))
+    await agent.call()
+    await agent.delivered()
+    await asyncio.to_thread(agent.stop)
+    arrived(server, settings.journal)
 
 
 async def test_a_span_is_damaged_in_the_journal(server: PrefactorServer, agent: Agent) -> None:

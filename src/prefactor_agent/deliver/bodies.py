@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from pydantic_core import from_json, to_json
 
 from ..bounds import bounded
+from ..journal import columns
 from ..journal.outbox import SpanState, Todo
 from ..record.clock import unix_us_to_rfc3339
 
@@ -64,7 +65,11 @@ class Body(NamedTuple):
 
 
 def finish(todo: Todo, remote_id: str, streams: Streams, limit: int | None = None) -> Body:
-    """The end of a span that is open at Prefactor."""
+    """The end of a span that is open at Prefactor.
+
+    Raises:
+        ValueError: The journal has something else than what this program writes.
+    """
     assert todo.finished_us is not None
     _, result = payloads(todo, streams, limit)
     fields = (
@@ -83,7 +88,11 @@ def create(
     streams: Streams = _NO_STREAMS,
     limit: int | None = None,
 ) -> Body:
-    """A span as it is now: with its end, if it has one."""
+    """A span as it is now: with its end, if it has one.
+
+    Raises:
+        ValueError: As :func:`finish`.
+    """
     ended = todo.status != "active"
     payload, result = payloads(todo, streams, limit)
     fields = (
@@ -126,7 +135,7 @@ def payloads(todo: Todo, streams: Streams, limit: int | None) -> tuple[str, str]
 
 
 def _with_outcome(payload: str, result: str) -> str:
-    known, outcome = from_json(payload), from_json(result)
+    known, outcome = _object(payload), _object(result)
     added: JSON = {}
     if usage := outcome.get("token_usage"):
         added["token_usage"] = usage
@@ -142,35 +151,45 @@ def _with_outcome(payload: str, result: str) -> str:
 
 
 def _with_streams(result: str, streams: Streams) -> str:
-    known = from_json(result)
-    summaries: JSON = known.get("streams") or {}
+    known = _object(result)
+    # A program may have had anything in them redacted.
+    summaries = dict(_mapping(known.get("streams")))
     share = STREAM_LIMIT // max(1, len(streams))
     for name, parts in streams.items():
-        summaries[name] = {**summaries.get(name, {}), **joined(parts, share)}
+        summaries[name] = {**_mapping(summaries.get(name)), **limited(parts, share)}
     return to_json({**known, "streams": summaries}).decode()
 
 
-def joined(parts: list[str], limit: int) -> JSON:
+def limited(parts: list[str], limit: int) -> JSON:
     """The chunk columns of one stream, in the order of time, up to ``limit`` characters; says how
-    many rows are left out."""
-    columns: JSON = {}
-    rows = omitted = used = 0
+    many rows are left out.
+
+    Raises:
+        ValueError: They are not as this program writes them.
+    """
+    kept: list[JSON] = []
+    omitted = used = 0
     for text in parts:
-        part: JSON = from_json(text)
-        count = len(part["offset_us"])
-        room = limit - used
-        kept = count if len(text) <= room else max(0, count * room // len(text))
-        omitted += count - kept
-        used += len(text) if kept == count else limit
-        if kept:
-            if "n" in part and "n" not in columns:
-                columns["n"] = [1] * rows
-            for name, values in part.items():
-                columns.setdefault(name, []).extend(values[:kept])
-            if "n" in columns and "n" not in part:
-                columns["n"].extend([1] * kept)
-            rows += kept
-    return {**columns, "rows_omitted": omitted} if omitted else columns
+        part = columns.read(text)
+        rows, room = len(part["offset_us"]), limit - used
+        take = rows if len(text) <= room else max(0, rows * room // len(text))
+        omitted += rows - take
+        used += len(text) if take == rows else limit
+        if take:
+            kept.append({name: values[:take] for name, values in part.items()})
+    whole = columns.joined(kept)
+    return {**whole, "rows_omitted": omitted} if omitted else whole
+
+
+def _object(text: str) -> JSON:
+    value = from_json(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__} in the place of an object")
+    return value
+
+
+def _mapping(value: Any) -> JSON:
+    return value if isinstance(value, dict) else {}
 
 
 def _text(value: str) -> str:

@@ -114,8 +114,8 @@ class SpanSender:
                     columns,
                 )
             ]
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            why = f"damaged in the journal: {type(error).__name__}: {error}"
+        except ValueError as error:
+            why = f"damaged in the journal: {error}"
             self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
             self.progress.parked += 1
             return []

@@ -3,9 +3,10 @@ table ``chunks`` holds those of one write."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from typing import Any
+
+from pydantic_core import from_json
 
 JSON = dict[str, Any]
 
@@ -27,7 +28,7 @@ def read(text: str) -> JSON:
     Raises:
         ValueError: They are not as this program writes them: the file was changed, or damaged.
     """
-    columns = json.loads(text)
+    columns = from_json(text)
     if not isinstance(columns, dict) or not {"offset_us", "size"} <= columns.keys():
         raise ValueError("no columns")
     if not all(isinstance(values, list) for values in columns.values()):
