@@ -4,9 +4,6 @@ same."""
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +15,12 @@ from livekit.agents import AgentSession, APIConnectOptions, ErrorEvent, llm
 from livekit.plugins import openai
 
 from prefactor_agent import TracedAgent
-from prefactor_agent.journal.reader import Journal
 from prefactor_agent.record import guard
 from prefactor_agent.record.closing import Closing
 from prefactor_agent.record.job import Job as RecordedJob
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.summary import summary_of
+from support.exits import run_to_its_end
 from support.job import LINKED, Job, person
 from support.line import until
 from support.scripted import ScriptedLLM
@@ -240,18 +237,8 @@ asyncio.run({way}())
 def test_the_process_exits(
     way: str, close_reason: str, shutdown_reason: str | None, tmp_path: Path
 ) -> None:
-    path = tmp_path / "exit.db"
-    program = PROGRAM.format(path=[entry for entry in sys.path if entry], way=way)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PREFACTOR_JOURNAL": str(path)},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 1, done.stderr.decode()
-    assert b"RuntimeError" in done.stderr
-    journal = Journal(path)
+    journal, said = run_to_its_end(PROGRAM, tmp_path / "exit.db", 1, way=way)
+    assert "RuntimeError" in said
     spans = journal.call(journal.find())
     root = spans[0]
     assert (root.status, root.result["close_reason"]) == ("complete", close_reason)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,7 @@ from prefactor_agent.record import guard
 from prefactor_agent.record import job as record_job
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.summary import summary_of
+from support.exits import run_to_its_end
 from support.job import LINKED, Job, person
 from support.line import NO_RETRIES, until
 from support.scripted import ScriptedLLM
@@ -399,17 +397,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("end", ["sys.exit(3)", "os._exit(3)"])
 def test_the_process_exits_without_closing(end: str, tmp_path: Path) -> None:
-    path = tmp_path / "exit.db"
-    program = PROGRAM.format(path=[entry for entry in sys.path if entry], end=end)
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env={**os.environ, "PREFACTOR_JOURNAL": str(path)},
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 3, done.stderr.decode()
-    journal = Journal(path)
+    journal, _ = run_to_its_end(PROGRAM, tmp_path / "exit.db", 3, end=end)
     (session, *spans) = journal.call(journal.find())
     assert session.type == "livekit:session"
     # Nobody said how it ended, so nothing is said; what had ended has its status.
