@@ -24,6 +24,8 @@ PATIENCE = 60.0
 """Seconds that the caller waits for any one thing before the call counts as failed."""
 GREETING_WITHIN = 5.0
 """Seconds after which an agent that is there and has said nothing waits for the caller."""
+WORDS_WITHIN = 5.0
+"""Seconds that the words of an answer may come after its sound."""
 _JUMP = 0.2
 """Seconds by which the agent's sound has to be late to count as a gap, not as a late loop."""
 
@@ -168,17 +170,29 @@ class Phone:
         """Wait until the agent has answered what was last said (first: until it has greeted), and
         listens again."""
 
+        def words() -> list[Heard]:
+            return [one for one in self.heard if one.speaker != self.identity]
+
         def listens_again() -> bool:
             # A busy agent can be listening again before it has told that it speaks: LiveKit drops
             # a state that a newer one overtakes. Then its words tell.
             spoken = [at for at, state in self.states if state == "speaking"]
-            words = [one for one in self.heard if one.speaker != self.identity]
-            spoken += [one.begun_at for one in words if one.ended]
-            # The last word can come after the state.
-            read = not words or words[-1].ended
-            return self.state == "listening" and read and max(spoken, default=0.0) > self._spoke_at
+            spoken += [one.begun_at for one in words() if one.ended]
+            return self.state == "listening" and max(spoken, default=0.0) > self._spoke_at
+
+        def read() -> bool:
+            # States and words come by different ways: the words can be the later ones.
+            last = words()[-1]
+            return last.ended and last.begun_at > self._spoke_at
 
         await self.until(listens_again, "an answer", timeout)
+        if not words():
+            return  # some agents never send any
+        try:
+            await self.until(read, "", WORDS_WITHIN)
+        except CallFailedError:
+            if self._over:
+                raise
 
     async def talking(self, seconds: float) -> None:
         """Wait until the agent has been talking for so long since what was last said."""
