@@ -138,7 +138,9 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
             _returned(span, value)
             return value
 
-    recorded.__signature__ = signature  # type: ignore[attr-defined]
+    if inspect.signature(recorded) != signature:
+        # Only then: a class method's would hide from 3.13 on that its class is given already.
+        recorded.__signature__ = signature  # type: ignore[attr-defined]
     setattr(recorded, _MARK, "")  # the tool's name, once LiveKit has made the tool
     return recorded
 
