@@ -392,6 +392,17 @@ def test_locked_journal(command: str, journal: Path) -> None:
         holder.close()
 
 
+def test_a_path_can_have_any_characters(tmp_path: Path) -> None:
+    folder = tmp_path / "50% #1 what?"
+    folder.mkdir()
+    path = write(folder / "my calls.db", spoken_call())
+    path.chmod(0o600)
+    for arguments in (["show"], ["sessions"], ["stats"], ["doctor"], ["tail", "--for", "0.1"]):
+        done = run(*arguments, journal=path)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert [file.name for file in tmp_path.rglob("*.db")] == [path.name]
+
+
 def test_wrong_id(journal: Path) -> None:
     assert_one_line(run("show", "zzz", journal=journal), "no call begins with 'zzz'")
     assert_one_line(run("export", "%", journal=journal), "no call begins with '%'")

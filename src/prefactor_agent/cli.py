@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -91,10 +91,11 @@ def sessions(
     from .view.export import json_line
     from .view.listing import how_to_see, page_of, summaries, summary_object, table
 
-    opened = _open(journal)
-    listed = list(summaries(opened, limit))
-    if not listed:
-        opened.find()  # says that there is none
+    with closing(_open(journal)) as opened:
+        listed = list(summaries(opened, limit))
+        if not listed:
+            opened.find()  # says that there is none
+        ids = [id_ for id_, _ in opened.heads()]
     if json:
         pages = (page_of(call.id) for call in listed)
         _write(
@@ -104,7 +105,6 @@ def sessions(
         return
     from .view.terminal import print_lines
 
-    ids = [id_ for id_, _ in opened.heads()]
     print_lines(lambda width, glyphs: table(listed, ids, width, glyphs))
     if sys.stdout.isatty():
         print_lines(lambda *_: how_to_see())
@@ -200,10 +200,10 @@ def report(
     from .view.listing import page_name
     from .view.report import write_report
 
-    opened = _open(journal)
-    session_id = opened.find(call)
-    path = output or Path(page_name(session_id))
-    write_report(opened, session_id, path)
+    with closing(_open(journal)) as opened:
+        session_id = opened.find(call)
+        path = output or Path(page_name(session_id))
+        write_report(opened, session_id, path)
     typer.echo(path)
     if open_:
         typer.launch(path.resolve().as_uri())
@@ -263,15 +263,17 @@ def stats(
     from .view import stats as figures
     from .view.export import json_line
 
-    opened = _open(journal)
-    opened.find()  # says so if there is no call at all
-    since_us = _moment_us(since) if since is not None else None
     found = []
     versions: list[str | None] = [*version] if version else [None]
-    for wanted in versions:
-        calls = figures.chosen(opened.sessions(), since_us=since_us, agent=agent, version=wanted)
-        spans = (span for session in calls for span in opened.outline(session.id))
-        found.append(figures.collect(figures.turns_of(spans)))
+    with closing(_open(journal)) as opened:
+        opened.find()  # says so if there is no call at all
+        since_us = _moment_us(since) if since is not None else None
+        for wanted in versions:
+            chosen = figures.chosen(
+                opened.sessions(), since_us=since_us, agent=agent, version=wanted
+            )
+            spans = (span for session in chosen for span in opened.outline(session.id))
+            found.append(figures.collect(figures.turns_of(spans)))
     if json:
         _write(json_line(each.as_json()) for each in found)
     elif (since or agent or version) and not any(each.turns for each in found):
@@ -305,12 +307,9 @@ def _open(path: Path | None) -> Journal:
 
 def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:
     """All spans of a call, and whether the process that records it still runs."""
-    journal = _open(path)
-    try:
+    with closing(_open(path)) as journal:
         session_id = journal.find(call)
         return journal.call(session_id), journal.alive(session_id)
-    finally:
-        journal.close()
 
 
 def _write(lines: Iterable[str], path: Path | None = None) -> None:

@@ -9,6 +9,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..journal import schema
+
 JSON = dict[str, Any]
 
 _COLUMNS = (
@@ -91,7 +93,7 @@ class Follower:
 
     def _connect(self) -> sqlite3.Connection | None:
         if self._connection is None and self._path.exists():
-            connection = sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, timeout=2.0)
+            connection = schema.read_only(self._path, timeout=2.0)
             tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'")
             if tables.fetchone() is None:
                 connection.close()

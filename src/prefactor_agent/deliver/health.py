@@ -15,7 +15,13 @@ from typing import Any, Literal, NamedTuple
 from ..config import ConfigurationError, Settings
 from ..journal import retention
 from ..journal.outbox import Outbox
-from ..journal.schema import VERSION, UnusableJournalError, refuse_directory, refuse_others
+from ..journal.schema import (
+    VERSION,
+    UnusableJournalError,
+    read_only,
+    refuse_directory,
+    refuse_others,
+)
 from ..plural import count
 from .api import Api, DeniedError, LaterError, RefusedError
 from .deliverer import sdk_entry
@@ -113,7 +119,7 @@ def _journal(settings: Settings) -> list[Check]:
         checks.append(Check("journal", "note", f"a damaged one was set aside: {aside[-1]}"))
     try:
         refuse_directory(path)
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
+        connection = read_only(path, timeout=2.0)
         try:
             refuse_others(connection, path)
             [found] = connection.execute("PRAGMA quick_check(1)").fetchone()

@@ -74,9 +74,13 @@ class Journal:
             raise JournalError(f"no call has been traced yet: there is no journal at {path}")
         try:
             schema.refuse_directory(path)
-            self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0)
-            schema.refuse_others(self._connection, path)
-            self._version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            self._connection = schema.read_only(path, timeout=2.0)
+            try:
+                schema.refuse_others(self._connection, path)
+                self._version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+            except BaseException:
+                self.close()
+                raise
         except schema.UnusableJournalError as error:
             raise JournalError(str(error)) from None
         except sqlite3.Error as error:

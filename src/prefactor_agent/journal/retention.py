@@ -96,7 +96,7 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
     """Whether there is anything to prune. Quick."""
     if size(path) > limit:
         return True
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)
+    connection = schema.read_only(path, timeout=1.0)
     try:
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'").fetchone():
             return False  # made, and nothing is in it yet

@@ -145,6 +145,19 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
     return connection
 
 
+def read_only(path: Path, timeout: float) -> sqlite3.Connection:
+    """A file that is there, for reading. Nothing is looked at yet.
+
+    Args:
+        timeout: Seconds that a statement waits for a process that writes.
+
+    Raises:
+        sqlite3.Error
+    """
+    # As a URI in full: a path may have a "?", a "#" or a "%" in it.
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
+
+
 def refuse_directory(path: Path) -> None:
     """What SQLite says of one helps nobody.
 

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from ...journal import schema
+
 EVERY_S = 0.5
 
 
@@ -69,8 +71,7 @@ class JournalWatch:
             self._file = (stat.st_dev, stat.st_ino)
         try:
             if self._connection is None:
-                uri = f"{self._path.resolve().as_uri()}?mode=ro"
-                self._connection = sqlite3.connect(uri, uri=True, timeout=1.0)
+                self._connection = schema.read_only(self._path, timeout=1.0)
             version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.Error:
             self._forget()
