@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import sqlite3
 import threading
 import time
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from ..config import ConfigurationError, Settings
+from ..fork import at_fork
 from ..journal.schema import UnusableJournalError
 from ..record.guard import failures, logger, report
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
@@ -284,4 +284,4 @@ def _forget_parent() -> None:
         deliverer._reset()
 
 
-os.register_at_fork(after_in_child=_forget_parent)
+at_fork(after_in_child=_forget_parent)

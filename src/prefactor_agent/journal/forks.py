@@ -10,10 +10,11 @@ it opens or closes a file: the child would wait for it for ever."""
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
 from collections.abc import Iterator
 from typing import Any
+
+from ..fork import at_fork
 
 _LONGEST_S = 0.5
 """How long a fork waits for a transaction; it takes milliseconds, unless another process has the
@@ -54,4 +55,4 @@ def _in_child() -> None:
     _transaction, _held = threading.Lock(), False
 
 
-os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)
+at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from .. import tool_options
 from ..config import Settings
+from ..fork import at_fork
 from ..record.guard import failures, logger, report
 from ..record.span import Span
 from ..redact import Redactor
@@ -377,4 +378,4 @@ def _forget_parent() -> None:
         writer._reset()
 
 
-os.register_at_fork(after_in_child=_forget_parent)
+at_fork(after_in_child=_forget_parent)

@@ -7,11 +7,12 @@ suspended machine) can therefore neither reorder spans nor make one negative.
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter_ns as now_ns
+
+from ..fork import at_fork
 
 __all__ = ["from_wall", "now_ns", "to_unix_us", "unix_us_to_rfc3339"]
 
@@ -34,7 +35,7 @@ def _anchor() -> None:
 
 _anchor()
 # A forked child shares the clock but may live long; it takes an anchor of its own.
-os.register_at_fork(after_in_child=_anchor)
+at_fork(after_in_child=_anchor)
 
 
 def to_unix_us(moment_ns: int) -> int:

@@ -13,6 +13,8 @@ import random
 import time
 from functools import lru_cache
 
+from ..fork import at_fork
+
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 """Two characters for each 10 bits."""
@@ -20,7 +22,7 @@ _OF_BYTE = (_ALPHABET * 8).encode()
 """A character for each byte: a byte of chance makes each of them equally likely."""
 
 _random = random.Random(os.urandom(32))  # noqa: S311  # unique, not secret, and no system call
-os.register_at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
+at_fork(after_in_child=lambda: _random.seed(os.urandom(32)))
 
 
 class Ids:
