@@ -42,7 +42,7 @@ def _born(pid: int) -> str | None:
     if Path("/proc/self/stat").exists():
         # In ticks since boot, which a step of the wall clock does not move (psutil's does).
         try:
-            fields = stat.read_text().rpartition(")")[2].split()
+            fields = stat.read_text(errors="replace").rpartition(")")[2].split()
         except OSError:
             return None
         return None if fields[0] in "ZX" else fields[19]
