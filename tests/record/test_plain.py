@@ -34,6 +34,22 @@ class Mark(enum.Enum):
 SCAN = Scan(page=b"page", pin=SecretStr("1234"), day=date(2026, 1, 2))
 
 
+def nested(levels: int) -> Any:
+    value: Any = "deep down"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(nested(150), "<list>"), (10**5000, "<int>"), ({"n": -(10**400)}, {"n": "<int>"})],
+    ids=["deep", "long", "long and negative"],
+)
+def test_what_no_reader_of_json_takes_is_named(value: Any, expected: Any) -> None:
+    assert plain(value) == expected
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

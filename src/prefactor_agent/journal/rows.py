@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from ..bounds import bounded
 from ..record.clock import to_unix_us
@@ -39,8 +39,8 @@ def span_row(span: Span, redactor: Redactor) -> Row:
         span.id,
         span.session_id,
         span.parent_id,
-        span.type,
-        span.name,
+        well_formed(span.type),
+        well_formed(span.name),
         status.value,
         to_unix_us(span.started_ns),
         to_unix_us(finished) if finished is not None and result is not None else None,
@@ -51,27 +51,64 @@ def span_row(span: Span, redactor: Redactor) -> Row:
 
 def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
     """What passed through the span's streams since the last call."""
-    taken = [(name, stream.take_rows(final=final)) for name, stream in span.streams.items()]
-    return [
-        Chunks(span.id, name, dumps(redactor.columns(columns, span.type)))
-        for name, columns in taken
-        if columns
-    ]
+    found: list[Chunks] = []
+    for name, stream in span.streams.items():
+        try:
+            if columns := stream.take_rows(final=final):
+                text = dumps(redactor.columns(columns, span.type))
+                found.append(Chunks(span.id, name, text))
+        except Exception as error:  # it costs these chunks, and nothing beside them
+            report("span.stream", error)
+    return found
 
 
 def kept(value: Any, span: Span, redactor: Redactor) -> str:
-    """The JSON of a payload or a result, without what must not be kept, and bounded."""
-    text = dumps(value)
-    payload = span.payload if isinstance(span.payload, Mapping) else {}
-    if not redactor.text_is_clean(text, span.type, payload):
-        # From the text: there the user's values are plain, and its functions were called.
-        text = dumps(redactor.value(from_json(text), span.type, payload))
-    return bounded(text)
+    """The JSON of a payload or a result, without what must not be kept, and bounded. Of one that
+    cannot be kept, what failed: it must not take other spans with it."""
+    try:
+        text = dumps(value)
+        payload = span.payload if isinstance(span.payload, Mapping) else {}
+        if not redactor.text_is_clean(text, span.type, payload):
+            # From the text: there the user's values are plain, and its functions were called.
+            text = dumps(redactor.value(from_json(text), span.type, payload))
+        return bounded(text)
+    except Exception as error:
+        report("span.kept", error)
+        return dumps({"tracer_error": type(error).__name__})
 
 
 def dumps(value: Any) -> str:
-    """JSON; a function in it is called for its value, a number that is none becomes null."""
+    """JSON; a function in it is called for its value, a number that is none becomes null.
+
+    Raises:
+        ValueError: It is nested too deeply.
+    """
+    try:
+        return _json(value)
+    except ValueError:  # half a surrogate pair in a text is the ordinary reason
+        return _json(_well_formed(to_jsonable_python(value, fallback=_fallback)))
+
+
+def _json(value: Any) -> str:
     return to_json(value, fallback=_fallback, inf_nan_mode="null", bytes_mode="base64").decode()
+
+
+def _well_formed(value: Any) -> Any:
+    if isinstance(value, str):
+        return well_formed(value)
+    if isinstance(value, dict):
+        return {_well_formed(key): _well_formed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_well_formed(part) for part in value]
+    return value
+
+
+def well_formed(text: str) -> str:
+    """A text that can be written as UTF-8. Half an emoji, which is what a model's stream or a JSON
+    escape can end with, becomes the sign for a character that is none; two halves become one."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _resolve(part: Any) -> Mapping[str, Any]:

@@ -250,6 +250,9 @@ class JournalWriter:
             self._failed(error, batch)
         except sqlite3.DatabaseError as error:
             self._set_aside(error, batch)
+        except Exception:
+            self._count_lost(batch.rows)
+            raise
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -12,6 +12,10 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 _SIMPLE = (str, int, float, bool, type(None))
+_DEEP = 100
+"""Levels from which on a value is named only: JSON readers go no deeper than two hundred."""
+_DIGITS = 10**300
+"""Whole numbers from here on are named: what reads JSON takes no more than some thousand digits."""
 
 
 def plain(value: Any) -> Any:
@@ -20,8 +24,6 @@ def plain(value: Any) -> Any:
 
     Taken when the value passes, since a tool may change its arguments and a caller its result.
     Raises nothing."""
-    if isinstance(value, _SIMPLE):
-        return value
     try:
         return to_jsonable_python(
             _at_rest(value),
@@ -29,15 +31,23 @@ def plain(value: Any) -> Any:
             inf_nan_mode="strings",
             serialize_unknown=True,
         )
-    except Exception:  # a circular structure, a property that raises
+    except Exception:  # a circular or very deep structure, a property that raises
         return _name(value)
 
 
-def _at_rest(value: Any) -> Any:
+def _at_rest(value: Any, depth: int = 0) -> Any:
     """``value`` without the iterators in it, which to read would take from their owner, and without
-    the bytes, which pydantic would write out as text."""
+    the bytes, which pydantic would write out as text.
+
+    Raises:
+        ValueError: It is nested too deeply.
+    """
     if isinstance(value, _SIMPLE):
-        return value
+        long = type(value) is int and not -_DIGITS < value < _DIGITS
+        return _name(value) if long else value
+    if depth > _DEEP:
+        raise ValueError("nested too deeply")
+    depth += 1
     if isinstance(value, bytes | bytearray):
         return f"<{len(value)} bytes>"
     if isinstance(value, memoryview):
@@ -45,15 +55,15 @@ def _at_rest(value: Any) -> Any:
     if isinstance(value, Iterator):
         return _name(value)
     if isinstance(value, BaseModel):
-        return _at_rest(value.model_dump(warnings=False))
+        return _at_rest(value.model_dump(warnings=False), depth)
     if is_dataclass(value) and not isinstance(value, type):
-        return {each.name: _at_rest(getattr(value, each.name)) for each in fields(value)}
+        return {each.name: _at_rest(getattr(value, each.name), depth) for each in fields(value)}
     if isinstance(value, Enum):
-        return _at_rest(value.value)
+        return _at_rest(value.value, depth)
     if isinstance(value, dict):
-        return {_key(key): _at_rest(each) for key, each in value.items()}
+        return {_key(key): _at_rest(each, depth) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset | deque):
-        return [_at_rest(each) for each in value]
+        return [_at_rest(each, depth) for each in value]
     return value
 
 
