@@ -401,6 +401,25 @@ async def is_interrupted_while_it_speaks(call: Call) -> None:
     await speech
 
 
+class Record(dict[str, Any]):
+    """A well-known way to write ``record.key``: what is missing is a KeyError."""
+
+    __getattr__ = dict.__getitem__
+
+
+def test_something_that_is_no_chunk() -> None:
+    async def case(s: Stage) -> None:
+        class Mine(s.Agent):  # type: ignore[misc, name-defined]
+            async def llm_node(self, *_: Any) -> Any:
+                yield "Eins. "
+                yield Record(kind="meta")
+                yield "Zwei."
+
+        await answers(await s.call(Mine(instructions="be"), REPLY))
+
+    assert_same(case)
+
+
 SCRIPTS = [
     answers,
     is_interrupted_by_the_caller,

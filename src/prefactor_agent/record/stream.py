@@ -13,6 +13,7 @@ from typing import Any
 
 from livekit.agents import llm, stt
 
+from ..fork import at_fork
 from .clock import now_ns
 
 JSON = dict[str, Any]
@@ -29,6 +30,14 @@ TEXT_LIMIT = 262_144
 
 _absorbing = threading.Lock()
 """One for all streams: they are absorbed one after the other anyway, and a lock is not free."""
+
+
+def _in_child() -> None:
+    global _absorbing
+    _absorbing = threading.Lock()  # a thread that is not there may hold the other
+
+
+at_fork(after_in_child=_in_child)
 
 
 class Stream:
@@ -166,8 +175,7 @@ class Stream:
 
     def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
         """The sizes of some chunks, and what is kept of each."""
-        # str(): a TimedString carries timings that the trace does not need, and is a subclass.
-        return self.keep_text([str(item) if isinstance(item, str) else "" for item in items])
+        return self.keep_text([_text(item) if isinstance(item, str) else "" for item in items])
 
     def keep_text(self, texts: list[str]) -> tuple[list[int], list[str]]:
         """The sizes of some texts, and the texts as far as they fit the limit."""
@@ -249,7 +257,7 @@ class LLMOutput(Stream):
             if self.request_id is None:
                 self.request_id = item.id
             return text
-        except AttributeError:  # no chunk, or one without a delta
+        except Exception:  # no chunk; what its attributes raise is its own affair
             return item
 
     def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
@@ -257,7 +265,7 @@ class LLMOutput(Stream):
 
     def _text_of(self, item: Any) -> str:
         if isinstance(item, str):
-            return str(item)
+            return _text(item)
         if not isinstance(item, llm.ChatChunk):
             return ""
         if item.id:
@@ -292,8 +300,14 @@ class SpeechEvents(Stream):
 
 def _speech_text(item: Any) -> str:
     if isinstance(item, stt.SpeechEvent):
-        return item.alternatives[0].text if item.alternatives else ""
-    return str(item) if isinstance(item, str) else ""
+        return (item.alternatives[0].text or "") if item.alternatives else ""
+    return _text(item) if isinstance(item, str) else ""
+
+
+def _text(item: str) -> str:
+    """The characters alone: a TimedString carries timings that the trace does not need, and an enum
+    of texts calls itself by its name."""
+    return str.__str__(item)
 
 
 def _event(item: Any, text: str) -> JSON:
