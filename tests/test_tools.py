@@ -536,6 +536,60 @@ async def test_an_iterator_is_not_used_up(sink: MemorySink) -> None:
         assert answers[0] == [("outer", "ok", False)]
 
 
+class ToolResult:
+    """Of the program's own, with a name that LiveKit uses too."""
+
+
+async def test_a_result_of_the_programs_own(sink: MemorySink) -> None:
+    @traced_tool
+    async def look() -> Any:
+        """Look."""
+        return ToolResult()
+
+    await use(uses=[Use("look")], agent=traced_agent(look))
+    (told,) = calls(sink, "look")
+    assert (told["status"], told["result"]["outcome"]) == ("complete", "returned")
+
+
+async def test_arguments_that_do_not_fit(sink: MemorySink) -> None:
+    """The call says itself what is wrong with it."""
+
+    @traced_tool
+    async def inner(x: int) -> int:
+        """Inner."""
+        return x
+
+    @traced_tool
+    async def outer() -> str:
+        """Ask."""
+        with pytest.raises(TypeError):
+            await inner(1, y=2)  # type: ignore[call-arg]
+        return "ok"
+
+    await use(uses=[Use("outer")], agent=traced_agent(outer))
+    (told,) = calls(sink, "inner")
+    assert told["payload"]["inputs"] == {"0": 1, "y": 2}
+    assert told["result"]["outcome"] == "exception"
+
+
+async def test_what_a_method_is_bound_to_is_no_input(sink: MemorySink) -> None:
+    class Mine(TracedAgent):
+        @traced_tool
+        async def look(this, x: int) -> str:  # noqa: N805
+            """Look."""
+            return "seen"
+
+    @traced_tool
+    async def enroll(cls: str, x: int) -> str:
+        """Enroll."""
+        return "done"
+
+    uses = [Use("look", {"x": 1}), Use("enroll", {"cls": "math", "x": 2})]
+    await use(uses=uses, agent=Mine(instructions="be", tools=[enroll]))
+    assert calls(sink, "look")[0]["payload"]["inputs"] == {"x": 1}
+    assert calls(sink, "enroll")[0]["payload"]["inputs"] == {"cls": "math", "x": 2}
+
+
 async def test_the_class_of_a_class_method_is_no_input(sink: MemorySink) -> None:
     class Mine(TracedAgent):
         @classmethod

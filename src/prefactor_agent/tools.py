@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -87,6 +86,8 @@ def traced_tool(
 
     def make(target: Any) -> Any:
         if not isinstance(target, FunctionTool | RawFunctionTool):
+            if not hasattr(target, "__name__"):
+                function_tool(target, **options)  # LiveKit has words for that: ours has a name
             recorded = _recording(target, target)
             tool: Any = function_tool(recorded, **options)
         elif options:
@@ -108,7 +109,7 @@ def traced_tool(
 
 def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
     """``call``, recorded: with the name, the signature and the kind (sync or not) of ``like``."""
-    signature = inspect.signature(call)
+    signature = _signature(call)
 
     if inspect.iscoroutinefunction(like):
 
@@ -133,16 +134,30 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
             except BaseException as error:
                 _raised(span, error)
                 raise
-            if span is not None and asyncio.iscoroutine(value):
+            if span is not None and inspect.iscoroutine(value):
                 return _awaited(value, span)
             _returned(span, value)
             return value
 
-    if inspect.signature(recorded) != signature:
+    if not hasattr(like, "__annotations__"):
+        recorded.__annotations__ = {}  # ours mean nothing where LiveKit looks them up
+    if signature is not None and _names(signature) != _names(inspect.signature(recorded)):
         # Only then: a class method's would hide from 3.13 on that its class is given already.
         recorded.__signature__ = signature  # type: ignore[attr-defined]
     setattr(recorded, _MARK, "")  # the tool's name, once LiveKit has made the tool
     return recorded
+
+
+def _signature(call: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(call)
+    except (ValueError, TypeError):  # a builtin may tell none
+        return None
+
+
+def _names(signature: inspect.Signature) -> list[tuple[str, Any]]:
+    # Without the defaults, which need not be comparable.
+    return [(name, parameter.kind) for name, parameter in signature.parameters.items()]
 
 
 async def _awaited(coroutine: Any, span: ToolCall) -> Any:
@@ -157,7 +172,10 @@ async def _awaited(coroutine: Any, span: ToolCall) -> Any:
 
 @guarded("tool.begin")
 def _begin(
-    recorded: Any, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]
+    recorded: Any,
+    signature: inspect.Signature | None,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
 ) -> ToolCall | None:
     name = getattr(recorded, _MARK)
     return ToolCall.begin(_renamed(recorded, name) or name, signature, args, kwargs)

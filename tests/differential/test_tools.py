@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import functools
 import inspect
 from enum import Enum
@@ -485,7 +486,103 @@ async def in_a_run(s: Stage) -> None:
         s.note("run", event)
 
 
+# Called by the program, or of a form of its own
+
+
+async def a_generator_called_by_another(s: Stage) -> None:
+    @s.tool
+    def rows_of(x: int) -> Any:
+        """Rows."""
+        yield x
+        yield 2
+
+    @s.tool
+    async def look() -> str:
+        """Look."""
+        return str(list(rows_of(1)))
+
+    call = await asked(s, having(s, look), [Use("look")], "so")
+    assert call.outputs() == [("[1, 2]", False)]
+
+
+async def a_partial_with_a_name(s: Stage) -> None:
+    async def ping(place: str) -> str:
+        return f"pong {place}"
+
+    look: Any = functools.partial(ping, "here")
+    look.__name__ = "look"
+    call = await asked(s, having(s, s.tool(look)), [Use("look")], "so")
+    assert call.outputs() == [("pong here", False)]
+
+
+async def without_a_name(s: Stage) -> None:
+    async def ping(place: str) -> str:
+        return f"pong {place}"
+
+    try:
+        s.tool(functools.partial(ping, "here"))
+    except AttributeError as error:
+        s.note("refused", str(error))
+    await asked(s, having(s), "so")
+
+
+class Incomparable:
+    def __eq__(self, other: object) -> bool:
+        raise ValueError("ambiguous")
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+async def a_default_that_cannot_be_compared(s: Stage) -> None:
+    weights = Incomparable()
+
+    async def look(raw_arguments: dict[str, object], weights: Any = weights) -> str:
+        return f"seen {raw_arguments['x']}"
+
+    await asked(s, having(s, s.tool(look, raw_schema=RAW)), [Use("look", {"x": 1})], "so")
+
+
+async def in_a_thread(s: Stage) -> None:
+    @s.tool
+    def inner(x: int) -> int:
+        """Inner."""
+        return x + 1
+
+    @s.tool
+    async def look(x: int) -> Any:
+        """Look."""
+        return await asyncio.get_running_loop().run_in_executor(
+            None, contextvars.copy_context().run, inner, x
+        )
+
+    await asked(s, having(s, look), [Use("look", {"x": 1})], "so")
+
+
+async def called_wrongly_by_another(s: Stage) -> None:
+    @s.tool
+    async def inner(x: int) -> int:
+        """Inner."""
+        return x
+
+    @s.tool
+    async def look() -> str:
+        """Look."""
+        try:
+            await inner()
+        except TypeError as error:
+            return f"no: {error}"
+        return "yes"
+
+    await asked(s, having(s, look), [Use("look")], "so")
+
+
 CASES = [
+    a_generator_called_by_another,
+    a_partial_with_a_name,
+    without_a_name,
+    a_default_that_cannot_be_compared,
+    in_a_thread,
+    called_wrongly_by_another,
     a_method,
     a_function_with_options,
     rich_arguments,

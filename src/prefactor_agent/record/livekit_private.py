@@ -21,7 +21,10 @@ def running_function_call() -> llm.FunctionCall | None:
     A tool that asks for a ``RunContext`` is told this publicly. For one that does not, LiveKit
     notes it on the task (voice/generation.py ``_execute_tools_task``, voice/agent.py
     ``_set_activity_task_info``)."""
-    task = asyncio.current_task()
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without a loop
+        return None
     info = getattr(task, "__livekit_agents_activity_task", None)
     call = getattr(info, "function_call", None)
     return call if isinstance(call, llm.FunctionCall) else None

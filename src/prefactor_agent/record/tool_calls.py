@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from livekit.agents import Agent, RunContext, StopResponse, ToolError
+from livekit.agents import Agent, RunContext, StopResponse, ToolError, llm
 
 from . import livekit_private
 from .call import PREFACTOR_STATUS, Call, describe_error
@@ -25,6 +25,8 @@ from .turns import without_none
 
 JSON = dict[str, Any]
 
+_TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
+
 
 class ToolCall:
     """One run of a tool's body, inside a traced session."""
@@ -32,18 +34,22 @@ class ToolCall:
     @staticmethod
     @guarded("tool.begin")
     def begin(
-        name: str, signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+        name: str,
+        signature: inspect.Signature | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
     ) -> ToolCall | None:
-        """Begin the input span; ``None`` outside a session, where a tool is just a function."""
+        """Begin the input span; ``None`` outside a session, where a tool is just a function, and in
+        a thread of the program's: a call is recorded on its loop only."""
         turn = current_turn.get()
-        if turn is None or turn.trace.closed:
+        if turn is None or turn.trace.closed or not _on_a_loop():
             return None
         return ToolCall(name, signature, args, kwargs)
 
     def __init__(
         self,
         name: str,
-        signature: inspect.Signature,
+        signature: inspect.Signature | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
@@ -99,7 +105,10 @@ class ToolCall:
 
     @guarded("tool.end")
     def _returned(self, value: Any) -> None:
-        kind, outputs = _outcome(value)
+        try:
+            kind, outputs = _outcome(value)
+        except Exception:  # the value's own words fail: say what is known
+            kind, outputs = "returned", {"output": f"<{type(value).__qualname__}>"}
         if kind == "handoff" and not self._direct:
             self._turn.handed_over_by = self.span
         self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
@@ -154,19 +163,43 @@ def end_tool(
 
 
 def _inputs(
-    signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[JSON, RunContext[Any] | None]:
     """The validated arguments by name, and the run context among them."""
-    bound = signature.bind(*args, **kwargs)
-    bound.apply_defaults()
     context = None
     inputs: JSON = {}
-    for index, (name, value) in enumerate(bound.arguments.items()):
+    for index, (name, value) in enumerate(_named(signature, args, kwargs).items()):
         if isinstance(value, RunContext):
             context = value
-        elif not (index == 0 and name in ("self", "cls")):
+        elif not (index == 0 and _is_owner(name, value)):
             inputs[name] = plain(value)
     return inputs, context
+
+
+def _named(
+    signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    try:
+        if signature is not None:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return bound.arguments
+    except TypeError:
+        pass  # the call is wrong, which it will say itself; or the function takes more than it says
+    return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
+
+
+def _is_owner(name: str, value: Any) -> bool:
+    """What a method is bound to, whatever it is called there."""
+    return name == "self" or isinstance(value, Agent) or (name == "cls" and isinstance(value, type))
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _outcome(value: Any) -> tuple[str, JSON]:
@@ -178,7 +211,7 @@ def _outcome(value: Any) -> tuple[str, JSON]:
         agent = next(part for part in value if isinstance(part, Agent))
         rest = [part for part in value if not isinstance(part, Agent)]
         return "handoff", {"agent": agent.id, "output": plain(rest[0] if len(rest) == 1 else rest)}
-    if type(value).__name__ == "ToolResult":  # from 1.8 on
+    if isinstance(value, _TOOL_RESULT):
         return "tool_result", {
             "output": plain(value.output),
             "reply_required": value.reply_required,
