@@ -196,9 +196,14 @@ class Tracing:
             )
 
 
+_SESSION: Any = vars(Agent)["session"].fget
+
+
 def _session_of(agent: Agent) -> AgentSession[Any] | None:
     try:
-        return agent.session
+        # Not the agent's own idea of it: a class may call something of its own ``session``.
+        session: AgentSession[Any] = _SESSION(agent)
+        return session
     except (RuntimeError, AttributeError):  # not running, or still in its constructor
         return None
 

@@ -477,6 +477,18 @@ def test_a_hook(form: Any, preemptive: bool) -> None:
     assert_same(case)
 
 
+def test_an_agent_with_a_session_of_its_own() -> None:
+    async def case(s: Stage) -> None:
+        class Mine(s.Agent):  # type: ignore[misc, name-defined]
+            @property
+            def session(self) -> str:
+                return "of the database"
+
+        await (await s.call(Mine(instructions="be"), REPLY)).types()
+
+    assert_same(case)
+
+
 def test_flush_marks_reach_the_voice() -> None:
     async def case(s: Stage) -> None:
         class Mine(s.Agent):  # type: ignore[misc, name-defined]

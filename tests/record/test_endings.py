@@ -56,6 +56,22 @@ async def test_closed_by_the_program(sink: Recorder) -> None:
     assert "error" not in root["result"]
 
 
+async def test_the_trace_ends_in_the_middle_of_a_speech(sink: Recorder) -> None:
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM(["One ", Wait(0.5), "two."]))
+    await session.start(Worker())
+    speech = session.generate_reply(user_input="hello")
+    async with asyncio.timeout(10):
+        await until(lambda: sink.of("livekit:llm"))
+        tracer.detach(session)
+        await speech
+    await session.aclose()
+    check(sink)
+    (turn,) = of(sink, "assistant_turn")
+    assert turn["status"] == "cancelled"
+    assert turn["result"]["moments_us"]
+    assert not guard.failures
+
+
 @pytest.mark.parametrize("drain", [True, False])
 async def test_shut_down(drain: bool, sink: Recorder) -> None:
     session: AgentSession[None] = AgentSession(llm=ScriptedLLM("Hi."))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import livekit.agents
@@ -12,6 +13,7 @@ from livekit.agents import Agent, AgentSession, AgentTask, function_tool
 from livekit.agents.beta.workflows import TaskGroup
 
 from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
+from prefactor_agent.record import guard
 from support.line import NO_RETRIES, Line, until
 from support.scripted import ScriptedLLM, ScriptedSTT, Use, Wait
 from support.tree import JSON, Recorder, check, outline
@@ -136,6 +138,26 @@ async def test_a_task_that_a_tool_awaits(sink: Recorder) -> None:
         "book",
         "call-1",
     )
+
+
+@dataclass
+class AskAge(TracedAgentTask[str]):
+    """Compared by its fields, and so without a hash."""
+
+    least: int = 18
+
+    def __post_init__(self) -> None:
+        super().__init__(instructions="ask for the age")
+
+    async def on_enter(self) -> None:
+        self.complete("21")
+
+
+async def test_a_task_that_has_no_hash(sink: Recorder) -> None:
+    await call(sink, [Use("book")], ["So."], words=["a room please"], agent=Desk(AskAge))
+    (booked,) = [sink.plain(span) for span in sink.of("livekit:tool_result")]
+    assert booked["result"]["outputs"] == {"output": "booked for 21"}
+    assert not guard.failures
 
 
 async def test_a_task_that_is_not_traced(sink: Recorder) -> None:

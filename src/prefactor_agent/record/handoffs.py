@@ -24,14 +24,17 @@ from .turns import without_none
 if TYPE_CHECKING:
     from .session import SessionTrace
 
-_awaited: weakref.WeakKeyDictionary[Agent, int] = weakref.WeakKeyDictionary()
-"""When a task that has not been entered yet was awaited."""
+_awaited: dict[int, int] = {}
+"""When a task that has not been entered yet was awaited, by its ``id``: one that is a dataclass has
+no hash."""
 
 
 @guarded("task.awaited")
 def awaited(task: Agent) -> None:
     """A traced ``AgentTask`` is awaited: from here on the agent that runs it is on its way out."""
-    _awaited.setdefault(task, now_ns())
+    if id(task) not in _awaited:
+        _awaited[id(task)] = now_ns()
+        weakref.finalize(task, _awaited.pop, id(task), None)
 
 
 class Handoffs:
@@ -123,7 +126,7 @@ class Handoffs:
             return  # the first agent
         cause, tool, parent = self._cause(item, new)
         left_ns, self._left_ns, self._asked_by = self._left_ns, None, None
-        if new is not None and (awaited_ns := _awaited.pop(new, None)) is not None:
+        if new is not None and (awaited_ns := _awaited.pop(id(new), None)) is not None:
             left_ns = awaited_ns
         if left_ns is None and cause == "tool" and tool is not None:
             left_ns = tool.finished_ns

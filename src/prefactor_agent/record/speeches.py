@@ -112,7 +112,8 @@ class Speeches:
         turn = self._open.pop(speech.id, None)
         if turn is None:
             return
-        error = speech.exception() if hasattr(speech, "exception") else None
+        over = speech.done()  # not if the trace ends before the session
+        error = speech.exception() if over and hasattr(speech, "exception") else None
         if error is not None and turn.error is None:
             turn.error = describe_error(error)
         # A speech can be interrupted when all of it was played already (a session that closes right
@@ -134,7 +135,7 @@ class Speeches:
         silent = not turn.spoken and not turn.segments
         if silent and turn.error is not None:
             status = Status.FAILED
-        elif silent and interrupted:
+        elif not over or (silent and interrupted):
             status = Status.CANCELLED
         else:
             status = Status.COMPLETE
