@@ -485,3 +485,37 @@ def test_a_second_writer_does_not_let_another_process_take_the_wal_away(path: Pa
     read = [sys.executable, "-c", textwrap.dedent(script), str(path)]
     seen = subprocess.run(read, capture_output=True, text=True, check=True)
     assert seen.stdout.split() == ["complete", "complete"]
+
+
+def test_no_file_descriptor_is_left_for_a_moment(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It passes, as a full disk does: the journal is not given up for it."""
+    refused = [sqlite3.OperationalError("unable to open database file")]
+    connect = schema.connect
+
+    def refusing(*args: Any, **kwargs: Any) -> sqlite3.Connection:
+        if refused:
+            raise refused.pop()
+        return connect(*args, **kwargs)
+
+    monkeypatch.setattr(schema, "connect", refusing)
+    kept, call = begin(path)
+    finish(call)
+    assert kept.flush(PATIENCE)
+    assert [span.status for span in Journal(path).call(call.root.id)] == ["complete"]
+    assert [record.message for record in caplog.records if "waits in memory" in record.message]
+    assert guard.failures.pop("journal.write") == 1
+
+
+def test_no_thread_can_be_started_any_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it is while Python 3.12.1 exits: what is put then is written by whoever flushes."""
+
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    kept, call = begin(path)
+    finish(call)
+    assert kept.flush(PATIENCE)
+    assert [span.status for span in Journal(path).call(call.root.id)] == ["complete"]

@@ -8,6 +8,7 @@ line in the log says why, and what was lost is counted."""
 from __future__ import annotations
 
 import contextlib
+import errno
 import multiprocessing.util
 import os
 import sqlite3
@@ -48,6 +49,17 @@ _AT_ONCE = (4, 16, 64, 256)
 """Rows of one statement, those that there are not being NULL: sqlite3 gives up the GIL for each
 statement it runs, and taking it back from a busy event loop costs more than the writing. So few
 sizes, that each is compiled once."""
+_NO_PLACE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOENT,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.EEXIST,
+)
 _VALUES = 999
 """What an old SQLite takes in one statement."""
 # A call can be wanted by more than who began to record it.
@@ -125,7 +137,10 @@ class JournalWriter:
                 None, _flush_at_exit, args=(weakref.ref(self),), exitpriority=100
             )
         self._thread = threading.Thread(target=self._run, name="prefactor-journal", daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError:  # the process ends: Python 3.12.1 starts no thread any more
+            self._thread = None
 
     # Anywhere
 
@@ -134,6 +149,8 @@ class JournalWriter:
         while self._stopped is None:
             if self._thread is None:
                 self._start()
+            if self._thread is None:
+                self._round_here()
             self._wake.set()
             # Between two rounds nothing is under way.
             if not self._round.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -147,6 +164,10 @@ class JournalWriter:
             time.sleep(0.005)
         return False
 
+    def _round_here(self) -> None:
+        with self._round:
+            self._one_round()
+
     # On the thread
 
     def _run(self) -> None:
@@ -155,11 +176,7 @@ class JournalWriter:
             self._wake.wait(self._interval)
             self._wake.clear()
             with self._round:
-                try:
-                    busy = self._write_all()
-                except Exception as error:
-                    report("journal", error)
-                    busy = False
+                busy = self._one_round()
             now = time.monotonic()
             if busy or self._open:
                 idle_since = now
@@ -172,6 +189,13 @@ class JournalWriter:
         # A span put just before that found a thread that was about to end.
         if self._queue:
             self._start()
+
+    def _one_round(self) -> bool:
+        try:
+            return self._write_all()
+        except Exception as error:
+            report("journal", error)
+            return False
 
     def _retain(self) -> None:
         """Nothing is open any more: a good moment to let old calls go."""
@@ -269,7 +293,7 @@ class JournalWriter:
     def _failed(self, error: Exception, batch: Batch) -> None:
         """Disk full, or file locked: keep it for the next round. No place to write to: stop."""
         self._close()
-        if isinstance(error, OSError) or "unable to open" in str(error) or "readonly" in str(error):
+        if _is_for_good(error, self._path):
             self._stop(
                 f"{self._path} cannot be written ({error}): set PREFACTOR_JOURNAL to a place "
                 "that can",
@@ -341,6 +365,15 @@ def _statement(table: str, columns: int, rows: int, changed: str) -> str:
         f"INSERT INTO {table} SELECT * FROM (VALUES {values}) "  # noqa: S608  # our own names
         f"WHERE column1 IS NOT NULL {changed}"
     )
+
+
+def _is_for_good(error: Exception, path: Path) -> bool:
+    """There is no place to write to. A full disk, or no file descriptor left, passes."""
+    if isinstance(error, OSError):
+        return error.errno in _NO_PLACE
+    if "unable to open" in str(error):
+        return not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK)
+    return "readonly" in str(error)
 
 
 def create_private(path: Path) -> None:
