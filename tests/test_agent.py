@@ -324,6 +324,39 @@ async def test_a_node_that_is_exchanged_later_is_traced(
     assert expected in {*FORMS, "coroutine"} or expected == "generator"
 
 
+def by_a_function(node: Any) -> Any:
+    return lambda *args: node(*args)
+
+
+def by_a_coroutine(node: Any) -> Any:
+    async def wrapper(*args: Any) -> Any:
+        return node(*args)
+
+    return wrapper
+
+
+def by_a_mock(node: Any) -> Any:
+    return mock.Mock(wraps=node)
+
+
+@pytest.mark.parametrize("wrapped", [by_a_function, by_a_coroutine, by_a_mock])
+async def test_a_node_that_is_wrapped_on_the_instance_is_traced_once(
+    wrapped: Callable[[Any], Any], sink: MemorySink
+) -> None:
+    class Mine(TracedAgent):
+        def __init__(self) -> None:
+            super().__init__(instructions="be")
+            self.llm_node = wrapped(self.llm_node)  # type: ignore[method-assign]
+            self.on_enter = wrapped(self.on_enter)  # type: ignore[method-assign]
+
+    async with running(Mine(), "one", "two") as session:
+        await session.generate_reply(user_input="hello")
+        await session.generate_reply(user_input="again")
+    assert llm_texts(sink) == ["one", "two"]
+    (told,) = [span["result"] for span in sink.as_dicts() if span["type"] == "livekit:session"]
+    assert [hook["name"] for hook in told["hooks"]] == ["on_enter", "on_exit"]
+
+
 def test_what_was_assigned_is_itself_in_all_but_the_call() -> None:
     agent = TracedAgent(instructions="be")
     for form in (*FORMS.values(), None, 3):

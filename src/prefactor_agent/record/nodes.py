@@ -11,7 +11,9 @@ import functools
 import inspect
 import types
 import weakref
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Protocol
 
 from livekit.agents import Agent
@@ -62,6 +64,11 @@ _made: weakref.WeakValueDictionary[tuple[str, int], Callable[..., Any]] = (
 # given out, so that two look-ups compare equal as bound methods do; afterwards nothing is kept.
 
 
+_inside: ContextVar[tuple[int, str] | None] = ContextVar("prefactor_agent_assigned", default=None)
+"""The agent and the name of an assigned callable that is being called: what it calls in its turn is
+often what stood there before, and the call is one."""
+
+
 @guarded("intercept")
 def traced(tracer: Tracer, agent: Agent, name: str, original: Any) -> Any:
     """The traced form of ``original``, which is what ``agent.<name>`` is without us; ``None`` where
@@ -77,7 +84,8 @@ def traced(tracer: Tracer, agent: Agent, name: str, original: Any) -> Any:
             made = _made[key] = make(tracer, name, function)
         return types.MethodType(made, agent)
     # Assigned on the instance, or a static method: it is called without the agent.
-    return _Assigned(original, functools.partial(make(tracer, name, _without(original)), agent))
+    form = make(tracer, name, _without(original, name))
+    return _Assigned(original, functools.partial(form, agent))
 
 
 class _Assigned:
@@ -124,7 +132,7 @@ def _node(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
 
         @functools.wraps(function)
         async def coroutine_node(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-            call = tracer.open_node(agent, name, args, kwargs)
+            call = None if _within(agent, name) else tracer.open_node(agent, name, args, kwargs)
             if call is None:
                 return await function(agent, *args, **kwargs)
             try:
@@ -138,7 +146,7 @@ def _node(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
 
     @functools.wraps(function)
     def node(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-        call = tracer.open_node(agent, name, args, kwargs)
+        call = None if _within(agent, name) else tracer.open_node(agent, name, args, kwargs)
         if call is None:
             return function(agent, *args, **kwargs)
         try:
@@ -176,7 +184,7 @@ def _hook(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
 
         @functools.wraps(function)
         async def coroutine_hook(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-            call = tracer.open_hook(agent, name, args, kwargs)
+            call = None if _within(agent, name) else tracer.open_hook(agent, name, args, kwargs)
             if call is None:
                 return await function(agent, *args, **kwargs)
             try:
@@ -191,7 +199,7 @@ def _hook(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
 
     @functools.wraps(function)
     def hook(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-        call = tracer.open_hook(agent, name, args, kwargs)
+        call = None if _within(agent, name) else tracer.open_hook(agent, name, args, kwargs)
         if call is None:
             return function(agent, *args, **kwargs)
         try:
@@ -217,18 +225,39 @@ async def _timed(coroutine: Any, call: HookCall) -> Any:
     return result
 
 
-def _without(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``function``, which leaves out its first argument."""
+def _without(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """``function``, an assigned one, which leaves out its first argument."""
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function, updated=())  # a callable's __dict__ is its own affair
-        async def coroutine(_agent: Agent, *args: Any, **kwargs: Any) -> Any:
-            return await function(*args, **kwargs)
+        async def coroutine(agent: Agent, *args: Any, **kwargs: Any) -> Any:
+            return await _awaited_inside(function(*args, **kwargs), agent, name)
 
         return coroutine
 
     @functools.wraps(function, updated=())
-    def plain(_agent: Agent, *args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
+    def plain(agent: Agent, *args: Any, **kwargs: Any) -> Any:
+        with _being_called(agent, name):
+            result = function(*args, **kwargs)
+        return _awaited_inside(result, agent, name) if asyncio.iscoroutine(result) else result
 
     return plain
+
+
+async def _awaited_inside(coroutine: Any, agent: Agent, name: str) -> Any:
+    with _being_called(agent, name):
+        return await coroutine
+
+
+@contextmanager
+def _being_called(agent: Agent, name: str) -> Iterator[None]:
+    before = _inside.get()
+    _inside.set((id(agent), name))
+    try:
+        yield
+    finally:
+        _inside.set(before)  # no reset: a coroutine can be closed in another context
+
+
+def _within(agent: Agent, name: str) -> bool:
+    return _inside.get() == (id(agent), name)
