@@ -103,6 +103,72 @@ def test_keys_and_patterns() -> None:
     assert clean.columns(columns, "livekit:llm")["text"] == ["", ""]
 
 
+def test_keys_reach_into_json_text() -> None:
+    """A tool's arguments, and mostly its answer, are JSON text where an LLM gets them."""
+    clean = redactor(redact_keys={"card"})
+    given = {
+        "inputs": {
+            "messages": [
+                {
+                    "role": "assistant",
+                    "tool_call": {"name": "charge", "arguments": '{"card": "41"}'},
+                },
+                {"role": "tool", "name": "charge", "content": ' [{"z": 1.0, "card": 41, "a": 2}]'},
+            ]
+        }
+    }
+    assert clean.value(given, "livekit:llm")["inputs"]["messages"] == [
+        {
+            "role": "assistant",
+            "tool_call": {"name": "charge", "arguments": '{"card":"[redacted]"}'},
+        },
+        {"role": "tool", "name": "charge", "content": '[{"z":1.0,"card":"[redacted]","a":2}]'},
+    ]
+    result = {"tool_calls": [{"name": "charge", "arguments": '{"card": "4111"}'}]}
+    assert "4111" not in str(clean.value(result, "livekit:llm"))
+    inner = json.dumps({"paid": json.dumps({"card": "4111"})})
+    assert clean.value({"outputs": {"output": inner}}, "livekit:tool:charge") == {
+        "outputs": {"output": json.dumps({"paid": '{"card":"[redacted]"}'}, separators=(",", ":"))}
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{ "n": 1.10, "b": [1e3, 12345678901234567890, NaN], "a": "\\u0041" }',
+        '{"card": "41',
+        "[laughs] my card is blue",
+        "{}",
+    ],
+)
+def test_text_with_nothing_to_redact_in_it_stays_as_it_is(text: str) -> None:
+    value = {"content": text}
+    assert redactor(redact_keys={"card"}).value(value, "livekit:llm") == value
+
+
+def test_json_text_too_deep_to_look_through_is_not_kept() -> None:
+    text = '{"card": "4111"}'
+    for _ in range(3):
+        text = "[" * 190 + '{"a":' + json.dumps(text) + "}" + "]" * 190
+    deep: Any = text
+    for _ in range(150):
+        deep = {"a": deep}
+    clean = redactor(redact_keys={"card"})
+    assert "4111" not in json.dumps(
+        clean.value({"outputs": {"output": deep}}, "livekit:tool:charge")
+    )
+
+
+def test_a_function_of_the_users_is_told_the_keys_in_json_text() -> None:
+    def user(path: tuple[str, ...], value: Any) -> Any:
+        return "****" if path[-2:] == ("arguments", "card") else value
+
+    call = {"name": "charge", "arguments": '{"card": 4111, "sum": 5}'}
+    assert redactor(redact=user).value({"tool_calls": [call]}, "livekit:llm") == {
+        "tool_calls": [{"name": "charge", "arguments": '{"card":"****","sum":5}'}]
+    }
+
+
 def test_a_function_of_the_users_and_one_that_fails() -> None:
     seen = []
 

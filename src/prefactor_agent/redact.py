@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pydantic_core import from_json, to_json
+
 from . import tool_options
 from .config import Redact, Settings
 
@@ -27,6 +29,7 @@ _DATA_URI_MIN = 20
 _BASE64 = re.compile(rf"[A-Za-z0-9+/_-]{{{_LONG},}}={{0,2}}")
 _DATA_URI = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,[A-Za-z0-9+/=_%-]*")
 _RUN = re.compile(r"[A-Za-z0-9+/_-]*")
+_JSON_BEGINS = re.compile(r"[ \t\r\n]*[{\[]")
 _IN_RUN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/_-")
 
 _STRUCTURE = frozenset(
@@ -108,6 +111,8 @@ class Redactor:
         self._pattern = re.compile("|".join(f"(?:{p})" for p in patterns)) if patterns else None
         self._user: Redact | None = settings.redact
         self._hidden = settings.hide_tools
+        # Keys are also in the arguments and the answers of tools, which an LLM gets as JSON text.
+        self._reads_json = bool(self._keys or self._user)
         self._looks = bool(not self._content or self._keys or self._pattern or self._user)
         # A chunk is a piece of a text: what a pattern would find lies across several.
         self._hides_chunks = not self._content or self._pattern or self._user
@@ -164,7 +169,11 @@ class Redactor:
         """
         masks = opening is not None
         if isinstance(value, str):
-            return self._text(value, path, masks and (inside or not _is_name(path)))
+            if masks and (inside or not _is_name(path)):
+                return f"<{len(value)} characters>"
+            if self._reads_json and _JSON_BEGINS.match(value):
+                value = self._json(value, path, opening, inside)
+            return self._text(value, path)
         if isinstance(value, bool | int | float):
             if self._user is not None:
                 value = self._ask(path, value)
@@ -189,9 +198,24 @@ class Redactor:
             return REDACTED
         return self._walk(part, (*path, str(key)), opening, inside or _opens(path, key, opening))
 
-    def _text(self, text: str, path: KeyPath, masked: bool) -> Any:
-        if masked:
-            return f"<{len(text)} characters>"
+    def _json(self, text: str, path: KeyPath, opening: frozenset[str] | None, inside: bool) -> str:
+        """What may be kept of a text that can be JSON: written again if anything in it was
+        replaced, the text itself if not.
+
+        JSON text in JSON text goes as deep as it comes: as each level doubles the backslashes,
+        there are few."""
+        try:
+            value = from_json(text)
+        except ValueError:
+            return text
+        try:
+            kept = self._walk(value, path, opening, inside)
+        except RecursionError:  # what was not looked through is not kept
+            return REDACTED
+        written = to_json(kept, serialize_unknown=True)
+        return text if written == to_json(value) else written.decode()
+
+    def _text(self, text: str, path: KeyPath) -> Any:
         kept: Any = _without_binary(text)
         if self._pattern is not None:
             kept = self._pattern.sub(REDACTED, kept)
