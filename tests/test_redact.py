@@ -73,14 +73,39 @@ def test_without_content_names_times_and_sizes_stay() -> None:
         "livekit:tool:book",
     ) == {
         "status": "completed",
-        "outputs": {
-            "output": {"name": "<3 characters>", "age": "<int>", "ok": "<bool>", "none": None}
-        },
+        "outputs": {"output": "<4 keys>"},
         "duration_ms": 12.5,
         "streams": {"text": {"kind": "text", "count": 3}},
         "error": {"error_type": "ValueError", "message": "<14 characters>"},
         "unheard_of": "<3 characters>",
     }
+
+
+@pytest.mark.parametrize("setting", [{"capture_content": False}, {"hide_tools": {"charge"}}])
+def test_keys_are_words_too_in_what_a_tool_gets_and_returns(setting: dict[str, Any]) -> None:
+    clean = redactor(**setting)
+    span = {"tool_name": "charge", "inputs": {"to": {"Zanzibar": 1}, "of": [{"Zanzibar": {}}, 2]}}
+    assert clean.value(span, "livekit:tool:charge", span) == {
+        "tool_name": "charge",
+        "inputs": {"to": "<1 keys>", "of": ["<1 keys>", "<int>"]},
+    }
+    for output in ({"Zanzibar": "x"}, [[{"Zanzibar": "x"}]]):
+        result = {"outputs": {"output": output}, "streams": {"output": {"count": 3}}}
+        kept = clean.value(result, "livekit:tool:charge", span)
+        assert "<1 keys>" in str(kept)
+        assert "Zanzibar" not in str(kept)
+        assert kept["streams"] == {"output": {"count": 3}}
+    no_names = {"inputs": [{"Zanzibar": 1}]}
+    assert clean.value(no_names, "livekit:tool:charge", span) == {"inputs": ["<1 keys>"]}
+
+
+def test_without_content_the_parts_of_a_message_and_a_handoff_stay() -> None:
+    clean = redactor(capture_content=False)
+    message = {"id": "m1", "type": "message", "role": "assistant", "content": ["Hello"]}
+    kept = clean.value({"outputs": {"text": "Hello", "message": message}}, "livekit:assistant_turn")
+    assert kept["outputs"]["message"].keys() == message.keys()
+    handoff = {"outputs": {"agent": "Cashier", "output": {"Zanzibar": 1}}}
+    assert clean.value(handoff, "livekit:tool:charge")["outputs"].keys() == {"agent", "output"}
 
 
 def test_without_content_chunks_keep_their_times_and_sizes() -> None:

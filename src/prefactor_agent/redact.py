@@ -184,10 +184,14 @@ class Redactor:
             # A message of a tool's, or a call of it, inside an LLM's input or output.
             if not masks and self._hides(_named(value)):
                 opening = _CONTENT_OF_LLM
+            if _has_words_for_keys(path, opening):
+                return f"<{len(value)} keys>"
             return {
                 key: self._part(key, part, path, opening, inside) for key, part in value.items()
             }
         if isinstance(value, list | tuple):
+            if masks and path == ("inputs",):  # no arguments by name: a model may send anything
+                path = (*path, "")
             return [self._walk(part, path, opening, inside) for part in value]
         return value
 
@@ -240,6 +244,15 @@ def _opens(path: KeyPath, key: Any, opening: frozenset[str] | None) -> bool:
     # Below ``streams`` are counts and sums under the streams' names, "text" and "output" among
     # them.
     return opening is not None and key in opening and path[:1] != ("streams",)
+
+
+def _has_words_for_keys(path: KeyPath, opening: frozenset[str] | None) -> bool:
+    """Whether the keys of a mapping are a tool's data: in the values of its parameters, whose names
+    stay, and in what it returned."""
+    if opening is None:
+        return False
+    in_an_argument = len(path) > 1 and path[0] == "inputs" and "inputs" in opening
+    return in_an_argument or path[:2] == ("outputs", "output")
 
 
 def _is_name(path: KeyPath) -> bool:
