@@ -194,6 +194,55 @@ def test_a_function_of_the_users_is_told_the_keys_in_json_text() -> None:
     }
 
 
+def test_patterns_match_numbers_and_keys_too() -> None:
+    clean = redactor(redact_patterns=(r"4111\d+",))
+    span = {
+        "tool_name": "charge",
+        "inputs": {"n": 41111111, "f": -41112222.5, "ok": True, "sum": 5, "41113333": "a"},
+    }
+    assert clean.value(span, "livekit:tool:charge", span)["inputs"] == {
+        "n": REDACTED,
+        "f": REDACTED,
+        "ok": True,
+        "sum": 5,
+        REDACTED: "a",
+    }
+    output = {"card 41111111": 1, "card 41112222": 2, "other": 3}
+    assert clean.value({"outputs": {"output": output}}, "livekit:tool:charge")["outputs"] == {
+        "output": {f"card {REDACTED}": 1, f"card {REDACTED} (2)": 2, "other": 3}
+    }
+    both = redactor(redact_keys={"pin"}, redact_patterns=(r"4111\d+",))
+    call = {"name": "charge", "arguments": '{"pin": 1, "n": 41111111, "41112222": 2}'}
+    assert both.value({"tool_calls": [call]}, "livekit:llm") == {
+        "tool_calls": [
+            {
+                "name": "charge",
+                "arguments": '{"pin":"[redacted]","n":"[redacted]","[redacted]":2}',
+            }
+        ]
+    }
+
+
+def test_patterns_leave_the_names_and_the_measures_of_a_trace() -> None:
+    clean = redactor(redact_patterns=(r"\d{4}", "out", "stream"))
+    result = {
+        "outputs": {"text": "a 1234"},
+        "duration_ms": 4111.5,
+        "streams": {"output": {"count": 4111}},
+    }
+    assert clean.value(result, "livekit:assistant_turn") == {
+        **result,
+        "outputs": {"text": f"a {REDACTED}"},
+    }
+
+
+def test_without_content_a_number_is_its_type_whatever_a_pattern_matches() -> None:
+    clean = redactor(capture_content=False, redact_patterns=(r"\d+",))
+    assert clean.value({"inputs": {"n": 41111111}}, "livekit:tool:charge") == {
+        "inputs": {"n": "<int>"}
+    }
+
+
 def test_a_function_of_the_users_and_one_that_fails() -> None:
     seen = []
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
@@ -97,6 +97,18 @@ _CONTENT_OF_LLM = _CONTENT - {"inputs"}
 """What an LLM call is given has names of its own in it: the model, the tools, who said what."""
 
 
+class _Place(NamedTuple):
+    """Where in a payload or a result a value is."""
+
+    path: KeyPath
+    opening: frozenset[str]
+    """The keys that have nothing but words below them."""
+    masks: bool
+    """Words are taken out."""
+    inside: bool
+    """Below one of those keys."""
+
+
 class Redactor:
     """Takes out what the settings say. One per writer.
 
@@ -139,7 +151,7 @@ class Redactor:
         """
         masks = not self._content or self._of_hidden_tool(span_type, span)
         opening = _CONTENT_OF_LLM if span_type == "livekit:llm" else _CONTENT
-        return self._walk(value, (), opening if masks else None, False)
+        return self._walk(value, _Place((), opening, masks, False))
 
     def columns(self, columns: JSON, span_type: str) -> JSON:
         """Chunks of a stream as they may be kept: without their texts where anything has to be
@@ -159,50 +171,49 @@ class Redactor:
         # A tool may be made while calls run: what it says of itself is looked up each time.
         return tool in self._hidden or tool in tool_options.hidden
 
-    def _walk(self, value: Any, path: KeyPath, opening: frozenset[str] | None, inside: bool) -> Any:
-        """What may be kept of a value.
-
-        Args:
-            opening: Words are taken out, and these keys have nothing but words below them.
-                ``None``: words are kept.
-            inside: ``value`` is below such a key.
-        """
-        masks = opening is not None
+    def _walk(self, value: Any, at: _Place) -> Any:
+        """What may be kept of a value."""
         if isinstance(value, str):
-            if masks and (inside or not _is_name(path)):
+            if at.masks and (at.inside or not _is_name(at.path)):
                 return f"<{len(value)} characters>"
             if self._reads_json and _JSON_BEGINS.match(value):
-                value = self._json(value, path, opening, inside)
-            return self._text(value, path)
+                value = self._json(value, at)
+            return self._text(value, at.path)
         if isinstance(value, bool | int | float):
-            if self._user is not None:
-                value = self._ask(path, value)
-            return f"<{type(value).__name__}>" if masks and inside else value
+            return self._number(value, at)
         if isinstance(value, bytes | bytearray | memoryview):
             return f"<{len(value)} bytes>"
         if isinstance(value, Mapping):
             # A message of a tool's, or a call of it, inside an LLM's input or output.
-            if not masks and self._hides(_named(value)):
-                opening = _CONTENT_OF_LLM
-            if _has_words_for_keys(path, opening):
-                return f"<{len(value)} keys>"
-            return {
-                key: self._part(key, part, path, opening, inside) for key, part in value.items()
-            }
+            if not at.masks and self._hides(_named(value)):
+                at = at._replace(opening=_CONTENT_OF_LLM, masks=True)
+            return f"<{len(value)} keys>" if _has_words_for_keys(at) else self._parts(value, at)
         if isinstance(value, list | tuple):
-            if masks and path == ("inputs",):  # no arguments by name: a model may send anything
-                path = (*path, "")
-            return [self._walk(part, path, opening, inside) for part in value]
+            if at.masks and at.path == ("inputs",):
+                # No arguments by name: a model may send anything.
+                at = at._replace(path=(*at.path, ""))
+            return [self._walk(part, at) for part in value]
         return value
 
-    def _part(
-        self, key: Any, part: Any, path: KeyPath, opening: frozenset[str] | None, inside: bool
-    ) -> Any:
+    def _parts(self, value: Mapping[Any, Any], at: _Place) -> JSON:
+        kept: JSON = {}
+        for key, part in value.items():
+            name = key
+            # The names that the tracer gives stay: who reads a trace looks for them.
+            if self._pattern is not None and at.inside and isinstance(key, str):
+                name = self._pattern.sub(REDACTED, key)
+                if name in kept:
+                    name = f"{name} ({len(kept) + 1})"
+            kept[name] = self._part(key, part, at)
+        return kept
+
+    def _part(self, key: Any, part: Any, at: _Place) -> Any:
         if isinstance(key, str) and key.lower() in self._keys:
             return REDACTED
-        return self._walk(part, (*path, str(key)), opening, inside or _opens(path, key, opening))
+        below = at._replace(path=(*at.path, str(key)), inside=at.inside or _opens(key, at))
+        return self._walk(part, below)
 
-    def _json(self, text: str, path: KeyPath, opening: frozenset[str] | None, inside: bool) -> str:
+    def _json(self, text: str, at: _Place) -> str:
         """What may be kept of a text that can be JSON: written again if anything in it was
         replaced, the text itself if not.
 
@@ -213,7 +224,7 @@ class Redactor:
         except ValueError:
             return text
         try:
-            kept = self._walk(value, path, opening, inside)
+            kept = self._walk(value, at)
         except RecursionError:  # what was not looked through is not kept
             return REDACTED
         written = to_json(kept, serialize_unknown=True)
@@ -224,6 +235,16 @@ class Redactor:
         if self._pattern is not None:
             kept = self._pattern.sub(REDACTED, kept)
         return self._ask(path, kept) if self._user is not None else kept
+
+    def _number(self, value: float, at: _Place) -> Any:
+        kept: Any = value
+        # What the tracer measured stays: any digits come up in a time.
+        if self._pattern is not None and at.inside and not at.masks:
+            matches = self._pattern.search(to_json(value).decode())
+            kept = REDACTED if matches and not isinstance(value, bool) else value
+        if self._user is not None:
+            kept = self._ask(at.path, kept)
+        return f"<{type(kept).__name__}>" if at.masks and at.inside else kept
 
     def _ask(self, path: KeyPath, value: Any) -> Any:
         """What the user's function makes of a value."""
@@ -240,19 +261,17 @@ def _named(value: Mapping[Any, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _opens(path: KeyPath, key: Any, opening: frozenset[str] | None) -> bool:
+def _opens(key: Any, at: _Place) -> bool:
     # Below ``streams`` are counts and sums under the streams' names, "text" and "output" among
     # them.
-    return opening is not None and key in opening and path[:1] != ("streams",)
+    return key in at.opening and at.path[:1] != ("streams",)
 
 
-def _has_words_for_keys(path: KeyPath, opening: frozenset[str] | None) -> bool:
-    """Whether the keys of a mapping are a tool's data: in the values of its parameters, whose names
-    stay, and in what it returned."""
-    if opening is None:
-        return False
-    in_an_argument = len(path) > 1 and path[0] == "inputs" and "inputs" in opening
-    return in_an_argument or path[:2] == ("outputs", "output")
+def _has_words_for_keys(at: _Place) -> bool:
+    """Whether the keys of a mapping are a tool's data that is not kept: in the values of its
+    parameters, whose names stay, and in what it returned."""
+    in_an_argument = len(at.path) > 1 and at.path[0] == "inputs" and "inputs" in at.opening
+    return at.masks and (in_an_argument or at.path[:2] == ("outputs", "output"))
 
 
 def _is_name(path: KeyPath) -> bool:
