@@ -320,6 +320,21 @@ def test_nothing_of_it_reaches_the_file(tmp_path: Path) -> None:
     assert kept.result["streams"]["output"]["size"] == [8]
 
 
+def test_a_key_in_json_that_a_model_says_does_not_reach_the_file(tmp_path: Path) -> None:
+    writer = JournalWriter(Settings(journal=tmp_path / "j.db", redact_keys=frozenset({"card"})))
+    call = Call(writer)
+    call.announce({})
+    stream = Stream(now_ns())
+    span = call.begin(SpanType.LLM, "llm", None, {}, streams={"output": stream})
+    for piece in ('{"card": ', '"Zanzibar"', "}"):
+        stream.add(piece)
+    call.end(span, Status.COMPLETE, lambda: {"text": '{"card": "Zanzibar"}'})
+    call.end(call.root, Status.COMPLETE, {})
+    assert writer.flush(PATIENCE)
+    for file in tmp_path.iterdir():
+        assert b"Zanzibar" not in file.read_bytes()
+
+
 def test_a_payload_is_bounded_and_says_so() -> None:
     small = '{"a":"b"}'
     assert bounded(small) is small

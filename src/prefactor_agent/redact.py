@@ -126,8 +126,9 @@ class Redactor:
         # Keys are also in the arguments and the answers of tools, which an LLM gets as JSON text.
         self._reads_json = bool(self._keys or self._user)
         self._looks = bool(not self._content or self._keys or self._pattern or self._user)
-        # A chunk is a piece of a text: what a pattern would find lies across several.
-        self._hides_chunks = not self._content or self._pattern or self._user
+        # A chunk is a piece of a text: what a pattern would find lies across several, and so does a
+        # key in JSON text with its value.
+        self._hides_chunks = not self._content or self._pattern or self._reads_json
 
     def text_is_clean(self, text: str, span_type: str = "", span: Mapping[str, Any] = {}) -> bool:
         """Whether JSON text can be kept as it is: nothing is set, it is of no hidden tool and names
