@@ -96,6 +96,29 @@ def test_without_bulk_spans_go_one_by_one(server: PrefactorServer, side: Side, s
     assert fault.hits() == 1, "it is remembered"
 
 
+@pytest.mark.parametrize("key", ["room", "job", "tools"])
+def test_a_part_of_the_session_that_a_program_has_redacted(
+    server: PrefactorServer, tmp_path: Path, key: str
+) -> None:
+    """Anything may stand in the place of anything: the call is registered without it."""
+    side = Side(tmp_path, server, redact_keys=frozenset({key}))
+    about: dict[str, Any] = {
+        "room": {"name": "lobby"},
+        "job": {"id": "AJ_1"},
+        "tools": ["opening_hours"],
+    }
+    call = whole_call(side.writer, **about)
+    side.deliverer.start()
+    assert side.flush()
+    side.stop()
+    whole(server, 2 * SPANS_PER_TURN + 1)
+    [instance] = server.instances()
+    shown = {"room": "AJ_1/", "job": "lobby/", "tools": "lobby/AJ_1/"}[key]
+    assert instance["external_identifier"] == shown + call.root.id
+    schema = instance["registration"]["agent_schema_version"]
+    assert "livekit:tool:[" not in {type_["name"] for type_ in schema["span_type_schemas"]}
+
+
 @pytest.mark.usefixtures("no_tools")
 def test_a_service_that_takes_less_than_we_send(tmp_path: Path) -> None:
     with PrefactorServer(max_item=40_000, max_body=60_000, max_items=3) as server:

@@ -34,7 +34,9 @@ def registration(
             that come later in the call too.
     """
     said = {name: ToolSchema(**options) for name, options in (said_of_tools or {}).items()}
-    tools = {name for name in payload.get("tools") or () if isinstance(name, str)}
+    known = payload.get("tools")
+    # A program may have had anything redacted: a text stands there then.
+    tools = {name for name in known if isinstance(name, str)} if isinstance(known, list) else set()
     name = settings.agent_name or str(
         payload.get("agent_class") or payload.get("agent_name") or "agent"
     )
@@ -65,9 +67,13 @@ def registration(
 def _external(session_id: str, payload: JSON) -> str:
     """The room and the job where there are any: what a user finds in LiveKit's own logs. With the
     session's id, as a job can hold several sessions and the name has to be unique."""
-    room, job = payload.get("room") or {}, payload.get("job") or {}
-    parts = [part for part in (room.get("name"), job.get("id")) if isinstance(part, str) and part]
+    found = (_part(payload.get("room"), "name"), _part(payload.get("job"), "id"))
+    parts = [part for part in found if isinstance(part, str) and part]
     return "/".join([*parts, session_id])[-200:]
+
+
+def _part(value: Any, key: str) -> Any:
+    return value.get(key) if isinstance(value, dict) else None
 
 
 def given_instance(payload: JSON) -> JSON | None:
