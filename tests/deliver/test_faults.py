@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from prefactor_agent.journal.outbox import Outbox
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
@@ -117,6 +120,30 @@ def test_a_part_of_the_session_that_a_program_has_redacted(
     assert instance["external_identifier"] == shown + call.root.id
     schema = instance["registration"]["agent_schema_version"]
     assert "livekit:tool:[" not in {type_["name"] for type_ in schema["span_type_schemas"]}
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_call_that_delivery_trips_over_holds_up_no_other(
+    server: PrefactorServer, side: Side, caplog: pytest.LogCaptureFixture, begun: bool
+) -> None:
+    """Also while it runs, when there is nothing to send and it is only asked about."""
+    call = begin_call(side.writer)
+    side.write()
+    with contextlib.closing(sqlite3.connect(side.settings.journal)) as connection, connection:
+        connection.execute("UPDATE calls SET registration = '[1]'")
+        if begun:
+            connection.execute("UPDATE calls SET state = 2, instance_id = 'gone'")
+            connection.execute("UPDATE outbox SET state = 1, due = 0")
+    side.deliverer.start()
+    whole_call(side.writer)
+    assert side.flush()
+    whole(server, 2 * SPANS_PER_TURN + 1)
+    end_call(call)
+    assert side.flush()
+    assert caplog.text.count("delivery fails on a call") == 1
+    outbox = Outbox(side.settings.journal)
+    assert [type_ for type_, _, _ in outbox.parked()] == ["call"]
+    outbox.close()
 
 
 @pytest.mark.usefixtures("no_tools")

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -21,7 +22,7 @@ from pydantic_core import from_json, to_json
 
 from ..config import Settings
 from ..journal.outbox import CallRow, CallState, Outbox
-from ..record.guard import logger
+from ..record.guard import failures, logger
 from ..schemas import BASE_TYPES, QUALITY
 from .api import Api, DeniedError, LaterError, RefusedError
 from .live import CallParkedError, Live, Progress
@@ -87,24 +88,18 @@ class Courier:
 
     async def deliver_call(self, row: CallRow) -> None:
         """Bring one call up to date. The caller has claimed it."""
-        try:
+        with self._at_its_own_cost(row.session_id):
             await self._deliver_call(row)
-        except CallParkedError as error:
-            self.outbox.update_call(row.session_id, error=str(error)[:500])
-            if str(error) not in self._told:
-                self._told.add(str(error))
-                logger.error(
-                    "Prefactor refuses a call (%s): it stays in the journal; once the cause is "
-                    "gone, prefactor-agent push --parked delivers it",
-                    error,
-                )
-            self.progress.parked += 1
-            self._live.pop(row.session_id, None)
 
     async def check(self, row: CallRow) -> None:
         """Ask whether a call that runs may go on."""
-        if row.instance_id is None:
+        if row.instance_id is None or row.error is not None:
             return
+        with self._at_its_own_cost(row.session_id):
+            await self._check(row)
+
+    async def _check(self, row: CallRow) -> None:
+        assert row.instance_id is not None
         live = self._known(row)
         live.asked = time.monotonic()
         try:
@@ -127,6 +122,33 @@ class Courier:
         self._live.pop(session_id, None)
 
     # One call
+
+    @contextlib.contextmanager
+    def _at_its_own_cost(self, session_id: str) -> Iterator[None]:
+        """A call that is refused, or that we trip over, is parked: all others are delivered."""
+        try:
+            yield
+        except (LaterError, DeniedError, sqlite3.Error, OSError):
+            raise  # it is not about this call
+        except CallParkedError as error:
+            why, what = str(error), "Prefactor refuses a call"
+        except Exception as error:
+            failures["deliver.call"] += 1
+            why, what = f"{type(error).__name__}: {error}", "delivery fails on a call"
+            logger.debug("%s", what, exc_info=True)
+        else:
+            return
+        self.outbox.update_call(session_id, error=why[:500])
+        if why not in self._told:
+            self._told.add(why)
+            logger.error(
+                "%s (%s): it stays in the journal; once the cause is gone, prefactor-agent push "
+                "--parked delivers it",
+                what,
+                why,
+            )
+        self.progress.parked += 1
+        self.forget(session_id)
 
     async def _deliver_call(self, row: CallRow) -> None:
         session_id = row.session_id
