@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
@@ -144,6 +145,25 @@ def test_a_call_that_delivery_trips_over_holds_up_no_other(
     outbox = Outbox(side.settings.journal)
     assert [type_ for type_, _, _ in outbox.parked()] == ["call"]
     outbox.close()
+
+
+@pytest.mark.parametrize("damage", ["{", "[]"])
+def test_a_kept_create_is_damaged(server: PrefactorServer, side: Side, damage: str) -> None:
+    call = begin_call(side.writer)
+    turn = call.begin(SpanType.USER_TURN, "user_turn", None, {"turn_index": 1})
+    side.write()
+    with contextlib.closing(sqlite3.connect(side.settings.journal)) as connection, connection:
+        connection.execute("UPDATE outbox SET sent = ? WHERE span_id = ?", (damage, turn.id))
+    side.deliverer.start()
+    call.end(turn, Status.COMPLETE, {})
+    end_call(call)
+    assert side.flush()
+    whole(server, 1)
+    outbox = Outbox(side.settings.journal)
+    [(type_, error, _)] = outbox.parked()
+    outbox.close()
+    assert type_ == "livekit:user_turn"
+    assert error.startswith("damaged in the journal: ")
 
 
 @pytest.mark.usefixtures("no_tools")

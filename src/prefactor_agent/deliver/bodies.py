@@ -115,9 +115,16 @@ def create(
 
 def repeated(todo: Todo) -> Body:
     """A create of an open span that may have arrived, word for word; the span may have ended
-    since."""
+    since.
+
+    Raises:
+        ValueError: As :func:`finish`.
+    """
     assert todo.sent is not None
-    return Body(todo, f"{todo.id}-open", False, from_json(todo.sent).get("id"), todo.sent)
+    sent = from_json(todo.sent)
+    if not isinstance(sent, dict):
+        raise ValueError("what was sent is no object")
+    return Body(todo, f"{todo.id}-open", False, sent.get("id"), todo.sent)
 
 
 def payloads(todo: Todo, streams: Streams, limit: int | None) -> tuple[str, str]:

@@ -82,7 +82,7 @@ class SpanSender:
                     ends += self._body(live, todo, None, streams)
                 continue
             if todo.sent is not None:
-                prepared.append(bodies.repeated(todo))
+                prepared += self._body(live, todo, None, streams)
                 continue
             parent = todo.parent_id
             if todo.parent_state == SpanState.PARKED:
@@ -104,6 +104,8 @@ class SpanSender:
         try:
             if todo.state == SpanState.OPEN:
                 return [bodies.finish(todo, live.id_of(todo.id), columns)]
+            if todo.sent is not None:
+                return [bodies.repeated(todo)]
             return [
                 bodies.create(
                     todo,
