@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from types import SimpleNamespace
 
 import pytest
 
 from prefactor_agent.deliver import courier, rounds, spans
+from prefactor_agent.journal import outbox
 from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
@@ -62,6 +65,27 @@ def test_a_busy_call_hears_of_it_from_the_answer_to_its_spans(
     assert asked(server) == 0
     end_call(call)
     assert side.flush()
+    assert server.violations() == []
+
+
+def test_a_call_hears_of_its_end_when_the_journal_cannot_be_written(
+    server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "BUSY_S", 0.05)
+    side.deliverer.start()
+    call = begin_call(side.writer)
+    until(lambda: asked(server) >= 1)
+    with contextlib.closing(
+        sqlite3.connect(side.settings.journal, isolation_level=None)
+    ) as another:
+        another.execute("BEGIN IMMEDIATE")
+        server.terminate(reason="enough")
+        until(lambda: side.told)
+        another.execute("ROLLBACK")
+    assert side.told == [(call.root.id, "enough")]
+    end_call(call)
+    assert side.flush()
+    assert len(side.told) == 1
     assert server.violations() == []
 
 

@@ -22,7 +22,7 @@ from pydantic_core import from_json, to_json
 
 from ..config import Settings
 from ..journal.outbox import CallRow, CallState, Outbox
-from ..record.guard import failures, logger
+from ..record.guard import failures, logger, report
 from ..schemas import BASE_TYPES, QUALITY
 from .api import Api, DeniedError, LaterError, RefusedError
 from .live import CallParkedError, Live, Progress
@@ -298,9 +298,12 @@ class Courier:
             return
         live.terminated = True
         why = reason if isinstance(reason, str) else None
-        self.outbox.update_call(session_id, terminated=why or "no reason given")
         if self.on_terminate is not None:
             self.on_terminate(session_id, why)
+        try:
+            self.outbox.update_call(session_id, terminated=why or "no reason given")
+        except sqlite3.Error as error:  # the call has been told, and that is what counts
+            report("deliver.terminated", error)
 
 
 def _moment(unix_us: int) -> datetime:
