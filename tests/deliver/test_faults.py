@@ -78,6 +78,28 @@ def test_the_children_of_a_refused_span_go_under_its_parent(
     assert {"livekit:llm", "livekit:tts"} <= kinds
 
 
+def test_a_child_that_was_sent_with_its_refused_parent_goes_under_the_next(
+    server: PrefactorServer, side: Side
+) -> None:
+    """Both are still open, so both creates are kept word for word."""
+    server.fault("reject_type", schema_name="livekit:assistant_turn")
+    call = begin_call(side.writer)
+    turn = call.begin(SpanType.ASSISTANT_TURN, "assistant_turn", None, {"turn_index": 1})
+    hours = call.begin("livekit:tool", "hours", turn, {"tool_name": "hours"})
+    deeper = call.begin("livekit:tool", "deeper", hours, {"tool_name": "deeper"})
+    side.write()
+    side.deliverer.start()
+    until(lambda: len(server.spans()) == 3)
+    for span in (deeper, hours, turn):
+        call.end(span, Status.COMPLETE, {})
+    end_call(call)
+    assert side.flush()
+    whole(server, 3)
+    [root] = server.tree()
+    assert [child.payload["tool_name"] for child in root.children] == ["hours"]
+    assert [child.payload["tool_name"] for child in root.children[0].children] == ["deeper"]
+
+
 def test_a_refused_session_leaves_its_turns_as_roots(server: PrefactorServer, side: Side) -> None:
     server.fault("reject_type", schema_name="livekit:session")
     side.deliverer.start()

@@ -313,6 +313,14 @@ class Outbox:
                 "attempts = attempts + 1 WHERE seq = ? AND state < 2",
                 parked,
             )
+            connection.executemany(
+                # Its children go somewhere else now. None of them can have arrived below it.
+                "UPDATE outbox SET sent = NULL WHERE session_id = "
+                "(SELECT session_id FROM outbox WHERE seq = ?1) AND state = 0 AND sent IS NOT NULL "
+                "AND (SELECT parent_id FROM spans WHERE id = span_id) = "
+                "(SELECT span_id FROM outbox WHERE seq = ?1 AND state = 2)",
+                [(seq,) for _, seq in parked],
+            )
 
     def begin_again(self, seq: int) -> None:
         """Prefactor does not know a span that it had acknowledged: send it as a whole."""
