@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_core import from_json
 
+from prefactor_agent.deliver.api import Api, RefusedError
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
@@ -98,6 +100,52 @@ def test_a_child_that_was_sent_with_its_refused_parent_goes_under_the_next(
     [root] = server.tree()
     assert [child.payload["tool_name"] for child in root.children] == ["hours"]
     assert [child.payload["tool_name"] for child in root.children[0].children] == ["deeper"]
+
+
+@pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
+def test_ids_are_refused_by_a_service_that_looks_at_the_parent_first(
+    server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch, bulk: bool
+) -> None:
+    """Parent and child are open, and in the same first request."""
+    real = Api.post
+
+    async def post(self: Api, path: str, body: bytes) -> Any:
+        known = {span.id for span in server.spans()}
+        try:
+            answer = await real(self, path, body)
+        except RefusedError as error:
+            if "id" in error.errors and _orphan(from_json(body), known):
+                error.errors = NO_PARENT
+            raise
+        outputs = answer.get("outputs", {})
+        for item in from_json(body)["items"] if outputs else ():
+            output = outputs.get(item["idempotency_key"], {})
+            if "id" in (output.get("errors") or {}) and _orphan(item, known):
+                output["errors"] = NO_PARENT
+        return answer
+
+    monkeypatch.setattr(Api, "post", post)
+    server.fault("no_custom_ids")
+    if not bulk:
+        server.fault("no_bulk")
+    call = begin_call(side.writer)
+    turn = call.begin(SpanType.ASSISTANT_TURN, "assistant_turn", None, {"turn_index": 1})
+    hours = call.begin("livekit:tool", "hours", turn, {"tool_name": "hours"})
+    side.write()
+    side.deliverer.start()
+    side.look()
+    for span in (hours, turn):
+        call.end(span, Status.COMPLETE, {})
+    end_call(call)
+    assert side.flush()
+    whole(server, 3)
+
+
+NO_PARENT = {"parent_span_id": ["does not exist"]}
+
+
+def _orphan(item: Any, known: set[str]) -> bool:
+    return item["details"].get("parent_span_id") not in {None, *known}
 
 
 def test_a_refused_session_leaves_its_turns_as_roots(server: PrefactorServer, side: Side) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -137,8 +137,8 @@ class SpanSender:
         if self.use_bulk:
             return await self._send_bulk(row, live, batch)
         sent = 0
-        for body in batch:
-            delivered, parked = await self._send_single(row, live, body)
+        for index, body in enumerate(batch):
+            delivered, parked = await self._send_single(row, live, body, batch[index + 1 :])
             sent += delivered
             if not delivered:  # what comes after it may have counted on it
                 return sent, parked
@@ -172,9 +172,12 @@ class SpanSender:
         if refused is None:
             return len(done), 0
         judged = verdict(refused.code, refused.errors, finishes=refused.body.finishes)
-        return len(done), await self._refused(row, live, refused.body, judged, refused.why)
+        behind = batch[batch.index(refused.body) + 1 :]
+        return len(done), await self._refused(row, live, refused.body, judged, refused.why, behind)
 
-    async def _send_single(self, row: CallRow, live: Live, body: Body) -> tuple[int, int]:
+    async def _send_single(
+        self, row: CallRow, live: Live, body: Body, behind: list[Body]
+    ) -> tuple[int, int]:
         try:
             answer = await self.api.post(body.path, body.single.encode())
         except DeniedError:
@@ -185,7 +188,7 @@ class SpanSender:
             judged = verdict(
                 error.code, error.errors, finishes=body.finishes, status=error.status_code
             )
-            return 0, await self._refused(row, live, body, judged, str(error))
+            return 0, await self._refused(row, live, body, judged, str(error), behind)
         self._acknowledge(row, live, [(body, answer)])
         return 1, 0
 
@@ -213,9 +216,19 @@ class SpanSender:
         self.progress.spans += sum(body.ends for body, _ in done)
 
     async def _refused(
-        self, row: CallRow, live: Live, body: Body, judged: Verdict, why: str
+        self,
+        row: CallRow,
+        live: Live,
+        body: Body,
+        judged: Verdict,
+        why: str,
+        behind: Sequence[Body] = (),
     ) -> int:
-        """Deal with one refused span; returns 1 if it is parked."""
+        """Deal with one refused span; returns 1 if it is parked.
+
+        Args:
+            behind: What stood behind it and was not looked at.
+        """
         todo = body.todo
         match judged:
             case Verdict.LATER:
@@ -232,8 +245,9 @@ class SpanSender:
                 return 0
             case Verdict.NO_CUSTOM_IDS if body.remote_id is not None:
                 self.use_ids = False
-                # What was kept for a repeat has an id of ours in it.
-                self.outbox.keep_sent([(None, todo.seq)])
+                # What was kept for a repeat has ids of ours in it: its own, or its parent's.
+                again = [one.todo.seq for one in (body, *behind) if not one.finishes]
+                self.outbox.keep_sent((None, seq) for seq in again)
                 return 0
             case Verdict.TOO_LARGE:
                 return await self._send_cut(row, live, body, why)
