@@ -5,17 +5,24 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import pytest
+
+from prefactor_agent.deliver.api import Api
+from prefactor_agent.deliver.courier import Courier
+from prefactor_agent.deliver.target import target
+from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
 from .arrived import arrived
-from .calls import whole_call
+from .calls import begin_call, tool, whole_call
 from .conftest import Side
 from .processes import Zygote
 
@@ -141,3 +148,42 @@ def test_a_running_call_of_another_process_is_left_to_it(
     process.kill()
     process.wait()
     process.stdout.close()
+
+
+@pytest.mark.parametrize("pruned", [False, True])
+async def test_a_call_that_was_claimed_too_long_ago_is_looked_at_again(
+    server: PrefactorServer, tmp_path: Path, pruned: bool
+) -> None:
+    """Those before it took so long that another process has delivered it, or it was pruned."""
+    side = Side(tmp_path, server)
+    journal = side.settings.journal
+    call = whole_call(side.writer, turns=1)
+    side.write()
+    aim = target(side.settings)
+    assert aim is not None
+    with contextlib.closing(Outbox(journal)) as ours, contextlib.closing(Outbox(journal)) as theirs:
+        rows = ours.calls()
+        assert ours.claim(call.root.id)
+        theirs._me = "another|1|1"
+        with contextlib.closing(sqlite3.connect(journal)) as connection, connection:
+            connection.execute("UPDATE calls SET owned_until = 0")
+        async with Api(aim, "test@1") as api:
+            if pruned:
+                with contextlib.closing(sqlite3.connect(journal)) as connection, connection:
+                    for table in ("spans", "calls", "outbox"):
+                        connection.execute(f"DELETE FROM {table}")
+            else:
+                assert theirs.claim(call.root.id)
+                await Courier(api, theirs, side.settings, "test@1").deliver(theirs.calls())
+            before = len(server.requests())
+            # What is registered depends on the tools that the journal has seen: another body.
+            later = begin_call(side.writer)
+            tool(later, later.root, "made_later")
+            side.write()
+            courier = Courier(api, ours, side.settings, "test@1")
+            await courier.deliver(rows)
+        assert len(server.requests()) == before
+        assert courier.progress.parked == 0
+        now = ours.call(call.root.id)
+        assert now is None if pruned else now is not None and now.error is None
+    assert server.violations() == []

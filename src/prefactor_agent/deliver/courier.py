@@ -88,8 +88,14 @@ class Courier:
 
     async def deliver_call(self, row: CallRow) -> None:
         """Bring one call up to date. The caller has claimed it."""
+        # Perhaps a while ago, and those before it took longer than a claim holds: another process
+        # may have it now, or be done with it, or it was pruned.
+        now = self.outbox.call(row.session_id) if self.outbox.claim(row.session_id) else None
+        if now is None or now.state == CallState.DONE or now.error is not None:
+            self.forget(row.session_id)
+            return
         with self._at_its_own_cost(row.session_id):
-            await self._deliver_call(row)
+            await self._deliver_call(now)
 
     async def check(self, row: CallRow) -> None:
         """Ask whether a call that runs may go on."""

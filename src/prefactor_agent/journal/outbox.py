@@ -146,7 +146,7 @@ class Outbox:
             row = connection.execute(
                 "SELECT owner, owned_until FROM calls WHERE session_id = ?", (session_id,)
             ).fetchone()
-            if not self._may_take(row[0], row[1], now):
+            if row is None or not self._may_take(row[0], row[1], now):
                 return False
             connection.execute(
                 "UPDATE calls SET owner = ?, owned_until = ? WHERE session_id = ?",
