@@ -10,7 +10,7 @@ from ...redact import HIDDEN, REDACTED
 from .format import Text
 
 _GONE = re.compile(
-    rf"<\d+ (?:characters|bytes)(?: of base64)?>|{re.escape(REDACTED)}|{re.escape(HIDDEN)}"
+    rf"<\d+ (?:characters|bytes|keys)(?: of base64)?>|{re.escape(REDACTED)}|{re.escape(HIDDEN)}"
     r"|… \[\d+ more (?:characters|items)\]"
 )
 """What stands in the place of words that the trace does not have (redact.py, bounds.py)."""
