@@ -17,6 +17,8 @@ from prefactor_agent.deliver import commands, health
 from prefactor_agent.deliver.commands import register
 from prefactor_agent.deliver.follow import Follower
 from prefactor_agent.journal import retention
+from prefactor_agent.journal.outbox import FOREIGN_S
+from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
@@ -283,6 +285,57 @@ def test_prune_keeps_what_is_young_and_what_waits(
     journal = Journal(tmp_path / "journal.db")
     assert journal.sessions() == []
     journal.close()
+
+
+def test_prune_takes_calls_whose_process_is_gone(
+    server: PrefactorServer, offline: Side, tmp_path: Path
+) -> None:
+    """They are left open for ever where nothing is delivered."""
+    path = tmp_path / "journal.db"
+    waiting = Side(tmp_path, server)
+    runs, gone, silent, elsewhere = (begin_call(offline.writer) for _ in range(4))
+    wanted = begin_call(waiting.writer)
+    offline.writer.flush(PATIENCE)
+    waiting.writer.flush(PATIENCE)
+    machine, pid, _ = this_process().rsplit("|", 2)
+    with sqlite3.connect(path) as connection:
+        for call in (gone, wanted):
+            values = (f"{machine}|{pid}|1", call.root.id)
+            connection.execute("UPDATE calls SET process = ? WHERE session_id = ?", values)
+        for call in (silent, elsewhere):
+            values = ("elsewhere|1|1", call.root.id)
+            connection.execute("UPDATE calls SET process = ? WHERE session_id = ?", values)
+        connection.execute(
+            "UPDATE spans SET started_us = started_us - ? WHERE id = ?",
+            (int(FOREIGN_S * 1e6), silent.root.id),
+        )
+    connection.close()
+    told = run_json("prune", "--days", "0")
+    assert (told["calls"], told["kept_undelivered"]) == (2, 1)
+    assert run_json("prune", "--days", "0", "--undelivered")["calls"] == 1
+    journal = Journal(path)
+    assert {one.id for one in journal.sessions()} == {runs.root.id, elsewhere.root.id}
+    journal.close()
+
+
+def test_prune_gives_space_back_though_a_call_was_left_behind(
+    tmp_path: Path, offline: Side
+) -> None:
+    path = tmp_path / "journal.db"
+    whole_call(offline.writer, turns=200)
+    left = begin_call(offline.writer)
+    offline.writer.flush(PATIENCE)
+    with sqlite3.connect(path) as connection:
+        values = (this_process() + "1", left.root.id)
+        connection.execute("UPDATE calls SET process = ? WHERE session_id = ?", values)
+        values = (2 * 24 * 3600 * 1_000_000, left.root.id)
+        connection.execute("UPDATE spans SET started_us = started_us - ? WHERE id <> ?", values)
+    connection.close()
+    assert run_json("prune", "--days", "1")["calls"] == 1
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+    connection.close()
+    assert not retention.is_due(path, days=1, limit=10**9)
 
 
 def test_prune_by_size_takes_the_oldest(tmp_path: Path, offline: Side) -> None:

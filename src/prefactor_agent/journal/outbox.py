@@ -175,16 +175,7 @@ class Outbox:
 
     def left_behind(self, row: CallRow) -> bool:
         """Whether a call that says that it runs belongs to a process that is gone."""
-        if row.status != "active":
-            return False
-        if row.process is not None and (lives := alive(row.process)) is not None:
-            return not lives
-        last = self._connection.execute(
-            "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
-            "WHERE session_id = ?",
-            (row.session_id,),
-        ).fetchone()[0]
-        return bool(_now_us() - (last or row.started_us) > FOREIGN_S * 1e6)
+        return row.status == "active" and left_behind(self._connection, row.session_id, row.process)
 
     def end_left_behind(self, session_id: str) -> None:
         """End what a process that is gone had left open: failed, at its last sign of life."""
@@ -401,6 +392,22 @@ class Outbox:
                 "(SELECT session_id FROM outbox)"
             )
         return count
+
+
+def left_behind(connection: sqlite3.Connection, session_id: str, process: str | None) -> bool:
+    """Whether nobody writes to an open call any more.
+
+    Args:
+        process: The one that records it; ``None``: the journal does not name it.
+    """
+    if process is not None and (lives := alive(process)) is not None:
+        return not lives
+    last = connection.execute(
+        "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
+        "WHERE session_id = ?",
+        (session_id,),
+    ).fetchone()[0]
+    return bool(_now_us() - (last or 0) > FOREIGN_S * 1e6)
 
 
 def _now_us() -> int:

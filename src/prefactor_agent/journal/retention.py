@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from . import forks, schema
+from .outbox import left_behind
 
 _DAY_US = 86_400_000_000
 _ROOM = 2
@@ -42,9 +43,9 @@ def prune(
     dry_run: bool = False,
     compact: bool = True,
 ) -> Pruned:
-    """Remove finished calls that are older than ``days``, and the oldest ones above ``limit``
-    bytes. Calls that wait to be delivered stay, unless ``undelivered`` is set or the journal has
-    grown to twice its limit; the answer says what was lost that way.
+    """Remove calls that are older than ``days``, and the oldest ones above ``limit`` bytes. Calls
+    that run stay. Those that wait to be delivered stay, too, unless ``undelivered`` is set or the
+    journal has grown to twice its limit; the answer says what was lost that way.
 
     Args:
         compact: Give the space back to the disk, if no call is running.
@@ -62,17 +63,20 @@ def prune(
         per_span = used // max(1, connection.execute("SELECT count(*) FROM spans").fetchone()[0])
         calls = spans = lost = kept = 0
         oldest = time.time_ns() // 1000 - int(days * _DAY_US)
+        running = _running(connection)
         # A call without a token was never to be delivered: it goes like one that was.
         query = (
             "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1, "
             "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
             "(SELECT count(*) FROM outbox o WHERE o.session_id = s.id), coalesce(c.wanted, 0) "
             "FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
-            "WHERE s.parent_id IS NULL AND s.status <> 'active' ORDER BY s.started_us"
+            "WHERE s.parent_id IS NULL ORDER BY s.started_us"
         )
         for id_, started, waits, count, left, wanted in connection.execute(query).fetchall():
             if started >= oldest and used <= limit:
                 break
+            if id_ in running:
+                continue
             if waits and not undelivered and used <= limit * _ROOM:
                 kept += 1
                 continue
@@ -81,8 +85,7 @@ def prune(
             if not dry_run:
                 _remove(connection, id_)
                 time.sleep(_PAUSE_S)
-        running = "SELECT 1 FROM spans WHERE parent_id IS NULL AND status = 'active' LIMIT 1"
-        if calls and compact and not dry_run and not connection.execute(running).fetchone():
+        if calls and compact and not dry_run and not _running(connection):
             # It locks the file for as long as it takes.
             connection.execute("VACUUM")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -107,6 +110,17 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
         with forks.undivided():
             connection.close()
     return row is not None and row[0] < time.time_ns() // 1000 - int(days * _DAY_US)
+
+
+def _running(connection: sqlite3.Connection) -> set[str]:
+    """The calls that somebody may still write to. Only delivery ends those that were left behind,
+    and not every journal is delivered."""
+    query = (
+        "SELECT s.id, c.process FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
+        "WHERE s.parent_id IS NULL AND s.status = 'active'"
+    )
+    rows = connection.execute(query).fetchall()
+    return {id_ for id_, process in rows if not left_behind(connection, id_, process)}
 
 
 def _used(connection: sqlite3.Connection) -> int:
