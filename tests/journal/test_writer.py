@@ -123,6 +123,19 @@ def test_the_file_is_the_owners_alone(path: Path) -> None:
         assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
 
 
+def test_the_file_at_the_end_of_a_link_is_the_owners_alone(path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "disk" / "calls.db"
+    target.parent.mkdir()
+    path.parent.mkdir()
+    path.symlink_to(target)
+    kept, _ = begin(path)
+    assert kept.flush(PATIENCE)
+    assert path.is_symlink()
+    assert target.is_file()
+    for file in target.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+
+
 def test_a_span_whose_result_cannot_be_made_is_kept_all_the_same(path: Path) -> None:
     kept, call = begin(path)
     turn = call.begin("livekit:user_turn", "user_turn", None, {"odd": {object(): {1, 2}}})

@@ -382,6 +382,8 @@ def create_private(path: Path) -> None:
     Never by opening the file itself: to close it again would let go of the locks that other
     connections of this process hold on it (sqlite.org/howtocorrupt.html, 2.2), and the next process
     that closes the journal would take its WAL away from under them."""
+    # A link that leads nowhere: SQLite would make the file at its end, readable by others.
+    path = Path(os.path.realpath(path))
     if path.exists():
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
