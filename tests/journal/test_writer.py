@@ -336,6 +336,48 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(path: Path, caplog, pla
     assert "set aside" in line
 
 
+@pytest.mark.parametrize("suffixes", [("",), ("", "-wal", "-shm")])
+def test_a_journal_that_is_removed_begins_anew(path: Path, caplog, suffixes: Any) -> None:
+    kept, call = begin(path)
+    turn = call.begin("livekit:user_turn", "user_turn", None, {})
+    assert kept.flush(PATIENCE)
+    for suffix in suffixes:
+        path.with_name(path.name + suffix).unlink()
+    call.end(turn, Status.COMPLETE, {"transcript": "hello"})
+    assert kept.flush(PATIENCE)
+
+    journal = Journal(path)
+    assert journal.sessions() == [], "its own row comes when it ends"
+    assert journal.find() == call.root.id
+    assert [span.result["transcript"] for span in journal.call(call.root.id)] == ["hello"]
+    finish(call)
+    assert kept.flush(PATIENCE)
+    (session,) = journal.sessions()
+    assert (session.id, session.status) == (call.root.id, "complete")
+    journal.close()
+    for file in path.parent.iterdir():
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600, file
+    (line,) = messages(caplog)
+    assert f"{path} was removed or replaced" in line
+
+
+def test_a_journal_that_another_process_began_anew_is_left_whole(path: Path, caplog) -> None:
+    """Two writers find their file gone; what the first writes into the new one stays."""
+    first, call = begin(path)
+    second, other = begin(path)
+    assert first.flush(PATIENCE)
+    assert second.flush(PATIENCE)
+    path.unlink()
+    for each, kept in ((call, first), (other, second)):
+        finish(each)
+        assert kept.flush(PATIENCE)
+    assert {session.id for session in Journal(path).sessions()} == {call.root.id, other.root.id}
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+    assert len(messages(caplog)) == 2
+
+
 def notes(path: Path) -> None:
     path.write_bytes(b"this is no database, but somebody's notes" * 100)
 

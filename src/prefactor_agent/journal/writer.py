@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -113,6 +113,7 @@ class JournalWriter:
         self._wake = threading.Event()
         self._round = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
         self._stopped: str | None = None
         self._retry: Batch | None = None
         self._flushed_at_exit = False
@@ -279,8 +280,18 @@ class JournalWriter:
             raise
 
     def _connect(self) -> sqlite3.Connection:
+        if self._connection is not None and _which(self._path) != self._file:
+            # What is written into a deleted file nobody ever sees.
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.close()
+            self._connection = None
+            logger.warning(
+                "%s was removed or replaced: what it held of running calls is not in the new one",
+                self._path,
+            )
         if self._connection is None:
             create_private(self._path)
+            self._file = _which(self._path)
             self._connection = schema.connect(self._path, BUSY_SECONDS)
         return self._connection
 
@@ -376,6 +387,15 @@ def _is_for_good(error: Exception, path: Path) -> bool:
     return "readonly" in str(error)
 
 
+def _which(path: Path) -> tuple[int, int] | None:
+    """Which file is at a path now, if any."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def create_private(path: Path) -> None:
     """Make the file, if it is not there, readable by its owner only.
 
@@ -387,17 +407,36 @@ def create_private(path: Path) -> None:
     if path.exists():
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made, name = tempfile.mkstemp(dir=path.parent)  # 0600
-    os.close(made)
-    try:
-        os.link(name, path)
-    except FileExistsError:
-        pass  # another process was faster
-    except OSError:  # no hard links here
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    finally:
-        Path(name).unlink()
+    with _alone(path.parent):
+        if path.exists():
+            return  # another process was faster
+        # Of a journal that was removed, and in use by who has not noticed: not for the new one.
+        for suffix in ("-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        made, name = tempfile.mkstemp(dir=path.parent)  # 0600
+        os.close(made)
+        try:
+            os.link(name, path)
+        except FileExistsError:
+            pass
+        except OSError:  # no hard links here
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        finally:
+            Path(name).unlink()
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time, where the system has such locks. The end of a process ends its own."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl
+
+            opened = os.open(folder, os.O_RDONLY)
+            held.callback(os.close, opened)
+            fcntl.flock(opened, fcntl.LOCK_EX)
+        yield
 
 
 writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
