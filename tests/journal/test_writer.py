@@ -417,6 +417,31 @@ def test_a_folder_is_no_journal(path: Path, caplog) -> None:
     assert "is a directory: set PREFACTOR_JOURNAL to a file in it" in line
 
 
+def test_a_device_or_a_pipe_is_no_journal(path: Path, caplog) -> None:
+    path.parent.mkdir()
+    os.mkfifo(path)
+    for place in (path, Path(os.devnull)):
+        caplog.clear()
+        kept, call = begin(place)
+        assert not kept.flush(PATIENCE)
+        finish(call)
+        (line,) = messages(caplog)
+        assert f"{place} is no regular file: set PREFACTOR_JOURNAL to one" in line
+        for use in (Outbox, partial(retention.prune, days=0, limit=0), Journal):
+            with pytest.raises((schema.UnusableJournalError, JournalError), match="no regular"):
+                use(place)
+
+
+def test_what_went_wrong_is_told_and_not_that_it_cannot_be_undone(path: Path) -> None:
+    """SQLite ends a transaction by itself where the disk is full."""
+    path.parent.mkdir()
+    outbox = Outbox(path)
+    with pytest.raises(ValueError, match="the cause"), outbox._writing() as connection:
+        connection.execute("ROLLBACK")
+        raise ValueError("the cause")
+    outbox.close()
+
+
 def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, caplog) -> None:
     (tmp_path / "file").write_text("")
     kept, call = begin(tmp_path / "file" / "journal.db")

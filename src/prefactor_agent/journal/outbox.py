@@ -112,7 +112,8 @@ class Outbox:
             try:
                 yield self._connection
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:  # else it would hide the error
+                    self._connection.execute("ROLLBACK")
                 raise
             self._connection.execute("COMMIT")
 

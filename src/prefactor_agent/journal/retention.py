@@ -142,6 +142,7 @@ def _remove(connection: sqlite3.Connection, session_id: str) -> None:
             ):
                 connection.execute(statement, (session_id,))
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # else it would hide the error
+                connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")

@@ -159,13 +159,15 @@ def read_only(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def refuse_directory(path: Path) -> None:
-    """What SQLite says of one helps nobody.
+    """Nor anything else that is no file: what SQLite says of it helps nobody.
 
     Raises:
         UnusableJournalError
     """
     if path.is_dir():
         raise UnusableJournalError(f"{path} is a directory: set PREFACTOR_JOURNAL to a file in it")
+    if path.exists() and not path.is_file():
+        raise UnusableJournalError(f"{path} is no regular file: set PREFACTOR_JOURNAL to one")
 
 
 def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
@@ -214,7 +216,8 @@ def migrate(connection: sqlite3.Connection) -> None:
             connection.execute(f"PRAGMA user_version = {version}")
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        if connection.in_transaction:  # else it would hide the error
+            connection.execute("ROLLBACK")
         raise
 
 
