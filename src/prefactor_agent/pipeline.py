@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing.util
 import os
 import threading
@@ -142,8 +143,9 @@ def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
         return
     # Where the end of the job has waited already: LiveKit kills a process that takes 10 s to end.
     timeout = 0.0 if pipeline._gave_up else pipeline.settings.flush_timeout
-    if pipeline._starting is not None and pipeline._process == os.getpid():
-        pipeline._starting.join(timeout)
-    if pipeline._deliverer is not None:
-        pipeline._deliverer.flush(timeout)
-        pipeline._deliverer.stop()
+    with contextlib.suppress(KeyboardInterrupt):  # as at the end of the journal
+        if pipeline._starting is not None and pipeline._process == os.getpid():
+            pipeline._starting.join(timeout)
+        if pipeline._deliverer is not None:
+            pipeline._deliverer.flush(timeout)
+            pipeline._deliverer.stop()

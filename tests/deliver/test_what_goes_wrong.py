@@ -9,7 +9,10 @@ import dataclasses
 import logging
 import os
 import sqlite3
+import subprocess
+import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
@@ -109,6 +112,43 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 async def until(condition: Callable[[], object]) -> None:
     await asyncio.to_thread(waiting.until, condition)
+
+
+IMPATIENT = """
+    import multiprocessing.util, signal, sys
+    from pathlib import Path
+    from pydantic import SecretStr
+    from prefactor_agent.config import Settings
+    from prefactor_agent.deliver.deliverer import Deliverer
+    from prefactor_agent.journal.writer import JournalWriter
+    from prefactor_agent.pipeline import Pipeline
+    from prefactor_agent.record.call import Call
+    def interrupted(self, timeout):
+        print(type(self).__name__, flush=True)
+        signal.raise_signal(signal.SIGINT)
+    multiprocessing.util.Finalize(None, print, args=("the program's own",), exitpriority=50)
+    pipeline = Pipeline(
+        Settings(journal=Path(sys.argv[1]), api_url="http://127.0.0.1:9",
+                 api_token=SecretStr("none"), flush_timeout=60),
+        lambda session_id, reason: None,
+    )
+    pipeline.begin()
+    pipeline._starting.join()
+    Call(pipeline).announce({})
+    JournalWriter.flush = Deliverer.flush = interrupted
+"""
+
+
+def test_ctrl_c_while_the_end_is_waited_for(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(IMPATIENT), str(tmp_path / "journal.db")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    told = ["JournalWriter", "Deliverer", "the program's own"]
+    assert (ended.returncode, ended.stdout.splitlines()) == (0, told)
+    assert "KeyboardInterrupt" not in ended.stderr
 
 
 # The network and the service

@@ -443,8 +443,11 @@ writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
 
 
 def _flush_at_exit(reference: weakref.ref[JournalWriter]) -> None:
-    if (writer := reference()) is not None:
-        writer.flush(writer._exit_timeout)
+    # Ctrl-C: who waits for the end has waited enough. Raised from here, it would also keep the
+    # program's own finalizers from being run.
+    with contextlib.suppress(KeyboardInterrupt):
+        if (writer := reference()) is not None:
+            writer.flush(writer._exit_timeout)
 
 
 def _forget_parent() -> None:
