@@ -338,6 +338,32 @@ def test_prune_gives_space_back_though_a_call_was_left_behind(
     assert not retention.is_due(path, days=1, limit=10**9)
 
 
+def test_prune_takes_what_is_left_of_a_call_without_its_session(
+    tmp_path: Path, offline: Side
+) -> None:
+    path = tmp_path / "journal.db"
+    old, young = (begin_call(offline.writer) for _ in range(2))
+    for call in (old, young):
+        user_turn(call, 1, "hello")
+    offline.writer.flush(PATIENCE)
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM spans WHERE parent_id IS NULL")
+        connection.execute("DELETE FROM calls")
+        values = (int(FOREIGN_S * 1e6), old.root.id)
+        connection.execute(
+            "UPDATE spans SET started_us = started_us - ?1, finished_us = finished_us - ?1 "
+            "WHERE session_id = ?2",
+            values,
+        )
+    connection.close()
+    told = run_json("prune", "--days", "0")
+    assert (told["calls"], told["spans"]) == (1, 2)
+    journal = Journal(path)
+    assert journal.call(old.root.id) == []
+    assert len(journal.call(young.root.id)) == 2
+    journal.close()
+
+
 def test_prune_by_size_takes_the_oldest(tmp_path: Path, offline: Side) -> None:
     calls = [whole_call(offline.writer, turns=40) for _ in range(5)]
     offline.writer.flush(PATIENCE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,12 @@ _ROOM = 2
 """So many times its limit the journal may grow while calls in it wait to be delivered."""
 _PAUSE_S = 0.005
 """Between two calls, so that a writer never waits for more than one of them."""
+_WITHOUT_ROOT = (
+    "SELECT s.session_id, min(s.started_us), 0, count(*), 0, 0 FROM spans s "
+    "WHERE NOT EXISTS (SELECT 1 FROM spans r WHERE r.id = s.session_id) GROUP BY s.session_id"
+)
+"""Of calls during which the journal was removed: their session's own row comes with its end, or
+never, if their process died."""
 
 
 class Pruned(NamedTuple):
@@ -70,9 +77,10 @@ def prune(
             "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
             "(SELECT count(*) FROM outbox o WHERE o.session_id = s.id), coalesce(c.wanted, 0) "
             "FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
-            "WHERE s.parent_id IS NULL ORDER BY s.started_us"
+            "WHERE s.parent_id IS NULL"
         )
-        for id_, started, waits, count, left, wanted in connection.execute(query).fetchall():
+        found = [row for one in (query, _WITHOUT_ROOT) for row in connection.execute(one)]
+        for id_, started, waits, count, left, wanted in sorted(found, key=itemgetter(1)):
             if started >= oldest and used <= limit:
                 break
             if id_ in running:
@@ -120,6 +128,7 @@ def _running(connection: sqlite3.Connection) -> set[str]:
         "WHERE s.parent_id IS NULL AND s.status = 'active'"
     )
     rows = connection.execute(query).fetchall()
+    rows += [(row[0], None) for row in connection.execute(_WITHOUT_ROOT).fetchall()]
     return {id_ for id_, process in rows if not left_behind(connection, id_, process)}
 
 
