@@ -599,3 +599,37 @@ def test_no_thread_can_be_started_any_more(path: Path, monkeypatch: pytest.Monke
     finish(call)
     assert kept.flush(PATIENCE)
     assert [span.status for span in Journal(path).call(call.root.id)] == ["complete"]
+
+
+def test_another_process_was_faster_to_set_a_damaged_journal_aside(path: Path) -> None:
+    """What is at the path by then is the new one, and stays."""
+    mine, call = begin(path)
+    assert mine.flush(PATIENCE)
+    theirs, other = begin(path)
+    assert theirs.flush(PATIENCE)
+    path.rename(path.with_name("aside.db"))
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink()
+    finish(other)
+    assert theirs.flush(PATIENCE)
+    mine._set_aside(sqlite3.DatabaseError("malformed"), writer.Batch([], [], []))
+    finish(call)
+    assert mine.flush(PATIENCE)
+    assert not list(path.parent.glob("*.corrupt-*"))
+    assert {span.id for span in Journal(path).sessions()} == {call.root.id, other.root.id}
+
+
+def test_pruning_makes_way_for_what_is_to_be_written(path: Path) -> None:
+    kept, _ = begin(path)
+    for _ in range(3):
+        call = Call(kept)
+        call.announce({})
+        finish(call)
+    assert kept.flush(PATIENCE)
+    asked: list[int] = []
+
+    def stop() -> bool:
+        asked.append(1)
+        return len(asked) == 2
+
+    assert retention.prune(path, days=0, limit=0, stop=stop).calls == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Callable
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -49,6 +50,7 @@ def prune(
     undelivered: bool = False,
     dry_run: bool = False,
     compact: bool = True,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Pruned:
     """Remove calls that are older than ``days``, and the oldest ones above ``limit`` bytes. Calls
     that run stay. Those that wait to be delivered stay, too, unless ``undelivered`` is set or the
@@ -56,6 +58,7 @@ def prune(
 
     Args:
         compact: Give the space back to the disk, if no call is running.
+        stop: Asked before each call whether the rest can wait for the next time.
 
     Raises:
         sqlite3.Error, OSError: The journal cannot be read or written.
@@ -85,6 +88,8 @@ def prune(
                 break
             if id_ in running:
                 continue
+            if stop():
+                break
             if waits and not undelivered and used <= limit * _ROOM:
                 kept += 1
                 continue

@@ -204,7 +204,9 @@ class JournalWriter:
         try:
             if not self._path.exists() or not retention.is_due(self._path, days=days, limit=limit):
                 return
-            done = retention.prune(self._path, days=days, limit=limit, compact=False)
+            done = retention.prune(
+                self._path, days=days, limit=limit, compact=False, stop=lambda: bool(self._queue)
+            )
         except (sqlite3.Error, OSError) as error:
             report("journal.retention", error)
             return
@@ -326,6 +328,9 @@ class JournalWriter:
     def _set_aside(self, error: Exception, batch: Batch) -> None:
         """The file is damaged: keep it under another name and begin a new one."""
         self._close()
+        if _which(self._path) != self._file:  # another process was faster: this is the new one
+            self._retry = batch
+            return
         aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time_ns() // 1_000_000}")
         try:
             self._path.rename(aside)
