@@ -32,6 +32,18 @@ def traced_tool(f: RawFunctionTool[P, R], **options: Any) -> RawFunctionTool[P, 
 
 
 @overload
+def traced_tool(
+    f: Callable[P, R], *, raw_schema: Mapping[str, Any], **options: Any
+) -> RawFunctionTool[P, R]: ...
+
+
+@overload
+def traced_tool(
+    f: None = None, *, raw_schema: Mapping[str, Any], **options: Any
+) -> Callable[[Callable[P, R]], RawFunctionTool[P, R]]: ...
+
+
+@overload
 def traced_tool(f: Callable[P, R], **options: Any) -> FunctionTool[P, R]: ...
 
 
