@@ -346,6 +346,22 @@ def test_no_journal(command: str, tmp_path: Path) -> None:
     assert_one_line(done, "no call has been traced yet", str(tmp_path))
 
 
+@pytest.mark.parametrize("command", ["show", "sessions", "ui", "push", "doctor", "tail", "prune"])
+def test_no_home_directory(command: str) -> None:
+    done = run(command, PREFACTOR_JOURNAL="~no-such-user/j.db")
+    why = "no home directory is known for ~no-such-user/j.db: set PREFACTOR_JOURNAL to an absolute"
+    if command == "doctor":
+        assert why in done.stdout
+    else:
+        assert_one_line(done, why)
+
+
+def test_no_home_directory_of_a_journal_that_is_named() -> None:
+    for command in ("show", "ui"):
+        done = run(command, "--journal", "~no-such-user/j.db")
+        assert_one_line(done, "no home directory is known for ~no-such-user/j.db")
+
+
 @COMMANDS
 def test_empty_journal(command: str, tmp_path: Path) -> None:
     (tmp_path / "j.db").touch()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import pwd
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,37 @@ def test_lists_of_any_kind_and_paths_are_taken(tmp_path: Path) -> None:
     assert chosen.redact_keys == {"password"}
     assert (chosen.hide_tools, chosen.redact_patterns) == ({"pay"}, ("x+",))
     assert chosen.journal == tmp_path / "j.db"
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container's user: no ``HOME``, and no entry in passwd."""
+
+    def unknown(*_: object) -> None:
+        raise KeyError
+
+    for name in ("HOME", "XDG_STATE_HOME", "PREFACTOR_JOURNAL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setattr(pwd, "getpwnam", unknown)
+
+
+def test_without_a_home_directory_a_journal_can_be_chosen(
+    homeless: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        config.settings()
+    assert str(refused.value) == (
+        "no home directory is known for ~/.local/state: set PREFACTOR_JOURNAL to an absolute path"
+    )
+    assert config.settings(tmp_path / "given.db").journal == tmp_path / "given.db"
+    monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "environment.db"))
+    assert config.settings().journal == tmp_path / "environment.db"
+    monkeypatch.delenv("PREFACTOR_JOURNAL")
+    configure(journal=tmp_path / "chosen.db")
+    assert config.settings().journal == tmp_path / "chosen.db"
+
+
+def test_a_home_directory_that_nobody_knows_is_refused(homeless: None) -> None:
+    with pytest.raises(ConfigurationError, match="no home directory is known for ~nobody/j"):
+        configure(journal="~nobody/j.db")

@@ -202,15 +202,20 @@ def configure(
     _chosen.update(given)
 
 
-def settings() -> Settings:
+def settings(journal: Path | None = None) -> Settings:
     """The settings in force now.
 
+    Args:
+        journal: In the place of the one that was chosen.
+
     Raises:
-        ConfigurationError: A variable in the environment has a value that cannot be used.
+        ConfigurationError: A variable in the environment has a value that cannot be used, or there
+            is no home directory for the default journal.
     """
-    path = os.environ.get("PREFACTOR_JOURNAL")
+    chosen = _chosen if journal is None else {**_chosen, "journal": journal}
     from_environment = Settings(
-        journal=Path(path).expanduser() if path else default_journal(),
+        # Only if it is needed: a container's user may have no home directory.
+        journal=chosen.get("journal") or _journal(),
         disabled=_flag("PREFACTOR_DISABLED", default=False),
         api_url=os.environ.get("PREFACTOR_API_URL") or DEFAULT_API_URL,
         api_token=_secret("PREFACTOR_API_TOKEN"),
@@ -218,23 +223,43 @@ def settings() -> Settings:
         environment_id=os.environ.get("PREFACTOR_ENVIRONMENT_ID") or None,
         capture_content=_flag("PREFACTOR_CAPTURE_CONTENT", default=True),
     )
-    return replace(from_environment, **_chosen)
+    return replace(from_environment, **chosen)
 
 
 def default_journal() -> Path:
     """``journal.db`` in the user's state directory."""
     if sys.platform == "darwin":
-        base = Path("~/Library/Application Support").expanduser()
+        base = "~/Library/Application Support"
     elif sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or "~/AppData/Local").expanduser()
+        base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     else:
-        base = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
-    return base / "prefactor-agent" / "journal.db"
+        base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return expanded(base) / "prefactor-agent" / "journal.db"
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """A path of the journal, with the home directory in the place of ``~``.
+
+    Raises:
+        ConfigurationError: Nobody knows that home directory.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise ConfigurationError(
+            f"no home directory is known for {os.fspath(path)}: "
+            "set PREFACTOR_JOURNAL to an absolute path"
+        ) from None
 
 
 def reset() -> None:
     """Forget what :func:`configure` chose. For tests."""
     _chosen.clear()
+
+
+def _journal() -> Path:
+    path = os.environ.get("PREFACTOR_JOURNAL")
+    return expanded(path) if path else default_journal()
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -272,7 +297,7 @@ def _checked(name: str, value: Any) -> Any:
             must(value in ("live", "smoke_test", "eval"), "live, smoke_test or eval")
         case "journal":
             must(isinstance(value, str | os.PathLike), "a path")
-            return Path(value).expanduser()
+            return expanded(value)
         case "api_token":  # whatever it is, it is not shown
             if not isinstance(value, str) and not hasattr(value, "get_secret_value"):
                 raise ConfigurationError("api_token must be a text")

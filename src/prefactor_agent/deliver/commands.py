@@ -99,7 +99,7 @@ def doctor(journal: JournalOption = None, as_json: JsonOption = False) -> None:
     from .health import Check, examine
 
     try:
-        checks = examine(_chosen(journal))
+        checks = examine(settings(journal))
     except ConfigurationError as error:
         checks = [Check("settings", "problem", str(error))]
     healthy = all(check.level != "problem" for check in checks)
@@ -130,7 +130,7 @@ def tail(
     """Follow the running calls. Ends with Ctrl-C."""
     from .follow import Follower
 
-    path = _chosen(journal).journal
+    path = settings(journal).journal
     end = None if seconds is None else time.monotonic() + seconds
     if not path.exists():
         typer.echo(f"waiting for the first call: there is no journal at {path} yet", err=True)
@@ -200,15 +200,10 @@ def prune(
 # What they share
 
 
-def _chosen(journal: Path | None) -> Settings:
-    chosen = settings()
-    return chosen if journal is None else dataclasses.replace(chosen, journal=journal)
-
-
 def _settings(journal: Path | None) -> Settings:
     """Of a journal that is there."""
     try:
-        chosen = _chosen(journal)
+        chosen = settings(journal)
     except ConfigurationError as error:
         _fail(str(error))
     if not chosen.journal.exists():
