@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 import pwd
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,38 @@ def test_without_a_home_directory_a_journal_can_be_chosen(
 def test_a_home_directory_that_nobody_knows_is_refused(homeless: None) -> None:
     with pytest.raises(ConfigurationError, match="no home directory is known for ~nobody/j"):
         configure(journal="~nobody/j.db")
+
+
+def test_a_journal_stays_where_it_is_when_the_program_goes_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PREFACTOR_JOURNAL", "calls/j.db")
+    before = config.settings().journal
+    monkeypatch.chdir(tmp_path)
+    assert config.settings().journal == before == config._STARTED_IN / "calls" / "j.db"
+    configure(journal=":memory:")
+    assert config.settings().journal == tmp_path / ":memory:", "a file as any other"
+
+
+def test_a_working_directory_that_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    configure(journal=tmp_path / "j.db")
+    with pytest.raises(ConfigurationError) as refused:
+        configure(journal="j.db")
+    assert str(refused.value) == (
+        "nobody knows where j.db begins (No such file or directory): "
+        "set PREFACTOR_JOURNAL to an absolute path"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no XDG_STATE_HOME")
+def test_a_relative_state_directory_counts_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The XDG Base Directory Specification: such a path is invalid, and to be ignored."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("XDG_STATE_HOME", "state")
+    assert config.default_journal() == Path("/home/me/.local/state/prefactor-agent/journal.db")
+    monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
+    assert config.default_journal() == Path("/var/state/prefactor-agent/journal.db")

@@ -34,6 +34,12 @@ Redact = Callable[[tuple[str, ...], Any], Any]
 Purpose = Literal["live", "smoke_test", "eval"]
 DEFAULT_API_URL = "https://app.prefactorai.com"
 
+try:
+    _STARTED_IN = Path.cwd()
+except OSError:  # it was deleted
+    _STARTED_IN = Path()
+"""Where a relative path in the environment begins: the program may go elsewhere later."""
+
 
 class ConfigurationError(ValueError):
     """A setting that cannot be used. Its message is one line that says what to do."""
@@ -233,23 +239,29 @@ def default_journal() -> Path:
     elif sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or "~/AppData/Local"
     else:
-        base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+        base = os.environ.get("XDG_STATE_HOME", "")
+        if not base.startswith(("/", "~")):  # a relative one counts as none, it is specified
+            base = "~/.local/state"
     return expanded(base) / "prefactor-agent" / "journal.db"
 
 
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """A path of the journal, with the home directory in the place of ``~``.
+def expanded(path: str | os.PathLike[str], start: Path = Path()) -> Path:
+    """A path of the journal from the root on, with the home directory in the place of ``~``.
+
+    Args:
+        path: As the user wrote it.
+        start: Where a relative one begins. Default: the working directory.
 
     Raises:
-        ConfigurationError: Nobody knows that home directory.
+        ConfigurationError: Nobody knows that home directory, or the working directory is gone.
     """
     try:
-        return Path(path).expanduser()
+        return (start / Path(path).expanduser()).absolute()
     except RuntimeError:
-        raise ConfigurationError(
-            f"no home directory is known for {os.fspath(path)}: "
-            "set PREFACTOR_JOURNAL to an absolute path"
-        ) from None
+        why = f"no home directory is known for {os.fspath(path)}"
+    except OSError as error:
+        why = f"nobody knows where {os.fspath(path)} begins ({error.strerror})"
+    raise ConfigurationError(f"{why}: set PREFACTOR_JOURNAL to an absolute path")
 
 
 def reset() -> None:
@@ -259,7 +271,7 @@ def reset() -> None:
 
 def _journal() -> Path:
     path = os.environ.get("PREFACTOR_JOURNAL")
-    return expanded(path) if path else default_journal()
+    return expanded(path, _STARTED_IN) if path else default_journal()
 
 
 def _checked(name: str, value: Any) -> Any:
