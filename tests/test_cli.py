@@ -346,7 +346,12 @@ def test_no_journal(command: str, tmp_path: Path) -> None:
     assert_one_line(done, "no call has been traced yet", str(tmp_path))
 
 
-@pytest.mark.parametrize("command", ["show", "sessions", "ui", "push", "doctor", "tail", "prune"])
+EACH = pytest.mark.parametrize(
+    "command", ["show", "sessions", "ui", "push", "doctor", "tail", "prune"]
+)
+
+
+@EACH
 def test_no_home_directory(command: str) -> None:
     done = run(command, PREFACTOR_JOURNAL="~no-such-user/j.db")
     why = "no home directory is known for ~no-such-user/j.db: set PREFACTOR_JOURNAL to an absolute"
@@ -356,10 +361,14 @@ def test_no_home_directory(command: str) -> None:
         assert_one_line(done, why)
 
 
-def test_no_home_directory_of_a_journal_that_is_named() -> None:
-    for command in ("show", "ui"):
-        done = run(command, "--journal", "~no-such-user/j.db")
-        assert_one_line(done, "no home directory is known for ~no-such-user/j.db")
+@EACH
+def test_a_named_journal_in_a_home_directory(command: str, tmp_path: Path) -> None:
+    (tmp_path / "j.db").write_bytes(b"no journal" * 500)
+    words = ["tail", "--for", "0"] if command == "tail" else [command]
+    done = run(*words, "--journal", "~/j.db", HOME=str(tmp_path))
+    assert f"{tmp_path}/j.db " in done.stderr + done.stdout
+    done = run(command, "--journal", "~no-such-user/j.db")
+    assert_one_line(done, "no home directory is known for ~no-such-user/j.db")
 
 
 @COMMANDS

@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from . import __version__
-from .config import ConfigurationError, expanded, settings
+from .config import ConfigurationError, settings
 from .deliver import commands
 from .deliver.commands import JournalOption
 from .journal.reader import Journal, JournalError, StoredSpan
@@ -223,7 +223,7 @@ def ui(
     """
     from .view.ui import serve
 
-    path = expanded(journal) if journal is not None else settings().journal
+    path = journal if journal is not None else settings().journal
 
     def ready(address: str) -> None:
         typer.echo(f"The calls in {path}:\n\n  {address}\n\nFor this machine only. Ctrl-C ends it.")
@@ -302,7 +302,7 @@ def _moment_us(when: str) -> int:
 
 
 def _open(path: Path | None) -> Journal:
-    return Journal(expanded(path) if path is not None else settings().journal)
+    return Journal(path if path is not None else settings().journal)
 
 
 def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:

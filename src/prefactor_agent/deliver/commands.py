@@ -12,10 +12,16 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from ..config import ConfigurationError, Settings, settings
+from ..config import ConfigurationError, Settings, expanded, settings
 from ..plural import count
 
 JSON = dict[str, Any]
+
+
+def _expanded(journal: Path | None) -> Path | None:
+    """``--journal=~/j.db``: the shell leaves it as it is."""
+    return None if journal is None else expanded(journal)
+
 
 JournalOption = Annotated[
     Path | None,
@@ -24,6 +30,7 @@ JournalOption = Annotated[
         metavar="PATH",
         help="The journal. Default: $PREFACTOR_JOURNAL, else prefactor-agent/journal.db in the "
         "user's state directory.",
+        callback=_expanded,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
