@@ -81,6 +81,7 @@ def test_width(journal: Path) -> None:
     narrow = run("show", "--width", "20", journal=journal).stdout
     assert max(map(len, narrow.splitlines())) == 60
     assert max(map(len, run("show", journal=journal, COLUMNS="100").stdout.splitlines())) == 100
+    assert max(map(len, run("show", journal=journal, COLUMNS="0").stdout.splitlines())) == 80
 
 
 def test_output_that_has_no_box_drawing(journal: Path) -> None:

@@ -21,6 +21,8 @@ def print_lines(draw: Draw, width: int | None = None) -> None:
         width: In columns. Default: the terminal's; of a pipe 80.
     """
     console = Console(highlight=False, markup=False, emoji=False, width=width)
+    if console.width < 1:  # COLUMNS=0, which some terminals set
+        console.width = 80
     for line in draw(console.width, glyphs_for(console.encoding)):
         # Already fitted; a terminal narrower than the least width wraps it itself.
         console.print(line, soft_wrap=True)
