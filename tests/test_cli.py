@@ -143,6 +143,18 @@ def test_sessions_name_the_pages_that_are_here(
     assert (tmp_path / written).as_uri() in coloured
 
 
+def test_sessions_in_a_directory_that_was_deleted(
+    journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    done = run("sessions", journal=journal)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Concierge" in done.stdout
+
+
 def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", unanswered_call())  # its last sign is long past, or to come
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])

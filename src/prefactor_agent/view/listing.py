@@ -35,7 +35,10 @@ def page_name(session_id: str) -> str:
 
 def page_of(session_id: str) -> Path | None:
     """The page of a call, if ``report`` has written it here."""
-    path = Path(page_name(session_id)).absolute() if session_id else None
+    try:
+        path = Path(page_name(session_id)).absolute() if session_id else None
+    except OSError:  # the working directory was deleted
+        return None
     return path if path is not None and path.is_file() else None
 
 
