@@ -151,6 +151,15 @@ async def test_without_the_key_there_is_nothing(ui: Ui) -> None:
             assert "Concierge" not in await answer.text()
 
 
+async def test_a_cookie_of_any_bytes_is_refused(ui: Ui) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", ui.port)
+    host = f"Host: 127.0.0.1:{ui.port}".encode()
+    cookie = f"Cookie: prefactor_ui_{ui.port}=".encode() + b"\xff\xfe"
+    writer.write(b"\r\n".join([b"GET / HTTP/1.1", host, cookie, b"", b""]))
+    assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+    writer.close()
+
+
 async def test_the_key_does_not_stay_in_the_address(ui: Ui) -> None:
     async with aiohttp.ClientSession() as browser:
         link = f"{ui.base}/calls/x?key={ui.key}&n=3"

@@ -59,7 +59,8 @@ class Guard:
         return await handler(request)
 
     def _is_key(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode(), self._key.encode())
+        # A cookie may be of any bytes.
+        return hmac.compare_digest(given.encode(errors="surrogateescape"), self._key.encode())
 
 
 def refused(status: int, why: str) -> web.Response:
