@@ -444,6 +444,24 @@ def test_a_path_can_have_any_characters(tmp_path: Path) -> None:
 def test_wrong_id(journal: Path) -> None:
     assert_one_line(run("show", "zzz", journal=journal), "no call begins with 'zzz'")
     assert_one_line(run("export", "%", journal=journal), "no call begins with '%'")
+    assert_one_line(run("show", "\udcff\udcfe", journal=journal), "no call begins with")
+
+
+@pytest.mark.parametrize("words", ["sessions -n 99999999999999999999", "tail --interval inf"])
+def test_an_option_that_is_too_large(words: str, journal: Path) -> None:
+    done = run(*words.split(), journal=journal)
+    assert done.returncode == 2
+    assert "less than or equal" in done.stderr or "range" in done.stderr
+
+
+@pytest.mark.parametrize("since", ["²d", "9" * 400 + "d"])
+def test_an_age_that_cannot_be(since: str, journal: Path) -> None:
+    assert_one_line(run("stats", "--since", since, journal=journal), "--since takes a date")
+
+
+@pytest.mark.parametrize("words", ["--days inf", "--days 1e300", "--megabytes inf"])
+def test_prune_by_a_number_that_cannot_be(words: str, journal: Path) -> None:
+    assert_one_line(run("prune", *words.split(), journal=journal), "takes a number up to 1000")
 
 
 def test_ambiguous_beginning(tmp_path: Path) -> None:

@@ -84,7 +84,9 @@ def options(
 @app.command()
 def sessions(
     journal: JournalOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=1, help="How many.")] = 20,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=2**31 - 1, help="How many.")
+    ] = 20,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
 ) -> None:
     """List the calls, newest first."""
@@ -291,11 +293,11 @@ commands.register(app)
 def _moment_us(when: str) -> int:
     """``90m``, ``24h``, ``7d`` ago, or a date, as microseconds since the Unix epoch."""
     units = {"m": 60, "h": 3600, "d": 86400}
-    if when[-1:] in units and when[:-1].isdigit():
-        return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
     try:
+        if when[-1:] in units and when[:-1].isdecimal():
+            return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
         return int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6)
-    except ValueError:
+    except (ValueError, OverflowError):
         raise ConfigurationError(
             f"--since takes a date (2026-11-21) or an age (90m, 24h, 7d), not {when!r}"
         ) from None

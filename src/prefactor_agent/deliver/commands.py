@@ -126,7 +126,9 @@ def tail(
     journal: JournalOption = None,
     interval: Annotated[
         float,
-        typer.Option("--interval", metavar="SECONDS", min=0.02, help="How long between two looks."),
+        typer.Option(
+            "--interval", metavar="SECONDS", min=0.02, max=3600, help="How long between two looks."
+        ),
     ] = 0.2,
     seconds: Annotated[
         float | None,
@@ -177,6 +179,9 @@ def prune(
     from ..journal import retention
     from ..journal.schema import UnusableJournalError
 
+    for option, value in (("--days", days), ("--megabytes", megabytes)):
+        if value is not None and not 0 <= value <= 1e8:
+            _fail(f"{option} takes a number up to 100000000, not {value}")
     chosen = _settings(journal)
     try:
         done = retention.prune(

@@ -140,6 +140,8 @@ class Journal:
                 raise JournalError(f"no call has been traced yet: {self.path} is empty")
             last: str = rows[0][0]
             return last
+        if not name.isascii():  # SQLite takes no bytes that are not UTF-8
+            raise JournalError(f"no call begins with {name!r}: see prefactor-agent sessions")
         # The ids are of digits and small letters: anything else finds nothing, and is no pattern.
         found = self._query(
             "SELECT session_id FROM spans WHERE parent_id IS NULL AND substr(id, 1, ?) = ? "
