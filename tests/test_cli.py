@@ -506,6 +506,19 @@ def test_reader_that_has_seen_enough(tmp_path: Path) -> None:
         assert (done.stdout, done.stderr) == ("", ""), arguments
 
 
+def test_with_no_output_at_all(journal: Path) -> None:
+    for arguments in ("sessions", "show --json"):
+        done = subprocess.run(
+            f'{sys.executable} -c "{START}" {arguments} --journal {journal} >&-',
+            shell=True,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, ""), arguments
+
+
 def test_as_a_user_runs_it(journal: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", START, "sessions", "--journal", journal],

@@ -49,6 +49,8 @@ class ExportFormat(StrEnum):
 
 def main() -> None:
     """The console script."""
+    if sys.stdout is None:  # closed, as by >&-
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
     # A transcript may hold what the terminal's encoding does not.
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
