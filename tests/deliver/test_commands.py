@@ -236,6 +236,31 @@ def test_tail_follows_a_call(tmp_path: Path, offline: Side) -> None:
     follower.close()
 
 
+def test_tail_goes_on_with_a_new_journal(
+    tmp_path: Path, server: PrefactorServer, offline: Side
+) -> None:
+    path = tmp_path / "journal.db"
+    whole_call(offline.writer)
+    offline.writer.flush(PATIENCE)
+    follower = Follower(path)
+    assert list(follower.look()) == []
+    path.rename(tmp_path / "aside.db")
+    assert list(follower.look()) == []
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    other = Side(fresh, server, api_token=None)
+    whole_call(other.writer)
+    other.writer.flush(PATIENCE)
+    with sqlite3.connect(other.settings.journal) as connection:
+        connection.execute("UPDATE spans SET payload = 'damaged' WHERE parent_id IS NULL")
+        connection.commit()
+        for name in ("journal.db-wal", "journal.db-shm"):
+            (tmp_path / name).unlink(missing_ok=True)
+        connection.execute("VACUUM INTO ?", (str(path),))
+    assert len(list(follower.look())) == WHOLE, "also what is damaged"
+    follower.close()
+
+
 def test_tail_prints_lines_until_its_time_is_over(
     offline: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:

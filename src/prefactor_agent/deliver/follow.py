@@ -59,6 +59,7 @@ class Follower:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._all_is_new = not path.exists()
+        self._file: tuple[int, int] | None = None
         self._version = -1
         self._last = 0
         self._open: set[int] = set()
@@ -92,7 +93,17 @@ class Follower:
                 yield _event("ended", row)
 
     def _connect(self) -> sqlite3.Connection | None:
-        if self._connection is None and self._path.exists():
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return self._connection
+        if self._connection is not None and (stat.st_dev, stat.st_ino) != self._file:
+            # Set aside as damaged, and a new one begun.
+            self.close()
+            self._connection, self._all_is_new = None, True
+            self._version, self._last, self._open = -1, 0, set()
+        self._file = (stat.st_dev, stat.st_ino)
+        if self._connection is None:
             connection = schema.read_only(self._path, timeout=2.0)
             tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'")
             if tables.fetchone() is None:
@@ -120,7 +131,7 @@ class Follower:
 
 
 def _event(what: str, row: Any) -> Event:
-    payload, result = json.loads(row[9]), json.loads(row[10]) if row[10] else {}
+    payload, result = _object(row[9]), _object(row[10])
     return Event(
         what=what,
         id=row[1],
@@ -133,6 +144,15 @@ def _event(what: str, row: Any) -> Event:
         finished_us=row[8],
         words=_words(result) or _words(result.get("error")) or _words(payload),
     )
+
+
+def _object(text: str | None) -> JSON:
+    """Empty also of a damaged row, which is told without its words."""
+    try:
+        value = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 def _words(part: Any) -> str:
