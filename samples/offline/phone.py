@@ -26,6 +26,8 @@ GREETING_WITHIN = 5.0
 """Seconds after which an agent that is there and has said nothing waits for the caller."""
 WORDS_WITHIN = 5.0
 """Seconds that the words of an answer may come after its sound."""
+STATE_WITHIN = 15.0
+"""Seconds that the agent's state may come after the last word of an answer, if it comes at all."""
 _JUMP = 0.2
 """Seconds by which the agent's sound has to be late to count as a gap, not as a late loop."""
 
@@ -40,7 +42,11 @@ class Heard:
     """As they came."""
     attributes: dict[str, str] = field(default_factory=dict)
     begun_at: float = field(default_factory=time.monotonic)
-    ended: bool = False
+    ended_at: float | None = None
+
+    @property
+    def ended(self) -> bool:
+        return self.ended_at is not None
 
     @property
     def text(self) -> str:
@@ -178,7 +184,11 @@ class Phone:
             # a state that a newer one overtakes. Then its words tell.
             spoken = [at for at, state in self.states if state == "speaking"]
             spoken += [one.begun_at for one in words() if one.ended]
-            return self.state == "listening" and max(spoken, default=0.0) > self._spoke_at
+            if self.state == "listening":
+                return max(spoken, default=0.0) > self._spoke_at
+            # It can also fail to tell that it listens.
+            ended = [one.ended_at or 0.0 for one in words() if one.begun_at > self._spoke_at]
+            return bool(ended) and 0.0 < min(ended) <= max(ended) < time.monotonic() - STATE_WITHIN
 
         def read() -> bool:
             # States and words come by different ways: the words can be the later ones.
@@ -277,7 +287,7 @@ class Phone:
                 heard.chunks.append(chunk)
                 self._changed.set()
         heard.attributes = dict(reader.info.attributes or {})
-        heard.ended = True
+        heard.ended_at = time.monotonic()
         self.on_heard(heard)
         self._changed.set()
 
@@ -290,7 +300,9 @@ class Phone:
         async def come() -> None:
             while not condition():
                 self._changed.clear()
-                await self._changed.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(1.0):
+                        await self._changed.wait()
 
         await self._in_time(come(), what, timeout)
 

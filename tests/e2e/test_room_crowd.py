@@ -51,8 +51,8 @@ async def understood(phone: Phone, sentence: str) -> bool:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def calls(site: Site, shop: Worker) -> AsyncIterator[list[Held]]:
-    # Each two sentences, no two neighbours the same.
-    said = {f"crowd-{n}": [QUESTIONS[n % 3], QUESTIONS[(n + n // 3 + 1) % 3]] for n in range(8)}
+    # Each two sentences, which are not the same.
+    said = {f"crowd-{n}": [QUESTIONS[n % 3], QUESTIONS[(n + 1 + n // 3 % 2) % 3]] for n in range(8)}
     ended = await together(*(hold(site, room, words) for room, words in said.items()))
     yield [
         Held(room, phone, typed, await asyncio.to_thread(trace_of, shop.journal, room))
