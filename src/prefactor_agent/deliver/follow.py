@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..journal import schema
+from ..journal.place import Identity, which
 
 JSON = dict[str, Any]
 
@@ -59,7 +60,7 @@ class Follower:
         self._path = path
         self._connection: sqlite3.Connection | None = None
         self._all_is_new = not path.exists()
-        self._file: tuple[int, int] | None = None
+        self._file: Identity | None = None
         self._version = -1
         self._last = 0
         self._open: set[int] = set()
@@ -93,16 +94,15 @@ class Follower:
                 yield _event("ended", row)
 
     def _connect(self) -> sqlite3.Connection | None:
-        try:
-            stat = self._path.stat()
-        except OSError:
+        found = which(self._path)
+        if found is None:
             return self._connection
-        if self._connection is not None and (stat.st_dev, stat.st_ino) != self._file:
+        if self._connection is not None and found != self._file:
             # Set aside as damaged, and a new one begun.
             self.close()
             self._connection, self._all_is_new = None, True
             self._version, self._last, self._open = -1, 0, set()
-        self._file = (stat.st_dev, stat.st_ino)
+        self._file = found
         if self._connection is None:
             connection = schema.read_only(self._path, timeout=2.0)
             tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'")

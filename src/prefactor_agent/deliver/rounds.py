@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from ..config import Settings
 from ..journal.outbox import CallRow, Outbox
+from ..journal.place import Identity, which
 from ..journal.process import alive, this_process
 from .api import Api
 from .courier import Courier, OnTerminate
@@ -44,7 +45,7 @@ class Rounds:
         self._is_mine, self._on_delivered = is_mine, on_delivered
         self._me = this_process()
         self._outbox: Outbox | None = None
-        self._inode: tuple[int, int] | None = None
+        self._file: Identity | None = None
         self._courier: Courier | None = None
         self._looked_for_leftovers = float("-inf")
         self._open: list[CallRow] = []
@@ -119,16 +120,14 @@ class Rounds:
     def _ready(self, api: Api) -> Courier | None:
         """The courier, on the journal as it is there now; ``None`` while there is no journal."""
         path = self._settings.journal
-        try:
-            found = path.stat()
-        except OSError:
+        found = which(path)
+        if found is None:
             self.close()
             return None
-        inode = (found.st_dev, found.st_ino)
-        if self._courier is None or inode != self._inode:
+        if self._courier is None or found != self._file:
             self.close()  # a damaged journal was set aside, and a new one begun
             self._outbox = Outbox(path)
-            self._inode = inode
+            self._file = found
             self._courier = Courier(
                 api,
                 self._outbox,

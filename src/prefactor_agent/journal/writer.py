@@ -8,31 +8,24 @@ line in the log says why, and what was lost is counted."""
 from __future__ import annotations
 
 import contextlib
-import errno
 import multiprocessing.util
-import os
 import sqlite3
-import tempfile
 import threading
 import time
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
-from itertools import chain
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any
 
-from .. import tool_options
 from ..config import Settings
 from ..fork import at_fork
 from ..record.guard import failures, logger, report
 from ..record.span import Span
 from ..redact import Redactor
-from . import forks, retention, schema
-from .process import this_process
-from .rows import Chunks, Row, chunk_rows, dumps, span_row
+from . import forks, place, retention, schema
+from .inserts import Batch, write
+from .rows import Chunks, Row, chunk_rows, span_row
 
 QUEUE_LIMIT = 50_000
 """Spans that wait for a disk that does not answer; further ones are counted as lost."""
@@ -40,54 +33,9 @@ IDLE_SECONDS = 2.0
 BUSY_SECONDS = 5.0
 """How long one write waits for other processes that write to the same file."""
 
-
-_CHANGED = """
-    ON CONFLICT (id) DO UPDATE SET status = excluded.status, finished_us = excluded.finished_us,
-        payload = excluded.payload, result = excluded.result
-"""
-_AT_ONCE = (4, 16, 64, 256)
-"""Rows of one statement, those that there are not being NULL: sqlite3 gives up the GIL for each
-statement it runs, and taking it back from a busy event loop costs more than the writing. So few
-sizes, that each is compiled once."""
-_NO_PLACE = (
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EISDIR,
-    errno.ENOENT,
-    errno.ELOOP,
-    errno.ENAMETOOLONG,
-    errno.EEXIST,
-)
-_VALUES = 999
-"""What an old SQLite takes in one statement."""
-# A call can be wanted by more than who began to record it.
-_RECORDED_BY = (
-    "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
-)
-_LEFT_OPEN = """
-    UPDATE spans SET status = 'cancelled', finished_us = ?, result =
-    '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
-"""
-
 _WRITTEN: Mapping[str, Any] = MappingProxyType({})
 """The result of a span whose end has been written. A span that ends while its beginning still waits
 here may be written with its end before that is put: the put then has nothing to add."""
-
-
-class Batch(NamedTuple):
-    """What one transaction writes."""
-
-    rows: list[Row]
-    chunks: list[Chunks]
-    finished: list[tuple[int, str]]
-    """When each session that is over ended, and its id."""
-
-    def followed_by(self, later: Batch) -> Batch:
-        return Batch(
-            self.rows + later.rows, self.chunks + later.chunks, self.finished + later.finished
-        )
 
 
 class JournalWriter:
@@ -113,7 +61,7 @@ class JournalWriter:
         self._wake = threading.Event()
         self._round = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._file: place.Identity | None = None
         self._stopped: str | None = None
         self._retry: Batch | None = None
         self._flushed_at_exit = False
@@ -257,18 +205,7 @@ class JournalWriter:
             return
         try:
             with forks.undivided():
-                connection = self._connect()
-                with connection:
-                    connection.execute("BEGIN IMMEDIATE")
-                    _insert(connection, "spans", batch.rows, _CHANGED)
-                    _insert(connection, "chunks", batch.chunks)
-                    if batch.finished:
-                        connection.executemany(_LEFT_OPEN, batch.finished)
-                    for row in batch.rows:
-                        if row.parent_id is None:
-                            told = dumps(tool_options.told())
-                            values = (this_process(), self._wanted, told, row.id)
-                            connection.execute(_RECORDED_BY, values)
+                write(self._connect(), batch, wanted=self._wanted)
             if self.after_write is not None:
                 self.after_write()
         except schema.UnusableJournalError as error:
@@ -282,7 +219,7 @@ class JournalWriter:
             raise
 
     def _connect(self) -> sqlite3.Connection:
-        if self._connection is not None and _which(self._path) != self._file:
+        if self._connection is not None and place.which(self._path) != self._file:
             # What is written into a deleted file nobody ever sees.
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
@@ -292,8 +229,8 @@ class JournalWriter:
                 self._path,
             )
         if self._connection is None:
-            create_private(self._path)
-            self._file = _which(self._path)
+            place.create_private(self._path)
+            self._file = place.which(self._path)
             self._connection = schema.connect(self._path, BUSY_SECONDS)
         return self._connection
 
@@ -306,7 +243,7 @@ class JournalWriter:
     def _failed(self, error: Exception, batch: Batch) -> None:
         """Disk full, or file locked: keep it for the next round. No place to write to: stop."""
         self._close()
-        if _is_for_good(error, self._path):
+        if place.never_writable(error, self._path):
             self._stop(
                 f"{self._path} cannot be written ({error}): set PREFACTOR_JOURNAL to a place "
                 "that can",
@@ -328,14 +265,11 @@ class JournalWriter:
     def _set_aside(self, error: Exception, batch: Batch) -> None:
         """The file is damaged: keep it under another name and begin a new one."""
         self._close()
-        if _which(self._path) != self._file:  # another process was faster: this is the new one
+        if place.which(self._path) != self._file:  # another process was faster: this is the new one
             self._retry = batch
             return
-        aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time_ns() // 1_000_000}")
         try:
-            self._path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+            aside = place.set_aside(self._path)
         except OSError as problem:
             self._stop(f"{self._path} is damaged and cannot be renamed ({problem})", batch)
             return
@@ -360,88 +294,6 @@ class JournalWriter:
         if not lost or row.result is None:
             return row
         return row._replace(result=f'{{"lost_spans":{lost},{row.result[1:]}')
-
-
-def _insert(
-    connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], changed: str = ""
-) -> None:
-    columns = len(rows[0]) if rows else 1
-    sizes = [size for size in _AT_ONCE if size * columns <= _VALUES]
-    for begun in range(0, len(rows), sizes[-1]):
-        part = rows[begun : begun + sizes[-1]]
-        size = next(size for size in sizes if size >= len(part))
-        nothing = [None] * (columns * (size - len(part)))
-        connection.execute(_statement(table, columns, size, changed), [*chain(*part), *nothing])
-
-
-@cache
-def _statement(table: str, columns: int, rows: int, changed: str) -> str:
-    values = ", ".join([f"({', '.join('?' * columns)})"] * rows)
-    return (
-        f"INSERT INTO {table} SELECT * FROM (VALUES {values}) "  # noqa: S608  # our own names
-        f"WHERE column1 IS NOT NULL {changed}"
-    )
-
-
-def _is_for_good(error: Exception, path: Path) -> bool:
-    """There is no place to write to. A full disk, or no file descriptor left, passes."""
-    if isinstance(error, OSError):
-        return error.errno in _NO_PLACE
-    if "unable to open" in str(error):
-        return not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK)
-    return "readonly" in str(error)
-
-
-def _which(path: Path) -> tuple[int, int] | None:
-    """Which file is at a path now, if any."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def create_private(path: Path) -> None:
-    """Make the file, if it is not there, readable by its owner only.
-
-    Never by opening the file itself: to close it again would let go of the locks that other
-    connections of this process hold on it (sqlite.org/howtocorrupt.html, 2.2), and the next process
-    that closes the journal would take its WAL away from under them."""
-    # A link that leads nowhere: SQLite would make the file at its end, readable by others.
-    path = Path(os.path.realpath(path))
-    if path.exists():
-        return
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(path.parent):
-        if path.exists():
-            return  # another process was faster
-        # Of a journal that was removed, and in use by who has not noticed: not for the new one.
-        for suffix in ("-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
-        made, name = tempfile.mkstemp(dir=path.parent)  # 0600
-        os.close(made)
-        try:
-            os.link(name, path)
-        except FileExistsError:
-            pass
-        except OSError:  # no hard links here
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-        finally:
-            Path(name).unlink()
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, where the system has such locks. The end of a process ends its own."""
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl
-
-            opened = os.open(folder, os.O_RDONLY)
-            held.callback(os.close, opened)
-            fcntl.flock(opened, fcntl.LOCK_EX)
-        yield
 
 
 writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...journal import schema
+from ...journal.place import Identity, which
 
 EVERY_S = 0.5
 
@@ -21,7 +22,7 @@ class JournalWatch:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefactor-watch")
         self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None
+        self._file: Identity | None = None
         self._next = asyncio.Event()
         self.version = 0
         """Counts the changes that were seen."""
@@ -59,16 +60,15 @@ class JournalWatch:
         told, self._next = self._next, asyncio.Event()
         told.set()
 
-    def _look(self) -> tuple[tuple[int, int] | None, int]:
+    def _look(self) -> tuple[Identity | None, int]:
         """What is another one after each change."""
-        try:
-            stat = self._path.stat()
-        except OSError:
+        found = which(self._path)
+        if found is None:
             self._forget()
             return None, 0
-        if (stat.st_dev, stat.st_ino) != self._file:  # set aside as damaged, and a new one begun
+        if found != self._file:  # set aside as damaged, and a new one begun
             self._forget()
-            self._file = (stat.st_dev, stat.st_ino)
+            self._file = found
         try:
             if self._connection is None:
                 self._connection = schema.read_only(self._path, timeout=1.0)
