@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from prefactor_agent.config import Settings
-from prefactor_agent.journal import retention, schema, writer
+from prefactor_agent.journal import place, retention, schema, writer
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.writer import JournalWriter
@@ -420,16 +420,16 @@ def test_a_folder_is_no_journal(path: Path, caplog) -> None:
 def test_a_device_or_a_pipe_is_no_journal(path: Path, caplog) -> None:
     path.parent.mkdir()
     os.mkfifo(path)
-    for place in (path, Path(os.devnull)):
+    for at in (path, Path(os.devnull)):
         caplog.clear()
-        kept, call = begin(place)
+        kept, call = begin(at)
         assert not kept.flush(PATIENCE)
         finish(call)
         (line,) = messages(caplog)
-        assert f"{place} is no regular file: set PREFACTOR_JOURNAL to one" in line
+        assert f"{at} is no regular file: set PREFACTOR_JOURNAL to one" in line
         for use in (Outbox, partial(retention.prune, days=0, limit=0), Journal):
             with pytest.raises((schema.UnusableJournalError, JournalError), match="no regular"):
-                use(place)
+                use(at)
 
 
 def test_what_went_wrong_is_told_and_not_that_it_cannot_be_undone(path: Path) -> None:
@@ -617,6 +617,91 @@ def test_another_process_was_faster_to_set_a_damaged_journal_aside(path: Path) -
     assert mine.flush(PATIENCE)
     assert not list(path.parent.glob("*.corrupt-*"))
     assert {span.id for span in Journal(path).sessions()} == {call.root.id, other.root.id}
+
+
+def test_a_newer_program_takes_the_file_over_while_nothing_is_open(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.2)
+    kept, call = begin(path, keep_days=0)
+    finish(call)
+    assert kept.flush(PATIENCE)
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    until(lambda: kept._thread is None)
+    Call(kept).announce({})
+    assert not kept.flush(PATIENCE)
+    assert "no journal is written" in messages(caplog)[-1]
+
+
+def test_a_span_whose_end_was_lost_keeps_nothing_going(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(writer, "QUEUE_LIMIT", 10)
+    kept, call = begin(path)
+    node = call.begin("livekit:tts", "tts", None, {}, streams={"text": Stream(0)})
+    assert kept.flush(PATIENCE)
+    with kept._round:  # the disk does not answer
+        for _ in range(30):
+            call.begin("livekit:user_turn", "t", None, {})
+        call.end(node, Status.COMPLETE, {})
+    finish(call)
+    until(lambda: kept._thread is None)
+
+
+def test_a_row_that_cannot_be_written_costs_itself_and_not_the_journal(path: Path) -> None:
+    kept, call = begin(path)
+    assert kept.flush(PATIENCE)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "CREATE TRIGGER odd BEFORE INSERT ON spans WHEN new.name = 'odd' "
+            "BEGIN SELECT RAISE(ABORT, 'odd'); END"
+        )
+    connection.close()
+    call.begin("livekit:user_turn", "odd", None, {})
+    assert kept.flush(PATIENCE)
+    finish(call)
+    assert kept.flush(PATIENCE)
+    assert not list(path.parent.glob("*.corrupt-*"))
+    (session,) = Journal(path).call(call.root.id)
+    assert session.result["lost_spans"] == 1
+    assert guard.failures.pop("journal") == 1
+
+
+def test_who_is_told_of_a_write_cannot_undo_it(path: Path) -> None:
+    kept, call = begin(path)
+
+    def told() -> None:
+        raise OSError("no space left on device")
+
+    kept.after_write = told
+    text = Stream(call.root.started_ns)
+    call.begin("livekit:tts", "tts", None, {}, streams={"text": text})
+    text.add("once")
+    finish(call)
+    assert kept.flush(PATIENCE)
+    (_, span) = Journal(path).call(call.root.id)
+    assert span.stream("text")["text"] == ["once"]
+    assert guard.failures.pop("journal") >= 1
+
+
+def test_a_journal_that_was_begun_anew_is_not_set_aside(path: Path) -> None:
+    """Two processes find the same damage: the second had looked before the first was done."""
+    path.parent.mkdir()
+    path.write_text("damaged")
+    damaged = place.which(path)
+    assert damaged is not None
+    aside: list[Path | None] = []
+    with place._alone(path.parent):
+        second = threading.Thread(target=lambda: aside.append(place.set_aside(path, damaged)))
+        second.start()
+        second.join(0.1)
+        path.rename(path.with_name("aside.db"))
+        path.write_text("new")
+    second.join()
+    assert (aside, path.read_text()) == ([None], "new")
 
 
 def test_pruning_makes_way_for_what_is_to_be_written(path: Path) -> None:

@@ -74,16 +74,22 @@ def create_private(path: Path) -> None:
             Path(name).unlink()
 
 
-def set_aside(path: Path) -> Path:
-    """Give a damaged file another name; returns that.
+def set_aside(path: Path, damaged: Identity | None) -> Path | None:
+    """Give a damaged file another name.
+
+    Returns:
+        That name; ``None``: another process was faster, what is at the path by now is another file.
 
     Raises:
         OSError
     """
-    aside = path.with_name(f"{path.name}.corrupt-{time.time_ns() // 1_000_000}")
-    path.rename(aside)
-    _remove_beside(path)
-    return aside
+    with _alone(path.parent):
+        if which(path) != damaged:
+            return None
+        aside = path.with_name(f"{path.name}.corrupt-{time.time_ns() // 1_000_000}")
+        path.rename(aside)
+        _remove_beside(path)
+        return aside
 
 
 def never_writable(error: Exception, path: Path) -> bool:

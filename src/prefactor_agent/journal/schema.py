@@ -196,6 +196,12 @@ def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
+def is_damaged(error: Exception) -> bool:
+    """Whether SQLite cannot make sense of the file; every other error is of one row, or passes."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what is left has finer reasons in it
+    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
 def _blank(path: Path) -> bool:
     """Whether a file begins with zeros, as one of ours can after the machine lost its power.
 

@@ -155,7 +155,7 @@ class JournalWriter:
             done = retention.prune(
                 self._path, days=days, limit=limit, compact=False, stop=lambda: bool(self._queue)
             )
-        except (sqlite3.Error, OSError) as error:
+        except Exception as error:  # the thread has more to do
             report("journal.retention", error)
             return
         if done.undelivered:
@@ -189,6 +189,8 @@ class JournalWriter:
                 finished.append((row.finished_us or row.started_us, span.session_id))
                 row = self._with_losses(row)
             rows.append(row)
+        # Of one that has ended the end comes, or was lost.
+        self._open = {id_: span for id_, span in self._open.items() if span.open}
         for span in self._open.values():
             chunks += chunk_rows(span, self._redactor, final=False)
         batch = Batch(rows, chunks, finished)
@@ -206,17 +208,19 @@ class JournalWriter:
         try:
             with forks.undivided():
                 write(self._connect(), batch, wanted=self._wanted)
-            if self.after_write is not None:
-                self.after_write()
         except schema.UnusableJournalError as error:
             self._stop(str(error), batch)
         except (sqlite3.OperationalError, OSError) as error:
             self._failed(error, batch)
-        except sqlite3.DatabaseError as error:
-            self._set_aside(error, batch)
-        except Exception:
+        except Exception as error:
+            if schema.is_damaged(error):
+                self._set_aside(error, batch)
+                return
             self._count_lost(batch.rows)
             raise
+        else:
+            if self.after_write is not None:
+                self.after_write()
 
     def _connect(self) -> sqlite3.Connection:
         if self._connection is not None and place.which(self._path) != self._file:
@@ -265,18 +269,19 @@ class JournalWriter:
     def _set_aside(self, error: Exception, batch: Batch) -> None:
         """The file is damaged: keep it under another name and begin a new one."""
         self._close()
-        if place.which(self._path) != self._file:  # another process was faster: this is the new one
-            self._retry = batch
-            return
         try:
-            aside = place.set_aside(self._path)
+            aside = place.set_aside(self._path, self._file)
         except OSError as problem:
             self._stop(f"{self._path} is damaged and cannot be renamed ({problem})", batch)
             return
-        logger.warning(
-            "%s is damaged (%s): set aside as %s, a new journal begins", self._path, error, aside
-        )
         self._retry = batch
+        if aside is not None:
+            logger.warning(
+                "%s is damaged (%s): set aside as %s, a new journal begins",
+                self._path,
+                error,
+                aside,
+            )
 
     def _stop(self, why: str, batch: Batch) -> None:
         self._stopped = why
