@@ -268,7 +268,7 @@ class Courier:
         self.outbox.update_call(row.session_id, state=CallState.DONE)
 
     @contextlib.contextmanager
-    def _done_if_conflict(self, what: str) -> Any:
+    def _done_if_conflict(self, what: str) -> Iterator[None]:
         """A 409 says that the instance is past this step, so the step was made; so does an answer
         that is not as the client's model wants it, as long as it was a 2xx."""
         try:

@@ -136,7 +136,8 @@ class Deliverer:
                         return False
                     self._round.wait(min(left, 0.05))
         finally:
-            self._flushing -= 1
+            with self._round:
+                self._flushing -= 1
 
     def stop(self, timeout: float = 2.0) -> None:
         """End the thread; what is not delivered stays in the journal."""
