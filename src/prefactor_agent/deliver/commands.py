@@ -137,6 +137,7 @@ def tail(
     as_json: JsonOption = False,
 ) -> None:
     """Follow the running calls. Ends with Ctrl-C."""
+    from ..journal.schema import UnusableJournalError
     from .follow import Follower
 
     path = settings(journal).journal
@@ -153,6 +154,8 @@ def tail(
             time.sleep(interval)
     except KeyboardInterrupt:
         return
+    except UnusableJournalError as error:
+        _fail(str(error))
     except sqlite3.Error as error:
         _fail(f"{path} cannot be read ({error})")
     finally:

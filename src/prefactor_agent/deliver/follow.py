@@ -72,7 +72,7 @@ class Follower:
     def look(self) -> Iterator[Event]:
         """
         Raises:
-            sqlite3.Error: The journal cannot be read.
+            UnusableJournalError, sqlite3.Error: The journal cannot be read.
         """
         connection = self._connect()
         if connection is None:
@@ -104,7 +104,9 @@ class Follower:
             self._version, self._last, self._open = -1, 0, set()
         self._file = found
         if self._connection is None:
-            connection = schema.read_only(self._path, timeout=2.0)
+            connection = schema.follow(self._path, timeout=2.0)
+            if connection is None:
+                return None
             tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'")
             if tables.fetchone() is None:
                 connection.close()

@@ -132,7 +132,11 @@ def _journal(settings: Settings) -> list[Check]:
             return [*checks, Check("journal", "problem", f"{path} is damaged ({found})")]
         if kept < VERSION:
             return [*checks, Check("journal", "ok", f"{path}, of an older version")]
-        outbox = Outbox(path)
+        try:
+            outbox = Outbox(path)
+        except sqlite3.Error as error:
+            says = f"{path} can be read but not written ({error})"
+            return [*checks, Check("journal", "problem", says)]
     except UnusableJournalError as error:
         return [*checks, Check("journal", "problem", str(error))]
     except sqlite3.Error as error:

@@ -37,8 +37,18 @@ def which(path: Path) -> Identity | None:
 
 
 def wal(path: Path) -> Path:
-    """Where SQLite keeps what is not in the journal's file yet."""
-    return path.with_name(path.name + "-wal")
+    """Where SQLite keeps what is not in the journal's file yet: where a link leads to, if it is
+    one."""
+    real = Path(os.path.realpath(path))
+    return real.with_name(real.name + "-wal")
+
+
+def size(path: Path) -> int:
+    """Bytes of a file; none of one that is not there."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def create_private(path: Path) -> None:
@@ -100,6 +110,15 @@ def never_writable(error: Exception, path: Path) -> bool:
     if "unable to open" in str(error):
         return not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK)
     return isinstance(error, sqlite3.Error) and "readonly" in str(error)
+
+
+def only_readable(error: sqlite3.Error, path: Path) -> bool:
+    """Whether SQLite failed to read because it may not write where the file lies."""
+    code = error.sqlite_errorcode & 0xFF
+    folder = Path(os.path.realpath(path)).parent
+    return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not os.access(
+        folder, os.W_OK
+    )
 
 
 def _remove_beside(path: Path) -> None:

@@ -9,7 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from . import forks, schema
+from . import forks, place, schema
 from .outbox import left_behind
 
 _DAY_US = 86_400_000_000
@@ -38,8 +38,7 @@ class Pruned(NamedTuple):
 
 def size(path: Path) -> int:
     """Bytes of the journal with its log."""
-    parts = (path, path.with_name(path.name + "-wal"))
-    return sum(part.stat().st_size for part in parts if part.exists())
+    return place.size(path) + place.size(place.wal(path))
 
 
 def prune(

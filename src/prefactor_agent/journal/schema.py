@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from . import place
+
 VERSION = 3
 
 _STEPS: dict[int, str] = {
@@ -116,8 +118,8 @@ class Row(NamedTuple):
 
 
 class UnusableJournalError(Exception):
-    """This version of prefactor-agent must not write to the file. The message is one line that says
-    why, and what to do."""
+    """This version of prefactor-agent must not write to the file, or cannot read it where it lies.
+    The message is one line that says why, and what to do."""
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
@@ -146,16 +148,45 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def read_only(path: Path, timeout: float) -> sqlite3.Connection:
-    """A file that is there, for reading. Nothing is looked at yet.
+    """A file that is there, for reading. What is in it is not looked at yet.
 
     Args:
         timeout: Seconds that a statement waits for a process that writes.
 
     Raises:
-        sqlite3.Error
+        UnusableJournalError, sqlite3.Error
     """
+    return follow(path, timeout) or _open(path, "immutable=1", timeout)
+
+
+def follow(path: Path, timeout: float) -> sqlite3.Connection | None:
+    """A file that is there, for reading, so that what is written later is seen. ``None``: nobody
+    writes to it now, and it lies where nothing can be written, so that SQLite, which wants its own
+    files beside it even to read, cannot tell whether somebody begins.
+
+    Raises:
+        As :func:`read_only`.
+    """
+    connection = _open(path, "mode=ro", timeout)
+    try:
+        _version(connection)
+    except sqlite3.Error as error:
+        if not place.only_readable(error, path):
+            return connection  # whoever reads meets it again
+        connection.close()
+    else:
+        return connection
+    if place.size(place.wal(path)):
+        raise UnusableJournalError(
+            f"nothing can be written beside {path}, which reading it takes: copy it together with "
+            f"{place.wal(path).name} to a place that can be written, and name it with --journal"
+        )
+    return None
+
+
+def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:
     # As a URI in full: a path may have a "?", a "#" or a "%" in it.
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=timeout)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=timeout)
 
 
 def refuse_directory(path: Path) -> None:

@@ -71,9 +71,11 @@ class JournalWatch:
             self._file = found
         try:
             if self._connection is None:
-                self._connection = schema.read_only(self._path, timeout=1.0)
+                self._connection = schema.follow(self._path, timeout=1.0)
+            if self._connection is None:
+                return self._file, 0
             version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        except sqlite3.Error:
+        except (sqlite3.Error, schema.UnusableJournalError):
             self._forget()
             return None, -1
         return self._file, version
