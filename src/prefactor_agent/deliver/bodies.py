@@ -132,17 +132,20 @@ def payloads(todo: Todo, streams: Streams, limit: int | None) -> tuple[str, str]
     payload, result = todo.payload, todo.result or "{}"
     # The dashboard reads tokens and errors from the payload, where a span that is sent open cannot
     # have them yet; they are in the result in any case.
-    if todo.state == SpanState.NEW and (todo.type == "livekit:llm" or todo.status == "failed"):
-        payload = _with_outcome(payload, result)
-    if streams:
-        result = _with_streams(result, streams)
+    told = todo.state == SpanState.NEW and (todo.type == "livekit:llm" or todo.status == "failed")
+    if told or streams:
+        outcome = _object(result)
+        if told:
+            payload = _with_outcome(payload, outcome)
+        if streams:
+            result = _with_streams(outcome, streams)
     if limit is None:
         return bounded(payload), bounded(result)
     return bounded(payload, limit), bounded(result, limit)
 
 
-def _with_outcome(payload: str, result: str) -> str:
-    known, outcome = _object(payload), _object(result)
+def _with_outcome(payload: str, outcome: JSON) -> str:
+    known = _object(payload)
     added: JSON = {}
     if usage := outcome.get("token_usage"):
         added["token_usage"] = usage
@@ -157,14 +160,13 @@ def _with_outcome(payload: str, result: str) -> str:
     return to_json({**known, **added}).decode() if added else payload
 
 
-def _with_streams(result: str, streams: Streams) -> str:
-    known = _object(result)
+def _with_streams(outcome: JSON, streams: Streams) -> str:
     # A program may have had anything in them redacted.
-    summaries = dict(_mapping(known.get("streams")))
+    summaries = dict(_mapping(outcome.get("streams")))
     share = STREAM_LIMIT // max(1, len(streams))
     for name, parts in streams.items():
         summaries[name] = {**_mapping(summaries.get(name)), **limited(parts, share)}
-    return to_json({**known, "streams": summaries}).decode()
+    return to_json({**outcome, "streams": summaries}).decode()
 
 
 def limited(parts: list[str], limit: int) -> JSON:
@@ -182,7 +184,9 @@ def limited(parts: list[str], limit: int) -> JSON:
         take = rows if len(text) <= room else max(0, rows * room // len(text))
         omitted += rows - take
         used += len(text) if take == rows else limit
-        if take:
+        if take == rows:
+            kept.append(part)
+        elif take:
             kept.append({name: values[:take] for name, values in part.items()})
     whole = columns.joined(kept)
     return {**whole, "rows_omitted": omitted} if omitted else whole

@@ -11,6 +11,15 @@ from pydantic_core import from_json
 
 JSON = dict[str, Any]
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
+_TOLD_BY_RESULT = {
+    "livekit:session",
+    "livekit:assistant_turn",
+    "livekit:llm",
+    "livekit:stt",
+    "livekit:tts",
+    "livekit:realtime",
+}
+"""The others only count."""
 
 
 def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
@@ -21,7 +30,7 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
     waits: list[float] = []
     judged: JSON = {}
     for type_, status, text in spans:
-        result = _read(text)
+        result = _read(text) if type_ in _TOLD_BY_RESULT else {}
         if type_ == "livekit:session":
             judged = _judged(result)
         elif type_ == "livekit:user_turn":
