@@ -143,19 +143,13 @@ def _used(connection: sqlite3.Connection) -> int:
 
 
 def _remove(connection: sqlite3.Connection, session_id: str) -> None:
-    with forks.undivided():
+    with forks.undivided(), connection:
         connection.execute("BEGIN IMMEDIATE")
-        try:
-            for statement in (
-                "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
-                "DELETE FROM outbox WHERE session_id = ?",
-                "DELETE FROM remote_ids WHERE session_id = ?",
-                "DELETE FROM calls WHERE session_id = ?",
-                "DELETE FROM spans WHERE session_id = ?",
-            ):
-                connection.execute(statement, (session_id,))
-        except BaseException:
-            if connection.in_transaction:  # else it would hide the error
-                connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
+        for statement in (
+            "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
+            "DELETE FROM outbox WHERE session_id = ?",
+            "DELETE FROM remote_ids WHERE session_id = ?",
+            "DELETE FROM calls WHERE session_id = ?",
+            "DELETE FROM spans WHERE session_id = ?",
+        ):
+            connection.execute(statement, (session_id,))

@@ -124,7 +124,7 @@ class UnusableJournalError(Exception):
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
     """The journal for reading and writing, made or brought up to date; safe when several processes
-    do it at once. Transactions are the caller's to begin.
+    do it at once. Transactions are the caller's to begin; ``with connection`` ends them.
 
     Args:
         timeout: Seconds that a statement waits for other processes that write.
@@ -245,17 +245,12 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Make or bring up to date the tables of a journal; safe when several processes do it."""
     if _version(connection) == VERSION:
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
         for version in range(_version(connection) + 1, VERSION + 1):
             for statement in _statements(_STEPS[version]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # else it would hide the error
-            connection.execute("ROLLBACK")
-        raise
 
 
 def _version(connection: sqlite3.Connection) -> int:
