@@ -78,7 +78,6 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
             ),
             sdk_header=sdk,
         )
-        self.requests = 0
         self.date_header: str | None = None
         """The ``Date`` of the last answer."""
 
@@ -104,7 +103,6 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
 
     async def _call(self, method: str, path: str, body: bytes | None, params: JSON | None) -> JSON:
         assert self._session is not None
-        self.requests += 1
         headers = {
             "Authorization": f"Bearer {self.config.api_token}",
             "Content-Type": "application/json",

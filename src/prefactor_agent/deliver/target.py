@@ -14,8 +14,6 @@ from ..config import ConfigurationError, Settings
 class Target(NamedTuple):
     url: str
     token: SecretStr
-    agent_id: str | None
-    environment_id: str | None
 
 
 def target(settings: Settings) -> Target | None:
@@ -32,12 +30,7 @@ def target(settings: Settings) -> Target | None:
             "PREFACTOR_API_TOKEN holds a space, a line break or another character that no token "
             "has: copy it again"
         )
-    return Target(
-        _url(settings.api_url, settings.allow_http),
-        settings.api_token,
-        settings.agent_id,
-        settings.environment_id,
-    )
+    return Target(_url(settings.api_url, settings.allow_http), settings.api_token)
 
 
 def _url(text: str, allow_http: bool) -> str:
