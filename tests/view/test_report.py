@@ -197,7 +197,7 @@ def test_the_dead_air_begins_where_its_measure_does(basis: str, begins: int) -> 
     user.result["moments_us"]["vad_estimate"] = 2_300_000
     turn = next(made for made in spans if made.id == "agent1")
     turn.result["user_turn_id"] = "user1"
-    measured = {"perceived_ms": 1500, "stages": [], "basis": {"from": basis, "to": "audio"}}
+    measured = {"perceived_ms": 2000, "stages": [], "basis": {"from": basis, "to": "audio"}}
     turn.result["latency"] = measured
     assert View(spans).silences.all[0].begins_us == ORIGIN_US + begins
 

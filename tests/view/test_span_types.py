@@ -50,9 +50,13 @@ def test_show_tells_the_dialogue_from_the_rest() -> None:
     assert "in ask_address" in second
     (tool,) = [line for line in lines if line.startswith("  ask_address ")]
     assert "━" in tool, "what is talked about is not waited for"
-    after = lines[lines.index(tool) :]
-    assert any("handoff clerk → address_task, by ask_address" in line for line in after[:4])
-    assert any("handoff address_task → clerk, back to ask_address" in line for line in after[:4])
+    bars = [line for line in lines if line.startswith("  handoff ")]
+    below = [lines[lines.index(bar, lines.index(tool)) + 1].strip() for bar in bars]
+    assert below == [
+        "handoff clerk → address_task, by ask_address",
+        "handoff address_task → clerk, back to ask_address",
+    ]
+    assert all(sum(told in line for line in lines) == 1 for told in below)
 
 
 def test_the_page_tells_the_dialogue_from_the_rest() -> None:

@@ -14,9 +14,19 @@ from prefactor_agent.view.calltree import build
 from prefactor_agent.view.draw import ASCII, UNICODE, Glyphs, glyphs_for
 from prefactor_agent.view.outline import outline
 from prefactor_agent.view.silence import silences
+from prefactor_agent.view.summary import summarize
 from prefactor_agent.view.waterfall import LEAST_WIDTH, export_svg, waterfall
 
-from .calls import SESSION, over_budget_call, session, span, spoken_call, unanswered_call, us
+from .calls import (
+    SESSION,
+    over_budget_call,
+    session,
+    span,
+    spoken_call,
+    task_call,
+    unanswered_call,
+    us,
+)
 
 FIRST_COLUMN = 16
 
@@ -116,6 +126,35 @@ def test_a_recorded_latency_is_what_counts() -> None:
     assert found.slowest.bar is not None
     assert found.slowest.bar.span is not None
     assert found.slowest.bar.span.id == "l2"
+
+
+def test_the_silence_after_a_task_stands_where_it_was() -> None:
+    """The speech that the task came back to answers the last words in the task."""
+    spans = task_call()
+    spans[2].result["latency"] = {
+        "perceived_ms": 5600.0,
+        "stages": [
+            {"name": "tool:ask_address", "ms": 5500.0},
+            {"name": "leading_silence", "ms": 100.0},
+        ],
+        "basis": {"from": "audio", "to": "audio"},
+    }
+    spans[2].result["moments_us"]["user_speech_ended"] = 1_800_000
+    call = build(spans)
+    found = silences(call).of(call.turns[0])
+    assert found is not None
+    assert (found.begins_us, found.ends_us) == (us(6900), us(12_500))
+
+
+def test_what_was_cut_off_before_it_was_heard_ended_no_silence() -> None:
+    spans = spoken_call()
+    spans[3].result.update(spoken_text="", playback_position_s=0.0)
+    spans[3].result["segments"][0]["position_s"] = 0.0
+    lines = drawn(spans)
+    assert any("cut off by the user before it was heard" in line for line in lines)
+    assert not any("silence:" in line or "s of silence" in line for line in lines)
+    assert not any(line.startswith("  agent") and "▇" in line for line in lines)
+    assert summarize(build(spans)).worst_ms is None
 
 
 def test_a_turn_over_budget_is_marked() -> None:

@@ -14,7 +14,7 @@ from . import stagenames
 from .calltree import CallTree, known_until
 from .moments import first, user_ended
 from .silence import Silence
-from .sounds import Sound, Stretch, heard, played
+from .sounds import Sound, Stretch, heard, played, unheard
 from .turns import Turn, kind, typed
 from .values import listing
 
@@ -229,7 +229,7 @@ def _agent_bar(call: CallTree, turn: Turn) -> Bar | None:
         times, audio = played(call, answer)
         stretches += times
         sounds += audio if times else []
-    if not stretches:
+    if not stretches or all(map(unheard, turn.answers)):
         return None
     return Bar(
         "agent",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from ..journal.reader import StoredSpan
 from .calltree import CallTree
+from .sounds import unheard
 from .turns import Node, Turn
 from .values import listing, mapping, mappings, text, whole
 
@@ -43,6 +44,8 @@ def user_moment(call: CallTree, turn: Turn, name: str) -> int | None:
 def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
     """The answer that was heard first, and when its playback started."""
     for answer in turn.answers:
+        if unheard(answer):
+            continue
         started = call.moment(answer.span, "playback_started")
         if started is None:
             begun = [
@@ -59,7 +62,7 @@ def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
 def first_words(turn: Turn) -> tuple[Node, int] | None:
     """The answer whose words came out as text first, and when."""
     for answer in turn.answers:
-        if (at := words_began(answer)) is not None:
+        if not unheard(answer) and (at := words_began(answer)) is not None:
             return answer, at
     return None
 

@@ -14,7 +14,15 @@ from functools import cached_property
 from ..latency import UNATTRIBUTED, median, totals
 from . import stagenames
 from .calltree import CallTree
-from .moments import ENDS, first, first_sound, first_words, user_ended, user_moment
+from .moments import (
+    ENDS,
+    first,
+    first_sound,
+    first_words,
+    user_ended,
+    user_moment,
+    words_began,
+)
 from .sounds import leading_silence_us
 from .turns import Node, Turn, kind, typed
 from .values import listing, mapping, mappings, number, text
@@ -146,13 +154,6 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
     if perceived is None or perceived <= 0:
         return None
     basis = text(mapping(latency.get("basis")).get("from"))
-    name = ENDS.get(basis, "speech_ended")
-    begins = call.moment(span, f"user_{name}")
-    if begins is None and turn.user is not None:
-        begins = call.moment(turn.user.span, name)
-    if begins is None:
-        heard = call.moment(span, "playback_started") or span.started_us
-        begins = heard - round(perceived * 1000)
     stages = tuple(
         Stage(text(stage.get("name")) or UNATTRIBUTED, max(0.0, ms))
         for stage in mappings(latency.get("stages"))
@@ -161,13 +162,37 @@ def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
     return Silence(
         turn,
         answer,
-        begins,
+        _recorded_begin(call, turn, answer, basis, perceived, stages),
         perceived,
         stages,
         over_budget=_milliseconds(latency.get("over_budget")),
         budgets=budgets_of(call),
         audible=basis != "text",
     )
+
+
+def _recorded_begin(
+    call: CallTree,
+    turn: Turn,
+    answer: Node,
+    basis: str,
+    perceived_ms: float,
+    stages: Sequence[Stage],
+) -> int:
+    """Where a silence stands whose length is recorded: it begins with the user's last sound. But
+    the speech that an ``AgentTask`` comes back to answers the last words in the task, not those
+    that its turn began with, and then it is its own sound that tells."""
+    us = round(perceived_ms * 1000)
+    name = ENDS.get(basis, "speech_ended")
+    heard = call.moment(answer.span, "playback_started") or words_began(answer)
+    begins = call.moment(answer.span, f"user_{name}")
+    if begins is None and turn.user is not None:
+        begins = call.moment(turn.user.span, name)
+    # Nothing is heard before it is played.
+    if begins is not None and (heard is None or begins + us >= heard):
+        return begins
+    quiet = sum(stage.ms for stage in stages if stage.name == "leading_silence")
+    return (heard or answer.span.started_us) + round(quiet * 1000) - us
 
 
 def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Silence | None:

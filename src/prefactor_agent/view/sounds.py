@@ -81,6 +81,15 @@ def leading_silence_us(answer: Node) -> int:
     return round((silence or 0) * 1000)
 
 
+def unheard(answer: Node) -> bool:
+    """Whether an answer was cut off before any sound of it was played."""
+    result = answer.span.result
+    position = number(result.get("playback_position_s"))
+    if not result.get("interrupted") or position is None:
+        return False
+    return round(position * 1e6) <= leading_silence_us(answer)
+
+
 def _segments(answer: Node) -> list[JSON]:
     segments = mappings(answer.span.result.get("segments"))
     return [segment for segment in segments if whole(segment.get("started_us")) is not None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -88,7 +89,7 @@ class _Turns(Lines):
             yield from self._answer(answer, dropped=answer in turn.dropped)
         yield from self._over_budget(found.silence)
         yield from self._bars(turn, found)
-        drawn = {bar.span.id for bar in found.bars if bar.span is not None}
+        drawn = _drawn(found)
         for span in turn.spans("error", "handoff"):
             if drawn.isdisjoint((span.id, span.parent_id)):
                 yield from self._note(span)
@@ -112,7 +113,7 @@ class _Turns(Lines):
             if bar.kind == "user" and gap:
                 yield self._gap(found, gap, scale)
             if bar.span is not None:
-                yield from self._below(turn, bar.span)
+                yield from self._below(turn, bar.span, _drawn(found))
 
     def _heading(self, turn: Turn, found: TurnBars) -> Text:
         rule = self.glyphs.rule
@@ -186,12 +187,13 @@ class _Turns(Lines):
         line.append(f" {'':>{FIRST}} {label:>{LENGTH}}", "bold")
         return line
 
-    def _below(self, turn: Turn, span: StoredSpan) -> Iterator[Text]:
-        """What a bar came to: a tool's input and result, and what happened in it."""
+    def _below(self, turn: Turn, span: StoredSpan, drawn: AbstractSet[str]) -> Iterator[Text]:
+        """What a bar came to: a tool's input and result, and what happened in it that has no bar of
+        its own (``drawn``: what has one)."""
         if kind(span) == "tool":
             yield self._tool(span)
         for note in turn.spans("error", "handoff"):
-            if span.id in (note.parent_id, note.id):
+            if span.id == (note.id if note.id in drawn else note.parent_id):
                 yield from self._note(note)
 
     def _note(self, span: StoredSpan) -> Iterator[Text]:
@@ -251,6 +253,11 @@ def _remark(bar: Bar) -> str:
     if bar.first_us is not None:
         return f"{bar.first_name} {numbers.length(bar.first_us)}"
     return "cancelled" if _status(bar) == "cancelled" else ""
+
+
+def _drawn(found: TurnBars) -> AbstractSet[str]:
+    """The ids of the spans that have a bar."""
+    return {bar.span.id for bar in found.bars if bar.span is not None}
 
 
 def _status(bar: Bar) -> str:
