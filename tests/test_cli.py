@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -112,11 +113,11 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", spoken_call(), later)
     lines = run("sessions", journal=path).stdout.splitlines()
     assert lines[0].split() == [
-        "call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status",
+        "call", "when", "agent", "room", "length", "silence", "turns", "errs", "cut", "status",
     ]  # fmt: skip
     assert lines[1].split()[0] == "01m7yctfz"
     assert lines[2].split() == [
-        "01m7yctfy", "21", "Nov", "06:31", "Concierge", "lobby", "10.0", "s", "1", "1", "1",
+        "01m7yctfy", "21", "Nov", "06:31", "Concierge", "lobby", "10.0", "s", "2.40", "s", "1", "1",
         "ended",
     ]  # fmt: skip
     assert len(run("sessions", "--limit", "1", journal=path).stdout.splitlines()) == 2
@@ -124,6 +125,49 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     told = [json.loads(line) for line in printed.splitlines()]
     assert [call["id"] for call in told] == ["01m7yctfzzzz", spoken_call()[0].id]
     assert told[1]["interrupted"] == 1
+
+
+def test_sessions_that_went_on_at_a_time(tmp_path: Path) -> None:
+    hour_later = [
+        replace(
+            span,
+            started_us=span.started_us + 3_600_000_000,
+            finished_us=span.finished_us and span.finished_us + 3_600_000_000,
+        )
+        for span in renamed(spoken_call(), "01m7zzzz")
+    ]
+    path = write(tmp_path / "j.db", spoken_call(), hour_later)
+
+    def at(when: str) -> list[str]:
+        printed = run("sessions", "--json", "--at", when, journal=path).stdout
+        return [json.loads(line)["id"] for line in printed.splitlines()]
+
+    first, second = spoken_call()[0].id, hour_later[0].id  # from 06:31:12 and 07:31:12, for 10 s
+    assert (
+        at("2026-11-21T06:31") == at("2026-11-21T06:31:20") == at("2026-11-21T06:32:20") == [first]
+    )
+    assert at("2026-11-21T07:31Z") == at("2026-11-21 09:31+02:00") == [second]
+    assert at("2026-11-21T06:33") == at("2026-11-21T07:30") == []
+    assert run("sessions", "--at", "2026-11-21", journal=path).stdout.startswith("No call went on")
+
+
+def test_a_time_of_day_is_the_last_one(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    begun_us = round((now - timedelta(hours=2)).timestamp() * 1e6)
+    by_us = begun_us - spoken_call()[0].started_us
+    call = [
+        replace(
+            span,
+            started_us=span.started_us + by_us,
+            finished_us=span.finished_us and span.finished_us + by_us,
+        )
+        for span in spoken_call()
+    ]
+    path = write(tmp_path / "j.db", call)
+    for hours, found in ((-2, 1), (-4, 0), (1, 0)):
+        clock = f"{now + timedelta(hours=hours):%H:%M}"
+        printed = run("sessions", "--json", "--at", clock, journal=path).stdout
+        assert len(printed.splitlines()) == found, clock
 
 
 def test_sessions_name_the_pages_that_are_here(
@@ -456,7 +500,7 @@ def test_an_option_that_is_too_large(words: str, journal: Path) -> None:
 
 @pytest.mark.parametrize("since", ["²d", "9" * 400 + "d"])
 def test_an_age_that_cannot_be(since: str, journal: Path) -> None:
-    assert_one_line(run("stats", "--since", since, journal=journal), "--since takes a date")
+    assert_one_line(run("stats", "--since", since, journal=journal), "--since takes a time")
 
 
 @pytest.mark.parametrize("words", ["--days inf", "--days 1e300", "--megabytes inf"])

@@ -7,7 +7,8 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
+from datetime import time as Time  # noqa: N812
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -89,14 +90,21 @@ def sessions(
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, max=2**31 - 1, help="How many.")
     ] = 20,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="WHEN", help="Those that went on at about 14:05."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
 ) -> None:
-    """List the calls, newest first."""
+    """List the calls, newest first.
+
+    Silence is the longest that the caller waited for an answer.
+    """
     from .view.export import json_line
     from .view.listing import how_to_see, page_of, summaries, summary_object, table
 
     with closing(_open(journal)) as opened:
-        listed = list(summaries(opened, limit))
+        listed = list(summaries(opened, limit, _moment_us(at, "--at") if at is not None else None))
         if not listed:
             opened.find()  # says that there is none
         ids = [id_ for id_, _ in opened.heads()]
@@ -106,6 +114,9 @@ def sessions(
             json_line({**summary_object(call), "report": str(page) if page else None})
             for call, page in zip(listed, pages, strict=True)
         )
+        return
+    if not listed:
+        typer.echo("No call went on then: prefactor-agent sessions lists all calls.")
         return
     from .view.terminal import print_lines
 
@@ -243,7 +254,7 @@ def stats(
     journal: JournalOption = None,
     since: Annotated[
         str | None,
-        typer.Option("--since", metavar="WHEN", help="Since a date, or 90m, 24h, 7d ago."),
+        typer.Option("--since", metavar="WHEN", help="Since a date or time, or 90m, 24h, 7d ago."),
     ] = None,
     agent: Annotated[
         str | None, typer.Option("--agent", metavar="NAME", help="Of one agent.")
@@ -271,7 +282,7 @@ def stats(
     versions: list[str | None] = [*version] if version else [None]
     with closing(_open(journal)) as opened:
         opened.find()  # says so if there is no call at all
-        since_us = _moment_us(since) if since is not None else None
+        since_us = _moment_us(since, "--since") if since is not None else None
         for wanted in versions:
             chosen = figures.chosen(
                 opened.sessions(), since_us=since_us, agent=agent, version=wanted
@@ -292,17 +303,27 @@ def stats(
 commands.register(app)
 
 
-def _moment_us(when: str) -> int:
-    """``90m``, ``24h``, ``7d`` ago, or a date, as microseconds since the Unix epoch."""
+def _moment_us(when: str, option: str) -> int:
+    """``90m``, ``24h``, ``7d`` ago, the last ``14:05``, or a date, as microseconds since the Unix
+    epoch."""
     units = {"m": 60, "h": 3600, "d": 86400}
     try:
         if when[-1:] in units and when[:-1].isdecimal():
             return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
-        return int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6)
+        moment = _last(when) if ":" in when[:3] else datetime.fromisoformat(when)
+        return int(moment.astimezone().timestamp() * 1e6)
     except (ValueError, OverflowError):
         raise ConfigurationError(
-            f"--since takes a date (2026-11-21) or an age (90m, 24h, 7d), not {when!r}"
+            f"{option} takes a time (14:05), a date (2026-11-21, 2026-11-21T14:05) "
+            f"or an age (90m, 24h, 7d), not {when!r}"
         ) from None
+
+
+def _last(when: str) -> datetime:
+    """The last time that the clock showed this."""
+    now = datetime.now().astimezone()
+    moment = datetime.combine(now.date(), Time.fromisoformat(when.zfill(5)))
+    return moment if moment.astimezone() <= now else moment - timedelta(days=1)
 
 
 def _open(path: Path | None) -> Journal:

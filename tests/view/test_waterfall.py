@@ -182,6 +182,18 @@ def test_no_line_is_wider_than_the_terminal(width: int, glyphs: Glyphs) -> None:
         assert cell_len(line) <= max(width, LEAST_WIDTH), line
 
 
+def test_what_a_narrow_terminal_has_no_room_for_goes_on_the_next_line() -> None:
+    lines = drawn(spoken_call(), 60)
+    start = next(i for i, line in enumerate(lines) if "turn 1 at" in line)
+    assert lines[start].endswith("──")
+    assert lines[start + 1].strip() == "2.40 s of silence, 1.00 s of it look_up · interrupted"
+    slowest = next(i for i, line in enumerate(lines) if "was the slowest" in line)
+    told = "Turn 1 was the slowest: tool look_up took 1.00 s of its 2.40 s"
+    assert " ".join(lines[slowest : slowest + 2]) == told
+    assert "  ┊ silence begins, ends" in lines
+    assert "Concierge · room lobby · 21 Nov 2026 06:31:12 UTC · 10.0 s" in lines
+
+
 def test_unspoken_text_and_the_cut_are_told_without_colours() -> None:
     lines = drawn(spoken_call())
     cut = next(i for i, line in enumerate(lines) if "cut off by the user" in line)

@@ -9,7 +9,7 @@ from rich.text import Text
 from . import numbers
 from .bars import TurnBars
 from .calltree import CallTree
-from .draw import Glyphs, Scale, axis, draw_voice
+from .draw import Glyphs, Scale, draw_voice
 from .ending import Tone, ending
 from .lines import STYLES, Lines
 from .silence import Silences
@@ -28,13 +28,16 @@ class Head(Lines):
         self._dot = f" {glyphs.dot} "
 
     def lines(self, summary: Summary, drawn: Drawn, silences: Silences) -> Iterator[Text]:
-        yield self._title(summary)
         how, tone = ending(self.call, summary)
-        yield Text(self.safe(how), _TONES[tone])
-        yield self._counts(summary)
-        yield from self._silences(silences)
-        yield from self._incomplete(summary)
-        yield Text(summary.id, "dim")
+        for line in (
+            self._title(summary),
+            Text(self.safe(how), _TONES[tone]),
+            self._counts(summary),
+            *self._silences(silences),
+            *self._incomplete(summary),
+            Text(summary.id, "dim"),
+        ):
+            yield from self.folded(line)
         yield from self._strip(drawn)
 
     def _title(self, summary: Summary) -> Text:
@@ -93,9 +96,9 @@ class Head(Lines):
                 if bar.kind == voice:
                     draw_voice(cells, bar, scale, self.glyphs)
             yield self.row(voice, cells, STYLES[voice])
-        yield self.row("", list(axis(scale, begun)), "dim")
+        yield self.axis(scale, begun)
         legend = (
-            f"{self.glyphs.wait} waited for  {self.glyphs.mark} first token or byte  "
+            f"  {self.glyphs.wait} waited for  {self.glyphs.mark} first token or byte  "
             f"{self.glyphs.flow} streaming  {self.glyphs.guide} silence begins, ends"
         )
-        yield Text("  " + legend, "dim")
+        yield from self.folded(Text(legend, "dim"))

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from rich.cells import cell_len
 from rich.text import Text
 
 from ..journal.reader import StoredSpan
-from . import words
-from .draw import Glyphs
+from . import numbers, words
+from .draw import Glyphs, Scale, axis
 from .handoffs import handoff_of
 from .values import error_text, mapping
 
@@ -104,6 +105,25 @@ class Lines:
         giver, taker, why = handoff_of(span)
         why = f", {why}" if why else ""
         return self.safe(f"handoff {giver or '?'} {self.glyphs.arrow} {taker or '?'}{why}")
+
+    def axis(self, scale: Scale, zero_us: int) -> Text:
+        """An axis of time, and the time of day that its 0 is at."""
+        at = numbers.date(zero_us, "%H:%M:%S")
+        return self.row(at, list(axis(scale, zero_us)), "dim")
+
+    def folded(self, line: Text) -> Iterator[Text]:
+        """The line, broken where it is wider than it may be: at a gap, else between words."""
+        while line.cell_len > self.width:
+            plain = line.plain
+            spaces = [at for at, letter in enumerate(plain) if letter == " " and plain[:at].strip()]
+            fitting = [at for at in spaces if cell_len(plain[:at]) <= self.width]
+            gaps = [at for at in fitting if plain[at : at + 2] == "  "]
+            if not fitting:
+                break
+            first, line = line.divide([(gaps or fitting)[-1]])
+            yield first
+            line = line if gaps else line[1:]
+        yield line
 
     def cut(self, line: Text) -> Text:
         """The line, not wider than it may be; what is cut off is marked."""

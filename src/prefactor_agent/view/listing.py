@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from rich.cells import cell_len
@@ -17,15 +17,32 @@ from .summary import Summary, summary_of
 from .values import JSON
 
 _LEAST_ID = 8
-_HEADINGS = ("call", "when", "agent", "room", "length", "turns", "tools", "errs", "cut", "status")
-_RIGHT = frozenset({"length", "turns", "tools", "errs", "cut"})
+_HEADINGS = (
+    "call", "when", "agent", "room", "length", "silence", "turns", "errs", "cut", "status",
+)  # fmt: skip
+_RIGHT = frozenset({"length", "silence", "turns", "errs", "cut"})
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
 
 
-def summaries(journal: Journal, limit: int | None, now_us: int | None = None) -> Iterator[Summary]:
-    for session in journal.sessions(limit):
-        yield summary_of(journal, session.id, now_us)
+ABOUT_US = 60_000_000
+"""How far off the time may be at which somebody says that it happened."""
+
+
+def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
+    """The newest calls; ``at_us``: of those that went on at about this time."""
+    if at_us is None:
+        for session in journal.sessions(limit):
+            yield summary_of(journal, session.id)
+        return
+    begun = [one for one in journal.sessions() if one.started_us <= at_us + ABOUT_US]
+    going_on = (
+        call
+        for session in begun
+        if session.finished_us is None or session.finished_us >= at_us - ABOUT_US
+        if (call := summary_of(journal, session.id)).ended_us >= at_us - ABOUT_US
+    )
+    yield from islice(going_on, limit)
 
 
 def page_name(session_id: str) -> str:
@@ -137,7 +154,8 @@ def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
         words.harmless(call.agent),
         words.harmless(call.room or ""),
         numbers.length(call.duration_us),
-        *(str(number or "") for number in (call.turns, call.tools, call.errors, call.interrupted)),
+        numbers.length(call.worst_ms * 1000) if call.worst_ms is not None else "",
+        *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )
 

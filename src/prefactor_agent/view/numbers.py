@@ -40,7 +40,7 @@ def clock(microseconds: int) -> str:
     return f"{start}:{tenths // 10:02}.{tenths % 10}"
 
 
-def date(unix_us: int, form: str = "%d %b %Y %H:%M:%S") -> str:
+def date(unix_us: int, form: str = "%d %b %Y %H:%M:%S %Z") -> str:
     """In the reader's own time zone."""
     try:
         return f"{datetime.fromtimestamp(unix_us / 1e6).astimezone():{form}}"

@@ -39,6 +39,10 @@ class Summary:
     over_budget: int
     """Answers that were over a budget."""
 
+    @property
+    def ended_us(self) -> int:
+        return self.started_us + self.duration_us
+
 
 def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
     """The summary of a call, without reading what passed through its streams."""

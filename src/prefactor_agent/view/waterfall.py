@@ -21,7 +21,7 @@ from . import numbers, stagenames, words
 from .bars import Bar, TurnBars, turn_bars
 from .callhead import Head
 from .calltree import CallTree, build
-from .draw import UNICODE, Glyphs, Scale, axis, bar_cells, gap_cells, guided
+from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
 from .lines import FIRST, LENGTH, STYLES, Lines, tool_outcome
 from .silence import Silence, silences
 from .summary import summarize
@@ -82,7 +82,7 @@ class _Turns(Lines):
         self.call = call
 
     def turn(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
-        yield self._heading(turn, found)
+        yield from self._heading(turn, found)
         if turn.user is not None:
             yield from self.words("user", user_text(turn.user), "cyan")
         for answer in (*turn.answers, *turn.dropped):
@@ -102,7 +102,7 @@ class _Turns(Lines):
         """The axis, the bars with what each came to, and the silence."""
         scale = Scale(*found.window, self.bars)
         if found.bars:
-            yield self.row("", list(axis(scale, found.zero_us)), "dim")
+            yield self.axis(scale, found.zero_us)
         silence = found.silence
         gap = (silence.begins_us, silence.ends_us) if silence else None
         guides = [scale.column(moment) for moment in gap or (found.zero_us,)]
@@ -115,7 +115,7 @@ class _Turns(Lines):
             if bar.span is not None:
                 yield from self._below(turn, bar.span, _drawn(found))
 
-    def _heading(self, turn: Turn, found: TurnBars) -> Text:
+    def _heading(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
         rule = self.glyphs.rule
         at = numbers.clock(turn.started_us - self.call.started_us)
         line = Text().append(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
@@ -124,8 +124,12 @@ class _Turns(Lines):
             line.append(f"in {words.fit(self.safe(turn.inside.name), 16)} ", "magenta")
         came_to = self._came_to(turn, found)
         fill = self.width - line.cell_len - came_to.cell_len
-        line.append(rule * max(fill, 0), "dim")
-        return line.append_text(came_to)
+        if fill >= 0:
+            yield line.append(rule * fill, "dim").append_text(came_to)
+            return
+        yield line.append(rule * (self.width - line.cell_len), "dim")
+        for part in self.folded(came_to[1:]):
+            yield Text(" " * (self.width - part.cell_len)).append_text(part)
 
     def _came_to(self, turn: Turn, found: TurnBars) -> Text:
         """The right side of the heading: how long the caller waited, and what for."""
