@@ -94,6 +94,17 @@ def test_the_conversation_sets_apart_what_was_never_spoken() -> None:
     assert "retried" in text
 
 
+def test_what_was_cut_off_before_it_was_heard_says_so() -> None:
+    spans = small(spoken="")
+    turn = next(made for made in spans if made.id == "agent1")
+    turn.result["playback_position_s"] = 0.0
+    assert "cut off before it was heard; never spoken: Order 42" in Page(render(spans)).text
+
+
+def test_a_failed_tool_tells_the_kind_of_error() -> None:
+    assert "error ToolError: shipped" in Page(render(small())).text
+
+
 def test_words_changed_on_their_way_to_the_voice_are_not_called_unspoken() -> None:
     view = View(
         [

@@ -47,6 +47,20 @@ def test_it_opens_with_the_slowest_turn_beside_the_timeline(open_page: Open) -> 
     assert page.js("return location.hash") == "", "nobody chose it: the address stays"
 
 
+def test_the_time_of_day_is_the_readers(open_page: Open, driver: Any) -> None:
+    driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
+    try:
+        page = open_page(small())
+        when = page.one(".facts").text
+        assert "06:31:12 UTC" in when
+        assert "(15:31:12 here)" in when
+        assert "0:03.000 · 15:31:15 · 3,500" in page.one("[data-details] .sub").text
+    finally:
+        driver.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "UTC"})
+    page = open_page(small())
+    assert "here)" not in page.one(".facts").text
+
+
 def test_the_length_of_what_the_provider_ran_is_not_told(open_page: Open) -> None:
     page = open_page(searching_call(), link="#t1")
     assert page.marked == ["t1"]

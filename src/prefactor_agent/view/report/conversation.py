@@ -26,7 +26,7 @@ from ..turns import (
     unspoken_text,
     user_text,
 )
-from ..values import mapping, mappings, number, text
+from ..values import error_text, mapping, mappings, number, text
 
 Chip = tuple[str, str]
 """A short remark, and its tone: ``bad``, ``open`` or none."""
@@ -249,7 +249,7 @@ def _tool(span: StoredSpan) -> Told:
     fields = [("input", _json(payload["inputs"]))] if "inputs" in payload else []
     error, outputs = mapping(result.get("error")), result.get("outputs")
     if error:
-        fields.append(("error", text(error.get("message")) or _json(error)))
+        fields.append(("error", error_text(error) or _json(error)))
     elif isinstance(outputs, dict) and set(outputs) == {"output"}:
         fields.append(("result", _json(outputs["output"])))
     elif outputs is not None:

@@ -7,7 +7,9 @@ function describe(i) {
   panel.replaceChildren(
     closeButton(),
     el('h2', '', el('span', '', kindOf(i)), el('span', statusOf(i) === 'failed' ? 'chip bad' : 'chip', plain(statusOf(i)))),
-    el('p', 'sub', `${clock(start[i], 3)} · ${lengthOf(i, 'no end was recorded')}${turnOf[i] ? ` · turn ${turnOf[i]}` : ''}`),
+    el('p', 'sub', [
+      clock(start[i], 3), daytime(start[i]), lengthOf(i, 'no end was recorded'), turnOf[i] ? `turn ${turnOf[i]}` : '',
+    ].filter(Boolean).join(' · ')),
     ...links(i),
     ...gapBefore.has(i) ? stages(gapBefore.get(i)) : [],
     ...list.length ? [replayBar(i)] : [],

@@ -43,6 +43,13 @@ function clock(at, digits = 1) {
   return hours ? `${hours}:${String(minutes % 60).padStart(2, '0')}:${tail}` : `${minutes}:${tail}`;
 }
 
+// The time of day where the reader is.
+const DAYTIME = new Intl.DateTimeFormat('en-GB', { timeStyle: 'medium' });
+function daytime(at) {
+  const moment = new Date(data.origin_us / 1000 + at);
+  return isNaN(moment) ? '' : DAYTIME.format(moment);
+}
+
 // What a span is called.
 
 const KINDS = {
