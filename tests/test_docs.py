@@ -29,10 +29,22 @@ def blocks(document: Path, language: str) -> list[str]:
 
 
 def commands() -> list[str]:
-    """Each line of a document that calls the command line."""
-    shown = (block for document in DOCUMENTS for block in blocks(document, ""))
-    lines = (line.partition("#")[0].strip() for block in shown for line in block.splitlines())
+    """Each place of a document that calls the command line."""
+    shown = [
+        line
+        for document in DOCUMENTS
+        for block in blocks(document, "")
+        for line in block.splitlines()
+    ]
+    named = [name for document in DOCUMENTS for name in names(document)]
+    lines = (line.partition("#")[0].split(" [")[0].strip() for line in (*shown, *named))
     return [line for line in lines if line.startswith("prefactor-agent ")]
+
+
+def names(document: Path) -> list[str]:
+    """What stands in backticks."""
+    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(name.split()) for name in re.findall(r"`([^`]+)`", prose)]
 
 
 async def test_the_agent_of_the_readme_is_traced(sink: MemorySink) -> None:
@@ -54,13 +66,35 @@ def test_its_programs_can_be_read(document: Path) -> None:
 
 
 def test_there_are_the_commands_that_are_shown() -> None:
-    assert len(commands()) > 5
+    assert len(commands()) > 10
     for line in commands():
         _, command, *words = shlex.split(line)
         told = run(command, "--help")
         assert told.returncode == 0, line
-        missing = [word for word in words if word.startswith("-") and word not in told.stdout]
+        options = set(re.findall(r"(?<![\w-])--?\w[\w-]*", told.stdout))
+        missing = [word for word in words if word.startswith("-") and word not in options]
         assert not missing, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_it_names_is_there(document: Path) -> None:
+    """The tests (``…`` and ``*`` stand for more of a name), the files and the other documents."""
+    tests = {
+        found
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for found in re.findall(r"def (test_\w+)", file.read_text())
+    }
+    files = [file.as_posix() for file in ROOT.glob("[bst]*/**/*.py")]
+    for name in names(document):
+        for test in re.findall(r"\btest_[\w…*]+(?!\.py|[\w…*])", name):
+            begun, more, _ = re.match(r"(\w+)([…*]?)(.*)", test).groups()
+            assert begun in tests or (more and any(known.startswith(begun) for known in tests)), (
+                test
+            )
+        for file in re.findall(r"^[\w/]+\.py", name):
+            assert any(path.endswith(f"/{file}") for path in files), file
+    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+        assert "://" in link or (document.parent / link).exists(), link
 
 
 def test_the_readme_names_each_setting() -> None:
