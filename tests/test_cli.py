@@ -30,6 +30,7 @@ from support.waiting import PATIENCE, until
 from view.calls import session, spoken_call, unanswered_call
 from view.commandline import START, assert_one_line, run
 from view.journals import renamed, set_process, write
+from view.report_calls import long
 
 KEYS = [
     "session_id",
@@ -168,6 +169,22 @@ def test_a_time_of_day_is_the_last_one(tmp_path: Path) -> None:
         clock = f"{now + timedelta(hours=hours):%H:%M}"
         printed = run("sessions", "--json", "--at", clock, journal=path).stdout
         assert len(printed.splitlines()) == found, clock
+
+
+def test_show_what_went_on_at_a_time(tmp_path: Path) -> None:
+    path = write(tmp_path / "j.db", long(20, 1200, 400))  # from 06:31:12, a turn each two minutes
+
+    def at(when: str) -> list[str]:
+        printed = run("show", "--at", when, journal=path).stdout
+        assert "20 turns" in printed, "the head is of the whole call"
+        return re.findall(r"── turn (\d+) at", printed)
+
+    assert at("6:36") == at("06:36:00") == at("2026-11-21T06:36") == ["5", "6"]
+    assert at("06:31") == at("6:32") == ["1", "2"]
+    assert at("06:00") == at("2026-11-20T06:36") == []
+    done = run("show", "--at", "06:00", journal=path)
+    assert done.stdout.splitlines()[-1] == "Nothing went on then."
+    assert_one_line(run("show", "--at", "noon", journal=path), "--at takes a time (14:05)")
 
 
 def test_sessions_name_the_pages_that_are_here(

@@ -130,7 +130,13 @@ def show(
     call: CallArgument = "last",
     journal: JournalOption = None,
     width: WidthOption = None,
-    json: Annotated[bool, typer.Option("--json", help="The same as one JSON object.")] = False,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="WHEN", help="Only the turns at about 14:05."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="The whole call as one JSON object.")
+    ] = False,
     svg: Annotated[
         Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture instead.")
     ] = None,
@@ -146,15 +152,21 @@ def show(
 
         _write([json_line(outline(spans, alive=alive))])
         return
+    from .view.moments import ABOUT_US
     from .view.waterfall import export_svg, waterfall
 
+    # A time of day is of the day of the call.
+    ended_us = max(span.finished_us or span.started_us for span in spans)
+    at_us = _moment_us(at, "--at", until_us=ended_us + ABOUT_US) if at is not None else None
     if svg is not None:
         with _writing(svg, "--svg"):
-            export_svg(spans, svg, title="prefactor-agent show", width=width or 100)
+            export_svg(spans, svg, title="prefactor-agent show", width=width or 100, at_us=at_us)
         return
     from .view.terminal import print_lines
 
-    print_lines(lambda columns, glyphs: waterfall(spans, columns, glyphs, alive=alive), width)
+    print_lines(
+        lambda columns, glyphs: waterfall(spans, columns, glyphs, alive=alive, at_us=at_us), width
+    )
 
 
 @app.command()
@@ -303,14 +315,15 @@ def stats(
 commands.register(app)
 
 
-def _moment_us(when: str, option: str) -> int:
-    """``90m``, ``24h``, ``7d`` ago, the last ``14:05``, or a date, as microseconds since the Unix
-    epoch."""
+def _moment_us(when: str, option: str, until_us: int | None = None) -> int:
+    """``90m``, ``24h``, ``7d`` ago, a date, or the last ``14:05`` before ``until_us`` (default:
+    now). Microseconds since the Unix epoch."""
     units = {"m": 60, "h": 3600, "d": 86400}
+    until = time.time() if until_us is None else until_us / 1e6
     try:
         if when[-1:] in units and when[:-1].isdecimal():
             return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
-        moment = _last(when) if ":" in when[:3] else datetime.fromisoformat(when)
+        moment = _last(when, until) if ":" in when[:3] else datetime.fromisoformat(when)
         return int(moment.astimezone().timestamp() * 1e6)
     except (ValueError, OverflowError):
         raise ConfigurationError(
@@ -319,11 +332,11 @@ def _moment_us(when: str, option: str) -> int:
         ) from None
 
 
-def _last(when: str) -> datetime:
+def _last(when: str, until: float) -> datetime:
     """The last time that the clock showed this."""
-    now = datetime.now().astimezone()
-    moment = datetime.combine(now.date(), Time.fromisoformat(when.zfill(5)))
-    return moment if moment.astimezone() <= now else moment - timedelta(days=1)
+    latest = datetime.fromtimestamp(until).astimezone()
+    moment = datetime.combine(latest.date(), Time.fromisoformat(when.zfill(5)))
+    return moment if moment.astimezone() <= latest else moment - timedelta(days=1)
 
 
 def _open(path: Path | None) -> Journal:

@@ -13,6 +13,7 @@ from ..journal.reader import Journal
 from ..record.clock import unix_us_to_rfc3339
 from . import numbers, words
 from .draw import UNICODE, Glyphs
+from .moments import about
 from .summary import Summary, summary_of
 from .values import JSON
 
@@ -25,22 +26,17 @@ _RIGHT = frozenset({"length", "silence", "turns", "errs", "cut"})
 _LEAST_NAME = 6
 
 
-ABOUT_US = 60_000_000
-"""How far off the time may be at which somebody says that it happened."""
-
-
 def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
     """The newest calls; ``at_us``: of those that went on at about this time."""
     if at_us is None:
         for session in journal.sessions(limit):
             yield summary_of(journal, session.id)
         return
-    begun = [one for one in journal.sessions() if one.started_us <= at_us + ABOUT_US]
     going_on = (
         call
-        for session in begun
-        if session.finished_us is None or session.finished_us >= at_us - ABOUT_US
-        if (call := summary_of(journal, session.id)).ended_us >= at_us - ABOUT_US
+        for session in journal.sessions()
+        if about(at_us, session.started_us, session.finished_us)
+        if about(at_us, (call := summary_of(journal, session.id)).started_us, call.ended_us)
     )
     yield from islice(going_on, limit)
 

@@ -20,9 +20,10 @@ from ..journal.reader import StoredSpan
 from . import numbers, stagenames, words
 from .bars import Bar, TurnBars, turn_bars
 from .callhead import Head
-from .calltree import CallTree, build
+from .calltree import CallTree, build, known_until
 from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
 from .lines import FIRST, LENGTH, STYLES, Lines, tool_outcome
+from .moments import about
 from .silence import Silence, silences
 from .summary import summarize
 from .turns import Node, Turn, cut_off, generated_text, kind, spoken_text, unspoken_text, user_text
@@ -37,20 +38,31 @@ def waterfall(
     glyphs: Glyphs = UNICODE,
     now_us: int | None = None,
     alive: bool | None = None,
+    at_us: int | None = None,
 ) -> Iterator[Text]:
     """The lines of the picture, none wider than ``width`` (at least ``LEAST_WIDTH``); ``alive``:
-    whether the process that records the call still runs, if that is known."""
+    whether the process that records the call still runs, if that is known; ``at_us``: below the
+    head, only what went on at about this time."""
     call = build(spans)
     page = _Turns(call, max(width, LEAST_WIDTH), glyphs)
-    yield from map(page.cut, _lines(page, call, now_us, alive))
+    yield from map(page.cut, _lines(page, call, now_us, alive, at_us))
 
 
-def _lines(page: _Turns, call: CallTree, now_us: int | None, alive: bool | None) -> Iterator[Text]:
+def _lines(
+    page: _Turns, call: CallTree, now_us: int | None, alive: bool | None, at_us: int | None
+) -> Iterator[Text]:
     found = silences(call)
     drawn = [(turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
     head, summary = Head(call, page.width, page.glyphs), summarize(call, now_us, alive)
     yield from head.lines(summary, drawn, found)
     loose = list(call.loose)
+    if at_us is not None:
+        drawn = [(turn, bars) for turn, bars in drawn if _about(at_us, turn.nodes)]
+        loose = [node for node in loose if _about(at_us, [node])]
+        if not drawn and not loose:
+            yield Text()
+            yield Text("Nothing went on then.")
+            return
     for turn, bars in drawn:
         while loose and loose[0].span.started_us < turn.started_us:
             yield from page.loose(loose.pop(0))
@@ -63,13 +75,24 @@ def _lines(page: _Turns, call: CallTree, now_us: int | None, alive: bool | None)
         yield Text(f"Nobody said anything{' yet' if summary.status == 'running' else ''}.")
 
 
-def export_svg(spans: Sequence[StoredSpan], path: Path, title: str, width: int = 100) -> None:
+def _about(at_us: int, nodes: Sequence[Node]) -> bool:
+    spans = [span for node in nodes for span in node.within()]
+    return about(at_us, min(s.started_us for s in spans), max(map(known_until, spans)))
+
+
+def export_svg(
+    spans: Sequence[StoredSpan],
+    path: Path,
+    title: str,
+    width: int = 100,
+    at_us: int | None = None,
+) -> None:
     """Write the waterfall as a picture."""
     console = Console(
         record=True, file=io.StringIO(), width=width, force_terminal=True, highlight=False,
         color_system="truecolor", markup=False, emoji=False, legacy_windows=False,
     )  # fmt: skip
-    for line in waterfall(spans, width):
+    for line in waterfall(spans, width, at_us=at_us):
         console.print(line, soft_wrap=True)
     # rich has the picture load its font from the network; the reader's own will do.
     picture = re.sub(r"@font-face \{.*?\}\n", "", console.export_svg(title=title), flags=re.DOTALL)
