@@ -27,7 +27,7 @@ from prefactor_agent.view.listing import unique_beginning
 from prefactor_agent.view.replay import Recording, recording
 from prefactor_agent.view.summary import summarize, summary_of
 from support.waiting import PATIENCE, until
-from view.calls import session, spoken_call, unanswered_call
+from view.calls import session, spoken_call, task_call, unanswered_call
 from view.commandline import START, assert_one_line, run
 from view.journals import renamed, set_process, write
 from view.report_calls import long
@@ -126,6 +126,11 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     told = [json.loads(line) for line in printed.splitlines()]
     assert [call["id"] for call in told] == ["01m7yctfzzzz", spoken_call()[0].id]
     assert told[1]["interrupted"] == 1
+
+
+def test_sessions_tell_the_longest_silence(tmp_path: Path) -> None:
+    path = write(tmp_path / "j.db", task_call())  # of 700 and of 300 ms
+    assert " 700 ms " in run("sessions", journal=path).stdout
 
 
 def test_sessions_that_went_on_at_a_time(tmp_path: Path) -> None:

@@ -101,6 +101,17 @@ def test_what_was_cut_off_before_it_was_heard_says_so() -> None:
     assert "cut off before it was heard; never spoken: Order 42" in Page(render(spans)).text
 
 
+def test_beside_the_words_stands_how_sure_and_how_late() -> None:
+    spans = small()
+    user = next(made for made in spans if made.id == "user1")
+    user.result["confidence"] = 0.87
+    turn = next(made for made in spans if made.id == "agent1")
+    turn.result["barge_in_ms"] = 412.6
+    text = Page(render(spans)).text
+    assert "87% sure" in text
+    assert re.search(r"spoke on for 413\sms", text)
+
+
 def test_a_failed_tool_tells_the_kind_of_error() -> None:
     assert "error ToolError: shipped" in Page(render(small())).text
 
@@ -235,6 +246,7 @@ def test_pauses_of_the_playback_are_pauses_of_the_voice() -> None:
     turn = next(made for made in spans if made.id == "agent1")
     turn.result["pauses"] = [
         {"at_us": 4_700_000, "state": "paused"},
+        {"at_us": 4_900_000, "state": "false_interruption"},
         {"at_us": 5_000_000, "state": "resumed"},
     ]
     turn.result["gaps"] = [{"at_us": 5_200_000, "ms": 100.0, "cause": "tts"}]

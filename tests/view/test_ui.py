@@ -20,7 +20,7 @@ import pytest
 from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import StoredSpan
 from support.waiting import PATIENCE
-from view.calls import session, spoken_call, unanswered_call
+from view.calls import over_budget_call, session, spoken_call, task_call, unanswered_call
 from view.commandline import START, run
 from view.journals import renamed, set_process, write
 from view.report_calls import HOSTILE
@@ -79,6 +79,14 @@ async def test_filters(ui: Ui) -> None:
     assert "Older calls" in await ui.text("/?n=1")
     assert "Older calls" not in await ui.text("/?n=3")
     assert await ui.text("/?n=" + "9" * 400)
+
+
+async def test_what_counts_as_an_error_and_as_slow(ui: Ui) -> None:
+    quick = renamed(over_budget_call(), "over")
+    quick[3].result["latency"]["perceived_ms"] = 1600.0
+    fill(ui.journal, quick, renamed(unanswered_call(), "lost"), renamed(task_call(), "calm"))
+    assert await listed(ui, "?only=slow") == ["over"], "a budget counts, however short it is"
+    assert await listed(ui, "?only=errors") == ["lost"], "a call that has no end went wrong"
 
 
 async def test_a_call_has_its_page(ui: Ui) -> None:

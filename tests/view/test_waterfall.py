@@ -157,6 +157,27 @@ def test_what_was_cut_off_before_it_was_heard_ended_no_silence() -> None:
     assert summarize(build(spans)).worst_ms is None
 
 
+def test_a_voice_that_was_cut_off_in_its_leading_silence_was_not_heard() -> None:
+    spans = spoken_call()
+    spans[3].result["playback_position_s"] = 0.2
+    spans[-1].result["leading_silence_ms"] = 200
+    assert not silences(build(spans)).all
+    spans[-1].result["leading_silence_ms"] = 199
+    assert len(silences(build(spans)).all) == 1
+
+
+def test_an_agent_that_spoke_over_the_user_ended_no_silence() -> None:
+    spans = spoken_call()
+    spans[3].result["latency"] = {"perceived_ms": 0, "stages": [], "overlap_ms": 100.0}
+    spans[3].result["moments_us"]["playback_started"] = 1_900_000
+    assert not silences(build(spans)).all
+
+
+def test_one_silence_has_no_median() -> None:
+    assert "silence: worst 2.40 s" in drawn(spoken_call())
+    assert "silence: median 500 ms, worst 700 ms" in drawn(task_call())
+
+
 def test_a_turn_over_budget_is_marked() -> None:
     lines = drawn(over_budget_call())
     assert any(line.endswith("0 errors · 1 over budget") for line in lines)
@@ -200,6 +221,13 @@ def test_unspoken_text_and_the_cut_are_told_without_colours() -> None:
     assert "“It ships on Friday.”" in lines[cut - 1]
     assert "after 2.00 s of playback" in lines[cut]
     assert lines[cut + 1].split(maxsplit=2) == ["never", "said", "“Anything else?”"]
+
+
+def test_who_cut_it_off() -> None:
+    spans = spoken_call()
+    spans[3].result["interrupted_by"] = "program"
+    told = "cut off by the program after 2.00 s of playback"
+    assert told in [line.strip() for line in drawn(spans)]
 
 
 def test_tool_input_and_result_are_on_one_line() -> None:
@@ -251,6 +279,10 @@ def test_dropped_answer_is_dim_and_says_so() -> None:
         ),
         span("dl", "llm", 2300, 2500, "d", status="cancelled"),
     ]
+    (turn,) = outline([*spoken_call(), *dropped])["turns"]
+    assert [stage["dropped"] for stage in turn["stages"] if stage["stage"] == "llm"].count(
+        True
+    ) == 1
     lines = list(waterfall([*spoken_call(), *dropped], 80))
     assert any(line.plain.split() == ["dropped", "“Hm.”"] for line in lines)
     bar = next(line for line in lines if line.plain.endswith("dropped   200 ms"))
