@@ -59,6 +59,32 @@ async def test_outside_a_tool_there_is_no_call() -> None:
     assert livekit_private.running_function_call() is None
 
 
+async def test_which_speech_the_running_code_is_for(sink: Recorder) -> None:
+    seen: dict[str, Any] = {}
+
+    class Teller(TracedAgent):
+        async def llm_node(self, *args: Any) -> Any:
+            seen["node"] = livekit_private.running_speech()
+            async for chunk in super().llm_node(*args):
+                yield chunk
+
+        @traced_tool
+        async def look(self) -> str:
+            """Look."""
+            self.session.say("One moment.")
+            seen["tool"] = livekit_private.running_speech()
+            return "done"
+
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM([Use("look")], "Done."))
+    await session.start(Teller(instructions="tell"))
+    speech = session.generate_reply(user_input="go")
+    assert livekit_private.running_speech() is None
+    await speech
+    await session.aclose()
+    check(sink)
+    assert seen == {"node": speech, "tool": speech}
+
+
 async def test_the_source_of_an_interruption() -> None:
     session: AgentSession[None] = AgentSession(llm=ScriptedLLM(["never"]))
     await session.start(TracedAgent(instructions="talk"))

@@ -300,6 +300,48 @@ async def test_two_speeches_in_the_queue(sink: Recorder) -> None:
     assert turns[2]["started_us"] <= turns[0]["finished_us"]
 
 
+@pytest.mark.parametrize("before_us", [True, False])
+async def test_a_speech_made_in_a_handler_of_another_one(before_us: bool, sink: Recorder) -> None:
+    class Announcing(AgentSession[None]):
+        # The emitter keeps handlers in a set: whether ours comes first is left to chance.
+        def emit(self, event: Any, *args: Any) -> None:
+            announces = event == "speech_created" and args[0].source != "say"
+            if announces and before_us:
+                self.say("One moment.")
+            super().emit(event, *args)
+            if announces and not before_us:
+                self.say("One moment.")
+
+    session = Announcing(
+        llm=ScriptedLLM([Use("price", {"item": "tea"})], ["It is ", "three."]),
+        conn_options=NO_RETRIES,
+    )
+    async with asyncio.timeout(20):
+        await session.start(Clerk())
+        await session.generate_reply(user_input="tea?")
+        await session.aclose()
+    announced = ["  assistant_turn: One moment.", "    transcription: One moment."]
+    answer = [
+        "  user_turn: tea?",
+        "  assistant_turn: It is three.",
+        "    llm",
+        "    llm: It is three.",
+        "    tool:price: returned",
+        "      tool_result price: returned",
+        "    transcription: It is three.",
+    ]
+    both = announced + answer if before_us else answer + announced
+    assert outline(sink) == ["session", *both]
+    check(sink)
+    turns = {turn["payload"]["source"]: turn for turn in of(sink, "assistant_turn")}
+    (user,) = of(sink, "user_turn")
+    assert turns["generate_reply"]["result"]["user_turn_id"] == user["id"]
+    assert "user_turn_id" not in turns["say"]["result"]
+    assert {tool["payload"]["turn_index"] for tool in of(sink, "tool:price")} == {
+        turns["generate_reply"]["payload"]["turn_index"]
+    }
+
+
 async def test_a_speech_dropped_from_the_queue_by_the_end(sink: Recorder) -> None:
     async with running(["One ", Wait(5), "never"]) as session:
         session.generate_reply(instructions="speak")

@@ -2,9 +2,10 @@
 
 ``speech_created`` is emitted synchronously, before LiveKit creates the task that will run the nodes
 and tools of that speech, and in the same context (voice/agent_activity.py, ``_generate_reply`` and
-``say``): a variable set in its handler is inherited by all of them. A traced tool sets its variable
-while its body runs: what the body calls and starts inherits it, and so does an ``AgentTask`` that
-it awaits.
+``say``): a variable set in its handler is inherited by all of them. Another handler of the event
+may make a speech in between, whose turn is then what the task inherits: so LiveKit's own word for
+what a task is for goes first. A traced tool sets its variable while its body runs: what the body
+calls and starts inherits it, and so does an ``AgentTask`` that it awaits.
 
 A context can outlive the session by far: the variable stays set in that of whoever made the agent
 speak. So it holds a place for the turn, which is emptied when the session's trace is closed."""
@@ -14,6 +15,8 @@ from __future__ import annotations
 import weakref
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NamedTuple
+
+from . import livekit_private
 
 if TYPE_CHECKING:
     from livekit.agents import llm
@@ -63,7 +66,12 @@ class CurrentTurn:
 
     def get(self) -> AssistantTurn | None:
         place = self._place.get()
-        return place.turn if place is not None else None
+        if place is None or (turn := place.turn) is None:
+            return None
+        speech = livekit_private.running_speech()
+        if speech is None or speech is turn.speech:
+            return turn
+        return turn.trace.speeches.find(speech.id) or turn
 
     def set(self, turn: AssistantTurn) -> None:
         self._place.set(turn.trace.places.add(turn))

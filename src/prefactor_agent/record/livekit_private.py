@@ -7,10 +7,13 @@ the oldest and the newest supported version."""
 from __future__ import annotations
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any
 
 from livekit.agents import llm
+from livekit.agents.voice import agent_activity
 
+_SPEECH: ContextVar[Any] | None = getattr(agent_activity, "_SpeechHandleContextVar", None)
 _CHAIN = 8
 """Outputs that pass on to one another."""
 
@@ -28,6 +31,13 @@ def running_function_call() -> llm.FunctionCall | None:
     info = getattr(task, "__livekit_agents_activity_task", None)
     call = getattr(info, "function_call", None)
     return call if isinstance(call, llm.FunctionCall) else None
+
+
+def running_speech() -> Any:
+    """The ``SpeechHandle`` that the running code is at work for: LiveKit sets it in the context of
+    each task of a speech, whatever was set in the one that the task is made from
+    (voice/agent_activity.py, ``_create_speech_task``). Tasks that outlive a speech keep it."""
+    return _SPEECH.get(None) if _SPEECH is not None else None
 
 
 def interruption_source(speech: Any) -> str | None:
