@@ -325,13 +325,40 @@ async def test_a_plain_tool_that_calls_a_traced_one(sink: Recorder) -> None:
 
     await call([Use("around", {}, "call-1")], ["Done."], tools=[around])
     check(sink)
-    if TOLD_AT_ONCE:
-        outer, inner = tools(sink)
-        assert inner["parent_id"] == outer["id"]
-        assert "call_id" not in inner["payload"]
-    else:  # nothing was known of the outer one yet
-        (inner,) = tools(sink)
+    outer, inner = sorted(tools(sink), key=lambda span: span["type"])
+    turn = sink.one("livekit:assistant_turn")
+    # Before 1.6, nothing was known of the outer one yet.
+    assert inner["parent_id"] == (outer["id"] if TOLD_AT_ONCE else turn["id"])
+    assert (outer["type"], outer["payload"]["call_id"]) == ("livekit:tool", "call-1")
     assert inner["type"] == "livekit:tool:traced"
+    assert "call_id" not in inner["payload"]
+    assert turn["result"]["tool_calls"] == 1
+
+
+async def test_a_traced_tool_that_the_program_calls(sink: Recorder) -> None:
+    """It is no call of the model's."""
+
+    class Clerk(TracedAgent):
+        @traced_tool
+        async def price(self, item: str) -> str:
+            """What an item costs."""
+            return f"{item}: 3"
+
+        async def llm_node(self, *args: Any) -> Any:
+            yield await self.price("tea")
+
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM())
+    await session.start(Clerk(instructions="help"))
+    await session.run(user_input="go")
+    await session.aclose()
+    check(sink)
+    (span,) = tools(sink)
+    turn = sink.one("livekit:assistant_turn")
+    assert span["parent_id"] == turn["id"]
+    assert span["result"]["outputs"] == {"output": "tea: 3"}
+    assert "call_id" not in span["payload"]
+    assert turn["result"]["tool_calls"] == 0
+    assert sink.one("livekit:session")["result"]["conversation"]["function_calls"] == 0
 
 
 async def test_two_calls_of_the_model_never_nest(sink: Recorder) -> None:

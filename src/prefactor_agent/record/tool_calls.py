@@ -1,8 +1,9 @@
 """What is recorded of a traced tool's call: an input span while the body runs, and a result span
 when it ends.
 
-A traced tool that another one calls directly is a part of that one's call: its span is below the
-other's, and has no call id, which is the name of a call of the model's."""
+A traced tool that the program calls directly is no call of the model's: its span has no call id,
+which is the name of one. Where another tool calls it, it is a part of that one's call, and its span
+below the other's."""
 
 from __future__ import annotations
 
@@ -64,7 +65,8 @@ class ToolCall:
         caller = outer.span if outer and (request is None or request is outer.request) else None
         if caller is None and request is not None:
             caller = turn.trace.plain_tools.known(request)
-        self._direct = direct = caller is not None
+        asked = request if request is not None and request.name == name and not caller else None
+        self._asked = asked is not None
         parent = caller or (turn.span if turn.span.open else None)
         self._started_ns = now_ns()
         type_ = turn.trace.tool_type(name, f"{SpanType.TOOL}:{name}")
@@ -77,8 +79,8 @@ class ToolCall:
                     "name": name,
                     "type": type_,
                     "tool_name": name,
-                    "call_id": request.call_id if request and not direct else None,
-                    "group_id": getattr(request, "group_id", None) if not direct else None,
+                    "call_id": asked.call_id if asked is not None else None,
+                    "group_id": getattr(asked, "group_id", None),
                     "turn_index": turn.index,
                     "inputs": inputs,
                     "created_at": round(time.time(), 6),
@@ -87,12 +89,11 @@ class ToolCall:
             ),
             at=self._started_ns,
         )
-        if not direct:
+        if asked is not None:
             turn.tools_executed += 1
             turn.tool_spans.append(self.span)
             turn.trace.count_tool()
-            if request is not None:
-                turn.trace.plain_tools.is_traced(request)
+            turn.trace.plain_tools.is_traced(asked)
         self._outer = current_tool.get()
         self._running = RunningTool(self.span, request)
         current_tool.set(self._running)
@@ -109,7 +110,7 @@ class ToolCall:
             kind, outputs = _outcome(value)
         except Exception:  # the value's own words fail: say what is known
             kind, outputs = "returned", {"output": f"<{type(value).__qualname__}>"}
-        if kind == "handoff" and not self._direct:
+        if kind == "handoff" and self._asked:
             self._turn.handed_over_by = self.span
         self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
 
