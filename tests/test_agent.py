@@ -619,6 +619,38 @@ async def test_hooks_are_noted(sink: MemorySink) -> None:
     assert [hook["name"] for hook in hooks] == ["on_enter", "on_exit"]
 
 
+@pytest.mark.parametrize("outcome", ["done", "failed", "cancelled"])
+async def test_a_hook_that_hands_over_its_work_is_timed_to_its_end(
+    outcome: str, sink: MemorySink
+) -> None:
+    made: list[asyncio.Future[None]] = []
+
+    async def work() -> None:
+        await asyncio.sleep(0.2)
+        if outcome == "failed":
+            raise ValueError("no")
+        if outcome == "cancelled":
+            raise asyncio.CancelledError
+
+    class Hands(TracedAgent):
+        def on_enter(self) -> Any:
+            made.append(asyncio.ensure_future(work()))
+            return made[0]
+
+    agent = Hands(instructions="be")
+    async with running(agent):
+        given = agent.on_enter
+        await asyncio.wait(made)
+        await asyncio.sleep(0)
+    assert not inspect.iscoroutinefunction(given)
+    enter = sink.one("livekit:session")["result"]["hooks"][0]
+    assert enter["name"] == "on_enter"
+    assert enter["duration_ms"] == pytest.approx(200, abs=1)
+    assert enter["status"] == {"done": "complete"}.get(outcome, outcome)
+    errors = [sink.plain(span)["payload"]["source"] for span in sink.of("livekit:error")]
+    assert errors == (["on_enter"] if outcome == "failed" else [])
+
+
 def test_arguments_are_passed() -> None:
     agent = TracedAgent(instructions="be", chat_ctx=llm.ChatContext.empty(), tools=[])
     assert agent.instructions == "be"

@@ -509,6 +509,29 @@ async def test_a_sync_tool_is_called_as_livekit_calls_it(sink: MemorySink) -> No
     assert await use(uses=uses, agent=traced_agent(traced_tool(sync))) == expected
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_tool_that_hands_over_its_work_is_recorded_to_its_end(
+    fails: bool, sink: MemorySink
+) -> None:
+    async def work() -> str:
+        await asyncio.sleep(0.2)
+        if fails:
+            raise ToolError("no")
+        return "done"
+
+    def hands() -> Any:
+        """Hand over."""
+        return asyncio.ensure_future(work())
+
+    expected = await use(function_tool(hands), uses=[Use("hands")])
+    assert expected[0] == [("hands", "no" if fails else "done", fails)]
+    assert await use(uses=[Use("hands")], agent=traced_agent(traced_tool(hands))) == expected
+    (span,) = calls(sink, "hands")
+    assert span["result"]["duration_ms"] == pytest.approx(200, abs=1)
+    assert span["result"]["outcome"] == ("tool_error" if fails else "returned")
+    assert span["result"].get("outputs") == (None if fails else {"output": "done"})
+
+
 async def test_an_iterator_is_not_used_up(sink: MemorySink) -> None:
     def fresh() -> list[Any]:
         return [iter([1, 2]), (x for x in [1, 2]), map(int, "12")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ from livekit.agents.llm import FunctionTool, RawFunctionTool
 
 from . import tool_options
 from .record import livekit_private
+from .record.call import error_of
 from .record.context import current_turn
 from .record.guard import guarded
 from .record.tool_calls import ToolCall
@@ -148,7 +150,10 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
                 raise
             if span is not None and inspect.iscoroutine(value):
                 return _awaited(value, span)
-            _returned(span, value)
+            if span is not None and isinstance(value, asyncio.Future):
+                value.add_done_callback(functools.partial(_done, span))
+            else:
+                _returned(span, value)
             return value
 
     if not hasattr(like, "__annotations__"):
@@ -180,6 +185,14 @@ async def _awaited(coroutine: Any, span: ToolCall) -> Any:
         raise
     _returned(span, value)
     return value
+
+
+def _done(span: ToolCall, future: asyncio.Future[Any]) -> None:
+    error = error_of(future)
+    if error is None:
+        _returned(span, future.result())
+    else:
+        _raised(span, error)
 
 
 @guarded("tool.begin")

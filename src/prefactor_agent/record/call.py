@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import livekit_private
 from .clock import now_ns
 from .ids import Ids
 from .span import Sink, Span, SpanType, Status
@@ -119,6 +120,13 @@ def status_of(error: BaseException | None) -> Status:
     if isinstance(error, asyncio.CancelledError | GeneratorExit):
         return Status.CANCELLED
     return Status.FAILED
+
+
+def error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    """What work ended with that somebody else awaits, and is told of its error."""
+    if future.cancelled():
+        return asyncio.CancelledError()
+    return livekit_private.failure(future)
 
 
 PREFACTOR_STATUS = {

@@ -80,9 +80,9 @@ def is_busy(session: Any) -> bool:
     return isinstance(lock, asyncio.Lock) and lock.locked()
 
 
-def failure(task: asyncio.Task[Any]) -> BaseException | None:
-    """What a task of LiveKit's raised. ``Task.exception`` would have asyncio take it for dealt
-    with, and not log it."""
+def failure(task: asyncio.Future[Any]) -> BaseException | None:
+    """What a task of LiveKit's or of the agent's raised. ``Task.exception`` would have asyncio take
+    it for dealt with, and not log it."""
     error = getattr(task, "_exception", None)
     return error if isinstance(error, BaseException) else None
 

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from livekit.agents import Agent
 
+from .call import error_of
 from .guard import guarded, report
 from .passthrough import Watcher, ended, watched
 
@@ -209,7 +210,10 @@ def _hook(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[.
             raise
         if asyncio.iscoroutine(result):
             return _timed(result, call)
-        ended(call, None)
+        if isinstance(result, asyncio.Future):
+            result.add_done_callback(lambda future: ended(call, error_of(future)))
+        else:
+            ended(call, None)
         return result
 
     return hook
