@@ -437,6 +437,21 @@ def test_bound_nodes_are_equal_as_methods_are() -> None:
     assert one.llm_node.__self__ is one  # type: ignore[attr-defined]
 
 
+async def test_what_a_node_is_looked_up_as_lives_as_long_as_the_call(sink: MemorySink) -> None:
+    def looked_up() -> weakref.ref[Any]:
+        node: Any = agent.llm_node
+        return weakref.ref(node.__func__)
+
+    agent = Mine(instructions="be")
+    assert looked_up()() is None
+    async with running(agent):
+        form = looked_up()
+        assert form() is not None
+        assert looked_up() is form
+    gc.collect()
+    assert form() is None
+
+
 async def test_ids() -> None:
     class Concierge(TracedAgent): ...
 

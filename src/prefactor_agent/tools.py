@@ -210,9 +210,12 @@ def _begin(
 def _renamed(recorded: Any, name: str) -> str | None:
     """What the model calls this tool, where a ``function_tool`` above ours gave it another name. A
     call that runs for a tool of another name may also be one that this tool makes directly."""
-    request, turn = livekit_private.running_function_call(), current_turn.get()
+    request = livekit_private.running_function_call()
+    if request is None or request.name == name:
+        return None
+    turn = current_turn.get()
     session = turn.trace.session if turn is not None else None
-    if request is None or request.name == name or session is None:
+    if session is None:
         return None
     tools = [*session.current_agent.tools, *session.tools]
     tool: Any = llm.ToolContext(tools).get_function_tool(request.name)

@@ -7,7 +7,7 @@ import functools
 import multiprocessing.util
 import os
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -84,10 +84,13 @@ class Tracing:
     def attach(self, agent: Any) -> SessionTrace | None:
         """The trace of the session that the agent is in; begins one if there is none."""
         session = _session_of(agent)
-        if session is None or session in self._detached:
+        if session is None:
             return None
-        if session not in self._traces and livekit_private.is_closing(session):
-            return None  # its trace is over: it was broken off, and is closed a second time
+        if session not in self._traces:
+            if session in self._detached:
+                return None
+            if livekit_private.is_closing(session):
+                return None  # its trace is over: it was broken off, and is closed a second time
         return self.trace(session, agent)
 
     def trace(
@@ -160,6 +163,13 @@ class Tracing:
     def _on_exit(self) -> None:
         for trace, _ in list(self._running.values()):
             trace.job.process_ends()
+
+    def keep(self, agent: Agent, form: Callable[..., Any]) -> None:
+        """Keep what an agent's node or hook is looked up as until its session's trace is closed."""
+        session = _session_of(agent)
+        trace = self._traces.get(session) if session is not None else None
+        if trace is not None and not trace.closed:
+            trace.forms.append(form)
 
     @guarded("node.begin")
     def open_node(

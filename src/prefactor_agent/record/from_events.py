@@ -13,6 +13,7 @@ only what can be laid to a turn of this session is taken."""
 
 from __future__ import annotations
 
+import functools
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -94,7 +95,7 @@ class Measured:
 
     def _note(self, turn: AssistantTurn | None, kind: str, measured: Any) -> None:
         if turn is not None and len(noted := turn.measured.setdefault(kind, [])) < KEPT:
-            noted.append(as_told(measured))
+            noted.append(functools.partial(as_told, measured))
 
     def llm_span(
         self,

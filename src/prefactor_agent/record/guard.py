@@ -52,20 +52,19 @@ def guarded(seam: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
     return decorate
 
 
-_ONE_ARGUMENT = inspect.Signature(
-    [inspect.Parameter("event", inspect.Parameter.POSITIONAL_OR_KEYWORD)]
-)
+_ALL_IT_HAS = inspect.Signature([inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)])
 
 
 def listener(handler: Callable[[Any], object]) -> Callable[[Any], None]:
     """``handler`` in a form that is cheap to be told of an event.
 
-    LiveKit's emitter takes the signature of each callback at each event (livekit.rtc, ``emit``),
-    which costs more than most of our handlers do: this one has it ready.
+    LiveKit's emitter takes the signature of each callback at each event, and counts the arguments
+    that fit (livekit.rtc, ``emit``), which costs more than most of our handlers do: this one has it
+    ready, and takes all. The events that it is for have one.
     """
 
     def listen(event: Any) -> None:
         handler(event)
 
-    listen.__signature__ = _ONE_ARGUMENT  # type: ignore[attr-defined]
+    listen.__signature__ = _ALL_IT_HAS  # type: ignore[attr-defined]
     return listen

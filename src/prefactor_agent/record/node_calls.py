@@ -77,8 +77,13 @@ class _SpanCall:
     def _begin(self, agent: Agent) -> Span:
         raise NotImplementedError
 
-    def _span(self, payload: JSON, streams: Mapping[str, Stream], owner: Any = None) -> Span:
+    def _model(self, agent: Agent, kind: str) -> JSON:
+        """The model that the node is about to use."""
+        owner = describe.model_of(agent, _session(self._trace), kind)
         self._trace.fallbacks.follow(owner)
+        return describe.model(owner)
+
+    def _span(self, payload: JSON, streams: Mapping[str, Stream]) -> Span:
         name = self.type.removeprefix("livekit:")
         return self._trace.call.begin(
             self.type,
@@ -90,7 +95,6 @@ class _SpanCall:
                     "type": self.type.value,
                     "turn_index": self.turn.index if self.turn else None,
                     "timestamp": round(time.time(), 6),
-                    **describe.model(owner),
                     "metadata": {},
                     **payload,
                 }
@@ -144,25 +148,27 @@ class LLMNodeCall(_SpanCall):
         self.stream = self.output
         if self.turn is not None:
             self.turn.outputs.append(self.output)
-        owner = describe.model_of(agent, _session(self._trace), "llm")
+        model = self._model(agent, "llm")
         chat_ctx = _argument(self, 0, "chat_ctx")
         tools = _argument(self, 1, "tools") or []
         settings = _argument(self, 2, "model_settings")
         items = chat_ctx.items if chat_ctx is not None else []
-        self._model = describe.model(owner).get("model_name")
         kept, total = items[-describe.MESSAGES_KEPT :], len(items)
         messages = self._trace.messages
+        named = model.get("model_name")
         inputs: JSON = {
             "tools": describe.tool_names(tools),
-            "ai": {"model": {"id": self._model}} if self._model else None,
+            "ai": {"model": {"id": named}} if named else None,
         }
         choice = getattr(settings, "tool_choice", None)
         if isinstance(choice, str | dict):
             inputs["tool_choice"] = choice
         return self._span(
-            {"inputs": lambda: without_none({**messages.describe(kept, total), **inputs})},
+            {
+                **model,
+                "inputs": lambda: without_none({**messages.describe(kept, total), **inputs}),
+            },
             {"output": self.output},
-            owner,
         )
 
     def value(self, result: Any) -> None:
@@ -192,7 +198,8 @@ class LLMNodeCall(_SpanCall):
 
     def _measured(self, request_id: str | None) -> JSON | None:
         """What LiveKit measured of the same call."""
-        told = self.turn.measured.get("llm", []) if self.turn is not None else []
+        noted = self.turn.measured.get("llm", []) if self.turn is not None else []
+        told = (tell() for tell in noted)
         same = (one["metrics"] for one in told if one.get("request_id") == request_id)
         return next(same, None) if request_id is not None else None
 
@@ -208,8 +215,7 @@ class TTSNodeCall(_SpanCall):
         if self.turn is not None:
             self.turn.voices.append(self.heard)
         _watch_input(self, "text", _InputText(self.text))
-        owner = describe.model_of(agent, _session(self._trace), "tts")
-        return self._span({}, {"text": self.text, "audio": self.audio}, owner)
+        return self._span(self._model(agent, "tts"), {"text": self.text, "audio": self.audio})
 
     @guarded("node.tts.audio")
     def look(self, item: Any) -> None:
@@ -274,8 +280,7 @@ class RealtimeNodeCall(_SpanCall):
         self.usage: JSON | None = None
         self._ended: tuple[BaseException | None, int] | None = None
         self._trace.realtime.speaks(self)
-        owner = describe.model_of(agent, _session(self._trace), "llm")
-        return self._span({}, {"audio": self.audio}, owner)
+        return self._span(self._model(agent, "llm"), {"audio": self.audio})
 
     @guarded("node.realtime.audio")
     def look(self, item: Any) -> None:

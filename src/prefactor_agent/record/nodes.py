@@ -57,12 +57,16 @@ class Tracer(Protocol):
         self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> HookCall | None: ...
 
+    def keep(self, agent: Agent, form: Callable[..., Any]) -> None:
+        """Keep a traced form for as long as the call that the agent is in lasts."""
+
 
 _made: weakref.WeakValueDictionary[tuple[str, int], Callable[..., Any]] = (
     weakref.WeakValueDictionary()
 )
-# By the id of a function, which its traced form keeps alive: while one is in use the same one is
-# given out, so that two look-ups compare equal as bound methods do; afterwards nothing is kept.
+# By the id of a function, which its traced form keeps alive: while one is in use, and at least as
+# long as the call goes on, the same one is given out, so that two look-ups compare equal as bound
+# methods do; afterwards nothing is kept.
 
 
 _inside: ContextVar[tuple[int, str] | None] = ContextVar("prefactor_agent_assigned", default=None)
@@ -83,6 +87,7 @@ def traced(tracer: Tracer, agent: Agent, name: str, original: Any) -> Any:
         made = _made.get(key)
         if made is None:
             made = _made[key] = make(tracer, name, function)
+            tracer.keep(agent, made)
         return types.MethodType(made, agent)
     # Assigned on the instance, or a static method: it is called without the agent.
     form = make(tracer, name, _without(original, name))

@@ -4,6 +4,7 @@ ends."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -144,8 +145,9 @@ class AssistantTurn:
     pauses: list[tuple[int, str]] = field(default_factory=list)
     tools_executed: int = 0
     item_metrics: JSON = field(default_factory=dict)
-    measured: dict[str, list[JSON]] = field(default_factory=dict)
-    """LiveKit's measurements of single model calls, by kind of model."""
+    measured: dict[str, list[Callable[[], JSON]]] = field(default_factory=dict)
+    """LiveKit's measurements of single model calls, by kind of model, to be told when they are
+    kept."""
     tool_spans: list[Span] = field(default_factory=list)
     voices: list[HeardVoice] = field(default_factory=list)
     handed_over_by: Span | None = None
@@ -225,6 +227,7 @@ def assistant_turn_result(
     # Of an agent that is not traced nobody saw what it generated.
     generated = "".join("".join(source.text) for source in sources) if sources else None
     spoken = generated or "" if turn.uncommitted else " ".join(turn.spoken)
+    measured = {kind: [tell() for tell in told] for kind, told in turn.measured.items()}
     played = [segment for segment in turn.segments if segment.position_s is not None]
     return without_none(
         {
@@ -259,7 +262,7 @@ def assistant_turn_result(
             or None,
             "user_turn_id": turn.answers.span.id if turn.answers else None,
             "tool_calls": turn.tools_executed,
-            "metrics": {**turn.item_metrics, **turn.measured} or None,
+            "metrics": {**turn.item_metrics, **measured} or None,
             "error": turn.error,
             "finished_at": finished_at,
             "moments_us": offsets(call, turn.moments),
