@@ -204,20 +204,17 @@ class LLMNodeCall(_SpanCall):
         return next(same, None) if request_id is not None else None
 
 
-class TTSNodeCall(_SpanCall):
-    type = SpanType.TTS
-    source = "tts_node"
+class _VoiceCall(_SpanCall):
+    """A call of a node that gives the agent's voice."""
 
-    def _begin(self, agent: Agent) -> Span:
-        self.text, self.audio = Stream(self.started_ns), AudioLevels(self.started_ns)
+    def _speak(self, text: Stream | None) -> None:
+        self.audio = AudioLevels(self.started_ns)
         self.voice = AgentVoice(self.audio)
-        self.heard = HeardVoice(self.started_ns, self.voice, self.text)
+        self.heard = HeardVoice(self.started_ns, self.voice, text)
         if self.turn is not None:
             self.turn.voices.append(self.heard)
-        _watch_input(self, "text", _InputText(self.text))
-        return self._span(self._model(agent, "tts"), {"text": self.text, "audio": self.audio})
 
-    @guarded("node.tts.audio")
+    @guarded("node.audio")
     def look(self, item: Any) -> None:
         if isinstance(item, rtc.AudioFrame):
             audio, arrived = self.audio, now_ns()
@@ -228,6 +225,17 @@ class TTSNodeCall(_SpanCall):
             audio.items.append(self.voice.hear(item, arrived))
             if len(audio.items) >= UNABSORBED:
                 audio.absorb()
+
+
+class TTSNodeCall(_VoiceCall):
+    type = SpanType.TTS
+    source = "tts_node"
+
+    def _begin(self, agent: Agent) -> Span:
+        self.text = Stream(self.started_ns)
+        self._speak(self.text)
+        _watch_input(self, "text", _InputText(self.text))
+        return self._span(self._model(agent, "tts"), {"text": self.text, "audio": self.audio})
 
     def _outcome(self, finished_ns: int) -> JSON:
         self.text.absorb()
@@ -267,31 +275,16 @@ class TranscriptionNodeCall(_SpanCall):
         return {"text": "".join(self.text.text), "characters": self.text.total}
 
 
-class RealtimeNodeCall(_SpanCall):
+class RealtimeNodeCall(_VoiceCall):
     type = SpanType.REALTIME
     source = "realtime_audio_output_node"
 
     def _begin(self, agent: Agent) -> Span:
-        self.audio = AudioLevels(self.started_ns)
-        self.voice = AgentVoice(self.audio)
-        self.heard = HeardVoice(self.started_ns, self.voice, None)
-        if self.turn is not None:
-            self.turn.voices.append(self.heard)
+        self._speak(None)
         self.usage: JSON | None = None
         self._ended: tuple[BaseException | None, int] | None = None
         self._trace.realtime.speaks(self)
         return self._span(self._model(agent, "llm"), {"audio": self.audio})
-
-    @guarded("node.realtime.audio")
-    def look(self, item: Any) -> None:
-        if isinstance(item, rtc.AudioFrame):
-            arrived = now_ns()
-            if self.heard.first_frame_ns is None:
-                self.heard.first_frame_ns = arrived
-            self.audio.times.append(arrived)
-            self.audio.items.append(self.voice.hear(item, arrived))
-            if len(self.audio.items) >= UNABSORBED:
-                self.audio.absorb()
 
     def end(self, error: BaseException | None) -> None:
         # What it used is told when the reply is done, a little after the last of its audio.

@@ -234,14 +234,13 @@ class LLMOutput(Stream):
     """What an LLM node yields: text, ``ChatChunk``s with text, tool calls and usage, flush
     marks."""
 
-    __slots__ = ("finish_reason", "request_id", "tool_calls", "usage")
+    __slots__ = ("request_id", "tool_calls", "usage")
 
     def __init__(self, started_ns: int) -> None:
         super().__init__(started_ns)
         self.tool_calls: list[JSON] = []
         self.usage: JSON | None = None
         self.request_id: str | None = None
-        self.finish_reason: str | None = None
 
     def condense(self, item: Any) -> Any:
         """What to keep of a chunk until it is absorbed: of most, only their text.

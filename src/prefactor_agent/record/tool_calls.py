@@ -19,7 +19,6 @@ from . import livekit_private
 from .call import PREFACTOR_STATUS, Call, describe_error
 from .clock import now_ns
 from .context import RunningTool, current_tool, current_turn, running_tool
-from .guard import guarded
 from .plain import plain
 from .span import Span, SpanType, Status
 from .turns import without_none
@@ -30,10 +29,9 @@ _TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
 
 
 class ToolCall:
-    """One run of a tool's body, inside a traced session."""
+    """One run of a tool's body, inside a traced session. Whoever calls what is here, guards it."""
 
     @staticmethod
-    @guarded("tool.begin")
     def begin(
         name: str,
         signature: inspect.Signature | None,
@@ -99,13 +97,6 @@ class ToolCall:
         current_tool.set(self._running)
 
     def returned(self, value: Any) -> None:
-        self._returned(value)
-
-    def raised(self, error: BaseException) -> None:
-        self._raised(error)
-
-    @guarded("tool.end")
-    def _returned(self, value: Any) -> None:
         try:
             kind, outputs = _outcome(value)
         except Exception:  # the value's own words fail: say what is known
@@ -114,8 +105,7 @@ class ToolCall:
             self._turn.handed_over_by = self.span
         self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
 
-    @guarded("tool.end")
-    def _raised(self, error: BaseException) -> None:
+    def raised(self, error: BaseException) -> None:
         if isinstance(error, StopResponse):
             self._end(Status.COMPLETE, {"outcome": "stop_response", "is_error": False})
         elif isinstance(error, asyncio.CancelledError):
