@@ -16,6 +16,7 @@ from prefactor_agent import TracedAgent, config
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.record import guard
 from prefactor_agent.record import job as record_job
+from prefactor_agent.record.room import Room
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.summary import summary_of
 from support.exits import run_to_its_end
@@ -336,27 +337,27 @@ async def test_a_job_that_ends_before_its_session(sink: Recorder) -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    "part",
     [
-        "_follow",
-        "_on_joined",
-        "_relink",
-        "_on_left",
-        "_on_attributes",
-        "_on_metadata",
-        "_on_room_left",
-        "shut_down",
-        "result",
+        Room._follow,
+        Room._on_joined,
+        Room._relink,
+        Room._on_left,
+        Room._on_attributes,
+        Room._on_metadata,
+        Room._on_room_left,
+        record_job.Job.shut_down,
+        record_job.Job.result,
     ],
 )
-async def test_a_failure_of_ours_is_not_the_jobs(name: str, sink: Recorder) -> None:
+async def test_a_failure_of_ours_is_not_the_jobs(part: Any, sink: Recorder) -> None:
     job, caller = Job(), person("anna")
     ended: list[str] = []
 
     async def last(reason: str) -> None:
         ended.append(reason)
 
-    with broken(getattr(record_job.Job, name)), job.running() as context:
+    with broken(part), job.running() as context:
         context.add_shutdown_callback(last)
         await call()
         job.joins(caller)
