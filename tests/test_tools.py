@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -21,7 +22,7 @@ from livekit.agents import (
 from livekit.agents.llm import ToolContext
 from livekit.agents.llm.tool_context import ToolFlag
 from livekit.agents.voice.run_result import mock_tools
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from prefactor_agent import (
     ConfigurationError,
@@ -131,6 +132,31 @@ def test_the_model_sees_the_same_tool(form: str) -> None:
         # As text: LiveKit annotates the parameter of "confirm" with a new object each time.
         assert str(inspect.signature(traced)) == str(inspect.signature(plain)), how
         assert seen_by_a_model(traced) == seen_by_a_model(plain), how
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="evaluates annotations at once")
+def test_an_annotation_may_name_what_comes_later() -> None:
+    source = """
+class Booking:
+    @tool
+    async def book(self, size: Size, at: Table | None = None) -> str:
+        'Book a table.'
+        return 'done'
+
+class Size(BaseModel):
+    people: int
+
+class Table(BaseModel):
+    number: int
+"""
+    schemas = []
+    for tool in (function_tool, traced_tool):
+        names: dict[str, Any] = {"tool": tool, "BaseModel": BaseModel, "__name__": __name__}
+        exec(compile(source, "booking.py", "exec", dont_inherit=True), names)
+        (found,) = llm.find_function_tools(names["Booking"]())
+        schemas.append(seen_by_a_model(found))
+    assert schemas[0] == schemas[1]
+    assert "people" in str(schemas[1])
 
 
 def test_methods() -> None:

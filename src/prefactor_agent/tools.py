@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
@@ -23,6 +24,13 @@ P = ParamSpec("P")
 R = TypeVar("R", bound=Awaitable[Any])
 
 _MARK = "__prefactor_traced__"
+
+_AS_WRITTEN: dict[str, Any] = {}
+if sys.version_info >= (3, 14):
+    import annotationlib
+
+    # An annotation may name what is defined further below.
+    _AS_WRITTEN = {"annotation_format": annotationlib.Format.FORWARDREF}
 
 
 @overload
@@ -156,9 +164,10 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
                 _returned(span, value)
             return value
 
-    if not hasattr(like, "__annotations__"):
+    # From 3.14 on it has both, and the first can be asked for before what it names is there.
+    if not (hasattr(like, "__annotate__") or hasattr(like, "__annotations__")):
         recorded.__annotations__ = {}  # ours mean nothing where LiveKit looks them up
-    if signature is not None and _names(signature) != _names(inspect.signature(recorded)):
+    if signature is not None and _names(signature) != _names(_signature(recorded)):
         # Only then: a class method's would hide from 3.13 on that its class is given already.
         recorded.__signature__ = signature  # type: ignore[attr-defined]
     setattr(recorded, _MARK, "")  # the tool's name, once LiveKit has made the tool
@@ -167,14 +176,15 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
 
 def _signature(call: Callable[..., Any]) -> inspect.Signature | None:
     try:
-        return inspect.signature(call)
+        return inspect.signature(call, **_AS_WRITTEN)
     except (ValueError, TypeError):  # a builtin may tell none
         return None
 
 
-def _names(signature: inspect.Signature) -> list[tuple[str, Any]]:
+def _names(signature: inspect.Signature | None) -> list[tuple[str, Any]]:
     # Without the defaults, which need not be comparable.
-    return [(name, parameter.kind) for name, parameter in signature.parameters.items()]
+    parameters = signature.parameters.items() if signature is not None else ()
+    return [(name, parameter.kind) for name, parameter in parameters]
 
 
 async def _awaited(coroutine: Any, span: ToolCall) -> Any:
