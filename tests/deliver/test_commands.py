@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,7 @@ from prefactor_agent import cli
 from prefactor_agent.deliver import commands, health
 from prefactor_agent.deliver.commands import register
 from prefactor_agent.deliver.follow import Follower
-from prefactor_agent.journal import retention
+from prefactor_agent.journal import place, retention
 from prefactor_agent.journal.outbox import FOREIGN_S
 from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
@@ -232,6 +233,8 @@ def test_tail_follows_a_call(tmp_path: Path, offline: Side) -> None:
     offline.writer.flush(PATIENCE)
     [ended] = follower.look()
     assert "complete" in ended.as_line()
+    with closing(Journal(tmp_path / "journal.db")) as journal:
+        assert journal.find(ended.as_line().split()[1]) == ended.session_id
     assert list(follower.look()) == []
     follower.close()
 
@@ -310,6 +313,41 @@ def test_prune_keeps_what_is_young_and_what_waits(
     journal = Journal(tmp_path / "journal.db")
     assert journal.sessions() == []
     journal.close()
+
+
+def test_prune_takes_the_one_call_that_is_named(
+    server: PrefactorServer, offline: Side, tmp_path: Path
+) -> None:
+    waiting = Side(tmp_path, server)  # it has a token, and does not deliver
+    path = tmp_path / "journal.db"
+    calls = (
+        whole_call(offline.writer),
+        whole_call(offline.writer),
+        whole_call(waiting.writer),
+        begin_call(offline.writer),
+    )
+    kept, gone, waits, runs = (call.root.id for call in calls)
+    for writer in (offline.writer, waiting.writer):
+        writer.flush(PATIENCE)
+    files = (path, place.wal(path))
+    assert gone.encode() in b"".join(file.read_bytes() for file in files)
+    assert run_json("prune", gone, "--dry-run")["calls"] == 1
+    told = run_json("prune", gone)
+    assert (told["calls"], told["spans"], told["kept_undelivered"]) == (1, WHOLE, 0)
+    assert gone.encode() not in b"".join(file.read_bytes() for file in files)
+    told = run_json("prune", waits)
+    assert (told["calls"], told["kept_undelivered"]) == (0, 1)
+    assert run_json("prune", waits, "--undelivered")["undelivered"] == WHOLE
+    for words, says in (
+        ((runs,), f"{runs} still runs"),
+        ((gone,), f"no call begins with '{gone}'"),
+        ((kept, "--days", "0"), "a call, or --days and --megabytes"),
+    ):
+        done = CliRunner().invoke(cli.app, ["prune", *words])
+        assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1), done.output
+        assert says in done.stderr
+    with closing(Journal(path)) as journal:
+        assert {one.id for one in journal.sessions()} == {kept, runs}
 
 
 def test_prune_takes_calls_whose_process_is_gone(

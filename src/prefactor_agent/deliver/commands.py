@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sqlite3
@@ -163,6 +164,10 @@ def tail(
 
 
 def prune(
+    call: Annotated[
+        str | None,
+        typer.Argument(metavar="CALL", help="Only this one, whatever its age.", show_default=False),
+    ] = None,
     journal: JournalOption = None,
     days: Annotated[
         float | None,
@@ -178,26 +183,35 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove old calls from the journal."""
+    """Remove old calls from the journal, or one call."""
     from ..journal import retention
+    from ..journal.reader import Journal, JournalError
     from ..journal.schema import UnusableJournalError
 
+    if call is not None and (days is not None or megabytes is not None):
+        _fail("prune takes a call, or --days and --megabytes, not both")
     for option, value in (("--days", days), ("--megabytes", megabytes)):
         if value is not None and not 0 <= value <= 1e8:
             _fail(f"{option} takes a number up to 100000000, not {value}")
     chosen = _settings(journal)
     try:
+        if call is not None:
+            with contextlib.closing(Journal(chosen.journal)) as opened:
+                call = opened.find(call)
         done = retention.prune(
             chosen.journal,
             days=chosen.keep_days if days is None else days,
             limit=chosen.keep_bytes if megabytes is None else int(megabytes * 1e6),
+            call=call,
             undelivered=undelivered,
             dry_run=dry_run,
         )
-    except UnusableJournalError as error:
+    except (UnusableJournalError, JournalError) as error:
         _fail(str(error))
     except (sqlite3.Error, OSError) as error:
         _fail(f"{chosen.journal} cannot be read or written ({error})")
+    if call is not None and not done.calls and not done.kept_undelivered:
+        _fail(f"{call} still runs: it can go once it has ended")
     verb = "would go" if dry_run else "removed"
     words = (
         f"{count(done.calls, 'call')} with {count(done.spans, 'span')} {verb}; "

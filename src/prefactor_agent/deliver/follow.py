@@ -17,6 +17,8 @@ JSON = dict[str, Any]
 _COLUMNS = (
     "rowid, id, session_id, parent_id, type, name, status, started_us, finished_us, payload, result"
 )
+_ID = 10
+"""Characters of a call's id: the millisecond it began in. A command takes them as its name."""
 _WORDS = ("transcript", "spoken_text", "text", "message", "close_reason")
 
 
@@ -49,7 +51,7 @@ class Event(NamedTuple):
         )
         name = self.type.removeprefix("livekit:")
         words = f"  {self.words}" if self.words else ""
-        return f"{clock}  {self.session_id[-6:]}  {indent}{name} {outcome}{took}{words}"
+        return f"{clock}  {self.session_id[:_ID]}  {indent}{name} {outcome}{took}{words}"
 
 
 class Follower:

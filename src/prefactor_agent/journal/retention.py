@@ -46,6 +46,7 @@ def prune(
     *,
     days: float,
     limit: int,
+    call: str | None = None,
     undelivered: bool = False,
     dry_run: bool = False,
     compact: bool = True,
@@ -56,7 +57,9 @@ def prune(
     journal has grown to twice its limit; the answer says what was lost that way.
 
     Args:
-        compact: Give the space back to the disk, if no call is running.
+        call: The id of the one that is to go, whatever its age; all others stay.
+        compact: Leave nothing in the log of what was removed, and give the space back to the disk,
+            if no call is running.
         stop: Asked before each call whether the rest can wait for the next time.
 
     Raises:
@@ -66,6 +69,8 @@ def prune(
     with forks.undivided():
         connection = schema.connect(path, timeout=5.0)
     try:
+        # Some builds of SQLite leave the words of what is deleted in the file's free pages.
+        connection.execute("PRAGMA secure_delete = ON")
         before = size(path)
         used = _used(connection)
         # A call's exact size would take reading all of it; what is over goes the next time.
@@ -83,13 +88,13 @@ def prune(
         )
         found = [row for one in (query, _WITHOUT_ROOT) for row in connection.execute(one)]
         for id_, started, waits, count, left, wanted in sorted(found, key=itemgetter(1)):
-            if started >= oldest and used <= limit:
+            if call is None and started >= oldest and used <= limit:
                 break
-            if id_ in running:
+            if id_ in running or call not in (None, id_):
                 continue
             if stop():
                 break
-            if waits and not undelivered and used <= limit * _ROOM:
+            if waits and not undelivered and (call is not None or used <= limit * _ROOM):
                 kept += 1
                 continue
             calls, spans, lost = calls + 1, spans + count, lost + (left if wanted else 0)
@@ -97,9 +102,10 @@ def prune(
             if not dry_run:
                 _remove(connection, id_)
                 time.sleep(_PAUSE_S)
-        if calls and compact and not dry_run and not _running(connection):
-            # It locks the file for as long as it takes.
-            connection.execute("VACUUM")
+        if calls and compact and not dry_run:
+            if not _running(connection):
+                connection.execute("VACUUM")  # it locks the file for as long as it takes
+            # What was written before is in the log still.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Pruned(calls, spans, lost, kept, before, size(path))
     finally:
