@@ -60,10 +60,10 @@ def listener(handler: Callable[[Any], object]) -> Callable[[Any], None]:
 
     LiveKit's emitter takes the signature of each callback at each event, and counts the arguments
     that fit (livekit.rtc, ``emit``), which costs more than most of our handlers do: this one has it
-    ready, and takes all. The events that it is for have one.
+    ready, and takes all there are.
     """
 
-    def listen(event: Any) -> None:
+    def listen(event: Any, *_: Any) -> None:
         handler(event)
 
     listen.__signature__ = _ALL_IT_HAS  # type: ignore[attr-defined]
