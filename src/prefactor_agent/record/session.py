@@ -108,6 +108,7 @@ class SessionTrace:
         self.forms: deque[Callable[..., Any]] = deque(maxlen=FORMS_KEPT)
         """What the nodes and hooks of the session's agents are looked up as."""
         self._turn_count = 0
+        self._usage: Any = None
         self._failures_before = failures.total()
         self._counts = {
             "items_seen": 0,
@@ -136,6 +137,7 @@ class SessionTrace:
             "conversation_item_added": self._on_item,
             "function_tools_executed": self.plain_tools.on_executed,
             "tool_execution_updated": self.plain_tools.on_updated,
+            "session_usage_updated": self._on_usage,
             "error": self.errors.on_event,
             "close": self._on_close,
         }
@@ -203,6 +205,10 @@ class SessionTrace:
             if turn is not None:
                 self.speeches.note_spoken(turn, item)
 
+    @guarded("event.session_usage_updated")
+    def _on_usage(self, event: Any) -> None:
+        self._usage = event.usage  # asked for at the end, it could be gone with the session
+
     @guarded("event.close")
     def _on_close(self, event: CloseEvent) -> None:
         error = getattr(event.error, "error", event.error)
@@ -255,7 +261,7 @@ class SessionTrace:
 
     def _end_session(self, reason: str, error: JSON | None) -> None:
         """End the session's own span; in a job, once the job has said all that it has to say."""
-        usage, counts, hooks = self._usage(), dict(self._counts), list(self.hooks.noted)
+        usage, counts, hooks = self._usage, dict(self._counts), list(self.hooks.noted)
         trouble = failures.total() - self._failures_before
         closed, finished = now_ns(), round(time.time(), 6)
 
@@ -270,7 +276,7 @@ class SessionTrace:
                     "status": PREFACTOR_STATUS[status],
                     "close_reason": reason,
                     "termination_reason": self.termination.reason,
-                    "usage": _described(usage),
+                    "usage": _usage(usage),
                     "conversation": counts,
                     "error": error or self._crash(),
                     "hooks": hooks or None,
@@ -286,10 +292,6 @@ class SessionTrace:
         else:
             self.job.let_go(finish)
 
-    @guarded("session.usage")
-    def _usage(self) -> Any:
-        return self.session.usage if self.session is not None else None
-
     def _status(self, reason: str, error: JSON | None) -> Status:
         if error is not None or reason == "error" or self.job.crashed:
             return Status.FAILED
@@ -301,7 +303,7 @@ class SessionTrace:
         return None
 
 
-def _described(usage: Any) -> JSON | None:
+def _usage(usage: Any) -> JSON | None:
     models = getattr(usage, "model_usage", None)
     if not models:
         return None
