@@ -78,19 +78,22 @@ def of(sink: Recorder, type_: str) -> list[JSON]:
 # Turns
 
 
+TEA = [
+    "  user_turn: tea?",
+    "  assistant_turn: It is three.",
+    "    llm",
+    "    llm: It is three.",
+    "    tool:price: returned",
+    "      tool_result price: returned",
+    "    transcription: It is three.",
+]
+"""The turn of a question for which the model asks a tool."""
+
+
 async def test_a_tool_turn_has_its_two_llm_calls_under_one_turn(sink: Recorder) -> None:
     async with running([Use("price", {"item": "tea"})], ["It is ", "three."]) as session:
         await session.run(user_input="tea?")
-    assert outline(sink) == [
-        "session",
-        "  user_turn: tea?",
-        "  assistant_turn: It is three.",
-        "    llm",
-        "    llm: It is three.",
-        "    tool:price: returned",
-        "      tool_result price: returned",
-        "    transcription: It is three.",
-    ]
+    assert outline(sink) == ["session", *TEA]
     check(sink)
     first, second = of(sink, "llm")
     (tool,) = of(sink, "tool:price")
@@ -321,16 +324,7 @@ async def test_a_speech_made_in_a_handler_of_another_one(before_us: bool, sink: 
         await session.generate_reply(user_input="tea?")
         await session.aclose()
     announced = ["  assistant_turn: One moment.", "    transcription: One moment."]
-    answer = [
-        "  user_turn: tea?",
-        "  assistant_turn: It is three.",
-        "    llm",
-        "    llm: It is three.",
-        "    tool:price: returned",
-        "      tool_result price: returned",
-        "    transcription: It is three.",
-    ]
-    both = announced + answer if before_us else answer + announced
+    both = announced + TEA if before_us else TEA + announced
     assert outline(sink) == ["session", *both]
     check(sink)
     turns = {turn["payload"]["source"]: turn for turn in of(sink, "assistant_turn")}

@@ -166,7 +166,7 @@ def tail(
 def prune(
     call: Annotated[
         str | None,
-        typer.Argument(metavar="CALL", help="Only this one, whatever its age.", show_default=False),
+        typer.Argument(metavar="CALL", help="Only this one, whatever its age."),
     ] = None,
     journal: JournalOption = None,
     days: Annotated[
