@@ -31,9 +31,9 @@ from rich.table import Table
 import prefactor_agent
 from prefactor_agent import TracedAgent
 from prefactor_agent.config import Settings
+from prefactor_agent.core.span import Status
 from prefactor_agent.pipeline import Pipeline
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Status
+from prefactor_agent.record.spans.tree import Call
 from prefactor_agent.view.report import render
 from support.prefactor_server import PrefactorServer
 
@@ -280,8 +280,9 @@ async def delivery() -> Row:
 
 
 async def page() -> Row:
-    from view.browser import CHROMIUM, DRIVER, Browser, look, start
     from view.report_calls import long
+
+    from view.browser import CHROMIUM, DRIVER, Browser, look, start
 
     what = "page of a two-hour call: opens; draws anew"
     if CHROMIUM is None or DRIVER is None:

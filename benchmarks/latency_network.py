@@ -28,7 +28,7 @@ from samples.offline.script import KETTLE, RETURN, WHERE
 from samples.offline.waveform import silences
 from tests.support.livekit import Site, trace_of
 
-from prefactor_agent.record.network import Reading, estimate, read
+from prefactor_agent.record.session.network import Reading, estimate, read
 
 VOICES = ("en-us", "en-us-nyc", "en", "en-gb-scotland", "en-gb-x-rp")
 QUESTIONS = (WHERE, KETTLE, RETURN)

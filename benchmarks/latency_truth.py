@@ -29,7 +29,7 @@ from samples.offline.server import OfflineOpenAI
 from samples.offline.terminal import quiet
 from samples.offline.waveform import silences
 
-from prefactor_agent.record.span import Span
+from prefactor_agent.core.span import Span
 from prefactor_agent.tracing import tracer
 
 from .streaming_ears import StreamingEars

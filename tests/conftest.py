@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from prefactor_agent import config, tool_options
-from prefactor_agent.record import guard
+from prefactor_agent.core import guard
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
 from support.virtual_time import VirtualLoop

@@ -562,14 +562,14 @@ async def test_nothing_of_ours_holds_an_agent_after_its_session(sink: MemorySink
 
 
 async def test_a_session_is_forgotten_with_its_trace(sink: MemorySink) -> None:
-    from prefactor_agent.record.session import SessionTrace
+    from prefactor_agent.record.recorder import SessionRecorder
     from prefactor_agent.tracing import tracer
 
     async def call() -> tuple[weakref.ref[Any], weakref.ref[Any]]:
         async with running(Mine(instructions="be")) as session:
             await session.run(user_input="hello")
             trace = tracer._traces[session]
-        assert isinstance(trace, SessionTrace)
+        assert isinstance(trace, SessionRecorder)
         return weakref.ref(session), weakref.ref(trace)
 
     session, trace = await call()

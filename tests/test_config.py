@@ -10,7 +10,7 @@ import pytest
 
 from prefactor_agent import config
 from prefactor_agent.config import ConfigurationError, configure
-from prefactor_agent.view import stagenames
+from prefactor_agent.view.model import stagenames
 
 
 @pytest.mark.parametrize(

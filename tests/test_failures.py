@@ -18,19 +18,17 @@ from livekit.agents.voice.audio_recognition import AudioRecognition
 
 import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool, tracing
-from prefactor_agent.record import (
-    call,
-    guard,
-    hooks,
-    node_calls,
-    nodes,
-    passthrough,
-    tool_calls,
-    voice,
-)
-from prefactor_agent.record.guard import failures
-from prefactor_agent.record.stream import Stream
-from prefactor_agent.record.user_turns import UserTurns
+from prefactor_agent.core import guard
+from prefactor_agent.core.guard import failures
+from prefactor_agent.record.audio import voice
+from prefactor_agent.record.intercept import forms as nodes
+from prefactor_agent.record.intercept import passthrough
+from prefactor_agent.record.models import node_calls
+from prefactor_agent.record.session import hooks
+from prefactor_agent.record.spans import tree as call
+from prefactor_agent.record.spans.stream import Stream
+from prefactor_agent.record.tools import traced as tool_calls
+from prefactor_agent.record.turns.user_turns import UserTurns
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
 from support.scripted import (
@@ -169,44 +167,44 @@ def guarded_functions() -> Iterator[tuple[str, Any]]:
 SEAMS = dict(guarded_functions())
 NOT_IN_THIS_CALL = {
     "pipeline:Pipeline._start_delivery",
-    "record.budgets:Budgets._due",
-    "record.closing:Closing._on_done",
-    "record.closing:Closing.may_follow",
-    "record.errors:Errors.on_event",
-    "record.fallbacks:Fallbacks._on_change",
-    "record.handoffs:awaited",
-    "record.job:Job._over",
-    "record.job:Job.process_ends",
-    "record.job:Job.shut_down",
-    "record.provider_tools:_logged",
-    "record.realtime:Realtime._note_item",
-    "record.realtime:Realtime._note_reply",
-    "record.realtime:Realtime._note_usage",
-    "record.realtime:Realtime._on_generation",
-    "record.realtime:Realtime._on_metrics",
-    "record.realtime:Realtime._on_server_event",
-    "record.room:Room._on_attributes",
-    "record.room:Room._on_connection",
-    "record.room:Room._on_joined",
-    "record.room:Room._on_left",
-    "record.room:Room._on_metadata",
-    "record.room:Room._on_room_left",
-    "record.room:Room._relink",
-    "record.speeches:Speeches.on_false_interruption",
-    "record.states:States._on_agent",
-    "record.states:States._on_user",
-    "record.termination:Termination.begin",
-    "session:PrefactorLiveKitSession._begin",
-    "tracing:Tracing.detach",
+    "record.session.budgets:Budgets._due",
+    "record.session.closing:Closing._on_done",
+    "record.session.closing:Closing.may_follow",
+    "record.session.errors:Errors.on_event",
+    "record.models.fallbacks:Fallbacks._on_change",
+    "record.session.handoffs:awaited",
+    "record.session.job:Job._over",
+    "record.session.job:Job.process_ends",
+    "record.session.job:Job.shut_down",
+    "record.tools.provider:_logged",
+    "record.models.realtime:Realtime._note_item",
+    "record.models.realtime:Realtime._note_reply",
+    "record.models.realtime:Realtime._note_usage",
+    "record.models.realtime:Realtime._on_generation",
+    "record.models.realtime:Realtime._on_metrics",
+    "record.models.realtime:Realtime._on_server_event",
+    "record.session.room:Room._on_attributes",
+    "record.session.room:Room._on_connection",
+    "record.session.room:Room._on_joined",
+    "record.session.room:Room._on_left",
+    "record.session.room:Room._on_metadata",
+    "record.session.room:Room._on_room_left",
+    "record.session.room:Room._relink",
+    "record.turns.assistant_turns:AssistantTurns.on_false_interruption",
+    "record.session.states:States._on_agent",
+    "record.session.states:States._on_user",
+    "record.session.termination:Termination.begin",
+    "compat.session:PrefactorLiveKitSession._begin",
+    "tracing:SessionRegistry.detach",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
-its room (tests/record/test_job.py), a closing that breaks off (test_closing.py), a realtime model
+its room (tests/record/session/test_job.py), a closing that breaks off (test_closing.py), a realtime model
 (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are asked for
 (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
-        "record.plain_tools:PlainTools.on_updated",
-        "record.plain_tools:PlainTools._untraced",
+        "record.tools.untraced:UntracedTools.on_updated",
+        "record.tools.untraced:UntracedTools._untraced",
     }
 
 
@@ -258,18 +256,18 @@ BEHIND: dict[str, tuple[Any, str]] = {
     "sink.put": (MemorySink, "put"),
     "loudness": (voice, "mean_squares"),
     "ids": (call.Ids, "new"),
-    "the session's trace": (tracing, "SessionTrace"),
+    "the session's trace": (tracing, "SessionRecorder"),
     "a node's beginning": (node_calls, "open_node"),
     "a hook's beginning": (hooks.Hooks, "begin"),
-    "a span's beginning": (call.Call, "begin"),
-    "a span's end": (call.Call, "end"),
+    "a span's beginning": (call.SpanTree, "begin"),
+    "a span's end": (call.SpanTree, "end"),
     "a hook's note": (hooks.Hooks, "note"),
     "a user turn's commit": (UserTurns, "commit"),
     "a user turn": (UserTurns, "begin"),
     "a node's wrapper": (nodes, "_node"),
     "a hook's wrapper": (nodes, "_hook"),
-    "a stream's stand-in": (nodes, "watched"),
-    "an input's stand-in": (node_calls, "lent"),
+    "a stream's stand-in": (nodes, "observe"),
+    "an input's stand-in": (node_calls, "proxy_stream"),
     "a look at audio": (node_calls.TTSNodeCall, "look"),
     "a look at the user's audio": (node_calls._InputAudio, "look"),
     "a look at an STT event": (node_calls.STTNodeCall, "look"),

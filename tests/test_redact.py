@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefactor_agent import config, redact
-from prefactor_agent.bounds import PAYLOAD_LIMIT, bounded
 from prefactor_agent.config import ConfigurationError, Settings
+from prefactor_agent.core.bounds import PAYLOAD_LIMIT, bounded
+from prefactor_agent.core.clock import now_ns
+from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.clock import now_ns
-from prefactor_agent.record.span import SpanType, Status
-from prefactor_agent.record.stream import Stream
+from prefactor_agent.record.spans.stream import Stream
+from prefactor_agent.record.spans.tree import SpanTree
 from prefactor_agent.redact import HIDDEN, REDACTED, Redactor
 from support.waiting import PATIENCE
 
@@ -302,7 +302,7 @@ def test_hidden_tools_are_hidden_in_their_spans_and_in_the_conversation() -> Non
 def test_nothing_of_it_reaches_the_file(tmp_path: Path) -> None:
     settings = Settings(journal=tmp_path / "j.db", capture_content=False)
     writer = JournalWriter(settings)
-    call = Call(writer)
+    call = SpanTree(writer)
     call.announce({"agent_class": "Clerk", "job": {"metadata": "Zanzibar"}})
     stream = Stream(now_ns())
     span = call.begin(
@@ -322,7 +322,7 @@ def test_nothing_of_it_reaches_the_file(tmp_path: Path) -> None:
 
 def test_a_key_in_json_that_a_model_says_does_not_reach_the_file(tmp_path: Path) -> None:
     writer = JournalWriter(Settings(journal=tmp_path / "j.db", redact_keys=frozenset({"card"})))
-    call = Call(writer)
+    call = SpanTree(writer)
     call.announce({})
     stream = Stream(now_ns())
     span = call.begin(SpanType.LLM, "llm", None, {}, streams={"output": stream})

@@ -7,8 +7,8 @@ import jsonschema
 from prefactor_http.models.agent_instance import AgentSchemaVersionForRegister, DataRisk
 from pydantic import BaseModel
 
+from prefactor_agent.core.span import SpanType
 from prefactor_agent.deliver.quality import quality
-from prefactor_agent.record.span import SpanType
 from prefactor_agent.schemas import QUALITY, ToolSchema, agent_schema_version
 from prefactor_agent.tool_options import DATA_RISK
 

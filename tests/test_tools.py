@@ -31,7 +31,7 @@ from prefactor_agent import (
     tool_options,
     traced_tool,
 )
-from prefactor_agent.record.guard import failures
+from prefactor_agent.core.guard import failures
 from support.memory_sink import MemorySink
 from support.scripted import ScriptedLLM, Use
 

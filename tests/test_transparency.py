@@ -28,7 +28,7 @@ from livekit.agents.voice import generation
 from livekit.agents.voice.io import TimedString
 
 from prefactor_agent import TracedAgent, traced_tool
-from prefactor_agent.record.guard import failures
+from prefactor_agent.core.guard import failures
 from support.memory_sink import MemorySink
 from support.scripted import (
     Microphone,

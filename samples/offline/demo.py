@@ -17,8 +17,8 @@ from prefactor_agent.config import settings
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.report import write_report
-from prefactor_agent.view.terminal import print_lines
-from prefactor_agent.view.waterfall import export_svg, waterfall
+from prefactor_agent.view.terminal.output import print_lines
+from prefactor_agent.view.terminal.waterfall import export_svg, waterfall
 from support.prefactor_server import PrefactorServer
 
 from .call import run_call

@@ -11,7 +11,8 @@ from .config import ConfigurationError, Settings, configure
 
 if TYPE_CHECKING:
     from .agent import TracedAgent, TracedAgentTask
-    from .record.budgets import BudgetExceeded
+    from .compat.session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
+    from .record.session.budgets import BudgetExceeded
     from .schemas import (
         DEFAULT_LIVEKIT_AGENT_SCHEMA,
         LIVEKIT_ASSISTANT_TURN_SCHEMA,
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
         compile_livekit_agent_schema,
         register_livekit_schemas,
     )
-    from .session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
     from .tools import traced_tool
 else:
     # What an agent uses is imported at its first use: it brings livekit.agents, which takes two
@@ -43,12 +43,12 @@ else:
 
 
 _LAZY = {
-    "BudgetExceeded": ".record.budgets",
+    "BudgetExceeded": ".record.session.budgets",
     "DEFAULT_LIVEKIT_AGENT_SCHEMA": ".schemas",
     "LIVEKIT_ASSISTANT_TURN_SCHEMA": ".schemas",
     "LIVEKIT_ERROR_SCHEMA": ".schemas",
     "LIVEKIT_LLM_SCHEMA": ".schemas",
-    "LIVEKIT_SDK_HEADER_ENTRY": ".session",
+    "LIVEKIT_SDK_HEADER_ENTRY": ".compat.session",
     "LIVEKIT_SESSION_SCHEMA": ".schemas",
     "LIVEKIT_STATE_SCHEMA": ".schemas",
     "LIVEKIT_STT_SCHEMA": ".schemas",
@@ -56,7 +56,7 @@ _LAZY = {
     "LIVEKIT_TTS_SCHEMA": ".schemas",
     "LIVEKIT_USER_TURN_SCHEMA": ".schemas",
     "LiveKitToolSchemaConfig": ".schemas",
-    "PrefactorLiveKitSession": ".session",
+    "PrefactorLiveKitSession": ".compat.session",
     "TracedAgent": ".agent",
     "TracedAgentTask": ".agent",
     "compile_livekit_agent_schema": ".schemas",

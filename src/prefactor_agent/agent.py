@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 from livekit.agents import Agent, AgentTask
 
-from .record.handoffs import awaited
-from .record.nodes import INTERCEPTED, traced
+from .record.intercept.forms import INTERCEPTED, traced
+from .record.session.handoffs import awaited
 from .tracing import ATTACHING, tracer
 
 T = TypeVar("T")

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .config import Settings
+from .core.guard import guarded
+from .core.span import Span
 from .journal.writer import JournalWriter
-from .record.guard import guarded
-from .record.span import Span
 
 if TYPE_CHECKING:
     from .deliver.deliverer import Deliverer

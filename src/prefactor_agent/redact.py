@@ -14,8 +14,8 @@ from pydantic_core import from_json, to_json
 
 from . import tool_options
 from .config import Redact, Settings
+from .core.json import JSON
 
-JSON = dict[str, Any]
 KeyPath = tuple[str, ...]
 """The keys above a value; lists have none."""
 

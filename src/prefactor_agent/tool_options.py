@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 
 from . import config
 from .config import ConfigurationError
-
-JSON = dict[str, Any]
+from .core.json import JSON
 
 MOST_TOOLS = 500
 """So many tools a process can tell Prefactor of before a call begins; more are sent as tools in

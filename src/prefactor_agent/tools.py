@@ -13,11 +13,11 @@ from livekit.agents import function_tool, llm
 from livekit.agents.llm import FunctionTool, RawFunctionTool
 
 from . import tool_options
-from .record import livekit_private
-from .record.call import error_of
-from .record.context import current_turn
-from .record.guard import guarded
-from .record.tool_calls import ToolCall
+from .core.guard import guarded
+from .record.livekit import private as livekit_private
+from .record.spans.tree import error_of
+from .record.tools.traced import ToolCall
+from .record.turns.context import current_turn
 from .tool_options import ToolOptions
 
 P = ParamSpec("P")

@@ -15,13 +15,14 @@ from livekit.agents import Agent, AgentSession
 
 from . import config
 from .config import Settings
+from .core.guard import guarded, logger
+from .core.span import Sink
 from .pipeline import Pipeline
-from .record import livekit_private, node_calls
-from .record.guard import guarded, logger
-from .record.job import current_job
-from .record.nodes import HookCall, NodeCall
-from .record.session import SessionTrace
-from .record.span import Sink
+from .record.intercept.forms import HookCall, NodeCall
+from .record.livekit import private as livekit_private
+from .record.models import node_calls
+from .record.recorder import SessionRecorder
+from .record.session.job import current_job
 
 ATTACHING = frozenset({"stt_node", "on_enter"})
 """What LiveKit looks up first on an agent that it starts (voice/agent_activity.py,
@@ -32,7 +33,7 @@ DETACHED = "detached"
 """The close reason of a trace that ended before its session."""
 
 
-class Way(NamedTuple):
+class TraceOptions(NamedTuple):
     """What a program chose for the trace of one session."""
 
     sink: Sink | None
@@ -42,18 +43,18 @@ class Way(NamedTuple):
     """By tool name, the span type of a tool."""
 
 
-class Tracing:
+class SessionRegistry:
     """The traced sessions of this process. Implements :class:`.record.nodes.Tracer`."""
 
     def __init__(self) -> None:
-        self._traces: weakref.WeakKeyDictionary[AgentSession[Any], SessionTrace] = (
+        self._traces: weakref.WeakKeyDictionary[AgentSession[Any], SessionRecorder] = (
             weakref.WeakKeyDictionary()
         )
         self._sink: Sink | None = None
         self._settled = False
         self._others: list[Pipeline] = []
         self._detached: weakref.WeakSet[AgentSession[Any]] = weakref.WeakSet()
-        self._running: dict[str, tuple[SessionTrace, asyncio.AbstractEventLoop]] = {}
+        self._running: dict[str, tuple[SessionRecorder, asyncio.AbstractEventLoop]] = {}
         self._process = 0
 
     def send_to(self, sink: Sink | None) -> None:
@@ -81,7 +82,7 @@ class Tracing:
         return self._sink.flush(timeout) if self._sink is not None else True
 
     @guarded("attach")
-    def attach(self, agent: Any) -> SessionTrace | None:
+    def attach(self, agent: Any) -> SessionRecorder | None:
         """The trace of the session that the agent is in; begins one if there is none."""
         session = _session_of(agent)
         if session is None:
@@ -94,8 +95,8 @@ class Tracing:
         return self.trace(session, agent)
 
     def trace(
-        self, session: AgentSession[Any], agent: Agent | None, way: Way | None = None
-    ) -> SessionTrace | None:
+        self, session: AgentSession[Any], agent: Agent | None, way: TraceOptions | None = None
+    ) -> SessionRecorder | None:
         """The trace of a session; begins one if there is none.
 
         Args:
@@ -104,12 +105,12 @@ class Tracing:
         """
         trace = self._traces.get(session)
         if trace is None or trace.closed:
-            way = way or Way(self._find_sink())
+            way = way or TraceOptions(self._find_sink())
             sink = way.sink
             if sink is None:
                 return None
             self._detached.discard(session)
-            trace = self._traces[session] = SessionTrace(
+            trace = self._traces[session] = SessionRecorder(
                 session, agent, sink, about=way.about, tool_types=way.tool_types
             )
             session_id = trace.call.root.id
@@ -218,7 +219,7 @@ def _session_of(agent: Agent) -> AgentSession[Any] | None:
         return None
 
 
-def _end_with_job(trace: SessionTrace, sink: Sink) -> None:
+def _end_with_job(trace: SessionRecorder, sink: Sink) -> None:
     """Have LiveKit's shutdown of the job wait, for a bounded time, until the trace is kept."""
     context = current_job()
     if context is None:
@@ -239,4 +240,4 @@ def _end_with_job(trace: SessionTrace, sink: Sink) -> None:
     context.add_shutdown_callback(end)
 
 
-tracer = Tracing()
+tracer = SessionRegistry()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from prefactor_agent import configure, session
+from prefactor_agent import configure
+from prefactor_agent.compat import session
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
 

@@ -11,8 +11,8 @@ import pytest
 from prefactor_core import SchemaRegistry
 
 import prefactor_agent as ours
+from prefactor_agent.compat.schemas import opened
 from prefactor_agent.schemas import QUALITY, agent_schema_version
-from prefactor_agent.schemas.livekit import opened
 
 JSON = dict[str, Any]
 

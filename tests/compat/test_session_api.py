@@ -24,7 +24,7 @@ from prefactor_http import HttpClientConfig
 import prefactor_agent as ours
 from compat.agents import Plain, Traced
 from prefactor_agent import configure, pipeline
-from prefactor_agent import session as session_module
+from prefactor_agent.compat import session as session_module
 from support.memory_sink import MemorySink
 from support.prefactor_server import PrefactorServer
 from support.scripted import ScriptedLLM, Tokens, Use
@@ -103,8 +103,8 @@ def test_every_public_name_is_here() -> None:
         assert getattr(ours, name) is not None
     public = {name for name in dir(theirs.PrefactorLiveKitSession) if not name.startswith("_")}
     assert public <= set(dir(ours.PrefactorLiveKitSession))
+    from prefactor_agent.compat.session import PrefactorLiveKitSession
     from prefactor_agent.schemas import LiveKitToolSchemaConfig
-    from prefactor_agent.session import PrefactorLiveKitSession
 
     assert LiveKitToolSchemaConfig is ours.LiveKitToolSchemaConfig
     assert PrefactorLiveKitSession is ours.PrefactorLiveKitSession

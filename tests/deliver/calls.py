@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Sink, Span, SpanType, Status
-from prefactor_agent.record.stream import Stream
+from prefactor_agent.core.span import Sink, Span, SpanType, Status
+from prefactor_agent.record.spans.stream import Stream
+from prefactor_agent.record.spans.tree import SpanTree
 
 USAGE = {"prompt_tokens": 40, "completion_tokens": 10, "total_tokens": 50}
 
 
-def begin_call(sink: Sink, **payload: Any) -> Call:
-    call = Call(sink)
+def begin_call(sink: Sink, **payload: Any) -> SpanTree:
+    call = SpanTree(sink)
     call.announce(
         {
             "name": "livekit-session",
@@ -25,11 +25,11 @@ def begin_call(sink: Sink, **payload: Any) -> Call:
     return call
 
 
-def end_call(call: Call, status: Status = Status.COMPLETE) -> None:
+def end_call(call: SpanTree, status: Status = Status.COMPLETE) -> None:
     call.end(call.root, status, {"status": "completed", "close_reason": "user_initiated"})
 
 
-def user_turn(call: Call, index: int, text: str) -> Span:
+def user_turn(call: SpanTree, index: int, text: str) -> Span:
     turn = call.begin(SpanType.USER_TURN, "user_turn", None, {"turn_index": index})
     stt = call.begin(SpanType.STT, "stt", turn, {"model_name": "hear-1"})
     call.end(stt, Status.COMPLETE, {"transcript": text, "audio_seconds": 1.5})
@@ -37,7 +37,7 @@ def user_turn(call: Call, index: int, text: str) -> Span:
     return turn
 
 
-def llm(call: Call, parent: Span, text: str = "It is open until six.") -> Span:
+def llm(call: SpanTree, parent: Span, text: str = "It is open until six.") -> Span:
     import time
 
     stream = Stream(time.perf_counter_ns())
@@ -66,7 +66,7 @@ def llm(call: Call, parent: Span, text: str = "It is open until six.") -> Span:
     return span
 
 
-def tool(call: Call, parent: Span, name: str = "opening_hours", *, fails: bool = False) -> Span:
+def tool(call: SpanTree, parent: Span, name: str = "opening_hours", *, fails: bool = False) -> Span:
     type_ = f"livekit:tool:{name}"
     span = call.begin(type_, name, parent, {"tool_name": name, "inputs": {"day": "monday"}})
     status = Status.FAILED if fails else Status.COMPLETE
@@ -82,7 +82,7 @@ def tool(call: Call, parent: Span, name: str = "opening_hours", *, fails: bool =
     return span
 
 
-def assistant_turn(call: Call, index: int, *, tools: int = 1) -> Span:
+def assistant_turn(call: SpanTree, index: int, *, tools: int = 1) -> Span:
     turn = call.begin(SpanType.ASSISTANT_TURN, "assistant_turn", None, {"turn_index": index})
     llm(call, turn)
     for _ in range(tools):
@@ -102,7 +102,7 @@ def assistant_turn(call: Call, index: int, *, tools: int = 1) -> Span:
     return turn
 
 
-def whole_call(sink: Sink, turns: int = 2, **payload: Any) -> Call:
+def whole_call(sink: Sink, turns: int = 2, **payload: Any) -> SpanTree:
     call = begin_call(sink, **payload)
     for index in range(turns):
         user_turn(call, 2 * index + 1, f"question {index}")

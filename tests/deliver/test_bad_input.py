@@ -15,7 +15,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from prefactor_agent.deliver.commands import register
+from prefactor_agent.cli.operating import register
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.tracing import tracer
 from support.prefactor_server import PrefactorServer

@@ -13,9 +13,10 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from prefactor_agent import cli
-from prefactor_agent.deliver import commands, health
-from prefactor_agent.deliver.commands import register
+from prefactor_agent.cli import looking as cli
+from prefactor_agent.cli import operating as commands
+from prefactor_agent.cli.operating import register
+from prefactor_agent.deliver import health
 from prefactor_agent.deliver.follow import Follower
 from prefactor_agent.journal import place, retention
 from prefactor_agent.journal.outbox import FOREIGN_S

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core.ids import Ids
+from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.api import Api
 from prefactor_agent.deliver.rounds import POLL_S
-from prefactor_agent.record.ids import Ids
-from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.settings import PARTITION
 from support.waiting import PATIENCE, until

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
+from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.deliver.api import Api, RefusedError
 from prefactor_agent.journal.outbox import Outbox
-from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from prefactor_agent.deliver.api import Api
-from prefactor_agent.deliver.courier import Courier
+from prefactor_agent.deliver.courier import CallDelivery
 from prefactor_agent.deliver.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
@@ -174,13 +174,13 @@ async def test_a_call_that_was_claimed_too_long_ago_is_looked_at_again(
                         connection.execute(f"DELETE FROM {table}")
             else:
                 assert theirs.claim(call.root.id)
-                await Courier(api, theirs, side.settings, "test@1").deliver(theirs.calls())
+                await CallDelivery(api, theirs, side.settings, "test@1").deliver(theirs.calls())
             before = len(server.requests())
             # What is registered depends on the tools that the journal has seen: another body.
             later = begin_call(side.writer)
             tool(later, later.root, "made_later")
             side.write()
-            courier = Courier(api, ours, side.settings, "test@1")
+            courier = CallDelivery(api, ours, side.settings, "test@1")
             await courier.deliver(rows)
         assert len(server.requests()) == before
         assert courier.progress.parked == 0

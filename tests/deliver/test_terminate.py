@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.deliver import courier, rounds, spans
 from prefactor_agent.journal import outbox
-from prefactor_agent.record.span import SpanType, Status
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 

@@ -25,10 +25,10 @@ from typing import Any
 from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core.guard import failures
+from prefactor_agent.core.span import Span
 from prefactor_agent.deliver import deliverer  # what Pipeline would import in each child
 from prefactor_agent.pipeline import Pipeline
-from prefactor_agent.record.guard import failures
-from prefactor_agent.record.span import Span
 from prefactor_agent.tracing import tracer
 from support.waiting import PATIENCE, until
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.record.guard import failures
+from prefactor_agent.core.guard import failures
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
 

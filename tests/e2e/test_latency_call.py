@@ -6,7 +6,7 @@ from samples.offline.call import run_call
 from samples.offline.recording import RATE, stereo
 from samples.offline.waveform import silences
 
-from prefactor_agent.record.span import Span
+from prefactor_agent.core.span import Span
 from prefactor_agent.tracing import tracer
 
 

@@ -20,11 +20,11 @@ import pytest
 from livekit.agents import Agent, AgentSession, function_tool
 
 from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent.core.guard import failures
+from prefactor_agent.core.span import Span
 from prefactor_agent.journal import writer
-from prefactor_agent.record.guard import failures
-from prefactor_agent.record.session import SessionTrace
-from prefactor_agent.record.span import Span
-from prefactor_agent.record.turns import AssistantTurn
+from prefactor_agent.record.recorder import SessionRecorder
+from prefactor_agent.record.turns.turn import AssistantTurn
 from prefactor_agent.tracing import tracer
 from support.scripted import ScriptedLLM, ScriptedTTS, Speaker, Use
 
@@ -138,7 +138,7 @@ async def test_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert not failures
     assert late.ours == early.ours
-    assert not {SessionTrace, AssistantTurn, Span} & late.ours.keys()
+    assert not {SessionRecorder, AssistantTurn, Span} & late.ours.keys()
     assert late.objects - early.objects < max(0, livekits) / 80 * HALF + 200
     assert late.tasks == early.tasks == before.tasks
     assert late.threads == early.threads == before.threads + 1  # the journal's

@@ -11,18 +11,18 @@ from pathlib import Path
 import pytest
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core.span import Status
 from prefactor_agent.journal import forks
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Status
+from prefactor_agent.record.spans.tree import SpanTree
 from support.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 
 def a_call(writer: JournalWriter) -> bool:
-    call = Call(writer)
+    call = SpanTree(writer)
     call.announce({})
     call.end(call.root, Status.COMPLETE, {})
     return writer.flush(PATIENCE)
@@ -84,7 +84,7 @@ def test_a_fork_waits_for_a_transaction(
         connection = sqlite3.connect(
             tmp_path / "journal.db", isolation_level=None, check_same_thread=False
         )
-        with forks.undivided():
+        with forks.fork_safe():
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("UPDATE calls SET wanted = 0")
             begun.set()
@@ -106,7 +106,7 @@ def test_forks_at_any_moment(writer: JournalWriter, tmp_path: Path) -> None:
     stop = threading.Event()
 
     def write() -> None:
-        call = Call(writer)
+        call = SpanTree(writer)
         call.announce({})
         while not stop.is_set():
             turn = call.begin("livekit:user_turn", "t", None, {"pad": "x" * 5_000})

@@ -11,12 +11,12 @@ from livekit.agents import AgentSession, stt
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.config import Settings
+from prefactor_agent.core import guard
+from prefactor_agent.core.span import Status
 from prefactor_agent.journal.reader import Journal, StoredSpan
 from prefactor_agent.journal.writer import JournalWriter
-from prefactor_agent.record import guard
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Status
-from prefactor_agent.record.stream import SpeechEvents
+from prefactor_agent.record.spans.stream import SpeechEvents
+from prefactor_agent.record.spans.tree import SpanTree
 from prefactor_agent.tracing import tracer
 from support.scripted import ScriptedLLM, Use
 from support.waiting import PATIENCE
@@ -68,7 +68,7 @@ async def test_half_an_emoji_in_what_a_tool_finds(tmp_path: Path) -> None:
 
 def test_what_cannot_be_kept_takes_nothing_with_it(tmp_path: Path) -> None:
     writer = JournalWriter(Settings(journal=tmp_path / "j.db", redact_keys=frozenset({"card"})))
-    call = Call(writer)
+    call = SpanTree(writer)
     call.announce({"name": "livekit-session"})
     deep: Any = []
     for _ in range(230):
@@ -92,7 +92,7 @@ def test_what_cannot_be_kept_takes_nothing_with_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", [None, HALF])
 def test_a_transcript_without_a_text(text: Any, tmp_path: Path) -> None:
     writer = JournalWriter(Settings(journal=tmp_path / "j.db"))
-    call = Call(writer)
+    call = SpanTree(writer)
     call.announce({})
     events = SpeechEvents(call.root.started_ns)
     span = call.begin("livekit:stt", "stt", None, {}, streams={"events": events})

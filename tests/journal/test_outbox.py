@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core.span import Span, SpanType, Status
 from prefactor_agent.journal import schema
 from prefactor_agent.journal.outbox import Outbox, SpanState
 from prefactor_agent.journal.process import alive, this_process
 from prefactor_agent.journal.writer import JournalWriter
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Span, SpanType, Status
+from prefactor_agent.record.spans.tree import SpanTree
 from support.waiting import PATIENCE
 
 
@@ -31,18 +31,18 @@ def outbox(tmp_path: Path) -> Iterator[Outbox]:
     made.close()
 
 
-def begin(writer: JournalWriter) -> Call:
-    call = Call(writer)
+def begin(writer: JournalWriter) -> SpanTree:
+    call = SpanTree(writer)
     call.announce({})
     return call
 
 
-def due(outbox: Outbox, call: Call) -> list[tuple[str, str, int]]:
+def due(outbox: Outbox, call: SpanTree) -> list[tuple[str, str, int]]:
     found = outbox.due(call.root.id, 0, 100, 1_000_000)
     return [(todo.type, todo.status, todo.state) for todo in found]
 
 
-def ended(call: Call, type_: SpanType, parent: Span | None = None) -> Span:
+def ended(call: SpanTree, type_: SpanType, parent: Span | None = None) -> Span:
     span = call.begin(type_, type_.value, parent, {})
     call.end(span, Status.COMPLETE, {"n": 1})
     return span

@@ -18,14 +18,14 @@ from typing import Any
 import pytest
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core import guard
+from prefactor_agent.core.span import Span, Status
 from prefactor_agent.journal import place, retention, schema, writer
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.writer import JournalWriter
-from prefactor_agent.record import guard
-from prefactor_agent.record.call import Call
-from prefactor_agent.record.span import Span, Status
-from prefactor_agent.record.stream import Stream
+from prefactor_agent.record.spans.stream import Stream
+from prefactor_agent.record.spans.tree import SpanTree
 from support.waiting import PATIENCE, until
 
 
@@ -34,14 +34,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "state" / "journal.db"
 
 
-def begin(path: Path, **settings) -> tuple[JournalWriter, Call]:
+def begin(path: Path, **settings) -> tuple[JournalWriter, SpanTree]:
     kept = JournalWriter(Settings(journal=path, **settings))
-    call = Call(kept)
+    call = SpanTree(kept)
     call.announce({"name": "livekit-session"})
     return kept, call
 
 
-def finish(call: Call) -> None:
+def finish(call: SpanTree) -> None:
     call.end(call.root, Status.COMPLETE, {"status": "completed"})
 
 
@@ -95,7 +95,7 @@ def test_an_end_that_was_written_before_it_was_put_stays(path: Path) -> None:
         def flush(self, timeout: float) -> bool:
             return kept.flush(timeout)
 
-    call = Call(Late())
+    call = SpanTree(Late())
     call.announce({})
     turn = call.begin("livekit:user_turn", "user_turn", None, {})
     call.end(turn, Status.COMPLETE, {"transcript": "hello"})
@@ -165,7 +165,7 @@ def test_the_thread_ends_when_nothing_is_open(path: Path, monkeypatch) -> None:
     finish(call)
     assert kept.flush(PATIENCE)
     until(lambda: kept._thread is None)
-    again = Call(kept)
+    again = SpanTree(kept)
     again.announce({})
     assert kept.flush(PATIENCE)
     assert len(Journal(path).sessions()) == 2
@@ -181,7 +181,7 @@ def test_between_two_writes_is_the_flush_interval_and_no_more(path: Path) -> Non
 
     kept = JournalWriter(Settings(journal=path))
     kept._wake = Wake()
-    call = Call(kept)
+    call = SpanTree(kept)
     call.announce({})
     until(lambda: len(waits) >= 3)
     assert set(waits) == {0.1}
@@ -484,7 +484,7 @@ def test_what_does_not_fit_the_queue_is_counted_in_the_trace(path: Path, monkeyp
     monkeypatch.setattr(writer, "QUEUE_LIMIT", 10)
     kept = JournalWriter(Settings(journal=path))
     with kept._round:  # the disk does not answer
-        call = Call(kept)
+        call = SpanTree(kept)
         call.announce({})
         for _ in range(30):
             call.end(call.begin("livekit:user_turn", "t", None, {}), Status.COMPLETE, {})
@@ -630,7 +630,7 @@ def test_a_newer_program_takes_the_file_over_while_nothing_is_open(
         connection.execute("PRAGMA user_version = 99")
     connection.close()
     until(lambda: kept._thread is None)
-    Call(kept).announce({})
+    SpanTree(kept).announce({})
     assert not kept.flush(PATIENCE)
     assert "no journal is written" in messages(caplog)[-1]
 
@@ -691,7 +691,7 @@ def test_a_journal_that_was_begun_anew_is_not_set_aside(path: Path) -> None:
     """Two processes find the same damage: the second had looked before the first was done."""
     path.parent.mkdir()
     path.write_text("damaged")
-    damaged = place.which(path)
+    damaged = place.file_identity(path)
     assert damaged is not None
     aside: list[Path | None] = []
     with place._alone(path.parent):
@@ -707,7 +707,7 @@ def test_a_journal_that_was_begun_anew_is_not_set_aside(path: Path) -> None:
 def test_pruning_makes_way_for_what_is_to_be_written(path: Path) -> None:
     kept, _ = begin(path)
     for _ in range(3):
-        call = Call(kept)
+        call = SpanTree(kept)
         call.announce({})
         finish(call)
     assert kept.flush(PATIENCE)

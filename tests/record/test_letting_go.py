@@ -13,8 +13,8 @@ import pytest
 from livekit.agents import Agent, AgentSession, function_tool
 
 from prefactor_agent import TracedAgent, traced_tool
-from prefactor_agent.record.context import current_turn
-from prefactor_agent.record.guard import failures
+from prefactor_agent.core.guard import failures
+from prefactor_agent.record.turns.context import current_turn
 from prefactor_agent.tracing import tracer
 from support.scripted import ScriptedLLM, ScriptedTTS, Speaker, Use
 from support.tree import Recorder
@@ -55,11 +55,11 @@ async def test_an_exception_takes_its_local_variables_with_it(sink: Recorder, wh
 async def kept(base: Any, tool: Any, where: str) -> list[bool]:
     """Whether what a failing part of the agent had in a local variable is still there afterwards,
     for each time that it failed."""
-    watched: list[weakref.ref[Any]] = []
+    observe: list[weakref.ref[Any]] = []
 
     def fail() -> None:
         held = Precious()
-        watched.append(weakref.ref(held))
+        observe.append(weakref.ref(held))
         raise BrokenError("no")
 
     class Mine(base):  # type: ignore[misc]
@@ -98,7 +98,7 @@ async def kept(base: Any, tool: Any, where: str) -> list[bool]:
         await speech.wait_for_playout()
     del speech
     await asyncio.sleep(0.05)
-    alive = [not gone(reference) for reference in watched]
+    alive = [not gone(reference) for reference in observe]
     assert alive
     await session.aclose()
     return alive
@@ -190,12 +190,12 @@ async def test_a_closed_call_is_let_go_of_whatever_the_program_keeps() -> None:
     trace = tracer.attach(agent)
     assert trace is not None
     assert current_turn.get() is not None
-    watched = [weakref.ref(trace), weakref.ref(trace.speeches), weakref.ref(trace.call)]
+    observe = [weakref.ref(trace), weakref.ref(trace.speeches), weakref.ref(trace.call)]
     del trace
     await session.aclose()
     await asyncio.sleep(0)
     assert current_turn.get() is None
-    assert all(gone(reference) for reference in watched)
+    assert all(gone(reference) for reference in observe)
     assert first.done()
     assert second.done()
     assert agent.id == "mine"

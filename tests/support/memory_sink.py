@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core.span import Span
 from prefactor_agent.journal.rows import span_row
-from prefactor_agent.record.span import Span
 from prefactor_agent.redact import Redactor
 from prefactor_agent.testing.collect import Collector
 

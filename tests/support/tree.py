@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from prefactor_agent.record import guard
-from prefactor_agent.record.span import Span
+from prefactor_agent.core import guard
+from prefactor_agent.core.span import Span
 
 from .memory_sink import MemorySink
 

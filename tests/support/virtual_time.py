@@ -22,7 +22,7 @@ from unittest.mock import patch
 from livekit.agents import inference, llm, voice
 from pydantic import BaseModel
 
-from prefactor_agent.record import clock as recorded
+from prefactor_agent.core import clock as recorded
 
 from .waiting import PATIENCE
 

@@ -15,8 +15,8 @@ from livekit.agents import AgentSession, APIConnectionError, TurnHandlingOptions
 import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.replay import NotReplayableError
 from prefactor_agent.testing import Replay, ReplayMismatch, Trace, collecting, replay
-from prefactor_agent.view.replay import NotReplayableError
 from support.line import Line
 from support.scripted import (
     Heard,

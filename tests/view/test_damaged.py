@@ -12,7 +12,7 @@ import pytest
 from view.calls import searching_call
 from view.commandline import assert_one_line, run
 from view.journals import write
-from view.report_calls import small
+from view.report.report_calls import small
 
 LOOKING = [
     ["show"],

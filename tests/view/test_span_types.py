@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import re
 
-from prefactor_agent.view.calltree import build
-from prefactor_agent.view.outline import outline
+from view.report.test_report import Page, numbers
+
+from prefactor_agent.view.export.outline import outline
+from prefactor_agent.view.model.calltree import build
+from prefactor_agent.view.model.silences import silences
+from prefactor_agent.view.model.summary import summarize
 from prefactor_agent.view.report import render
 from prefactor_agent.view.report.view import View
-from prefactor_agent.view.silence import silences
-from prefactor_agent.view.summary import summarize
-from prefactor_agent.view.waterfall import waterfall
+from prefactor_agent.view.terminal.waterfall import waterfall
 from view.calls import realtime_call, searching_call, task_call, us
-from view.test_chrome_trace import events
-from view.test_report import Page, numbers
+from view.export.test_chrome_trace import events
 
 
 def drawn(spans: list) -> list[str]:  # type: ignore[type-arg]

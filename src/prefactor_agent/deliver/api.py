@@ -17,16 +17,15 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import time
-from typing import Any
 
 import aiohttp
 from prefactor_http import HttpClientConfig, PrefactorHttpClient
 from prefactor_http.exceptions import PrefactorApiError, PrefactorAuthError
 from pydantic_core import from_json, to_json
 
+from ..core.json import JSON
 from .target import Target
 
-JSON = dict[str, Any]
 REQUEST_TIMEOUT_S = 15.0
 LONGEST_WAIT_S = 300.0
 """What a ``Retry-After`` is cut to."""

@@ -4,12 +4,11 @@ arguments."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from ..core.json import JSON
 from .api import LaterError
 from .bodies import Body
-
-JSON = dict[str, Any]
 
 SPANS_PER_REQUEST = 500
 BYTES_PER_REQUEST = 1_000_000

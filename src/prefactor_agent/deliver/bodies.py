@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from ..bounds import bounded
+from ..core.bounds import bounded
+from ..core.clock import unix_us_to_rfc3339
+from ..core.json import JSON
 from ..journal import columns
 from ..journal.outbox import SpanState, Todo
-from ..record.clock import unix_us_to_rfc3339
 
-JSON = dict[str, Any]
 Streams = dict[str, list[str]]
 
 STREAM_LIMIT = 65_536

@@ -21,24 +21,24 @@ from prefactor_http import PrefactorResponseContractError
 from pydantic_core import from_json, to_json
 
 from ..config import Settings
+from ..core.guard import failures, logger, report
+from ..core.json import JSON
 from ..journal.outbox import CallRow, CallState, Outbox
-from ..record.guard import failures, logger, report
 from ..schemas import BASE_TYPES, QUALITY
 from .api import Api, DeniedError, LaterError, RefusedError
-from .live import CallParkedError, Live, Progress
+from .live import CallParkedError, Progress, RegisteredCall
 from .quality import quality
 from .registration import given_instance, registration, tool_types_of
 from .spans import SpanSender
 from .verdicts import setting_at_fault
 
-JSON = dict[str, Any]
 OnTerminate = Callable[[str, str | None], None]
 
 CALLS_AT_ONCE = 4
 
 
 @dataclass
-class Courier:
+class CallDelivery:
     """Delivers with one connection to Prefactor and one to the journal.
 
     Raises (every coroutine):
@@ -55,7 +55,7 @@ class Courier:
     on_delivered: Callable[[str], None] = lambda _session_id: None
     """Told when nothing is left to do of a call."""
     progress: Progress = field(default_factory=Progress)
-    _live: dict[str, Live] = field(default_factory=dict)
+    _live: dict[str, RegisteredCall] = field(default_factory=dict)
     _told: set[str] = field(default_factory=set)
     _stumbled: Counter[str] = field(default_factory=Counter)
 
@@ -94,14 +94,14 @@ class Courier:
         if now is None or now.state == CallState.DONE or now.error is not None:
             self.forget(row.session_id)
             return
-        with self._at_its_own_cost(row.session_id):
+        with self.parking_on_failure(row.session_id):
             await self._deliver_call(now)
 
     async def check(self, row: CallRow) -> None:
         """Ask whether a call that runs may go on."""
         if row.instance_id is None or row.error is not None:
             return
-        with self._at_its_own_cost(row.session_id):
+        with self.parking_on_failure(row.session_id):
             await self._check(row)
 
     async def _check(self, row: CallRow) -> None:
@@ -130,7 +130,7 @@ class Courier:
     # One call
 
     @contextlib.contextmanager
-    def _at_its_own_cost(self, session_id: str) -> Iterator[None]:
+    def parking_on_failure(self, session_id: str) -> Iterator[None]:
         """A call that is refused, or that we trip over, is parked: all others are delivered."""
         try:
             yield
@@ -285,13 +285,13 @@ class Courier:
         setting = setting_at_fault(error.code, str(error), error.errors)
         return CallParkedError(f"{what}: {error}" + (f"; check {setting}" if setting else ""))
 
-    def _known(self, row: CallRow) -> Live:
+    def _known(self, row: CallRow) -> RegisteredCall:
         live = self._live.get(row.session_id)
         if live is None:
             registered = from_json(row.registration) if row.registration else {}
             types = registered.get("agent_schema_version", {}).get("span_type_schemas", ())
             assert row.instance_id is not None
-            live = self._live[row.session_id] = Live(
+            live = self._live[row.session_id] = RegisteredCall(
                 row.instance_id,
                 remote=self.outbox.remote_ids(row.session_id),
                 schemas=frozenset(type_["name"] for type_ in types) or BASE_TYPES,
@@ -299,7 +299,7 @@ class Courier:
             )
         return live
 
-    def _terminated(self, session_id: str, live: Live, reason: Any) -> None:
+    def _terminated(self, session_id: str, live: RegisteredCall, reason: Any) -> None:
         if live.terminated:
             return
         live.terminated = True

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from ..config import ConfigurationError, Settings
-from ..fork import at_fork
+from ..core.fork import at_fork
+from ..core.guard import failures, logger, report
 from ..journal.schema import UnusableJournalError
-from ..record.guard import failures, logger, report
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
 from .backoff import Backoff
 from .courier import OnTerminate

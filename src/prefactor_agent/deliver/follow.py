@@ -9,10 +9,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..core.json import JSON
 from ..journal import schema
-from ..journal.place import Identity, which
-
-JSON = dict[str, Any]
+from ..journal.place import Identity, file_identity
 
 _COLUMNS = (
     "rowid, id, session_id, parent_id, type, name, status, started_us, finished_us, payload, result"
@@ -96,7 +95,7 @@ class Follower:
                 yield _event("ended", row)
 
     def _connect(self) -> sqlite3.Connection | None:
-        found = which(self._path)
+        found = file_identity(self._path)
         if found is None:
             return self._connection
         if self._connection is not None and found != self._file:

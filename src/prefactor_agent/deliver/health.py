@@ -10,9 +10,10 @@ import sqlite3
 import stat
 import time
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from ..config import ConfigurationError, Settings
+from ..core.plural import count
 from ..journal import retention
 from ..journal.outbox import Outbox
 from ..journal.schema import (
@@ -22,12 +23,10 @@ from ..journal.schema import (
     refuse_directory,
     refuse_others,
 )
-from ..plural import count
 from .api import Api, DeniedError, LaterError, RefusedError
 from .deliverer import sdk_entry
 from .target import Target, target
 
-JSON = dict[str, Any]
 Level = Literal["ok", "note", "problem"]
 
 SKEW_S = 30.0

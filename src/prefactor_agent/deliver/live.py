@@ -24,7 +24,7 @@ class Progress:
 
 
 @dataclass
-class Live:
+class RegisteredCall:
     """A call that is registered at Prefactor."""
 
     instance_id: str

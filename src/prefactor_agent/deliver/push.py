@@ -12,7 +12,7 @@ from ..journal.outbox import CallRow, Outbox
 from ..journal.process import alive
 from .api import Api, LaterError
 from .backoff import Backoff
-from .courier import Courier
+from .courier import CallDelivery
 from .deliverer import sdk_entry
 from .target import Target
 
@@ -51,7 +51,7 @@ async def push(
     backoff = Backoff(longest=5.0)
     give_up = time.monotonic() + patience
     async with Api(aim, sdk) as api:
-        courier = Courier(api, outbox, settings, sdk)
+        courier = CallDelivery(api, outbox, settings, sdk)
         ticker = asyncio.create_task(_tick(courier, done, watch))
         try:
             while True:
@@ -100,13 +100,13 @@ def _mine(outbox: Outbox, done: Pushed) -> list[CallRow]:
     return chosen
 
 
-async def _tick(courier: Courier, done: Pushed, watch: Watch) -> None:
+async def _tick(courier: CallDelivery, done: Pushed, watch: Watch) -> None:
     while True:
         _count(courier, done)
         watch(done)
         await asyncio.sleep(0.1)
 
 
-def _count(courier: Courier, done: Pushed) -> None:
+def _count(courier: CallDelivery, done: Pushed) -> None:
     progress = courier.progress
     done.spans, done.calls, done.parked = progress.spans, progress.calls, progress.parked

@@ -9,7 +9,8 @@ from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
-JSON = dict[str, Any]
+from ..core.json import JSON
+
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _TOLD_BY_RESULT = {
     "livekit:session",

@@ -12,9 +12,8 @@ from prefactor_core.runtime import (  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..config import Settings
+from ..core.json import JSON
 from ..schemas import TOOL_PREFIX, ToolSchema, agent_schema_version
-
-JSON = dict[str, Any]
 
 
 def registration(

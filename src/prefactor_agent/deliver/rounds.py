@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from ..config import Settings
 from ..journal.outbox import CallRow, Outbox
-from ..journal.place import Identity, which
+from ..journal.place import Identity, file_identity
 from ..journal.process import alive, this_process
 from .api import Api
-from .courier import Courier, OnTerminate
+from .courier import CallDelivery, OnTerminate
 
 POLL_S = 1.0
 """A running call that has heard nothing from Prefactor for so long asks whether it may go on."""
@@ -46,7 +46,7 @@ class Rounds:
         self._me = this_process()
         self._outbox: Outbox | None = None
         self._file: Identity | None = None
-        self._courier: Courier | None = None
+        self._courier: CallDelivery | None = None
         self._looked_for_leftovers = float("-inf")
         self._open: list[CallRow] = []
 
@@ -117,10 +117,10 @@ class Rounds:
             for row in outbox.calls(wanted=True)
         )
 
-    def _ready(self, api: Api) -> Courier | None:
+    def _ready(self, api: Api) -> CallDelivery | None:
         """The courier, on the journal as it is there now; ``None`` while there is no journal."""
         path = self._settings.journal
-        found = which(path)
+        found = file_identity(path)
         if found is None:
             self.close()
             return None
@@ -128,7 +128,7 @@ class Rounds:
             self.close()  # a damaged journal was set aside, and a new one begun
             self._outbox = Outbox(path)
             self._file = found
-            self._courier = Courier(
+            self._courier = CallDelivery(
                 api,
                 self._outbox,
                 self._settings,

@@ -11,15 +11,14 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from ..core.json import JSON
 from ..journal.outbox import CallRow, Outbox, SpanState, Todo
 from . import batches, bodies
 from .api import Api, DeniedError, LaterError, RefusedError
 from .batches import SMALL, Limits
 from .bodies import Body
-from .live import CallParkedError, Live, Progress
+from .live import CallParkedError, Progress, RegisteredCall
 from .verdicts import Verdict, verdict
-
-JSON = dict[str, Any]
 
 POISON = 6
 """So many times the service may break on one span alone before the span is parked."""
@@ -38,14 +37,14 @@ class SpanSender:
     api: Api
     outbox: Outbox
     progress: Progress
-    on_terminated: Callable[[str, Live, Any], None]
+    on_terminated: Callable[[str, RegisteredCall, Any], None]
     """Told when an answer says that a call is to end: the session's id, the call, the reason."""
     use_bulk: bool = True
     use_ids: bool = True
     limits: Limits = field(default_factory=Limits)
     _broke: Counter[str] = field(default_factory=Counter)
 
-    async def send(self, row: CallRow, live: Live) -> None:
+    async def send(self, row: CallRow, live: RegisteredCall) -> None:
         """Send what is due of a call, which this process has claimed.
 
         Raises:
@@ -68,7 +67,7 @@ class SpanSender:
             if refusals >= REFUSALS_IN_A_ROW:
                 raise CallParkedError(f"the last {refusals} spans were refused")
 
-    def _prepare(self, live: Live, found: list[Todo]) -> list[Body]:
+    def _prepare(self, live: RegisteredCall, found: list[Todo]) -> list[Body]:
         """The bodies of what can be sent now. A span whose parent is neither at Prefactor nor in
         front of it in the same request waits; one whose parent was refused goes under the nearest
         ancestor that is there."""
@@ -96,7 +95,11 @@ class SpanSender:
         return prepared + ends
 
     def _body(
-        self, live: Live, todo: Todo, parent: str | None, streams: dict[str, bodies.Streams]
+        self,
+        live: RegisteredCall,
+        todo: Todo,
+        parent: str | None,
+        streams: dict[str, bodies.Streams],
     ) -> list[Body]:
         """The one body of a span. None of a span that the journal has as something else than what
         this program writes: it is parked, and holds up no other."""
@@ -127,7 +130,7 @@ class SpanSender:
             return todo.parent_state != SpanState.NEW
         return self.outbox.state(parent) != SpanState.NEW
 
-    async def _send(self, row: CallRow, live: Live, batch: list[Body]) -> tuple[int, int]:
+    async def _send(self, row: CallRow, live: RegisteredCall, batch: list[Body]) -> tuple[int, int]:
         """Send, and note what was answered. Returns how many were delivered and parked."""
         uncertain = [body for body in batch if not body.ends and body.todo.sent is None]
         if uncertain:
@@ -144,7 +147,9 @@ class SpanSender:
                 return sent, parked
         return sent, 0
 
-    async def _send_bulk(self, row: CallRow, live: Live, batch: list[Body]) -> tuple[int, int]:
+    async def _send_bulk(
+        self, row: CallRow, live: RegisteredCall, batch: list[Body]
+    ) -> tuple[int, int]:
         text = batches.bulk(batch)
         try:
             answer = await self.api.post("/api/v1/bulk", text.encode())
@@ -176,7 +181,7 @@ class SpanSender:
         return len(done), await self._refused(row, live, refused.body, judged, refused.why, behind)
 
     async def _send_single(
-        self, row: CallRow, live: Live, body: Body, behind: list[Body]
+        self, row: CallRow, live: RegisteredCall, body: Body, behind: list[Body]
     ) -> tuple[int, int]:
         try:
             answer = await self.api.post(body.path, body.single.encode())
@@ -192,7 +197,9 @@ class SpanSender:
         self._acknowledge(row, live, [(body, answer)])
         return 1, 0
 
-    def _acknowledge(self, row: CallRow, live: Live, done: list[tuple[Body, JSON]]) -> None:
+    def _acknowledge(
+        self, row: CallRow, live: RegisteredCall, done: list[tuple[Body, JSON]]
+    ) -> None:
         if not done:
             return
         remote: list[tuple[str, str, str]] = []
@@ -218,7 +225,7 @@ class SpanSender:
     async def _refused(
         self,
         row: CallRow,
-        live: Live,
+        live: RegisteredCall,
         body: Body,
         judged: Verdict,
         why: str,
@@ -256,7 +263,9 @@ class SpanSender:
                 self.progress.parked += 1
                 return 1
 
-    async def _park_if_poison(self, row: CallRow, live: Live, body: Body, error: LaterError) -> int:
+    async def _park_if_poison(
+        self, row: CallRow, live: RegisteredCall, body: Body, error: LaterError
+    ) -> int:
         """A span that the service breaks on time and again, while it is well otherwise, must not
         hold up all others for ever."""
         if not (error.failed or error.timeout) or error.after is not None:
@@ -267,7 +276,7 @@ class SpanSender:
         await self.api.validate_token()
         return await self._refused(row, live, body, Verdict.PARK, f"{error}, {POISON} times")
 
-    async def _send_cut(self, row: CallRow, live: Live, body: Body, why: str) -> int:
+    async def _send_cut(self, row: CallRow, live: RegisteredCall, body: Body, why: str) -> int:
         """Too large as a whole: without its streams, and with short texts."""
         todo = body.todo._replace(sent=None)
         if body.finishes:

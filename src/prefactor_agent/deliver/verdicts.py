@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from enum import Enum, auto
-from typing import Any
 
-JSON = dict[str, Any]
+from ..core.json import JSON
 
 _PASSING = ("internal", "unavailable", "timeout", "too_many", "rate_limit", "gateway")
 

@@ -4,11 +4,10 @@ table ``chunks`` holds those of one write."""
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pydantic_core import from_json
 
-JSON = dict[str, Any]
+from ..core.json import JSON
 
 _KINDS: dict[str, type] = {
     "offset_us": int,

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from ..fork import at_fork
+from ..core.fork import at_fork
 
 _LONGEST_S = 0.5
 """How long a fork waits for a transaction; it takes milliseconds, unless another process has the
@@ -26,7 +26,7 @@ _inherited: list[Any] = []
 
 
 @contextlib.contextmanager
-def undivided() -> Iterator[None]:
+def fork_safe() -> Iterator[None]:
     """A fork waits for what is done in here: every transaction that writes, and every closing."""
     with _transaction:
         yield

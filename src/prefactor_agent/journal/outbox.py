@@ -98,16 +98,16 @@ class Outbox:
 
     def __init__(self, path: Path) -> None:
         self._me = this_process()
-        with forks.undivided():
+        with forks.fork_safe():
             self._connection = schema.connect(path, BUSY_S)
 
     def close(self) -> None:
-        with forks.undivided():
+        with forks.fork_safe():
             self._connection.close()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with forks.undivided(), self._connection:
+        with forks.fork_safe(), self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
             yield self._connection
 

@@ -26,7 +26,7 @@ _NO_PLACE = (
 )
 
 
-def which(path: Path) -> Identity | None:
+def file_identity(path: Path) -> Identity | None:
     """Which file is at a path now, if any: another one once the journal was removed, or set aside
     as damaged and begun anew."""
     try:
@@ -94,7 +94,7 @@ def set_aside(path: Path, damaged: Identity | None) -> Path | None:
         OSError
     """
     with _alone(path.parent):
-        if which(path) != damaged:
+        if file_identity(path) != damaged:
             return None
         aside = path.with_name(f"{path.name}.corrupt-{time.time_ns() // 1_000_000}")
         path.rename(aside)

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.json import JSON
 from . import process, schema
 from .columns import joined
 from .columns import read as read_columns
 from .schema import Row
-
-JSON = dict[str, Any]
 
 
 class JournalError(Exception):

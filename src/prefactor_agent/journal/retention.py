@@ -66,7 +66,7 @@ def prune(
         sqlite3.Error, OSError: The journal cannot be read or written.
         schema.UnusableJournalError: It is none.
     """
-    with forks.undivided():
+    with forks.fork_safe():
         connection = schema.connect(path, timeout=5.0)
     try:
         # Some builds of SQLite leave the words of what is deleted in the file's free pages.
@@ -109,7 +109,7 @@ def prune(
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         return Pruned(calls, spans, lost, kept, before, size(path))
     finally:
-        with forks.undivided():
+        with forks.fork_safe():
             connection.close()
 
 
@@ -125,7 +125,7 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
             "SELECT started_us FROM spans WHERE parent_id IS NULL ORDER BY started_us LIMIT 1"
         ).fetchone()
     finally:
-        with forks.undivided():
+        with forks.fork_safe():
             connection.close()
     return row is not None and row[0] < time.time_ns() // 1000 - int(days * _DAY_US)
 
@@ -149,7 +149,7 @@ def _used(connection: sqlite3.Connection) -> int:
 
 
 def _remove(connection: sqlite3.Connection, session_id: str) -> None:
-    with forks.undivided(), connection:
+    with forks.fork_safe(), connection:
         connection.execute("BEGIN IMMEDIATE")
         for statement in (
             "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",

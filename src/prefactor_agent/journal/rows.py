@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json, to_jsonable_python
 
-from ..bounds import bounded
-from ..record.clock import to_unix_us
-from ..record.guard import report
-from ..record.plain import plain
-from ..record.span import Span
+from ..core.bounds import bounded
+from ..core.clock import to_unix_us
+from ..core.guard import report
+from ..core.plain import plain
+from ..core.span import Span
 from ..redact import Redactor
 from .schema import Row as Row
 
@@ -34,7 +34,7 @@ def span_row(span: Span, redactor: Redactor) -> Row:
         outcome = _resolve(span.result)
         if span.streams:
             outcome = {**outcome, "streams": {n: s.summary() for n, s in span.streams.items()}}
-        result = kept(outcome, span, redactor)
+        result = redacted_json(outcome, span, redactor)
     return Row(
         span.id,
         span.session_id,
@@ -44,7 +44,7 @@ def span_row(span: Span, redactor: Redactor) -> Row:
         status.value,
         to_unix_us(span.started_ns),
         to_unix_us(finished) if finished is not None and result is not None else None,
-        kept(_resolve(span.payload), span, redactor),
+        redacted_json(_resolve(span.payload), span, redactor),
         result,
     )
 
@@ -62,7 +62,7 @@ def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
     return found
 
 
-def kept(value: Any, span: Span, redactor: Redactor) -> str:
+def redacted_json(value: Any, span: Span, redactor: Redactor) -> str:
     """The JSON of a payload or a result, without what must not be kept, and bounded. Of one that
     cannot be kept, what failed: it must not take other spans with it."""
     try:

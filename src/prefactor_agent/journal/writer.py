@@ -19,9 +19,9 @@ from types import MappingProxyType
 from typing import Any
 
 from ..config import Settings
-from ..fork import at_fork
-from ..record.guard import failures, logger, report
-from ..record.span import Span
+from ..core.fork import at_fork
+from ..core.guard import failures, logger, report
+from ..core.span import Span
 from ..redact import Redactor
 from . import forks, place, retention, schema
 from .inserts import Batch, write
@@ -39,7 +39,7 @@ here may be written with its end before that is put: the put then has nothing to
 
 
 class JournalWriter:
-    """The journal as a sink: see :class:`prefactor_agent.record.span.Sink`."""
+    """The journal as a sink: see :class:`prefactor_agent.core.span.Sink`."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.journal
@@ -206,7 +206,7 @@ class JournalWriter:
             self._count_lost(batch.rows)
             return
         try:
-            with forks.undivided():
+            with forks.fork_safe():
                 write(self._connect(), batch, wanted=self._wanted)
         except schema.UnusableJournalError as error:
             self._stop(str(error), batch)
@@ -223,7 +223,7 @@ class JournalWriter:
                 self.after_write()
 
     def _connect(self) -> sqlite3.Connection:
-        if self._connection is not None and place.which(self._path) != self._file:
+        if self._connection is not None and place.file_identity(self._path) != self._file:
             # What is written into a deleted file nobody ever sees.
             with contextlib.suppress(sqlite3.Error):
                 self._connection.close()
@@ -234,13 +234,13 @@ class JournalWriter:
             )
         if self._connection is None:
             place.create_private(self._path)
-            self._file = place.which(self._path)
+            self._file = place.file_identity(self._path)
             self._connection = schema.connect(self._path, BUSY_SECONDS)
         return self._connection
 
     def _close(self) -> None:
         if self._connection is not None:
-            with forks.undivided(), contextlib.suppress(sqlite3.Error):
+            with forks.fork_safe(), contextlib.suppress(sqlite3.Error):
                 self._connection.close()
             self._connection = None
 

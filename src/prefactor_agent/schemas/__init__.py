@@ -1,7 +1,6 @@
 """The span types: what they are called, what they hold, and how Prefactor is told."""
 
-from .catalog import QUALITY, TOOL_PREFIX, agent_schema_version, registry
-from .livekit import (
+from ..compat.schemas import (
     DEFAULT_LIVEKIT_AGENT_SCHEMA,
     LIVEKIT_ASSISTANT_TURN_SCHEMA,
     LIVEKIT_ERROR_SCHEMA,
@@ -16,6 +15,7 @@ from .livekit import (
     compile_livekit_agent_schema,
     register_livekit_schemas,
 )
+from .catalog import QUALITY, TOOL_PREFIX, agent_schema_version, registry
 from .types import BASE_TYPES, ToolSchema
 
 __all__ = [

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
+from ..core.json import JSON
 from .types import BASE_TYPES, QUALITY_SCHEMA, TIMES_RISK, TOOL_TYPE, TYPES, ToolSchema
-
-JSON = dict[str, Any]
 
 TOOL_PREFIX = "livekit:tool:"
 """Of the span types of single tools."""

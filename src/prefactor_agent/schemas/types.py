@@ -5,9 +5,9 @@ that Prefactor refuses for its shape would be lost to whoever looks for it there
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-JSON = dict[str, Any]
+from ..core.json import JSON
 
 _UNKNOWN_RISK: JSON = {
     "action_profile": {},

@@ -12,7 +12,7 @@ import bisect
 from livekit import rtc
 from livekit.agents.voice import io
 
-from ..view.replay import UserTurn
+from ..replay import UserTurn
 from .hearing import MARK, NOWHERE, Place, speech_ends_us
 from .models import tone
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from .. import config
+from ..core.json import JSON
+from ..core.span import Span
 from ..journal.reader import StoredSpan
 from ..journal.rows import chunk_rows, span_row
-from ..record.span import Span
 from ..redact import Redactor
 
 if TYPE_CHECKING:
     from .trace import Trace
 
-JSON = dict[str, Any]
-
 
 class Collector:
-    """Keeps every span that is put. A :class:`prefactor_agent.record.span.Sink`.
+    """Keeps every span that is put. A :class:`prefactor_agent.core.span.Sink`.
 
     No thread, no file: a span is made into plain values when somebody looks at it."""
 

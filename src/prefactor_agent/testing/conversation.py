@@ -9,7 +9,7 @@ from typing import Any
 from livekit.agents import Agent, AgentSession
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
-from ..view.replay import Recording, UserTurn
+from ..replay import Recording, UserTurn
 from .caller import CallerMicrophone
 from .hearing import Place, speech_ends_us
 from .script import ReplayMismatch

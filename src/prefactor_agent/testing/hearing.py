@@ -11,7 +11,7 @@ from livekit import rtc
 from livekit.agents import stt, vad
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
-from ..view.replay import UserTurn
+from ..replay import UserTurn
 from .script import Replayed
 
 MARK = "prefactor_replay"

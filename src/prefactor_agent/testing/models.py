@@ -12,8 +12,8 @@ import numpy as np
 from livekit.agents import APIError, llm, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
-from ..record.describe import Messages, tool_names
-from ..view.replay import Failure, Recording, Request, Speech, asked_in
+from ..record.livekit.describe import Messages, tool_names
+from ..replay import Failure, Recording, Request, Speech, asked_in
 from .script import Replayed, ReplayMismatch, Script, squeezed
 
 

@@ -13,7 +13,7 @@ from livekit.agents import Agent, AgentSession
 from pydantic import ValidationError
 
 from ..journal.reader import StoredSpan
-from ..view.replay import Recording, recording
+from ..replay import Recording, recording
 from .caller import CallerMicrophone
 from .conversation import Conversation
 from .hearing import Place, ReplaySTT, ReplayVAD

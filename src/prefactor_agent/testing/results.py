@@ -11,7 +11,7 @@ from ..journal.reader import StoredSpan
 T = TypeVar("T")
 
 
-class Few(Sequence[T]):
+class NamedSequence(Sequence[T]):
     """A tuple whose ``IndexError`` says what there is."""
 
     def __init__(self, items: Sequence[T], noun: str) -> None:
@@ -192,7 +192,7 @@ class Turn:
     tools: Tools
     latency: Latency | None
     """``None``: not measured (no audio, a greeting …)."""
-    errors: Few[Failed]
+    errors: NamedSequence[Failed]
     spans: tuple[StoredSpan, ...] = field(repr=False, compare=False)
     """All spans of the turn, in the order in which they began."""
 
@@ -206,8 +206,8 @@ class Call:
     status: str
     close_reason: str | None
     """LiveKit's word; ``None`` while it runs."""
-    turns: Few[Turn]
-    errors: Few[Failed]
+    turns: NamedSequence[Turn]
+    errors: NamedSequence[Failed]
     spans: tuple[StoredSpan, ...] = field(repr=False, compare=False)
 
 

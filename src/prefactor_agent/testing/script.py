@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from ..view.replay import Asked, Recording, Request, Speech
+from ..replay import Asked, Recording, Request, Speech
 
 
 class Replayed:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ..core.json import JSON
 from ..journal.reader import StoredSpan
-from ..view.turns import kind
+from ..view.model.turns import kind
 from .tree import children
-
-JSON = dict[str, Any]
 
 _TIME = re.compile(
     r"_(?:us|ms|s|at|seconds|delay|duration|speed)$|^(?:timestamp|real_time_factor)$"

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..journal.reader import StoredSpan
-from ..view.calltree import build
-from ..view.turns import Node, generated_text, kind, spoken_text, user_text
-from ..view.turns import Turn as TurnTree
-from ..view.values import mapping, mappings
+from ..view.model.calltree import build
+from ..view.model.turns import Node, generated_text, kind, spoken_text, user_text
+from ..view.model.turns import Turn as TurnTree
+from ..view.model.values import mapping, mappings
 from .collect import Collector
-from .results import Assistant, Call, Failed, Few, Latency, ToolCall, Tools, Turn, User
+from .results import Assistant, Call, Failed, Latency, NamedSequence, ToolCall, Tools, Turn, User
 from .snapshot import snapshot
 from .tree import outline
 
@@ -24,14 +24,14 @@ class Trace:
         self._collector = collector
 
     @property
-    def calls(self) -> Few[Call]:
+    def calls(self) -> NamedSequence[Call]:
         """One for each session, in the order in which they started."""
-        return Few([_call(spans) for spans in self._sessions()], "call")
+        return NamedSequence([_call(spans) for spans in self._sessions()], "call")
 
     @property
-    def turns(self) -> Few[Turn]:
+    def turns(self) -> NamedSequence[Turn]:
         """The turns of all calls, in order: each a question with its answer."""
-        return Few([turn for call in self.calls for turn in call.turns], "turn")
+        return NamedSequence([turn for call in self.calls for turn in call.turns], "turn")
 
     @property
     def tools(self) -> Tools:
@@ -39,9 +39,9 @@ class Trace:
         return Tools([_tool(span) for span in self.spans("livekit:tool")])
 
     @property
-    def errors(self) -> Few[Failed]:
+    def errors(self) -> NamedSequence[Failed]:
         """Every error that was recorded, also those that LiveKit recovered from."""
-        return Few([_error(span) for span in self.spans("livekit:error")], "error")
+        return NamedSequence([_error(span) for span in self.spans("livekit:error")], "error")
 
     def spans(self, type: str | None = None) -> tuple[StoredSpan, ...]:
         """The spans, in the order in which they began.
@@ -94,7 +94,7 @@ def _call(spans: list[StoredSpan]) -> Call:
         agent=str(payload.get("agent_class", "")),
         status=session.status if session else "",
         close_reason=result.get("close_reason"),
-        turns=Few([_turn(turn) for turn in tree.turns], "turn"),
+        turns=NamedSequence([_turn(turn) for turn in tree.turns], "turn"),
         errors=_errors(spans),
         spans=tuple(spans),
     )
@@ -186,5 +186,5 @@ def _error(span: StoredSpan) -> Failed:
     )
 
 
-def _errors(spans: Iterable[StoredSpan]) -> Few[Failed]:
-    return Few([_error(span) for span in spans if kind(span) == "error"], "error")
+def _errors(spans: Iterable[StoredSpan]) -> NamedSequence[Failed]:
+    return NamedSequence([_error(span) for span in spans if kind(span) == "error"], "error")

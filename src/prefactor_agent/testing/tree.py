@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..journal.reader import StoredSpan
-from ..view.turns import kind
-from ..view.values import mapping
+from ..view.model.turns import kind
+from ..view.model.values import mapping
 
 _ORDER = ("stt", "llm", "tool", "tool_result", "transcription", "tts", "realtime")
 """Siblings below a turn run at the same time: their place is by type, so that two runs of one test

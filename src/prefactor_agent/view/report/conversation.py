@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...journal.reader import StoredSpan
-from .. import numbers, stagenames
-from ..calltree import CallTree
-from ..handoffs import handoff_of
-from ..moments import words_began
-from ..silence import Silence, Silences
-from ..turns import (
+from ..model import numbers, stagenames
+from ..model.calltree import CallTree
+from ..model.handoffs import handoff_of
+from ..model.moments import words_began
+from ..model.silences import Silence, Silences
+from ..model.turns import (
     TURNS,
     Node,
     Turn,
@@ -26,7 +26,7 @@ from ..turns import (
     unspoken_text,
     user_text,
 )
-from ..values import error_text, mapping, mappings, number, text
+from ..model.values import error_text, mapping, mappings, number, text
 
 Chip = tuple[str, str]
 """A short remark, and its tone: ``bad``, ``open`` or none."""
@@ -82,7 +82,7 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
 
 def _heard_at(call: CallTree, node: Node) -> int:
     """Where a turn stands: where it began. But what came of a dialogue is said after it."""
-    if any(tool.id in call.talks_from for tool in node.spans("tool")):
+    if any(tool.id in call.dialogue_starts for tool in node.spans("tool")):
         moments = (call.moment(node.span, "playback_started"), words_began(node))
         if heard := [at for at in moments if at is not None]:
             return min(heard) - call.started_us

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from ..calltree import CallTree
-from ..sounds import SILENCE_DBFS, Sound, heard, played
+from ..model.calltree import CallTree
+from ..model.sounds import SILENCE_DBFS, Sound, heard, played
 
 BIN_US = 10_000
 _LEVELS = [bytes((level,)) for level in range(128)]

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, pairwise
 from typing import Any
 
+from ...core.json import JSON
 from ...journal.reader import StoredSpan
-from .. import stagenames
-from ..silence import Silence
-from ..turns import kind
-from ..values import JSON, listing, mapping
+from ..model import stagenames
+from ..model.silences import Silence
+from ..model.turns import kind
+from ..model.values import as_list, mapping
 from .curves import Run, level
 from .safe import ACTING
 from .view import View
@@ -25,6 +26,7 @@ TICK_US = 10
 _SHARED_FROM = 24
 """Texts shorter than this are not worth a reference."""
 _COLUMNS = {"offset_us", "size", "text", "event", "dbfs", "n"}
+
 _ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&" + ACTING}
 
 
@@ -189,21 +191,21 @@ def _run(run: Run) -> list[Any]:
 
 def _stream(stream: JSON, shared: _Shared) -> list[Any]:
     """Kind, the exact counts, when each chunk passed, how much it was, and what."""
-    offsets = listing(stream.get("offset_us"))
+    offsets = as_list(stream.get("offset_us"))
     facts = {key: value for key, value in stream.items() if key not in _COLUMNS}
     times = deltas(int(offset) // TICK_US for offset in offsets)
     if "dbfs" in stream:
-        levels = bytes(map(level, listing(stream["dbfs"])))
-        sizes = [int(size) for size in listing(stream.get("size"))]
+        levels = bytes(map(level, as_list(stream["dbfs"])))
+        sizes = [int(size) for size in as_list(stream.get("size"))]
         even = sizes[0] if sizes and min(sizes) == max(sizes) else varints(sizes)
         return ["audio", facts, times, even, base64.b64encode(levels).decode("ascii")]
     if "event" in stream:
-        return ["event", facts, times, shared.pack(listing(stream["event"]))]
-    texts = [text if isinstance(text, str) else str(text) for text in listing(stream.get("text"))]
-    whole = "".join(texts)
-    ascii_ = whole.isascii()
+        return ["event", facts, times, shared.pack(as_list(stream["event"]))]
+    texts = [text if isinstance(text, str) else str(text) for text in as_list(stream.get("text"))]
+    as_int = "".join(texts)
+    ascii_ = as_int.isascii()
     sizes = [len(text) if ascii_ else _utf16(text) for text in texts]
-    return ["text", facts, times, varints(sizes), shared.string(whole)]
+    return ["text", facts, times, varints(sizes), shared.string(as_int)]
 
 
 def _utf16(text: str) -> int:

@@ -6,11 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from .. import numbers
-from ..ending import ending
-from ..silence import Silence, Stage
-from ..turns import user_text
-from ..values import JSON, listing, mapping, mappings, text
+from ...core.json import JSON
+from ..model import numbers
+from ..model.ending import ending
+from ..model.silences import Silence, Stage
+from ..model.turns import user_text
+from ..model.values import as_list, mapping, mappings, text
 from .view import View
 
 _ASKED = 60
@@ -74,7 +75,7 @@ def head_of(view: View) -> Head:
             f"{text(one.get('name'))}: {text(one.get('verdict'))}"
             for one in mappings(result.get("evaluations"))
         ],
-        tags=[tag for tag in listing(result.get("tags")) if isinstance(tag, str)],
+        tags=[tag for tag in as_list(result.get("tags")) if isinstance(tag, str)],
         models=_models(mapping(payload.get("models"))),
         failed_tools=sum(span.status == "failed" for span in call.spans("tool")),
     )

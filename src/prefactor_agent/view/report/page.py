@@ -14,8 +14,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from ...journal.reader import Journal, JournalError, StoredSpan
-from .. import numbers, stagenames
-from ..silence import budgets_of
+from ..model import numbers, stagenames
+from ..model.silences import budgets_of
 from . import safe
 from .encoding import encode, to_block
 from .head import head_of, verdict_of

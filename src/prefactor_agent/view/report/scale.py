@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import numbers, stagenames
-from ..silence import Silence, Silences, Stage
+from ..model import numbers, stagenames
+from ..model.silences import Silence, Silences, Stage
 
 
 class Part(NamedTuple):

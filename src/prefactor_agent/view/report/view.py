@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from ...journal.reader import StoredSpan
-from .. import stagenames
-from ..calltree import build
-from ..silence import silences
-from ..summary import summarize
+from ..model import stagenames
+from ..model.calltree import build
+from ..model.silences import silences
+from ..model.summary import summarize
 from .conversation import anchors, conversation
 from .curves import agent_curve, user_curve
 

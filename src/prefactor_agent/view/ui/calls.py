@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from ...journal.reader import Journal
-from ..summary import Summary, summary_of
+from ..model.summary import Summary, summary_of
 
 SLOW_MS = 2_000
 """Dead air from which on a call counts as slow, whatever its budgets are."""

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...journal import schema
-from ...journal.place import Identity, which
+from ...journal.place import Identity, file_identity
 
 EVERY_S = 0.5
 
@@ -62,7 +62,7 @@ class JournalWatch:
 
     def _look(self) -> tuple[Identity | None, int]:
         """What is another one after each change."""
-        found = which(self._path)
+        found = file_identity(self._path)
         if found is None:
             self._forget()
             return None, 0

@@ -1,0 +1,5 @@
+"""``python -m prefactor_agent.cli``."""
+
+from . import main
+
+main()

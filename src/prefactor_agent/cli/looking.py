@@ -1,0 +1,382 @@
+"""The command line. Reads the journal; never imports LiveKit, so that it answers at once."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime, timedelta
+from datetime import time as Time  # noqa: N812
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..config import ConfigurationError, settings
+from ..journal.reader import Journal, JournalError, StoredSpan
+from . import operating as commands
+from .operating import JournalOption
+
+app = typer.Typer(
+    name="prefactor-agent",
+    help="Look at the calls of a traced LiveKit agent.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+CallArgument = Annotated[
+    str, typer.Argument(metavar="CALL", help="An id, the beginning of one, or last.")
+]
+WidthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--width", metavar="N", min=1, help="Columns, 60 or more. Default: the terminal's."
+    ),
+]
+
+
+class ExportFormat(StrEnum):
+    JSONL = "jsonl"
+    REPLAY = "replay"
+    CHROME_TRACE = "chrome-trace"
+
+
+def main() -> None:
+    """The console script."""
+    if sys.stdout is None:  # closed, as by >&-
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
+    # A transcript may hold what the terminal's encoding does not.
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)
+        if reconfigure is not None:
+            reconfigure(errors="replace")
+    try:
+        app()
+    except (JournalError, ConfigurationError, OSError) as error:
+        if isinstance(error, BrokenPipeError):
+            _leave_pipe()
+        print(f"prefactor-agent: {_one_line(error)}", file=sys.stderr)  # noqa: T201
+        sys.exit(1)
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"prefactor-agent {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_tell_version
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def sessions(
+    journal: JournalOption = None,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", metavar="N", min=1, max=2**31 - 1, help="How many.")
+    ] = 20,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="WHEN", help="Those that went on at about 14:05."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
+) -> None:
+    """List the calls, newest first.
+
+    Silence is the longest that the caller waited for an answer.
+    """
+    from ..view.export.jsonlines import json_line
+    from ..view.terminal.listing import how_to_see, page_of, summaries, summary_object, table
+
+    with closing(_open(journal)) as opened:
+        listed = list(summaries(opened, limit, _moment_us(at, "--at") if at is not None else None))
+        if not listed:
+            opened.find()  # says that there is none
+        ids = [id_ for id_, _ in opened.heads()]
+    if json:
+        pages = (page_of(call.id) for call in listed)
+        _write(
+            json_line({**summary_object(call), "report": str(page) if page else None})
+            for call, page in zip(listed, pages, strict=True)
+        )
+        return
+    if not listed:
+        typer.echo("No call went on then: prefactor-agent sessions lists all calls.")
+        return
+    from ..view.terminal.output import print_lines
+
+    print_lines(lambda width, glyphs: table(listed, ids, width, glyphs))
+    if sys.stdout.isatty():
+        print_lines(lambda *_: how_to_see())
+
+
+@app.command()
+def show(
+    call: CallArgument = "last",
+    journal: JournalOption = None,
+    width: WidthOption = None,
+    at: Annotated[
+        str | None,
+        typer.Option("--at", metavar="WHEN", help="Only the turns at about 14:05."),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="The whole call as one JSON object.")
+    ] = False,
+    svg: Annotated[
+        Path | None, typer.Option("--svg", metavar="FILE", help="Write a picture instead.")
+    ] = None,
+) -> None:
+    """Draw a call in the terminal.
+
+    Who said what, and where the time went, turn by turn.
+    """
+    spans, alive = _spans(journal, call)
+    if json:
+        from ..view.export.jsonlines import json_line
+        from ..view.export.outline import outline
+
+        _write([json_line(outline(spans, alive=alive))])
+        return
+    from ..view.model.moments import ABOUT_US
+    from ..view.terminal.waterfall import export_svg, waterfall
+
+    # A time of day is of the day of the call.
+    ended_us = max(span.finished_us or span.started_us for span in spans)
+    at_us = _moment_us(at, "--at", until_us=ended_us + ABOUT_US) if at is not None else None
+    if svg is not None:
+        with _writing(svg, "--svg"):
+            export_svg(spans, svg, title="prefactor-agent show", width=width or 100, at_us=at_us)
+        return
+    from ..view.terminal.output import print_lines
+
+    print_lines(
+        lambda columns, glyphs: waterfall(spans, columns, glyphs, alive=alive, at_us=at_us), width
+    )
+
+
+@app.command()
+def export(
+    call: CallArgument = "last",
+    journal: JournalOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")
+    ] = None,
+    format_: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="jsonl: one span a line (docs/trace-format.md); "
+            "replay: a file to test the agent with (docs/testing.md); "
+            "chrome-trace: for ui.perfetto.dev and chrome://tracing.",
+        ),
+    ] = ExportFormat.JSONL,
+    # Every format is JSON: it is taken, as by the other commands, and changes nothing.
+    json: Annotated[bool, typer.Option("--json", hidden=True)] = True,
+) -> None:
+    """Write a call as JSON, for other programs.
+
+    As JSON lines, one span a line, or as --format says.
+    """
+    spans, _ = _spans(journal, call)
+    match format_:
+        case ExportFormat.JSONL:
+            from ..view.export.jsonlines import export_lines
+
+            _write(export_lines(spans), output)
+        case ExportFormat.REPLAY:
+            from ..replay import recording
+
+            _write([recording(spans).dump()], output)
+        case ExportFormat.CHROME_TRACE:
+            from ..view.export.chrome_trace import chrome_trace
+            from ..view.export.jsonlines import json_line
+
+            _write([json_line(chrome_trace(spans))], output)
+
+
+@app.command()
+def report(
+    call: CallArgument = "last",
+    journal: JournalOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Default: call-ID.html, here."),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Write a call as one HTML page.
+
+    It needs nothing else to be read, and asks nothing of the network.
+    """
+    from ..view.report import write_report
+    from ..view.terminal.listing import page_name
+
+    with closing(_open(journal)) as opened:
+        session_id = opened.find(call)
+        path = output or Path(page_name(session_id))
+        write_report(opened, session_id, path)
+    typer.echo(path)
+    if open_:
+        typer.launch(path.resolve().as_uri())
+
+
+@app.command()
+def ui(
+    journal: JournalOption = None,
+    port: Annotated[
+        int, typer.Option("--port", metavar="N", min=0, max=65535, help="0: any free one.")
+    ] = 8788,
+    open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Show all calls in the browser.
+
+    Those that run update by themselves. Ctrl-C ends it.
+    """
+    from ..view.ui import serve
+
+    path = journal if journal is not None else settings().journal
+
+    def ready(address: str) -> None:
+        typer.echo(f"The calls in {path}:\n\n  {address}\n\nFor this machine only. Ctrl-C ends it.")
+        sys.stdout.flush()
+        if open_:
+            typer.launch(address)
+
+    serve(path, port, ready)
+
+
+@app.command()
+def stats(
+    journal: JournalOption = None,
+    since: Annotated[
+        str | None,
+        typer.Option("--since", metavar="WHEN", help="Since a date or time, or 90m, 24h, 7d ago."),
+    ] = None,
+    agent: Annotated[
+        str | None, typer.Option("--agent", metavar="NAME", help="Of one agent.")
+    ] = None,
+    version: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--version",
+            metavar="VERSION",
+            help="Of one version of the agent; twice: compare the two.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell where the time goes, over many calls.
+
+    Each stage's count, median, p95 and worst.
+    """
+    from rich.console import Console
+
+    from ..view.export.jsonlines import json_line
+    from ..view.terminal import stats as figures
+
+    found = []
+    versions: list[str | None] = [*version] if version else [None]
+    with closing(_open(journal)) as opened:
+        opened.find()  # says so if there is no call at all
+        since_us = _moment_us(since, "--since") if since is not None else None
+        for wanted in versions:
+            chosen = figures.chosen(
+                opened.sessions(), since_us=since_us, agent=agent, version=wanted
+            )
+            spans = (span for session in chosen for span in opened.outline(session.id))
+            found.append(figures.collect(figures.turns_of(spans)))
+    if json:
+        _write(json_line(each.as_json()) for each in found)
+    elif (since or agent or version) and not any(each.turns for each in found):
+        typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
+    elif version and len(found) == 2:
+        Console().print(figures.compare(found[0], found[1], (version[0], version[1])))
+    else:
+        for each in found:
+            Console().print(figures.table(each))
+
+
+commands.register(app)
+
+
+def _moment_us(when: str, option: str, until_us: int | None = None) -> int:
+    """``90m``, ``24h``, ``7d`` ago, a date, or the last ``14:05`` before ``until_us`` (default:
+    now). Microseconds since the Unix epoch."""
+    units = {"m": 60, "h": 3600, "d": 86400}
+    until = time.time() if until_us is None else until_us / 1e6
+    try:
+        if when[-1:] in units and when[:-1].isdecimal():
+            return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
+        moment = _last(when, until) if ":" in when[:3] else datetime.fromisoformat(when)
+        return int(moment.astimezone().timestamp() * 1e6)
+    except (ValueError, OverflowError):
+        raise ConfigurationError(
+            f"{option} takes a time (14:05), a date (2026-11-21, 2026-11-21T14:05) "
+            f"or an age (90m, 24h, 7d), not {when!r}"
+        ) from None
+
+
+def _last(when: str, until: float) -> datetime:
+    """The last time that the clock showed this."""
+    latest = datetime.fromtimestamp(until).astimezone()
+    moment = datetime.combine(latest.date(), Time.fromisoformat(when.zfill(5)))
+    return moment if moment.astimezone() <= latest else moment - timedelta(days=1)
+
+
+def _open(path: Path | None) -> Journal:
+    return Journal(path if path is not None else settings().journal)
+
+
+def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:
+    """All spans of a call, and whether the process that records it still runs."""
+    with closing(_open(path)) as journal:
+        session_id = journal.find(call)
+        return journal.call(session_id), journal.alive(session_id)
+
+
+def _write(lines: Iterable[str], path: Path | None = None) -> None:
+    """Lines of JSON, which is UTF-8 whatever the terminal's encoding."""
+    if path is not None:
+        with _writing(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        return
+    output = sys.stdout.buffer
+    for line in lines:
+        output.write(f"{line}\n".encode())
+    output.flush()
+
+
+@contextmanager
+def _writing(path: Path, option: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror}): choose another with {option}"
+        ) from None
+
+
+def _leave_pipe() -> None:
+    """The reader (``head``, a pager) has seen enough; say nothing, also not at the last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,295 @@
+"""``prefactor-agent push``, ``doctor``, ``tail`` and ``prune``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import sqlite3
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ..config import ConfigurationError, Settings, expanded, settings
+from ..core.json import JSON
+from ..core.plural import count
+
+
+def _expanded(journal: Path | None) -> Path | None:
+    """``--journal=~/j.db``: the shell leaves it as it is."""
+    return None if journal is None else expanded(journal)
+
+
+JournalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        help="The journal. Default: $PREFACTOR_JOURNAL, else prefactor-agent/journal.db in the "
+        "user's state directory.",
+        callback=_expanded,
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (push, doctor, tail, prune):
+        app.command()(command)
+
+
+def push(
+    journal: JournalOption = None,
+    parked: Annotated[
+        bool, typer.Option("--parked", help="Also try again what Prefactor refused.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would be delivered.")
+    ] = False,
+    patience: Annotated[
+        float,
+        typer.Option(
+            "--patience", metavar="SECONDS", min=0, help="How long to go on without an answer."
+        ),
+    ] = 60.0,
+    as_json: JsonOption = False,
+) -> None:
+    """Deliver what the journal still holds."""
+    import asyncio
+
+    from ..deliver.api import DeniedError
+    from ..deliver.push import push as deliver
+    from ..deliver.target import target
+
+    chosen = _settings(journal)
+    try:
+        aim = target(chosen)
+    except ConfigurationError as error:
+        _fail(str(error))
+    outbox = _outbox(chosen)
+    try:
+        left = outbox.backlog()
+        if dry_run:
+            _say(as_json, left, _backlog_words(left, parked))
+            return
+        if aim is None:
+            _fail("there is no token: set PREFACTOR_API_TOKEN")
+        if parked:
+            outbox.unpark()
+        with _Bar(as_json or not sys.stderr.isatty()) as bar:
+            done = asyncio.run(deliver(chosen, aim, outbox, patience=patience, watch=bar.show))
+    except DeniedError as error:
+        _fail(f"Prefactor does not accept the token ({error})")
+    except sqlite3.Error as error:
+        _fail(f"{chosen.journal} cannot be read or written ({error})")
+    finally:
+        outbox.close()
+    words = f"{count(done.spans, 'span')} delivered, {count(done.calls, 'call')} finished"
+    if done.parked:
+        words += f"; {done.parked} refused (see prefactor-agent doctor)"
+    if done.busy or done.running:
+        others = count(done.busy + done.running, "call is", "calls are")
+        words += f"; {others} still running or delivered elsewhere"
+    if done.problem:
+        words += f"; {count(done.left, 'span')} left: {done.problem}"
+    _say(as_json, dataclasses.asdict(done), words)
+    if done.problem or done.parked:
+        raise typer.Exit(1)
+
+
+def doctor(journal: JournalOption = None, as_json: JsonOption = False) -> None:
+    """Say whether tracing and delivery are in order. Exit code 1: something is not."""
+    from ..deliver.health import Check, examine
+
+    try:
+        checks = examine(settings(journal))
+    except ConfigurationError as error:
+        checks = [Check("settings", "problem", str(error))]
+    healthy = all(check.level != "problem" for check in checks)
+    if as_json:
+        listed = [check._asdict() for check in checks]
+        typer.echo(json.dumps({"healthy": healthy, "checks": listed}))
+    else:
+        marks = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+        for check in checks:
+            typer.echo(f"{marks[check.level]}  {check.name:<9} {' '.join(check.says.split())}")
+        typer.echo("healthy" if healthy else "not healthy")
+    if not healthy:
+        raise typer.Exit(1)
+
+
+def tail(
+    journal: JournalOption = None,
+    interval: Annotated[
+        float,
+        typer.Option(
+            "--interval", metavar="SECONDS", min=0.02, max=3600, help="How long between two looks."
+        ),
+    ] = 0.2,
+    seconds: Annotated[
+        float | None,
+        typer.Option("--for", metavar="SECONDS", min=0, help="Stop after so long."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Follow the running calls. Ends with Ctrl-C."""
+    from ..deliver.follow import Follower
+    from ..journal.schema import UnusableJournalError
+
+    path = settings(journal).journal
+    end = None if seconds is None else time.monotonic() + seconds
+    if not path.exists():
+        typer.echo(f"waiting for the first call: there is no journal at {path} yet", err=True)
+    follower = Follower(path)
+    try:
+        while True:
+            for event in follower.look():
+                typer.echo(json.dumps(event.as_json()) if as_json else event.as_line())
+            if end is not None and time.monotonic() >= end:
+                return
+            time.sleep(interval)
+    except KeyboardInterrupt:
+        return
+    except UnusableJournalError as error:
+        _fail(str(error))
+    except sqlite3.Error as error:
+        _fail(f"{path} cannot be read ({error})")
+    finally:
+        follower.close()
+
+
+def prune(
+    call: Annotated[
+        str | None,
+        typer.Argument(metavar="CALL", help="Only this one, whatever its age."),
+    ] = None,
+    journal: JournalOption = None,
+    days: Annotated[
+        float | None,
+        typer.Option("--days", metavar="DAYS", min=0, help="Keep calls of so many days."),
+    ] = None,
+    megabytes: Annotated[
+        float | None,
+        typer.Option("--megabytes", metavar="N", min=0, help="Keep so many megabytes."),
+    ] = None,
+    undelivered: Annotated[
+        bool, typer.Option("--undelivered", help="Also calls that wait to be delivered.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove old calls from the journal, or one call."""
+    from ..journal import retention
+    from ..journal.reader import Journal, JournalError
+    from ..journal.schema import UnusableJournalError
+
+    if call is not None and (days is not None or megabytes is not None):
+        _fail("prune takes a call, or --days and --megabytes, not both")
+    for option, value in (("--days", days), ("--megabytes", megabytes)):
+        if value is not None and not 0 <= value <= 1e8:
+            _fail(f"{option} takes a number up to 100000000, not {value}")
+    chosen = _settings(journal)
+    try:
+        if call is not None:
+            with contextlib.closing(Journal(chosen.journal)) as opened:
+                call = opened.find(call)
+        done = retention.prune(
+            chosen.journal,
+            days=chosen.keep_days if days is None else days,
+            limit=chosen.keep_bytes if megabytes is None else int(megabytes * 1e6),
+            call=call,
+            undelivered=undelivered,
+            dry_run=dry_run,
+        )
+    except (UnusableJournalError, JournalError) as error:
+        _fail(str(error))
+    except (sqlite3.Error, OSError) as error:
+        _fail(f"{chosen.journal} cannot be read or written ({error})")
+    if call is not None and not done.calls and not done.kept_undelivered:
+        _fail(f"{call} still runs: it can go once it has ended")
+    verb = "would go" if dry_run else "removed"
+    words = (
+        f"{count(done.calls, 'call')} with {count(done.spans, 'span')} {verb}; "
+        f"the journal has {done.bytes_after / 1e6:.1f} MB"
+    )
+    if done.undelivered:
+        were = "was" if done.undelivered == 1 else "were"
+        words += f"; {done.undelivered:,} of the spans {were} never delivered"
+    if done.kept_undelivered:
+        kept = count(done.kept_undelivered, "call that waits", "calls that wait")
+        words += f"; {kept} to be delivered stay{'s' if done.kept_undelivered == 1 else ''}"
+    _say(as_json, done._asdict(), words)
+
+
+# What they share
+
+
+def _settings(journal: Path | None) -> Settings:
+    """Of a journal that is there."""
+    try:
+        chosen = settings(journal)
+    except ConfigurationError as error:
+        _fail(str(error))
+    if not chosen.journal.exists():
+        _fail(f"no call has been traced yet: there is no journal at {chosen.journal}")
+    return chosen
+
+
+def _outbox(chosen: Settings) -> Any:
+    from ..journal.outbox import Outbox
+    from ..journal.schema import UnusableJournalError
+
+    try:
+        return Outbox(chosen.journal)
+    except UnusableJournalError as error:
+        _fail(str(error))
+    except sqlite3.Error as error:
+        _fail(f"{chosen.journal} cannot be read or written ({error})")
+
+
+def _backlog_words(left: dict[str, int], parked: bool) -> str:
+    words = f"{count(left['spans'], 'span')} of {count(left['calls'], 'call')} to deliver"
+    if left["parked"] or left["parked_calls"]:
+        again = "to try again" if parked else "parked (--parked tries them again)"
+        refused = f"{count(left['parked'], 'span')} and {count(left['parked_calls'], 'call')}"
+        words += f"; {refused} {again}"
+    return words
+
+
+def _say(as_json: bool, value: JSON, words: str) -> None:
+    typer.echo(json.dumps(value) if as_json else words)
+
+
+def _fail(why: str) -> NoReturn:
+    typer.echo(f"prefactor-agent: {' '.join(why.split())}", err=True)
+    raise typer.Exit(1)
+
+
+class _Bar:
+    """A progress bar on a terminal; nothing elsewhere."""
+
+    def __init__(self, silent: bool) -> None:
+        self._progress: Any = None
+        if not silent:
+            from rich.console import Console
+            from rich.progress import Progress
+
+            self._progress = Progress(console=Console(stderr=True), transient=True)
+            self._task = self._progress.add_task("spans", total=None)
+
+    def __enter__(self) -> _Bar:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def show(self, done: Any) -> None:
+        if self._progress is not None:
+            self._progress.update(self._task, total=done.total or None, completed=done.spans)

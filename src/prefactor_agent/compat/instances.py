@@ -1,0 +1,175 @@
+"""What a program that was written for ``prefactor_livekit`` holds in its hands: prefactor-core's
+client and its handle to an agent instance."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from prefactor_core import (  # type: ignore[import-untyped]
+    AgentInstanceHandle,
+    PrefactorCoreClient,
+    PrefactorCoreConfig,
+    SchemaRegistry,
+    SpanContext,
+)
+from prefactor_http import HttpClientConfig
+from pydantic import SecretStr
+
+from ..config import Settings
+from ..core.json import JSON
+from ..deliver.deliverer import sdk_entry
+from ..deliver.registration import registration
+from ..journal.outbox import Outbox
+from .schemas import opened
+
+SDK_ENTRY = sdk_entry().partition(" ")[0]
+"""How this package names itself to Prefactor."""
+_LOOK_S = 0.05
+
+
+class RefusedInstanceError(Exception):
+    """Prefactor does not take the call; the delivering thread has said why."""
+
+
+def make_client(api_url: str, api_token: str, registry: SchemaRegistry) -> PrefactorCoreClient:
+    """A client that has not spoken to Prefactor yet.
+
+    Raises:
+        ValueError: The URL or the token is empty.
+    """
+    http = HttpClientConfig(api_url=api_url, api_token=api_token)
+    return with_sdk_entry(PrefactorCoreConfig(http_config=http, schema_registry=registry))
+
+
+def with_sdk_entry(config: PrefactorCoreConfig) -> PrefactorCoreClient:
+    return PrefactorCoreClient(config, sdk_header_entry=SDK_ENTRY)
+
+
+def introduce(client: PrefactorCoreClient) -> None:
+    """Name this package in the requests of a client that somebody else made."""
+    client._set_sdk_header_entry(SDK_ENTRY)
+
+
+def is_ready(client: PrefactorCoreClient) -> bool:
+    return bool(getattr(client, "_initialized", False))
+
+
+def registry_of(client: PrefactorCoreClient) -> SchemaRegistry | None:
+    return client._config.schema_registry
+
+
+def client_of(instance: AgentInstanceHandle) -> PrefactorCoreClient | None:
+    return getattr(instance, "_client", None)
+
+
+def settings_of(
+    client: PrefactorCoreClient, chosen: Settings, agent_id: str | None, agent_name: str | None
+) -> Settings:
+    """The settings in force, but for what a client says: where to deliver, with which token, and
+    which schemas."""
+    http, registry = client._config.http_config, registry_of(client)
+    return replace(
+        chosen,
+        api_url=http.api_url,
+        api_token=SecretStr(http.api_token),
+        agent_id=agent_id or chosen.agent_id,
+        agent_name=agent_name,
+        schemas=opened(registry.to_agent_schema_version("")) if registry is not None else None,
+    )
+
+
+async def register(client: PrefactorCoreClient, settings: Settings) -> AgentInstanceHandle:
+    """Register and start an instance through a client that is ready.
+
+    Raises:
+        Exception: Whatever prefactor-core raises.
+    """
+    body = registration("", {"agent_class": "livekit-agent"}, (), settings, SDK_ENTRY)
+    instance = await client.create_agent_instance(
+        agent_id=body.get("agent_id"),
+        agent_version=body["agent_version"],
+        agent_schema_version=body["agent_schema_version"],
+        environment_id=body.get("environment_id"),
+        purpose=body.get("purpose"),
+    )
+    # Not instance.start(): that queues it, and the first spans may be faster.
+    await client._http.agent_instances.start(
+        instance.id, timestamp=datetime.now(UTC), idempotency_key=f"{instance.id}-start"
+    )
+    return instance
+
+
+def wait_for_instance(journal: Path, session_id: str, timeout: float) -> str:
+    """The id under which a call of this process was registered. Waits: not for the event loop.
+
+    Args:
+        timeout: In seconds.
+
+    Raises:
+        TimeoutError: It is not registered yet.
+        RefusedInstanceError: It will not be.
+    """
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        if journal.exists():  # to open it would make it
+            with contextlib.suppress(sqlite3.Error):
+                outbox = Outbox(journal)
+                try:
+                    row = outbox.call(session_id)
+                finally:
+                    outbox.close()
+                if row is not None and row.error is not None:
+                    raise RefusedInstanceError(row.error)
+                if row is not None and row.instance_id is not None:
+                    return row.instance_id
+        time.sleep(_LOOK_S)
+    raise TimeoutError("Prefactor has not answered yet")
+
+
+class OfflineInstance(AgentInstanceHandle):  # type: ignore[misc]  # it has no types of its own
+    """Stands in for an instance that is not registered (yet): takes what a handle takes, and sends
+    nothing. Its id is that of the call in the journal, if there is a call."""
+
+    def __init__(self, id_: str) -> None:
+        super().__init__(id_, None)
+
+    async def start(self, timestamp: datetime | None = None) -> None: ...
+
+    async def finish(self, status: str = "complete", timestamp: datetime | None = None) -> None: ...
+
+    async def record_quality(self, name: str, payload: JSON | None = None) -> None: ...
+
+    async def create_span(self, schema_name: str, *_rest: Any, **_options: Any) -> str:
+        return ""
+
+    async def finish_span(self, span_id: str, *_rest: Any, **_options: Any) -> None: ...
+
+    @contextlib.asynccontextmanager
+    async def span(
+        self, schema_name: str, parent_span_id: str | None = None, payload: JSON | None = None
+    ) -> AsyncIterator[SpanContext]:
+        yield SpanContext("", _Nowhere())
+
+
+class _Nowhere:
+    """A span manager that sends nothing."""
+
+    async def start(self, temp_id: str, **_options: Any) -> str:
+        return temp_id
+
+    async def finish(self, *_rest: Any, **_options: Any) -> None: ...
+
+    async def cancel_unstarted(self, *_rest: Any, **_options: Any) -> None: ...
+
+
+def given(instance: AgentInstanceHandle, *, supplied: bool) -> Mapping[str, Any]:
+    """How a call says which instance it belongs to: see
+    :func:`.registration.given_instance`."""
+    return {"id": instance.id, "supplied": supplied}

@@ -1,0 +1,1 @@
+"""How loud each voice is, and where it can be heard."""

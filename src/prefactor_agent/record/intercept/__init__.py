@@ -1,0 +1,1 @@
+"""Traced nodes and hooks, and streams that are observed while they pass."""

@@ -1,0 +1,1 @@
+"""LiveKit's objects read as plain data, and its private names."""

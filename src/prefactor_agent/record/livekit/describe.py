@@ -1,0 +1,153 @@
+"""LiveKit's objects as plain data: models, messages. Reads public attributes only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from livekit.agents import Agent, AgentSession, llm
+
+from ...core.json import JSON, without_none
+from . import media
+
+MESSAGES_KEPT = 20
+"""The latest messages of an LLM call's input that its span keeps; the others are counted."""
+
+
+def model(owner: Any) -> JSON:
+    """Label, model and provider of an STT, LLM, TTS or VAD, as far as it tells."""
+    if owner is None or not (hasattr(owner, "label") or hasattr(owner, "capabilities")):
+        return {}
+    kind = type(owner)
+    return without_none(
+        {
+            # A VAD has no label: it gets the one that LiveKit gives to all the others.
+            "label": getattr(owner, "label", f"{kind.__module__}.{kind.__name__}"),
+            "model_name": _known(getattr(owner, "model", None)),
+            "provider": _known(getattr(owner, "provider", None)),
+        }
+    )
+
+
+def model_of(agent: Agent | None, session: AgentSession[Any], kind: str) -> Any:
+    """The agent's own ``stt``, ``llm``, ``tts`` or ``vad``, else the session's; an agent may say
+    ``None``."""
+    if agent is None:
+        return getattr(session, kind, None)
+    own = getattr(agent, kind, None)
+    if own is None or hasattr(own, "label") or hasattr(own, "capabilities"):
+        return own
+    return getattr(session, kind, None)
+
+
+def agent_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
+    """What an agent brings to its session: with ``None``, what the session has by itself."""
+    models = {
+        kind: described
+        for kind in ("stt", "llm", "tts", "vad")
+        if (described := model(model_of(agent, session, kind)))
+    }
+    tools = [*getattr(session, "tools", ())]
+    if agent is None:
+        return {"models": models, "tools": tool_names(tools)}
+    return {
+        "agent_name": agent.id,
+        "agent_class": type(agent).__name__,
+        "models": models,
+        "instructions": str(agent.instructions),
+        "tools": tool_names([*tools, *agent.tools]),
+    }
+
+
+def session_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
+    """Who is talking, with which models."""
+    return {
+        "name": "livekit-session",
+        "type": "livekit:session",
+        "session_class": type(session).__name__,
+        **agent_payload(session, agent),
+        "metadata": {},
+    }
+
+
+def tool_names(tools: Iterable[Any]) -> list[str]:
+    return [name for tool in tools if isinstance(name := getattr(tool, "id", None), str)]
+
+
+class Messages:
+    """The input of an LLM call as plain data. Called off the event loop.
+
+    Most of a conversation is in every call again; what has been described is kept by item id.
+    Images and audio are described (media.py), never copied."""
+
+    def __init__(self) -> None:
+        self._described: dict[str, tuple[Any, JSON]] = {}
+
+    def describe(self, items: Sequence[Any], total: int) -> JSON:
+        described: dict[str, tuple[Any, JSON]] = {}
+        for item in items:
+            known = self._described.get(item.id)
+            described[item.id] = known if known and known[0] is item else (item, _item(item))
+        self._described = described
+        inputs: JSON = {"messages": [message for _, message in described.values()]}
+        if pictures := sum(_pictures(item) for item in items):
+            inputs["images"] = pictures
+        if total > len(items):
+            inputs |= {"messages_total": total, "messages_omitted": total - len(items)}
+        return inputs
+
+
+def message(item: llm.ChatMessage) -> JSON:
+    """A message of the history; what LiveKit measured of it is with its turn."""
+    return {
+        "id": item.id,
+        "type": item.type,
+        "role": item.role,
+        "content": [_part(part) for part in item.content],
+        "interrupted": item.interrupted,
+        "created_at": item.created_at,
+    }
+
+
+def _item(item: Any) -> JSON:
+    match item:
+        case llm.ChatMessage():
+            return {"role": item.role, "content": _content(item.content)}
+        case llm.FunctionCall():
+            return {
+                "role": "assistant",
+                "tool_call": {
+                    "call_id": item.call_id,
+                    "name": item.name,
+                    "arguments": item.arguments,
+                },
+            }
+        case llm.FunctionCallOutput():
+            return {
+                "role": "tool",
+                "call_id": item.call_id,
+                "name": item.name,
+                "content": item.output,
+                "is_error": item.is_error,
+            }
+        case _:
+            return {"role": "other", "type": getattr(item, "type", type(item).__name__)}
+
+
+def _content(parts: Sequence[Any]) -> str | list[Any]:
+    # A mark in newer versions, and nothing that was said.
+    plain = [_part(part) for part in parts if type(part).__name__ != "CacheBreakpoint"]
+    return plain[0] if len(plain) == 1 and isinstance(plain[0], str) else plain
+
+
+def _part(part: Any) -> Any:
+    return part if isinstance(part, str) else media.described(part)
+
+
+def _pictures(item: Any) -> int:
+    content = item.content if isinstance(item, llm.ChatMessage) else ()
+    return sum(isinstance(part, llm.ImageContent) for part in content)
+
+
+def _known(value: Any) -> str | None:
+    return value if isinstance(value, str) and value and value != "unknown" else None

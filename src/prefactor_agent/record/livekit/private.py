@@ -1,0 +1,99 @@
+"""The private names of LiveKit that the tracer reads: all of them, in one place.
+
+Each has no public counterpart, is read only, and may be missing in some version: the caller then
+gets ``None`` and the trace lacks that one fact. ``tests/record/livekit/test_private.py`` runs on
+the oldest and the newest supported version."""
+
+from __future__ import annotations
+
+import asyncio
+from contextvars import ContextVar
+from typing import Any
+
+from livekit.agents import llm
+from livekit.agents.voice import agent_activity
+
+_SPEECH: ContextVar[Any] | None = getattr(agent_activity, "_SpeechHandleContextVar", None)
+_CHAIN = 8
+"""Outputs that pass on to one another."""
+
+
+def running_function_call() -> llm.FunctionCall | None:
+    """The function call that the current task was started for, if it runs a tool.
+
+    A tool that asks for a ``RunContext`` is told this publicly. For one that does not, LiveKit
+    notes it on the task (voice/generation.py ``_execute_tools_task``, voice/agent.py
+    ``_set_activity_task_info``)."""
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # a thread without a loop
+        return None
+    info = getattr(task, "__livekit_agents_activity_task", None)
+    call = getattr(info, "function_call", None)
+    return call if isinstance(call, llm.FunctionCall) else None
+
+
+def running_speech() -> Any:
+    """The ``SpeechHandle`` that the running code is at work for: LiveKit sets it in the context of
+    each task of a speech, whatever was set in the one that the task is made from
+    (voice/agent_activity.py, ``_create_speech_task``). Tasks that outlive a speech keep it."""
+    return _SPEECH.get(None) if _SPEECH is not None else None
+
+
+def interruption_source(speech: Any) -> str | None:
+    """Why a speech was interrupted: ``audio_activity``, ``user_turn`` or ``programmatic`` (from 1.8
+    on)."""
+    source = getattr(speech, "_interrupt_source", None)
+    return source if isinstance(source, str) else None
+
+
+def user_turn_claimed(session: Any) -> bool:
+    """Whether the user "speaks" because a program says so, not because of a voice: LiveKit holds
+    the state at ``speaking`` while it takes in a typed message (voice/agent_session.py
+    ``_claim_user_turn``, voice/room_io/types.py ``_default_text_input_cb``; not in 1.5)."""
+    claims = getattr(session, "_user_turn_claims", 0)
+    return isinstance(claims, int) and claims > 0
+
+
+def is_closing(session: Any) -> bool:
+    """Whether LiveKit has begun to take a session apart; it stays so when that breaks off
+    (voice/agent_session.py, ``_teardown_activity``; ``_aclose_impl`` in 1.5.0)."""
+    return getattr(session, "_closing", False) is True
+
+
+def is_off(session: Any) -> bool:
+    """Whether a session does not run: it has not started, or was taken apart. In 1.5.0 one whose
+    closing broke off counts as running."""
+    return getattr(session, "_started", None) is False
+
+
+def closing_task(session: Any) -> asyncio.Task[Any] | None:
+    """The task in which LiveKit closes a session by itself: for an error, when the caller leaves,
+    after ``shutdown`` (voice/agent_session.py, ``_close_soon`` and ``_on_error``)."""
+    task = getattr(session, "_closing_task", None)
+    return task if isinstance(task, asyncio.Task) else None
+
+
+def is_busy(session: Any) -> bool:
+    """Whether LiveKit starts or closes a session at this moment: both have one lock."""
+    lock = getattr(session, "_lock", None)
+    return isinstance(lock, asyncio.Lock) and lock.locked()
+
+
+def failure(task: asyncio.Future[Any]) -> BaseException | None:
+    """What a task of LiveKit's or of the agent's raised. ``Task.exception`` would have asyncio take
+    it for dealt with, and not log it."""
+    error = getattr(task, "_exception", None)
+    return error if isinstance(error, BaseException) else None
+
+
+def counts_discarded(output: Any) -> bool:
+    """Whether an output counts as played what it threw away when it was paused: the room's does, in
+    1.5 (voice/room_io/_output.py, ``_forward_audio`` and ``_wait_for_playout``; from 1.6.10 on at
+    the latest it keeps account of it)."""
+    for _ in range(_CHAIN):
+        below = getattr(output, "next_in_chain", None)
+        if below is None:
+            break
+        output = below
+    return hasattr(output, "_audio_source") and not hasattr(output, "_source_discarded_duration")

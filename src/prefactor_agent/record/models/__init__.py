@@ -1,0 +1,1 @@
+"""What models were asked and answered: node calls, realtime models, metrics."""

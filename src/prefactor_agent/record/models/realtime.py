@@ -1,0 +1,240 @@
+"""A realtime model: it hears, thinks and speaks by itself, so there is no STT and no LLM node.
+
+What it says passes ``realtime_audio_output_node`` and ``transcription_node``; the rest is told by
+the public events of its session (llm/realtime.py, ``RealtimeSession``). The user's audio passes no
+node at all (voice/agent_activity.py, ``push_audio``): it is heard where LiveKit hands it to the
+model, or not at all where an STT hears it anyway."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from livekit import rtc
+from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
+
+from ...core.clock import now_ns
+from ...core.guard import guarded, listener
+from ...core.json import JSON
+from ..livekit import describe
+from ..turns.turn import AssistantTurn, UserTurn
+
+if TYPE_CHECKING:
+    from ..recorder import SessionRecorder
+
+_REPLIES_KEPT = 32
+_ITEM_EVENTS = ("response.output_item.added", "response.output_item.done")
+
+
+class RealtimeCall(Protocol):
+    """One call of the node that a realtime model's voice passes."""
+
+    turn: AssistantTurn | None
+    usage: JSON | None
+
+    def told(self, usage: JSON | None) -> None: ...
+
+
+class Realtime:
+    def __init__(self, trace: SessionRecorder) -> None:
+        self._trace = trace
+        self._model: llm.RealtimeSession[Any] | None = None
+        self._own: AssistantTurn | None = None
+        """The last speech that the model began by itself."""
+        self._latest: AssistantTurn | None = None
+        self._turns: dict[str, AssistantTurn] = {}
+        """The speeches of the last replies, by the model's id of the reply."""
+        self._calls: list[RealtimeCall] = []
+        self._unclaimed: list[tuple[AssistantTurn, JSON, Any]] = []
+        """Replies that were reported before their audio began to pass."""
+        self._tap: Callable[[Any], Any] | None = None
+        self._handlers: dict[Any, Callable[[Any], None]] = {
+            "generation_created": listener(self._on_generation),
+            "metrics_collected": listener(self._on_metrics),
+            "openai_server_event_received": listener(self._on_server_event),
+        }
+
+    @property
+    def used(self) -> bool:
+        return self._model is not None
+
+    @property
+    def transcribes(self) -> bool:
+        """Whether the model tells what it heard."""
+        return (
+            self._model is not None and self._model.realtime_model.capabilities.user_transcription
+        )
+
+    @property
+    def listens(self) -> bool:
+        """Whether the user's audio is heard on its way to the model."""
+        return self._tap is not None
+
+    # Whom to listen to
+
+    def follow_current(self, session: AgentSession[Any]) -> None:
+        try:
+            agent = session.current_agent
+        except RuntimeError:
+            return
+        self.follow(session, agent)
+
+    @guarded("realtime.follow")
+    def follow(self, session: AgentSession[Any], agent: Agent) -> None:
+        """Listen to the realtime session of this agent from now on, and to no other."""
+        try:
+            model: llm.RealtimeSession[Any] | None = agent.realtime_llm_session
+        except RuntimeError:  # it has none
+            model = None
+        if model is self._model:
+            return
+        self.let_go()
+        self._model = model
+        if model is None:
+            return
+        for event, handler in self._handlers.items():
+            model.on(event, handler)
+        # With an STT its node is called, and hears the same (AgentActivity._start_session).
+        if describe.model_of(agent, session, "stt") is None:
+            self._listen(model)
+
+    @guarded("realtime.let_go")
+    def let_go(self) -> None:
+        model, self._model = self._model, None
+        if model is None:
+            return
+        for event, handler in self._handlers.items():
+            model.off(event, handler)
+        if self._tap is not None and model.__dict__.get("push_audio") is self._tap:
+            del model.__dict__["push_audio"]
+        self._tap = None
+
+    def _listen(self, model: llm.RealtimeSession[Any]) -> None:
+        hand_over, hear = model.push_audio, self._trace.voice.hear
+
+        @guarded("realtime.audio")
+        def look(frame: rtc.AudioFrame) -> None:
+            hear(frame, now_ns())
+
+        def push_audio(frame: rtc.AudioFrame) -> None:
+            look(frame)
+            hand_over(frame)
+
+        self._tap = model.__dict__["push_audio"] = push_audio
+
+    # Turns
+
+    def asked(self, turn: AssistantTurn, event: SpeechCreatedEvent) -> UserTurn | None:
+        """The user's turn that a speech which was just created answers."""
+        if self._model is None or event.source != "generate_reply":
+            return None
+        own = not event.user_initiated
+        if own:
+            self._own = turn
+        return self._trace.user_turns.taken_by_model(own=own)
+
+    def told(self, asked: UserTurn) -> bool:
+        """Whether these are words that the model has heard, and not some that it was given: they
+        come whenever it likes, and say nothing of the speech that is going on."""
+        return self._model is not None and asked.modality == "audio"
+
+    # What was used
+
+    @guarded("realtime.generation_created")
+    def _on_generation(self, event: llm.GenerationCreatedEvent) -> None:
+        # LiveKit's own handler makes the speech, and may come after this one.
+        asyncio.get_running_loop().call_soon(
+            self._note_reply, event.response_id, event.user_initiated
+        )
+
+    @guarded("realtime.reply")
+    def _note_reply(self, reply_id: str | None, asked_for: bool) -> None:
+        turn = self._trace.speeches.speaking() if asked_for else self._own
+        if turn is None:
+            return
+        self._latest = turn
+        if reply_id:
+            self._turns[reply_id] = turn
+            while len(self._turns) > _REPLIES_KEPT:
+                del self._turns[next(iter(self._turns))]
+
+    @guarded("realtime.metrics_collected")
+    def _on_metrics(self, event: Any) -> None:
+        # A short reply can be over before the loop has come to note whose it is.
+        asyncio.get_running_loop().call_soon(self._note_usage, event)
+
+    @guarded("realtime.usage")
+    def _note_usage(self, event: Any) -> None:
+        usage = _usage(event)
+        turn = self._turns.pop(event.request_id, self._latest)
+        if usage is None or turn is None or not turn.span.open:
+            return
+        if event.ttft < 0:  # not a sound came of it: it called a tool
+            self._trace.measured.llm_span(turn, event)
+            return
+        call = next((one for one in self._calls if one.turn is turn and one.usage is None), None)
+        if call is not None:
+            call.told(usage)
+        else:
+            self._unclaimed.append((turn, usage, event))
+
+    @guarded("realtime.server_event")
+    def _on_server_event(self, event: Any) -> None:
+        # All that an API like OpenAI's sends, each piece of the voice too.
+        kind = event.get("type") if isinstance(event, dict) else None
+        if kind in _ITEM_EVENTS:
+            # After whose reply it is a part of was noted.
+            asyncio.get_running_loop().call_soon(self._note_item, event, now_ns())
+
+    @guarded("realtime.item")
+    def _note_item(self, event: JSON, at: int) -> None:
+        turn = self._turns.get(event.get("response_id") or "", self._latest)
+        if turn is not None and not self._trace.closed:
+            done = event["type"] == _ITEM_EVENTS[1]
+            self._trace.provider_tools.realtime(turn, event.get("item"), at, done=done)
+
+    def speaks(self, call: RealtimeCall) -> None:
+        """A reply's audio begins to pass. All of it can have been made already, while the speech
+        before it was played."""
+        self._calls.append(call)
+        known = next((one for one in self._unclaimed if one[0] is call.turn), None)
+        if known is not None:
+            self._unclaimed.remove(known)
+            call.told(known[1])
+
+    def settle(self, turn: AssistantTurn) -> None:
+        """The speech is over: nothing more is told of it."""
+        for call in [one for one in self._calls if one.turn is turn]:
+            self._calls.remove(call)
+            call.told(None)
+        for entry in [one for one in self._unclaimed if one[0] is turn]:
+            self._unclaimed.remove(entry)
+            self._trace.measured.llm_span(turn, entry[2])  # text, or a voice that is not traced
+
+
+def _usage(event: Any) -> JSON | None:
+    """The tokens of one reply. A connection that was made is reported in the same form, without an
+    id and with zeros (llm/realtime.py, ``_report_connection_acquired``)."""
+    if not getattr(event, "request_id", None) or not hasattr(event, "input_token_details"):
+        return None
+    if not event.total_tokens and not event.input_tokens and not event.output_tokens:
+        return None  # zeros stand for what the provider did not tell (a cancelled reply)
+    told: JSON = event.model_dump(
+        include={
+            "request_id",
+            "input_tokens",
+            "output_tokens",
+            "total_tokens",
+            "input_token_details",
+            "output_token_details",
+        },
+        exclude_none=True,
+    )
+    if event.ttft >= 0:
+        told["ttft"] = event.ttft
+    if event.duration > 0:
+        told["duration"] = event.duration
+    if event.cancelled:
+        told["cancelled"] = True
+    return told

@@ -1,0 +1,136 @@
+"""Tells the application, in the same call, that a turn takes longer than it may."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ... import conversation as latency
+from ...core.clock import now_ns
+from ...core.guard import guarded
+from ..turns import latency_inputs as answers
+from ..turns.turn import AssistantTurn, UserTurn
+
+if TYPE_CHECKING:
+    from livekit.agents import AgentSession
+
+    from ..recorder import SessionRecorder
+
+logger = logging.getLogger("prefactor_agent")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetExceeded:
+    """A turn that took, or already takes, longer than its budget. Times are in seconds."""
+
+    session: AgentSession[Any]
+    exceeded: Mapping[str, float]
+    """How long each took that is over its budget: ``perceived``, or the name of a stage."""
+    perceived: float
+    """The silence: until now, if there is no answer yet."""
+    stages: Mapping[str, float]
+    """What it was spent on, in order."""
+    answered: bool
+    """Whether the answer is being played. If not, the caller still waits: say something."""
+    transcript: str
+    """What the caller said."""
+
+
+Callback = Callable[[BudgetExceeded], Any]
+
+
+class Budgets:
+    """Watches the turns of one session. Everything here runs on the event loop."""
+
+    def __init__(
+        self, trace: SessionRecorder, limits: Mapping[str, float], callback: Callback | None
+    ) -> None:
+        self._trace = trace
+        self.limits = dict(limits)
+        self._callback = callback
+        self._timer: asyncio.TimerHandle | None = None
+        self._running: set[asyncio.Future[Any]] = set()
+
+    @guarded("budgets.committed")
+    def committed(self, turn: UserTurn) -> None:
+        """The user's turn was handed on: from here on somebody waits for an answer."""
+        limit = self.limits.get("perceived")
+        if limit is None or self._callback is None:
+            return
+        self.stop()
+        begun = answers.user_side(turn).end()
+        if begun is None:
+            return
+        left = limit - (now_ns() - begun[0]) / 1e9
+        # A moment past the limit, so that the time it takes is over it.
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, left) + 0.001, self._due, turn)
+
+    @guarded("budgets.sounded")
+    def sounded(self, turn: AssistantTurn) -> None:
+        """Playback of the speech that ends the silence has started."""
+        asked = turn.ends_silence_of
+        if asked is None or not self.limits or self._callback is None:
+            return
+        self.stop()
+        found = latency.measure(answers.user_side(asked, turn), answers.agent_side(turn))
+        if found is not None:
+            self._tell(asked, found, answered=True)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    @guarded("budgets.due")
+    def _due(self, asked: UserTurn) -> None:
+        self._timer = None
+        trace = self._trace
+        if trace.closed or asked.answered is not None:
+            return
+        if trace.user_turns.open not in (None, asked):
+            return  # the user speaks again: nobody waits
+        speech = trace.speeches.answering(asked)
+        if speech is None and trace.hooks.in_hook is not asked:
+            return  # no answer is on its way, and none was promised
+        reply = answers.agent_side(speech) if speech is not None else None
+        found = latency.so_far(answers.user_side(asked), reply, now_ns())
+        if found is not None:
+            self._tell(asked, found, answered=False)
+
+    def _tell(self, asked: UserTurn, found: latency.Latency, *, answered: bool) -> None:
+        over = latency.exceeded(found, self.limits)
+        new = {name: seconds for name, seconds in over.items() if name not in asked.told_budgets}
+        session = self._trace.session
+        if not new or session is None or self._callback is None:
+            return
+        asked.told_budgets |= set(new)
+        event = BudgetExceeded(
+            session=session,
+            exceeded=new,
+            perceived=found.perceived_us / 1e6,
+            stages={name: us / 1e6 for name, us in latency.lengths(found).items()},
+            answered=answered,
+            transcript=asked.text(),
+        )
+        # Not from within LiveKit's own event handler: the callback may well have the agent speak.
+        asyncio.get_running_loop().call_soon(self._call, event)
+
+    def _call(self, event: BudgetExceeded) -> None:
+        assert self._callback is not None
+        try:
+            result = self._callback(event)
+            if inspect.isawaitable(result):
+                task = asyncio.ensure_future(result)
+                self._running.add(task)
+                task.add_done_callback(self._done)
+        except Exception:
+            logger.exception("on_budget_exceeded failed; the call goes on")
+
+    def _done(self, task: asyncio.Future[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("on_budget_exceeded failed; the call goes on", exc_info=error)

@@ -1,0 +1,95 @@
+"""The errors of one session, each recorded once, where it happened."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from livekit.agents import ErrorEvent
+
+from ...core.guard import guarded
+from ...core.json import JSON, without_none
+from ...core.span import Span, SpanType, Status
+from ..livekit import describe
+from ..spans.tree import describe_error
+from ..turns.context import current_turn
+
+if TYPE_CHECKING:
+    from ..recorder import SessionRecorder
+
+_TOLD_IN = "__prefactor_told_in__"
+"""Noted on the exception itself: to keep it for a comparison would keep alive its traceback, and
+with that every local variable of the agent's that it passed."""
+
+
+class Errors:
+    def __init__(self, trace: SessionRecorder) -> None:
+        self._trace = trace
+
+    def tell(
+        self,
+        source: str,
+        error: BaseException,
+        parent: Span | None,
+        recoverable: bool | None,
+        model: JSON | None = None,
+    ) -> None:
+        """Record an error where it happened; the same exception is told once."""
+        session_id = self._trace.call.root.id
+        if error.__dict__.get(_TOLD_IN) == session_id:
+            return
+        error.__dict__[_TOLD_IN] = session_id
+        described = describe_error(error)
+        span = self._trace.call.begin(
+            SpanType.ERROR,
+            "livekit_error",
+            parent,
+            without_none(
+                {
+                    "name": "livekit_error",
+                    "type": SpanType.ERROR.value,
+                    "source": source,
+                    "error_type": described["error_type"],
+                    "message": described["message"],
+                    "recoverable": recoverable,
+                    **(model or {}),
+                    "created_at": round(time.time(), 6),
+                    "metadata": {},
+                }
+            ),
+        )
+        self._trace.call.end(
+            span, Status.FAILED, {"status": "failed", "error": described}, at=span.started_ns
+        )
+        turn = current_turn.get()
+        if turn is None or parent is None or recoverable:
+            return
+        if turn.span.id in (parent.id, parent.parent_id):
+            turn.error = described
+
+    def place(self, kind: str) -> Span | None:
+        """The open span that an error of an ``llm``, ``stt`` or ``tts`` happened in."""
+        if kind == "stt":
+            return self._trace.utterances.open_span()
+        turn = current_turn.get()
+        if turn is None or turn.trace is not self._trace or not turn.span.open:
+            return None
+        return turn.open_nodes.get(f"livekit:{kind}", turn.span)
+
+    @guarded("event.error")
+    def on_event(self, event: ErrorEvent) -> None:
+        wrapped = event.error
+        # LiveKit wraps the exception in an event of its own (LLMError, STTError, TTSError …).
+        cause = getattr(wrapped, "error", wrapped)
+        error = cause if isinstance(cause, BaseException) else RuntimeError(str(cause))
+        kind = str(getattr(wrapped, "type", "")).removesuffix("_error")
+        recoverable = getattr(wrapped, "recoverable", None)
+        self.tell(
+            type(event.source).__name__ if event.source is not None else kind or "unknown",
+            error,
+            self.place(kind),
+            recoverable,
+            describe.model(event.source),
+        )
+        if recoverable is False:
+            self._trace.closing.may_follow(error)

@@ -1,0 +1,145 @@
+"""LiveKit's job that a session runs in, and how it ended; its room is in ``room.py``.
+
+In a job the session closes first; LiveKit then calls ``on_session_end``, where a call is judged and
+tagged, and after that all shutdown callbacks, which are told why the job ends
+(ipc/job_proc_lazy_main.py, ``_run_job_task``). So the session's own span waits for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import AgentSession, JobContext, get_job_context
+
+from ...core.guard import guarded
+from ...core.json import JSON, without_none
+from ..livekit import private as livekit_private
+from . import judgement
+from .room import Room, text
+
+if TYPE_CHECKING:
+    from ..recorder import SessionRecorder
+
+WAIT_S = 60.0
+"""How long the session's span waits for the end of the job; a job can outlive its session."""
+CRASHED = "job crashed"
+"""LiveKit's reason when the entrypoint raised (ipc/job_proc_lazy_main.py, ``_on_entry_done``)."""
+
+
+def current_job() -> JobContext | None:
+    """The job that the running code belongs to; ``None`` in a test, or without a worker."""
+    try:
+        return get_job_context()
+    except RuntimeError:
+        return None
+
+
+class Job:
+    """What is known of a session's job, if it has one, and of its room."""
+
+    def __init__(self, trace: SessionRecorder, session: AgentSession[Any]) -> None:
+        self._trace = trace
+        self._context = current_job()
+        self._room = Room(trace, session, self._context)
+        self._shutdown_reason: str | None = None
+        self._is_over = False
+        """Nothing more comes: the session's span waits no longer."""
+        self._finish: Callable[[], object] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def crashed(self) -> bool:
+        return self._shutdown_reason == CRASHED
+
+    def payload(self) -> JSON:
+        """What the session's span says of it from the beginning."""
+        payload = self._room.payload()
+        if (context := self._context) is not None:
+            told = _described(context)
+            payload = {**payload, **told, "room": {**payload.get("room", {}), **told["room"]}}
+        return payload
+
+    @guarded("job.result")
+    def result(self) -> JSON:
+        """What is known of it at the end."""
+        return without_none(
+            {
+                **self._room.result(),
+                "shutdown_reason": self._shutdown_reason,
+                **(judgement.told(self._context.tagger) if self._context is not None else {}),
+            }
+        )
+
+    # The end
+
+    def when_over(self, finish: Callable[[], object], **so_far: Any) -> None:
+        """Have the session's span ended: once the job says why it ends, and at the latest in
+        ``WAIT_S``; at once where nothing more can come. Until then it says ``so_far``."""
+        context = self._context
+        if context is None or context.is_fake_job() or self._is_over:
+            self.let_go(finish)
+            return
+        self._trace.call.update(self._trace.call.root, **so_far)
+        self._finish = finish
+        self._timer = asyncio.get_running_loop().call_later(WAIT_S, self._over)
+
+    def told(self, reason: str) -> None:
+        """The job ends, and says why."""
+        self._shutdown_reason = reason or ""
+
+    @guarded("job.shutdown")
+    def shut_down(self) -> None:
+        """The job has ended, after all its sessions: one that is still open, and is not being
+        closed at this moment, LiveKit closes no more."""
+        self._end()
+        trace = self._trace
+        if not trace.closed and not livekit_private.is_busy(trace.session):
+            trace.closing.break_off()
+
+    @guarded("job.exit")
+    def process_ends(self) -> None:
+        """What the job has not said by now is not said. Of a session that nobody began to close,
+        nobody knows how it ended."""
+        self._end()
+        trace = self._trace
+        if not trace.closed and (
+            trace.closing.session_is_over or self._shutdown_reason is not None
+        ):
+            trace.closing.break_off()
+
+    def _end(self) -> None:
+        self._is_over = True
+        self._over()
+
+    @guarded("job.over")
+    def _over(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (finish := self._finish) is not None:
+            self._finish = None
+            self.let_go(finish)
+
+    def let_go(self, finish: Callable[[], object]) -> None:
+        """Have the session's span ended now; what happens in the room is not followed further."""
+        self._room.let_go()
+        finish()
+
+
+def _described(context: JobContext) -> JSON:
+    job = context.job
+    return without_none(
+        {
+            "job": without_none(
+                {
+                    "id": text(job.id),
+                    "agent_name": text(job.agent_name),
+                    "dispatch_id": text(getattr(job, "dispatch_id", None)),
+                    "metadata": text(job.metadata),
+                }
+            ),
+            "worker_id": text(context.worker_id),
+            "room": without_none({"name": text(job.room.name), "sid": text(job.room.sid)}),
+        }
+    )

@@ -1,0 +1,36 @@
+"""What the user's code says of a call: tags, outcome and evaluations (``JobContext.tagger``,
+``livekit.agents.evals``), as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ...core.json import JSON
+
+_KEPT = 100
+_OWN = "lk."
+"""LiveKit's own tags: the outcome, and one for each judgement."""
+
+
+def told(tagger: Any) -> JSON:
+    """The part of a session's result that a tagger fills; nothing where nothing was told.
+
+    The outcome is read from the tags ``lk.success`` and ``lk.fail``: the property ``outcome`` is
+    younger than the oldest supported LiveKit (observability.py)."""
+    every = tagger.tags
+    told: JSON = {}
+    if tags := sorted(tag for tag in every if not tag.startswith(_OWN)):
+        told["tags"] = tags[:_KEPT]
+    outcome = next((one for one in ("success", "fail") if _OWN + one in every), None)
+    if outcome is not None:
+        told["outcome"] = outcome
+        if tagger.outcome_reason:
+            told["outcome_reason"] = tagger.outcome_reason
+    if evaluations := tagger.evaluations:
+        told["evaluations"] = [_evaluation(one) for one in evaluations[:_KEPT]]
+    return told
+
+
+def _evaluation(one: JSON) -> JSON:
+    keys = ("name", "verdict", "reasoning", "instructions")
+    return {key: one[key] for key in keys if one.get(key)}

@@ -1,0 +1,64 @@
+"""The changes of the user's and the agent's state, one span each; only where the settings ask for
+them: the turns tell the same, and what it led to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
+
+from ...core.clock import from_wall, now_ns
+from ...core.guard import guarded, listener
+from ...core.span import SpanType, Status
+
+if TYPE_CHECKING:
+    from ..recorder import SessionRecorder
+
+
+class States:
+    def __init__(self, trace: SessionRecorder) -> None:
+        self._trace = trace
+        self._handlers: dict[Any, Callable[[Any], None]] = {}
+
+    def follow(self, session: AgentSession[Any]) -> None:
+        self._handlers = {
+            "user_state_changed": listener(self._on_user),
+            "agent_state_changed": listener(self._on_agent),
+        }
+        for event, handler in self._handlers.items():
+            session.on(event, handler)
+
+    def let_go(self, session: AgentSession[Any]) -> None:
+        for event, handler in self._handlers.items():
+            session.off(event, handler)
+        self._handlers = {}
+
+    @guarded("event.state")
+    def _on_user(self, event: UserStateChangedEvent) -> None:
+        self._tell("user", event)
+
+    @guarded("event.state")
+    def _on_agent(self, event: AgentStateChangedEvent) -> None:
+        self._tell("agent", event)
+
+    def _tell(self, actor: str, event: UserStateChangedEvent | AgentStateChangedEvent) -> None:
+        call = self._trace.call
+        at = max(call.root.started_ns, min(now_ns(), from_wall(event.created_at)))
+        span = call.begin(
+            SpanType.STATE,
+            f"{actor}_state",
+            None,
+            {
+                "name": f"{actor}_state",
+                "type": SpanType.STATE.value,
+                "actor": actor,
+                "old_state": event.old_state,
+                "new_state": event.new_state,
+                "event_type": event.type,
+                "created_at": event.created_at,
+                "metadata": {},
+            },
+            at=at,
+        )
+        call.end(span, Status.COMPLETE, {"status": "completed"}, at=at)

@@ -1,0 +1,1 @@
+"""The tree of spans of one session, and the streams of chunks in them."""

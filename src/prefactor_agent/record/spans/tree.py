@@ -1,0 +1,146 @@
+"""The tree of one call: makes spans, ends each exactly once, and hands them to the sink."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ...core.clock import now_ns
+from ...core.ids import Ids
+from ...core.span import Sink, Span, SpanType, Status
+from ..livekit import private as livekit_private
+from .stream import Stream
+
+
+class SpanTree:
+    """The spans of one session. Used on the event loop only."""
+
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+        self._ids = Ids()
+        self._open: dict[str, Span] = {}
+        self._not_before: dict[str, int] = {}
+        """When the last child of an open span ended."""
+        self.root = self._make(SpanType.SESSION, "session", None, {}, {}, now_ns())
+
+    def begin(
+        self,
+        type_: str,
+        name: str,
+        parent: Span | None,
+        payload: Mapping[str, Any],
+        *,
+        streams: Mapping[str, Stream] | None = None,
+        at: int | None = None,
+    ) -> Span:
+        """Begin a span below ``parent`` (the session, if ``None``), now or at a moment in the
+        past."""
+        span = self._make(
+            type_, name, parent or self.root, payload, streams or {}, now_ns() if at is None else at
+        )
+        self.sink.put(span)
+        return span
+
+    def update(self, span: Span, **payload: Any) -> None:
+        """Add to the payload of an open span."""
+        if span.open:
+            span.payload = {**span.payload, **payload}
+            self.sink.put(span)
+
+    def end(
+        self,
+        span: Span,
+        status: Status,
+        result: Mapping[str, Any] | Callable[[], Mapping[str, Any]],
+        *,
+        at: int | None = None,
+    ) -> bool:
+        """End a span. The first end is the true one: a second does nothing and returns
+        ``False``."""
+        if self._open.pop(span.id, None) is None:
+            return False
+        finished = now_ns() if at is None else at
+        span.result = result
+        # Audio is placed where it was heard, which can be a little before or after what brought it;
+        # and a turn that turns out to have been none ends in the past.
+        finished = max(finished, span.started_ns, self._not_before.pop(span.id, 0))
+        if (parent := span.parent_id) in self._open and parent is not None:
+            self._not_before[parent] = max(finished, self._not_before.get(parent, 0))
+        span.finished_ns = finished
+        span.status = status  # last: see span.py
+        self.sink.put(span)
+        return True
+
+    def open_spans(self) -> list[Span]:
+        """What has not ended yet, children before their parents; the session is not among them."""
+        return [span for span in reversed(self._open.values()) if span is not self.root]
+
+    def offset_us(self, moment_ns: int) -> int:
+        """Where a moment lies on the axis of the call: microseconds after the session's start."""
+        return (moment_ns - self.root.started_ns) // 1000
+
+    def announce(self, payload: Mapping[str, Any]) -> None:
+        """Put out the session's own span, once it is known what session it is."""
+        self.root.payload = payload
+        self.sink.put(self.root)
+
+    def flush(self, timeout: float) -> bool:
+        """Have the sink keep all of it; ``timeout`` in seconds."""
+        return self.sink.flush(timeout)
+
+    def _make(
+        self,
+        type_: str,
+        name: str,
+        parent: Span | None,
+        payload: Mapping[str, Any],
+        streams: Mapping[str, Stream],
+        at: int,
+    ) -> Span:
+        id_ = self._ids.new()
+        span = Span(
+            id=id_,
+            session_id=parent.session_id if parent else id_,
+            parent_id=parent.id if parent else None,
+            type=type_,
+            name=name,
+            started_ns=at,
+            payload=payload,
+            streams=streams,
+        )
+        self._open[id_] = span
+        return span
+
+
+def status_of(error: BaseException | None) -> Status:
+    """The status of work that ended with ``error`` (``None``: it ended well)."""
+    if error is None:
+        return Status.COMPLETE
+    if isinstance(error, asyncio.CancelledError | GeneratorExit):
+        return Status.CANCELLED
+    return Status.FAILED
+
+
+def error_of(future: asyncio.Future[Any]) -> BaseException | None:
+    """What work ended with that somebody else awaits, and is told of its error."""
+    if future.cancelled():
+        return asyncio.CancelledError()
+    return livekit_private.failure(future)
+
+
+PREFACTOR_STATUS = {
+    Status.COMPLETE: "completed",
+    Status.FAILED: "failed",
+    Status.CANCELLED: "cancelled",
+}
+"""``status`` inside a result, in the words of Prefactor's own LiveKit schemas."""
+
+
+def describe_error(error: BaseException) -> dict[str, str]:
+    """An exception as Prefactor's readers expect it under ``error``."""
+    try:
+        message = str(error)
+    except Exception:
+        message = ""  # the exception's own words fail: say what is known
+    return {"error_type": type(error).__name__, "message": message}

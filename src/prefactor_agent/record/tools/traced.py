@@ -1,0 +1,208 @@
+"""What is recorded of a traced tool's call: an input span while the body runs, and a result span
+when it ends.
+
+A traced tool that the program calls directly is no call of the model's: its span has no call id,
+which is the name of one. Where another tool calls it, it is a part of that one's call, and its span
+below the other's."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from livekit.agents import Agent, RunContext, StopResponse, ToolError, llm
+
+from ...core.clock import now_ns
+from ...core.json import JSON, without_none
+from ...core.plain import plain
+from ...core.span import Span, SpanType, Status
+from ..livekit import private as livekit_private
+from ..spans.tree import PREFACTOR_STATUS, SpanTree, describe_error
+from ..turns.context import RunningTool, current_tool, current_turn, running_tool
+
+_TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
+
+
+class ToolCall:
+    """One run of a tool's body, inside a traced session. Whoever calls what is here, guards it."""
+
+    @staticmethod
+    def begin(
+        name: str,
+        signature: inspect.Signature | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> ToolCall | None:
+        """Begin the input span; ``None`` outside a session, where a tool is just a function, and in
+        a thread of the program's: a call is recorded on its loop only."""
+        turn = current_turn.get()
+        if turn is None or turn.trace.closed or not _on_a_loop():
+            return None
+        return ToolCall(name, signature, args, kwargs)
+
+    def __init__(
+        self,
+        name: str,
+        signature: inspect.Signature | None,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        turn = current_turn.get()
+        assert turn is not None
+        self._turn = turn
+        self._call = turn.trace.call
+        inputs, context = _inputs(signature, args, kwargs)
+        request = context.function_call if context else livekit_private.running_function_call()
+        outer = running_tool(turn.span.session_id)
+        # LiveKit makes one object for each call of the model's, and hands it on.
+        caller = outer.span if outer and (request is None or request is outer.request) else None
+        if caller is None and request is not None:
+            caller = turn.trace.plain_tools.known(request)
+        asked = request if request is not None and request.name == name and not caller else None
+        self._asked = asked is not None
+        parent = caller or (turn.span if turn.span.open else None)
+        self._started_ns = now_ns()
+        type_ = turn.trace.tool_type(name, f"{SpanType.TOOL}:{name}")
+        self.span = self._call.begin(
+            type_,
+            name,
+            parent,
+            without_none(
+                {
+                    "name": name,
+                    "type": type_,
+                    "tool_name": name,
+                    "call_id": asked.call_id if asked is not None else None,
+                    "group_id": getattr(asked, "group_id", None),
+                    "turn_index": turn.index,
+                    "inputs": inputs,
+                    "created_at": round(time.time(), 6),
+                    "metadata": {},
+                }
+            ),
+            at=self._started_ns,
+        )
+        if asked is not None:
+            turn.tools_executed += 1
+            turn.tool_spans.append(self.span)
+            turn.trace.count_tool()
+            turn.trace.plain_tools.is_traced(asked)
+        self._outer = current_tool.get()
+        self._running = RunningTool(self.span, request)
+        current_tool.set(self._running)
+
+    def returned(self, value: Any) -> None:
+        try:
+            kind, outputs = _outcome(value)
+        except Exception:  # the value's own words fail: say what is known
+            kind, outputs = "returned", {"output": f"<{type(value).__qualname__}>"}
+        if kind == "handoff" and self._asked:
+            self._turn.handed_over_by = self.span
+        self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
+
+    def raised(self, error: BaseException) -> None:
+        if isinstance(error, StopResponse):
+            self._end(Status.COMPLETE, {"outcome": "stop_response", "is_error": False})
+        elif isinstance(error, asyncio.CancelledError):
+            self._end(Status.CANCELLED, {"outcome": "cancelled", "is_error": False})
+        else:
+            kind = "tool_error" if isinstance(error, ToolError) else "exception"
+            described = describe_error(error)
+            self._end(Status.FAILED, {"outcome": kind, "is_error": True, "error": described})
+
+    def _end(self, status: Status, result: JSON) -> None:
+        if current_tool.get() is self._running:
+            current_tool.set(self._outer)
+        self._turn.trace.handoffs.tool_ends(self.span)
+        end_tool(self._call, self.span, status, result, now_ns())
+
+
+def end_tool(
+    call: SpanTree, span: Span, status: Status, result: JSON, at: int, *, timed: bool = True
+) -> None:
+    """End the input span of a tool, with the result span below it.
+
+    Args:
+        timed: It is known when the tool began.
+    """
+    result = {"status": PREFACTOR_STATUS[status], **result}
+    if timed:
+        result["duration_ms"] = round((at - span.started_ns) / 1e6, 3)
+    told = call.begin(
+        SpanType.TOOL_RESULT,
+        span.name,
+        span,
+        without_none(
+            {
+                "name": span.name,
+                "type": SpanType.TOOL_RESULT.value,
+                "tool_name": span.name,
+                "call_id": span.payload.get("call_id"),
+                "from_events": span.payload.get("from_events"),
+                "run_by": span.payload.get("run_by"),
+            }
+        ),
+        at=at,
+    )
+    call.end(told, status, result, at=at)
+    call.end(span, status, result, at=at)
+
+
+def _inputs(
+    signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[JSON, RunContext[Any] | None]:
+    """The validated arguments by name, and the run context among them."""
+    context = None
+    inputs: JSON = {}
+    for index, (name, value) in enumerate(_named(signature, args, kwargs).items()):
+        if isinstance(value, RunContext):
+            context = value
+        elif not (index == 0 and _is_owner(name, value)):
+            inputs[name] = plain(value)
+    return inputs, context
+
+
+def _named(
+    signature: inspect.Signature | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    try:
+        if signature is not None:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            return bound.arguments
+    except TypeError:
+        pass  # the call is wrong, which it will say itself; or the function takes more than it says
+    return {**{str(index): value for index, value in enumerate(args)}, **kwargs}
+
+
+def _is_owner(name: str, value: Any) -> bool:
+    """What a method is bound to, whatever it is called there."""
+    return name == "self" or isinstance(value, Agent) or (name == "cls" and isinstance(value, type))
+
+
+def _on_a_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _outcome(value: Any) -> tuple[str, JSON]:
+    """What kind of answer a tool gave; LiveKit gives each its own meaning
+    (``make_tool_output``)."""
+    if isinstance(value, Agent):
+        return "handoff", {"agent": value.id}
+    if isinstance(value, tuple | list) and any(isinstance(part, Agent) for part in value):
+        agent = next(part for part in value if isinstance(part, Agent))
+        rest = [part for part in value if not isinstance(part, Agent)]
+        return "handoff", {"agent": agent.id, "output": plain(rest[0] if len(rest) == 1 else rest)}
+    if isinstance(value, _TOOL_RESULT):
+        return "tool_result", {
+            "output": plain(value.output),
+            "reply_required": value.reply_required,
+        }
+    return "returned", {"output": plain(value)}

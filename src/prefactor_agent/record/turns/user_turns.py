@@ -1,0 +1,296 @@
+"""The user's turns of one session: when each began, what was heard, when LiveKit took it as
+finished."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
+
+from ...core.clock import from_wall, now_ns, to_unix_us
+from ...core.guard import guarded
+from ...core.json import JSON
+from ...core.span import SpanType, Status
+from ..livekit import private as livekit_private
+from ..spans.stream import AudioLevels
+from ..spans.tree import PREFACTOR_STATUS
+from .turn import AssistantTurn, UserTurn, user_turn_result
+
+if TYPE_CHECKING:
+    from ..recorder import SessionRecorder
+
+STALE_NS = 2_000_000_000
+"""A user turn without a word, when there is sound again this long after its own ended, was no
+turn."""
+UNTOLD_NS = 15_000_000_000
+"""How long the words of a turn that a realtime model has taken are waited for."""
+
+
+class UserTurns:
+    def __init__(self, trace: SessionRecorder) -> None:
+        self._trace = trace
+        self.open: UserTurn | None = None
+        self._speaking_since: int | None = None
+        """When the VAD was last sure that the user speaks."""
+        self._typing = False
+        self._committed: deque[UserTurn] = deque(maxlen=8)
+        self._awaiting_transcript: deque[UserTurn] = deque()
+        """Taken by a realtime model, which has not said yet what it heard."""
+        self._taken: UserTurn | None = None
+        """The last one that a realtime model took."""
+
+    def begin(self, at: int) -> UserTurn:
+        """The user's turn that is open, or a new one that began ``at``."""
+        turn = self.open
+        resumed: int | None = None
+        if turn is not None and (taken := turn.moments.get("committed")) is not None:
+            if at <= taken:
+                return turn
+            self._trace.utterances.close(turn, at=now_ns())
+            self._take(turn)
+            turn = self.open
+        if turn is not None:
+            ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
+            if turn.heard_anything() or ended is None or at - ended < STALE_NS:
+                return turn
+            if "vad_ended" not in turn.moments:
+                # The VAD was faster than the STT: what it hears is the turn that begins now.
+                resumed = self._speaking_since
+            self._end(turn, Status.CANCELLED, at=ended)
+        turn = self._new("audio", at)
+        turn.moments["speech_started"] = at
+        if resumed is not None and resumed >= at:
+            turn.moments["vad_started"] = resumed
+        self.open = turn
+        if (
+            playing := self._trace.playback.playing
+        ) is not None and playing.user_spoke_over_ns is None:
+            playing.user_spoke_over_ns = at
+            playing.user_spoke_over = turn
+        return turn
+
+    def of_words(self, now: int) -> UserTurn:
+        """The turn that the words are of which an STT gives ``now``. It may take its time: without
+        a newer sound they are those of the last one."""
+        onset = self._trace.voice.recent_onset(now)
+        return self.open if onset is None and self.open else self.begin(onset or now)
+
+    def commit(self, message: llm.ChatMessage) -> UserTurn:
+        """LiveKit took the user's turn as finished, with this message."""
+        now = now_ns()
+        turn = self.open or self.begin(self._trace.voice.recent_onset(now) or now)
+        self._trace.utterances.close(turn, at=now)
+        self._note_speech_end(turn)
+        turn.moments["committed"] = now
+        if (ended := turn.moments.get("speech_ended")) is not None:
+            self._trace.voice.taken_until(ended)
+        self._take_message(turn, message)
+        if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
+            turn.moments["vad_estimate"] = min(now, from_wall(stopped))
+        self._trace.budgets.committed(turn)
+        self._trace.network.committed(turn)
+        if self._trace.realtime.used and not turn.text():
+            self._take(turn)
+        else:
+            self._committed.append(turn)
+            self._taken = turn
+            self._end(turn, Status.COMPLETE, at=now)
+        return turn
+
+    # A realtime model takes a turn when it begins to answer, and may tell only later, or never,
+    # what it heard.
+
+    def taken_by_model(self, *, own: bool) -> UserTurn | None:
+        """The user's turn that a reply of a realtime model is to, if it is to one.
+
+        Args:
+            own: The model decided to speak; otherwise LiveKit asked it to."""
+        turn = self.open
+        if own and turn is not None and "vad_ended" in turn.moments:
+            self._note_speech_end(turn)
+            turn.moments["committed"] = now_ns()
+            self._trace.budgets.committed(turn)
+            self._trace.network.committed(turn)
+            self._take(turn)
+        turn = self._taken
+        if turn is None or turn.reply is not None or not (own or "hook_done" in turn.moments):
+            return None
+        return turn
+
+    def given_up(self, turn: UserTurn) -> None:
+        """The user's code wants no answer to it."""
+        if self._taken is turn:
+            self._taken = None
+
+    def _take(self, turn: UserTurn) -> None:
+        self._taken = turn
+        if turn.utterance is not None:
+            return  # an STT beside the model is still at it: its final ends the turn
+        self.open = None
+        if turn.text():
+            self._committed.append(turn)
+            self._end(turn, Status.COMPLETE, at=now_ns())
+            return
+        turn.wordless = True
+        if self._trace.realtime.transcribes:
+            self._awaiting_transcript.append(turn)
+        else:
+            self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
+
+    def _awaiting_words(self, now: int) -> UserTurn | None:
+        """The oldest turn that the next words of a realtime model's are of."""
+        while (
+            self._awaiting_transcript
+            and now - self._awaiting_transcript[0].moments["committed"] > UNTOLD_NS
+        ):
+            self._told()
+        return self._awaiting_transcript[0] if self._awaiting_transcript else None
+
+    def _told(self) -> UserTurn:
+        turn = self._awaiting_transcript.popleft()
+        turn.wordless = not turn.text()
+        self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
+        return turn
+
+    def _note_speech_end(self, turn: UserTurn) -> None:
+        quiet = "vad_ended" in turn.moments
+        voice = self._trace.voice
+        heard_until = voice.end_of_speech(now_ns()) if quiet else voice.heard_until_ns
+        # A voice too faint to be told from the noise left an older sound as the last one.
+        if heard_until is not None and heard_until > turn.moments["speech_started"]:
+            turn.moments["speech_ended"] = heard_until
+
+    def _take_message(self, turn: UserTurn, message: llm.ChatMessage) -> None:
+        turn.message_id = message.id
+        turn.transcript = message.text_content or turn.text()
+        # LiveKit says 0.0 where the STT tells no confidence.
+        turn.confidence = getattr(message, "transcript_confidence", None) or None
+        turn.metrics |= dict(message.metrics or {})
+
+    def _end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
+        finished = to_unix_us(at) / 1e6 if at is not None else round(time.time(), 6)
+        if self._trace.voice.levels is turn.span.streams.get("audio"):
+            self._trace.voice.levels = None
+        self._trace.call.end(
+            turn.span,
+            status,
+            lambda: user_turn_result(self._trace.call, turn, PREFACTOR_STATUS[status], finished),
+            at=at,
+        )
+        if turn is self.open:
+            self.open = None
+
+    def _new(self, modality: str, at: int) -> UserTurn:
+        index = self._trace.next_turn_index()
+        payload = {
+            "name": "user_turn",
+            "type": SpanType.USER_TURN.value,
+            "turn_index": index,
+            "modality": modality,
+            "created_at": round(time.time(), 6),
+            "started_at": to_unix_us(at) / 1e6,
+            "metadata": {},
+        }
+        run_by = self._trace.handoffs.run_by()
+        if run_by is not None:
+            at = max(at, run_by.started_ns)
+        streams: Mapping[str, AudioLevels] = {}
+        if modality == "audio" and self._trace.realtime.listens:
+            # No STT has a span that the sound could be in.
+            voice, audio = self._trace.voice, AudioLevels(at)
+            voice.refill(audio)
+            voice.levels = audio
+            streams = {"audio": audio}
+        span = self._trace.call.begin(
+            SpanType.USER_TURN, "user_turn", run_by, payload, streams=streams, at=at
+        )
+        return UserTurn(span=span, index=index, modality=modality)
+
+    def note_measured(self, kind: str, told: JSON) -> None:
+        """LiveKit measured something of the turn that is open, or was the last."""
+        turn = self.open or (self._committed[-1] if self._committed else None)
+        if turn is not None:
+            turn.measured[kind] = told
+
+    def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
+        """The user typed, or the program passed on words: a turn without a duration."""
+        at = reply.span.started_ns if reply is not None else now_ns()
+        turn = self._new("text", at)
+        turn.moments["committed"] = at
+        self._take_message(turn, message)
+        self._end(turn, Status.COMPLETE, at=at)
+        return turn
+
+    def find(self, message: llm.ChatMessage) -> UserTurn | None:
+        """The spoken turn that this message is the text of."""
+        text = message.text_content
+        if self._awaiting_transcript and self._awaiting_transcript[0].finals:
+            self._take_message(self._awaiting_transcript[0], message)
+            return self._told()
+        for turn in self._committed:
+            # A preemptive generation keeps a message of its own, with another id and the same text.
+            if turn.message_id == message.id or turn.transcript == text:
+                self._committed.remove(turn)
+                return turn
+        if self.open is not None and self.open.finals:
+            # The agent is not traced, or LiveKit skipped the hook: this is the commit.
+            turn = self.commit(message)
+            if turn in self._committed:
+                self._committed.remove(turn)
+            return turn
+        return None
+
+    @guarded("event.user_state_changed")
+    def on_state(self, event: UserStateChangedEvent) -> None:
+        now = now_ns()
+        if event.new_state == "speaking" and livekit_private.user_turn_claimed(self._trace.session):
+            self._typing = True  # no voice: the message itself tells of its turn
+        elif self._typing:
+            self._typing = False
+        elif event.new_state == "speaking":
+            begun = self._trace.voice.recent_onset(now) or min(now, from_wall(event.created_at))
+            turn = self.begin(begun)
+            if begun < turn.moments["speech_started"]:
+                # A transcript was faster than the VAD, which dates the speech back to its sound.
+                turn.moments["speech_started"] = begun
+                self._trace.call.update(turn.span, started_at=to_unix_us(begun) / 1e6)
+            self._speaking_since = now
+            turn.moments.setdefault("vad_started", now)
+            turn.moments.pop("vad_ended", None)
+        elif event.old_state == "speaking" and self.open is not None:
+            self.open.moments["vad_ended"] = now
+            self._note_speech_end(self.open)
+
+    @guarded("event.user_input_transcribed")
+    def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        now = now_ns()
+        untold = self._awaiting_words(now)
+        if not event.transcript:
+            if untold is not None and event.is_final:
+                self._told()
+            return  # nothing was heard, or will be told later
+        turn = untold or self.of_words(now)
+        if event.language:
+            turn.language = str(event.language)
+        if event.speaker_id:
+            turn.speaker_id = event.speaker_id
+        if not event.is_final:
+            turn.interims += 1
+            turn.partials.append({"transcript": event.transcript, "created_at": event.created_at})
+        else:
+            turn.finals.append(event.transcript)
+            if turn is not untold:
+                turn.moments["final_transcript"] = now
+                if "committed" in turn.moments:
+                    self._take(turn)
+
+    def cancel(self) -> None:
+        """The session ends: what was being said is no turn any more."""
+        if self.open is not None:
+            self._trace.utterances.close(self.open)
+            self._end(self.open, Status.CANCELLED)
+        while self._awaiting_transcript:
+            self._told()

@@ -1,0 +1,57 @@
+"""Words out of a trace, which may lack them: they can have been redacted, cut, or not captured."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ..journal.reader import StoredSpan
+from ..redact import HIDDEN, REDACTED
+from .format import Text
+
+_GONE = re.compile(
+    rf"<\d+ (?:characters|bytes|keys)(?: of base64)?>|{re.escape(REDACTED)}|{re.escape(HIDDEN)}"
+    r"|… \[\d+ more (?:characters|items)\]"
+)
+"""What stands in the place of words that the trace does not have (redact.py, bounds.py)."""
+_MASKED = re.compile(r"<(?:int|float|bool)>")
+"""What stands in the place of a whole value that is no text."""
+
+
+class Words:
+    """Takes words from a trace, and notes whose it does not have."""
+
+    def __init__(self) -> None:
+        self.missing: list[str] = []
+        """What lacks words, by the names that were given."""
+
+    def lack(self, name: str) -> None:
+        if name not in self.missing:
+            self.missing.append(name)
+
+    def whole(self, name: str, text: Any) -> str:
+        """A text with all of its words, or none of it."""
+        if not isinstance(text, str) or _GONE.search(text) or _MASKED.fullmatch(text.strip('"')):
+            self.lack(name)
+            return ""
+        return text
+
+    def pieces(self, name: str, span: StoredSpan, stream: str) -> Text:
+        """A stream's text. Chunks kept without their words get them from the whole text, if nothing
+        was taken out of that (a pattern that found nothing)."""
+        data = span.stream(stream)
+        texts = [str(text) for text in data.get("text", ())]
+        sizes = data.get("size", ())
+        whole = self.whole(name, span.result.get("text", ""))
+        if data.get("text_cut"):
+            self.lack(name)
+        if sum(map(len, texts)) != sum(sizes):
+            if sum(sizes) != len(whole):
+                self.lack(name)
+            texts, position = [], 0
+            for size in sizes:
+                texts.append(whole[position : position + size])
+                position += size
+        for text in texts:
+            self.whole(name, text)
+        return Text(offset_us=tuple(data.get("offset_us", ())), text=tuple(texts))

@@ -1,0 +1,1 @@
+"""Calls as files for other programs."""

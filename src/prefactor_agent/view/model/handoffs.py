@@ -1,0 +1,33 @@
+"""Who gave the call to whom."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ...journal.reader import StoredSpan
+
+_BY = {"tool": "a tool", "hook": "a hook", "program": "the program"}
+
+
+class Handoff(NamedTuple):
+    """In words; each is empty if it is not known."""
+
+    giver: str
+    taker: str
+    why: str
+
+
+def handoff_of(span: StoredSpan) -> Handoff:
+    """From which agent to which, and why."""
+
+    def name(key: str) -> str:
+        told = span.payload.get(key, span.result.get(key))
+        return str(told or "")
+
+    tool, cause = name("tool_name"), name("cause")
+    if cause == "task_completed":
+        why = f"back to {tool}" if tool else "the task is done"
+    else:
+        by = tool or _BY.get(cause, cause)
+        why = f"by {by}" if by else ""
+    return Handoff(name("from"), name("to"), why)

@@ -1,0 +1,91 @@
+"""When it happened: moments of a turn, from whichever of its spans tells them.
+
+Pure. Microseconds since the Unix epoch; ``None``: nobody has told."""
+
+from __future__ import annotations
+
+from ...journal.reader import StoredSpan
+from .calltree import CallTree
+from .sounds import unheard
+from .turns import Node, Turn
+from .values import as_int, as_list, mapping, mappings, text
+
+ENDS = {
+    "audio": "speech_ended",
+    "vad": "vad_estimate",
+    "vad_end": "vad_ended",
+    "transcript": "final_transcript",
+    "commit": "committed",
+    "text": "committed",
+}
+"""By what the beginning of a silence is based on, which moment of the user's turn that is."""
+
+
+ABOUT_US = 60_000_000
+"""How far off the time may be at which somebody says that it happened."""
+
+
+def about(at_us: int, began_us: int, ended_us: int | None) -> bool:
+    """Whether something went on at about this time; ``None``: it has not ended."""
+    return began_us <= at_us + ABOUT_US and (ended_us is None or ended_us >= at_us - ABOUT_US)
+
+
+def user_ended(call: CallTree, turn: Turn) -> int | None:
+    """When the user's last sound ended; of a typed message, when it came."""
+    basis = ""
+    for answer in turn.answers:  # a latency, if there is one, says what it was reckoned from
+        latency = mapping(answer.span.result.get("latency"))
+        basis = basis or text(mapping(latency.get("basis")).get("from"))
+    names = ("speech_ended", "vad_ended", "final_transcript", "committed")
+    for name in (ENDS.get(basis, "speech_ended"), *names):
+        if (moment := user_moment(call, turn, name)) is not None:
+            return moment
+    return turn.user.span.finished_us if turn.user is not None else None
+
+
+def user_moment(call: CallTree, turn: Turn, name: str) -> int | None:
+    """A moment of the user's turn: its own word, or as its answers have noted it."""
+    own = call.moment(turn.user.span, name) if turn.user is not None else None
+    noted = (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
+    return next((at for at in (own, *noted) if at is not None), None)
+
+
+def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
+    """The answer that was heard first, and when its playback started."""
+    for answer in turn.answers:
+        if unheard(answer):
+            continue
+        started = call.moment(answer.span, "playback_started")
+        if started is None:
+            begun = [
+                as_int(part.get("started_us"))
+                for part in mappings(answer.span.result.get("segments"))
+            ]
+            first = min((at for at in begun if at is not None), default=None)
+            started = None if first is None else call.started_us + first
+        if started is not None:
+            return answer, started
+    return None
+
+
+def first_words(turn: Turn) -> tuple[Node, int] | None:
+    """The answer whose words came out as text first, and when."""
+    for answer in turn.answers:
+        if not unheard(answer) and (at := words_began(answer)) is not None:
+            return answer, at
+    return None
+
+
+def words_began(answer: Node) -> int | None:
+    """When the first words of an answer came out as text."""
+    texts = [first(span, "text") for span in answer.spans("transcription")]
+    return min((at for at in texts if at is not None), default=None)
+
+
+def first(span: StoredSpan, stream: str) -> int | None:
+    """When the first chunk of a stream passed."""
+    data = span.stream(stream)
+    offset = as_int(data.get("first_us"))
+    if offset is None:
+        offset = as_int(next(iter(as_list(data.get("offset_us"))), None))
+    return None if offset is None else span.started_us + offset

@@ -1,0 +1,109 @@
+"""What a stranger needs to know of a call before anything else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+
+from ...journal.reader import Journal
+from .calltree import CallTree, build
+from .silences import silences
+from .values import as_int, mapping
+
+QUIET_US = 15 * 60 * 1_000_000
+"""A call without an end and without a sign for this long has lost its process, most likely. Only
+where nobody can look whether the process still runs: on another machine, or in a journal that does
+not name it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    id: str
+    agent: str
+    room: str | None
+    started_us: int
+    duration_us: int
+    status: str
+    """``complete``, ``failed``, ``cancelled``, ``running``, or ``lost``: no end and no sign."""
+    close_reason: str | None
+    turns: int
+    tools: int
+    errors: int
+    """Error spans, and tool calls that failed."""
+    interrupted: int
+    lost_spans: int
+    tracer_failures: int
+    median_ms: float | None
+    """Of the silences before the answers."""
+    worst_ms: float | None
+    over_budget: int
+    """Answers that were over a budget."""
+
+    @property
+    def ended_us(self) -> int:
+        return self.started_us + self.duration_us
+
+
+def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
+    """The summary of a call, without reading what passed through its streams."""
+    call = build(journal.outline(session_id))
+    whole_call = replace(call, last_us=journal.last_sign(session_id))
+    return summarize(whole_call, now_us, journal.alive(session_id))
+
+
+def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = None) -> Summary:
+    """The summary of a call.
+
+    Args:
+        now_us: The present, in microseconds since the Unix epoch. Default: now.
+        alive: Whether the process that records the call still runs; ``None``: nobody can say.
+    """
+    session = call.session
+    payload, result = (session.payload, session.result) if session else ({}, {})
+    now = time.time_ns() // 1000 if now_us is None else now_us
+    status = _status(call, now, alive)
+    found = silences(call)
+    ended = session.finished_us if session else None
+    tools = call.spans("tool")
+    return Summary(
+        id=session.id if session else "",
+        agent=agent_of(payload),
+        room=_text(mapping(payload.get("room")).get("name")),
+        started_us=call.started_us,
+        duration_us=(ended or (now if status == "running" else call.last_us)) - call.started_us,
+        status=status,
+        # In the payload while the job of a session that has closed goes on.
+        close_reason=_text(result.get("close_reason", payload.get("close_reason"))),
+        turns=len(call.turns),
+        tools=len(tools),
+        errors=len(call.spans("error")) + sum(tool.status == "failed" for tool in tools),
+        interrupted=sum(turn.interrupted for turn in call.turns),
+        lost_spans=as_int(result.get("lost_spans")) or 0,
+        tracer_failures=as_int(result.get("tracer_failures")) or 0,
+        median_ms=found.median_ms,
+        worst_ms=found.worst.ms if found.worst else None,
+        over_budget=found.over_budget,
+    )
+
+
+def agent_of(payload: dict[str, object]) -> str:
+    """The name that a person knows an agent by."""
+    named = mapping(payload.get("job")).get("agent_name")
+    return str(named or payload.get("agent_class") or payload.get("agent_name") or "agent")
+
+
+def _status(call: CallTree, now_us: int, alive: bool | None) -> str:
+    if call.session is None:
+        return "lost"
+    if call.session.status != "active":
+        return call.session.status
+    if "closed_at" in call.session.payload:
+        # The session is over; its job has more to say of it, or went without saying it.
+        return "failed" if call.session.payload.get("close_reason") == "error" else "complete"
+    if alive is None:
+        alive = now_us - call.last_us < QUIET_US
+    return "running" if alive else "lost"
+
+
+def _text(value: object) -> str | None:
+    return str(value) if value is not None else None

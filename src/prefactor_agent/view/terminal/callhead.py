@@ -1,0 +1,104 @@
+"""The head of ``prefactor-agent show``: who, when, how it ended, and where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.text import Text
+
+from ..model import numbers
+from ..model.bars import TurnBars
+from ..model.calltree import CallTree
+from ..model.ending import Tone, ending
+from ..model.silences import Silences
+from ..model.summary import Summary
+from ..model.turns import Turn
+from .draw import Glyphs, Scale, draw_voice
+from .lines import STYLES, Lines
+
+Drawn = Sequence[tuple[Turn, TurnBars]]
+
+_TONES: dict[Tone, str] = {"good": "", "bad": "bold red", "open": "bold green"}
+
+
+class Head(Lines):
+    def __init__(self, call: CallTree, width: int, glyphs: Glyphs) -> None:
+        super().__init__(width, glyphs)
+        self.call = call
+        self._dot = f" {glyphs.dot} "
+
+    def lines(self, summary: Summary, drawn: Drawn, silences: Silences) -> Iterator[Text]:
+        how, tone = ending(self.call, summary)
+        for line in (
+            self._title(summary),
+            Text(self.safe(how), _TONES[tone]),
+            self._counts(summary),
+            *self._silences(silences),
+            *self._incomplete(summary),
+            Text(summary.id, "dim"),
+        ):
+            yield from self.folded(line)
+        yield from self._strip(drawn)
+
+    def _title(self, summary: Summary) -> Text:
+        line = Text().append(self.safe(summary.agent), "bold")
+        room = [f"room {self.safe(summary.room)}"] if summary.room else []
+        when = [numbers.date(summary.started_us), numbers.length(summary.duration_us)]
+        return line.append("".join(self._dot + part for part in (*room, *when)))
+
+    def _counts(self, summary: Summary) -> Text:
+        line = Text()
+        for number, one in (
+            (summary.turns, "turn"),
+            (summary.tools, "tool call"),
+            (summary.interrupted, "interruption"),
+        ):
+            line.append(numbers.count(number, one)).append(self._dot)
+        line.append(numbers.count(summary.errors, "error"), "bold red" if summary.errors else "")
+        if summary.over_budget:
+            line.append(self._dot).append(f"{summary.over_budget} over budget", "bold red")
+        return line
+
+    def _incomplete(self, summary: Summary) -> Iterator[Text]:
+        lost, failures = summary.lost_spans, summary.tracer_failures
+        if lost or failures:
+            yield Text(
+                f"incomplete: {numbers.count(lost, 'span')} lost, "
+                f"{numbers.count(failures, 'failure')} of the tracer itself",
+                "yellow",
+            )
+
+    def _silences(self, silences: Silences) -> Iterator[Text]:
+        worst = silences.worst
+        if worst is None or silences.median_ms is None:
+            return
+        line = Text("silence: ")
+        if len(silences.all) > 1:
+            line.append(f"median {numbers.length(silences.median_ms * 1000)}, ")
+        yield line.append(f"worst {numbers.length(worst.us)}", "bold yellow")
+        if slowest := worst.slowest:
+            what, took = self.safe(slowest.label), numbers.length(slowest.ms * 1000)
+            line = Text(f"Turn {worst.turn.number} was the slowest: ")
+            line.append(f"{what} took {took}", "bold yellow")
+            yield line.append(f" of its {numbers.length(worst.us)}")
+
+    def _strip(self, drawn: Drawn) -> Iterator[Text]:
+        """Both voices over the whole call."""
+        voices = [bar for _, found in drawn for bar in found.bars if bar.is_voice]
+        if not voices:
+            return
+        begun = self.call.started_us
+        scale = Scale(begun, max(self.call.last_us, begun + 1), self.room)
+        yield Text()
+        for voice in ("user", "agent"):
+            cells = [" "] * self.room
+            for bar in voices:
+                if bar.kind == voice:
+                    draw_voice(cells, bar, scale, self.glyphs)
+            yield self.row(voice, cells, STYLES[voice])
+        yield self.axis(scale, begun)
+        legend = (
+            f"  {self.glyphs.wait} waited for  {self.glyphs.mark} first token or byte  "
+            f"{self.glyphs.flow} streaming  {self.glyphs.guide} silence begins, ends"
+        )
+        yield from self.folded(Text(legend, "dim"))

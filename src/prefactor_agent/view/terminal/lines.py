@@ -1,0 +1,167 @@
+"""The lines that a call is drawn in: a label on the left, and what belongs to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ...journal.reader import StoredSpan
+from ..model import numbers
+from ..model.handoffs import handoff_of
+from ..model.values import error_text, mapping
+from . import words
+from .draw import Glyphs, Scale, axis
+
+LABEL = 13
+FIRST = 11
+LENGTH = 8
+"""Columns of a row: what it is called, how long the first token or byte took, how long it was."""
+MARGIN = 2 + LABEL + 1
+"""The columns to the left of what belongs to a label."""
+_MARK = 2
+"""The columns of what an error begins with, or of the quotes around words."""
+_TEXT_LINES = 6
+_ERROR_LINES = 3
+
+STYLES = {
+    "user": "cyan",
+    "agent": "green",
+    "stt": "cyan",
+    "wait": "bright_black",
+    "llm": "blue",
+    "tool": "magenta",
+    "tts": "green",
+    "realtime": "green",
+}
+
+
+class Lines:
+    """Makes lines of one width in one set of characters.
+
+    Args:
+        width: Columns of the whole line.
+    """
+
+    def __init__(self, width: int, glyphs: Glyphs) -> None:
+        self.width, self.glyphs = width, glyphs
+        self.room = width - MARGIN
+        """Columns for what belongs to a label."""
+        self.bars = self.room - 1 - FIRST - 1 - LENGTH
+        """Columns for a bar, with its times to the right of it."""
+
+    def row(
+        self,
+        label: str,
+        cells: Sequence[str],
+        style: str,
+        *,
+        note: str = "",
+        note_style: str = "",
+    ) -> Text:
+        """A label on the left and what belongs to it."""
+        name = words.fit(self.safe(label), LABEL, self.glyphs.ellipsis)
+        line = Text("  ").append(name, style or "dim")
+        line.append(" " * (MARGIN - line.cell_len))
+        for guide, run in groupby(cells, lambda cell: cell == self.glyphs.guide):
+            line.append("".join(run), "dim" if guide else style)
+        return line.append(note, note_style)
+
+    def words(self, who: str, text: str, style: str, text_style: str = "") -> Iterator[Text]:
+        """What somebody said, broken into lines."""
+        left, right = self.glyphs.quote, self.glyphs.unquote
+        said = self.safe(text)
+        if not said:
+            yield self.row(who, [], style, note="(no words)", note_style="dim")
+            return
+        lines = self._wrapped(f"{left}{said}{right}", _TEXT_LINES)
+        for index, line in enumerate(lines):
+            yield self.row(
+                who if index == 0 else "", [], style, note=line, note_style=text_style or style
+            )
+
+    def error(self, span: StoredSpan, at: str = "") -> Iterator[Text]:
+        """An error, with the time if it stands by itself."""
+        payload = span.payload
+        source = str(payload.get("source", ""))
+        text = ": ".join(part for part in (source, error_text(payload)) if part)
+        if payload.get("recoverable"):
+            text += " (recoverable)"
+        yield from self.red(f"{text} at {at}" if at else text)
+
+    def red(self, text: str) -> Iterator[Text]:
+        mark = self.glyphs.cross
+        for line in self._wrapped(self.safe(text), _ERROR_LINES):
+            yield self.indented(f"{mark:<{_MARK}}{line}", "bold red")
+            mark = ""
+
+    def indented(self, text: str = "", style: str = "") -> Text:
+        """Text without a label, where what belongs to one stands."""
+        return Text(" " * MARGIN + text, style)
+
+    def handoff(self, span: StoredSpan) -> str:
+        """``handoff greeter → billing by transfer``."""
+        giver, taker, why = handoff_of(span)
+        why = f", {why}" if why else ""
+        return self.safe(f"handoff {giver or '?'} {self.glyphs.arrow} {taker or '?'}{why}")
+
+    def axis(self, scale: Scale, zero_us: int) -> Text:
+        """An axis of time, and the time of day that its 0 is at."""
+        at = numbers.date(zero_us, "%H:%M:%S")
+        return self.row(at, list(axis(scale, zero_us)), "dim")
+
+    def folded(self, line: Text) -> Iterator[Text]:
+        """The line, broken where it is wider than it may be: at a gap, else between words."""
+        while line.cell_len > self.width:
+            plain = line.plain
+            spaces = [at for at, letter in enumerate(plain) if letter == " " and plain[:at].strip()]
+            fitting = [at for at in spaces if cell_len(plain[:at]) <= self.width]
+            gaps = [at for at in fitting if plain[at : at + 2] == "  "]
+            if not fitting:
+                break
+            first, line = line.divide([(gaps or fitting)[-1]])
+            yield first
+            line = line if gaps else line[1:]
+        yield line
+
+    def cut(self, line: Text) -> Text:
+        """The line, not wider than it may be; what is cut off is marked."""
+        if line.cell_len > self.width:
+            line.truncate(self.width, overflow="crop")
+            ellipsis = self.glyphs.ellipsis
+            line.truncate(self.width - len(ellipsis), overflow="crop")
+            line.append(ellipsis)
+        line.rstrip()
+        return line
+
+    def safe(self, text: str) -> str:
+        return words.harmless(text)
+
+    def _wrapped(self, text: str, lines: int) -> list[str]:
+        return words.wrap(text, self.room - _MARK, lines, self.glyphs.ellipsis)
+
+
+def tool_outcome(span: StoredSpan) -> tuple[str, str]:
+    """What a tool call came to, and its style."""
+    result = span.result
+    if error := result.get("error"):
+        return error_text(error), "red"
+    outputs = mapping(result.get("outputs"))
+    match result.get("outcome"):
+        case "returned" if "outputs" not in result:
+            return "done", ""
+        case "returned" | "tool_result":
+            return words.value(outputs.get("output", result.get("outputs"))), ""
+        case "handoff":
+            return f"handoff to {outputs.get('agent')}", ""
+        case "stop_response":
+            return "no reply wanted", ""
+        case "cancelled":
+            return "cancelled", "yellow"
+    if span.status == "active":
+        return "running", ""
+    if "outputs" in result:
+        return words.value(outputs.get("output", result["outputs"])), ""
+    return "no result: it did not end", "yellow"

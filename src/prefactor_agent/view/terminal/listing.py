@@ -1,0 +1,182 @@
+"""``prefactor-agent sessions``: the calls in the journal, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, pairwise
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from ...core.clock import unix_us_to_rfc3339
+from ...core.json import JSON
+from ...journal.reader import Journal
+from ..model import numbers
+from ..model.moments import about
+from ..model.summary import Summary, summary_of
+from . import words
+from .draw import UNICODE, Glyphs
+
+_LEAST_ID = 8
+_HEADINGS = (
+    "call", "when", "agent", "room", "length", "silence", "turns", "errs", "cut", "status",
+)  # fmt: skip
+_RIGHT = frozenset({"length", "silence", "turns", "errs", "cut"})
+"""Columns of numbers, which stand at the right."""
+_LEAST_NAME = 6
+
+
+def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
+    """The newest calls; ``at_us``: of those that went on at about this time."""
+    if at_us is None:
+        for session in journal.sessions(limit):
+            yield summary_of(journal, session.id)
+        return
+    going_on = (
+        call
+        for session in journal.sessions()
+        if about(at_us, session.started_us, session.finished_us)
+        if about(at_us, (call := summary_of(journal, session.id)).started_us, call.ended_us)
+    )
+    yield from islice(going_on, limit)
+
+
+def page_name(session_id: str) -> str:
+    """The file that ``report`` writes a call's page to."""
+    return f"call-{session_id}.html"
+
+
+def page_of(session_id: str) -> Path | None:
+    """The page of a call, if ``report`` has written it here."""
+    try:
+        path = Path(page_name(session_id)).absolute() if session_id else None
+    except OSError:  # the working directory was deleted
+        return None
+    return path if path is not None and path.is_file() else None
+
+
+def summary_object(summary: Summary) -> JSON:
+    """What ``sessions --json`` and ``show --json`` say of a call; see docs/trace-format.md."""
+    return {
+        "id": summary.id,
+        "agent": summary.agent,
+        "room": summary.room,
+        "status": summary.status,
+        "close_reason": summary.close_reason,
+        "started_at": unix_us_to_rfc3339(summary.started_us),
+        "duration_ms": summary.duration_us / 1000,
+        "turns": summary.turns,
+        "tools": summary.tools,
+        "errors": summary.errors,
+        "interrupted": summary.interrupted,
+        "over_budget": summary.over_budget,
+        "silence_median_ms": summary.median_ms,
+        "silence_worst_ms": summary.worst_ms,
+    }
+
+
+def table(
+    listed: Sequence[Summary], ids: Iterable[str], width: int, glyphs: Glyphs = UNICODE
+) -> Iterator[Text]:
+    """The calls as lines of ``width`` columns; ``ids`` are those of all calls, so that what is
+    shown of one is enough to name it."""
+    shown = unique_beginning([*ids, *(call.id for call in listed)])
+    this_year = numbers.date(listed[0].started_us, "%Y") if listed else ""
+    rows = [_row(call, shown, this_year) for call in listed]
+    pages = [page_of(call.id) for call in listed]
+    rooms = any(call.room for call in listed)
+    columns = [index for index, name in enumerate(_HEADINGS) if name != "room" or rooms]
+    widths = [max(map(cell_len, cells)) for cells in zip(_HEADINGS, *rows, strict=True)]
+    _squeeze(widths, columns, width)
+    yield _line(_HEADINGS, columns, widths, glyphs, heading=True)
+    for row, page in zip(rows, pages, strict=True):
+        yield _line(row, columns, widths, glyphs, page=page)
+    written = [(row[0], page) for row, page in zip(rows, pages, strict=True) if page is not None]
+    if written:
+        yield Text()
+    for id_, page in written:
+        yield Text(f"page of {id_}  ").append(page.name, f"link {page.as_uri()}")
+
+
+def _line(
+    row: Sequence[str],
+    columns: Sequence[int],
+    widths: Sequence[int],
+    glyphs: Glyphs,
+    *,
+    heading: bool = False,
+    page: Path | None = None,
+) -> Text:
+    line = Text()
+    for index in columns:
+        name = _HEADINGS[index]
+        cell = words.fit(row[index], widths[index], glyphs.ellipsis)
+        padding = " " * (widths[index] - cell_len(cell))
+        style = "dim" if heading else _style(name, row[index])
+        if name == "call" and page is not None:
+            style += f" link {page.as_uri()}"
+        line.append(padding if name in _RIGHT else "").append(cell, style)
+        line.append("" if name in _RIGHT else padding).append(" " * _gap(index))
+    line.rstrip()
+    return line
+
+
+def how_to_see() -> Iterator[Text]:
+    """The next step, for somebody at a terminal."""
+    yield Text()
+    yield Text(
+        "prefactor-agent report CALL writes a call's page; prefactor-agent ui shows all", "dim"
+    )
+
+
+def unique_beginning(ids: Iterable[str]) -> int:
+    """How many characters of an id tell it from all the others."""
+    ordered = sorted(set(ids))
+    longest = 0
+    for one, next_ in pairwise(ordered):
+        shared = next(
+            (i for i, (a, b) in enumerate(zip(one, next_, strict=False)) if a != b), len(one)
+        )
+        longest = max(longest, shared + 1)
+    return max(longest, _LEAST_ID)
+
+
+def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
+    year = numbers.date(call.started_us, "%Y")
+    form = "%d %b %H:%M" if year == this_year else "%d %b %Y"
+    return (
+        call.id[:shown],
+        numbers.date(call.started_us, form),
+        words.harmless(call.agent),
+        words.harmless(call.room or ""),
+        numbers.length(call.duration_us),
+        numbers.length(call.worst_ms * 1000) if call.worst_ms is not None else "",
+        *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
+        {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
+    )
+
+
+def _gap(index: int) -> int:
+    """The space after a column: numbers stand closer to each other."""
+    if index == len(_HEADINGS) - 1:
+        return 0
+    return 1 if {_HEADINGS[index], _HEADINGS[index + 1]} <= _RIGHT else 2
+
+
+def _squeeze(widths: list[int], columns: Sequence[int], width: int) -> None:
+    """Take from the longer of the two names until the line fits."""
+    names = [index for index in columns if _HEADINGS[index] in {"agent", "room"}]
+    while sum(widths[index] + _gap(index) for index in columns) > width:
+        longest = max(names, key=lambda index: widths[index])
+        if widths[longest] <= _LEAST_NAME:
+            break
+        widths[longest] -= 1
+
+
+def _style(name: str, cell: str) -> str:
+    if name == "errs" or cell == "failed":
+        return "red"
+    if name == "status":
+        return {"running": "green", "no end": "yellow"}.get(cell, "")
+    return "bold" if name == "call" else ""

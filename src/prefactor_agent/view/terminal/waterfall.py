@@ -1,0 +1,310 @@
+"""``prefactor-agent show``: a call as a waterfall in the terminal, turn by turn.
+
+Everything is made as lines of styled text that fit the width; nothing moves the cursor, and without
+colours the same characters say the same thing. Text of the user's goes through
+:func:`.words.harmless` and into ``rich.text.Text``, never through rich's markup."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
+
+from ...journal.reader import StoredSpan
+from ..model import numbers, stagenames
+from ..model.bars import Bar, TurnBars, turn_bars
+from ..model.calltree import CallTree, build, known_until
+from ..model.moments import about
+from ..model.silences import Silence, silences
+from ..model.summary import summarize
+from ..model.turns import (
+    Node,
+    Turn,
+    cut_off,
+    generated_text,
+    kind,
+    spoken_text,
+    unspoken_text,
+    user_text,
+)
+from ..model.values import error_text, number, text
+from . import words
+from .callhead import Head
+from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
+from .lines import FIRST, LENGTH, STYLES, Lines, tool_outcome
+
+LEAST_WIDTH = 60
+
+
+def waterfall(
+    spans: Sequence[StoredSpan],
+    width: int = 80,
+    glyphs: Glyphs = UNICODE,
+    now_us: int | None = None,
+    alive: bool | None = None,
+    at_us: int | None = None,
+) -> Iterator[Text]:
+    """The lines of the picture, none wider than ``width`` (at least ``LEAST_WIDTH``); ``alive``:
+    whether the process that records the call still runs, if that is known; ``at_us``: below the
+    head, only what went on at about this time."""
+    call = build(spans)
+    page = _Turns(call, max(width, LEAST_WIDTH), glyphs)
+    yield from map(page.cut, _lines(page, call, now_us, alive, at_us))
+
+
+def _lines(
+    page: _Turns, call: CallTree, now_us: int | None, alive: bool | None, at_us: int | None
+) -> Iterator[Text]:
+    found = silences(call)
+    drawn = [(turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
+    head, summary = Head(call, page.width, page.glyphs), summarize(call, now_us, alive)
+    yield from head.lines(summary, drawn, found)
+    loose = list(call.loose)
+    if at_us is not None:
+        drawn = [(turn, bars) for turn, bars in drawn if _about(at_us, turn.nodes)]
+        loose = [node for node in loose if _about(at_us, [node])]
+        if not drawn and not loose:
+            yield Text()
+            yield Text("Nothing went on then.")
+            return
+    for turn, bars in drawn:
+        while loose and loose[0].span.started_us < turn.started_us:
+            yield from page.loose(loose.pop(0))
+        yield Text()
+        yield from page.turn(turn, bars)
+    for node in loose:
+        yield from page.loose(node)
+    if not call.turns:
+        yield Text()
+        yield Text(f"Nobody said anything{' yet' if summary.status == 'running' else ''}.")
+
+
+def _about(at_us: int, nodes: Sequence[Node]) -> bool:
+    spans = [span for node in nodes for span in node.within()]
+    return about(at_us, min(s.started_us for s in spans), max(map(known_until, spans)))
+
+
+def export_svg(
+    spans: Sequence[StoredSpan],
+    path: Path,
+    title: str,
+    width: int = 100,
+    at_us: int | None = None,
+) -> None:
+    """Write the waterfall as a picture."""
+    console = Console(
+        record=True, file=io.StringIO(), width=width, force_terminal=True, highlight=False,
+        color_system="truecolor", markup=False, emoji=False, legacy_windows=False,
+    )  # fmt: skip
+    for line in waterfall(spans, width, at_us=at_us):
+        console.print(line, soft_wrap=True)
+    # rich has the picture load its font from the network; the reader's own will do.
+    picture = re.sub(r"@font-face \{.*?\}\n", "", console.export_svg(title=title), flags=re.DOTALL)
+    path.write_text(picture, encoding="utf-8")
+
+
+class _Turns(Lines):
+    def __init__(self, call: CallTree, width: int, glyphs: Glyphs) -> None:
+        super().__init__(width, glyphs)
+        self.call = call
+
+    def turn(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
+        yield from self._heading(turn, found)
+        if turn.user is not None:
+            yield from self.words("user", user_text(turn.user), "cyan")
+        for answer in (*turn.answers, *turn.dropped):
+            yield from self._answer(answer, dropped=answer in turn.dropped)
+        yield from self._over_budget(found.silence)
+        yield from self._bars(turn, found)
+        drawn = _drawn(found)
+        for span in turn.spans("error", "handoff"):
+            if drawn.isdisjoint((span.id, span.parent_id)):
+                yield from self._note(span)
+        for node in turn.answers:
+            error = node.span.result.get("error")
+            if node.span.status == "failed" and error and not turn.spans("error"):
+                yield from self.red(error_text(error))
+
+    def _bars(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
+        """The axis, the bars with what each came to, and the silence."""
+        scale = Scale(*found.window, self.bars)
+        if found.bars:
+            yield self.axis(scale, found.zero_us)
+        silence = found.silence
+        gap = (silence.begins_us, silence.ends_us) if silence else None
+        guides = [scale.column(moment) for moment in gap or (found.zero_us,)]
+        if gap and not _spoken(found):
+            yield self._gap(found, gap, scale)
+        for bar in found.bars:
+            yield self._bar(bar, scale, guides, found)
+            if bar.kind == "user" and gap:
+                yield self._gap(found, gap, scale)
+            if bar.span is not None:
+                yield from self._below(turn, bar.span, _drawn(found))
+
+    def _heading(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
+        rule = self.glyphs.rule
+        at = numbers.clock(turn.started_us - self.call.started_us)
+        line = Text().append(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
+        line.append(f" at {at} ", "dim")
+        if turn.inside is not None:
+            line.append(f"in {words.fit(self.safe(turn.inside.name), 16)} ", "magenta")
+        came_to = self._came_to(turn, found)
+        fill = self.width - line.cell_len - came_to.cell_len
+        if fill >= 0:
+            yield line.append(rule * fill, "dim").append_text(came_to)
+            return
+        yield line.append(rule * (self.width - line.cell_len), "dim")
+        for part in self.folded(came_to[1:]):
+            yield Text(" " * (self.width - part.cell_len)).append_text(part)
+
+    def _came_to(self, turn: Turn, found: TurnBars) -> Text:
+        """The right side of the heading: how long the caller waited, and what for."""
+        line = Text()
+        if found.silence:
+            silence = numbers.length(found.silence.us)
+            what = "of silence" if _spoken(found) else "until the first word"
+            line.append(f" {silence} {what}", "bold")
+            if found.slowest:
+                name = words.fit(self.safe(found.slowest.name), 22, self.glyphs.ellipsis)
+                share = numbers.length(found.slowest.us)
+                line.append(", ").append(f"{share} of it {name}", "bold yellow")
+        elif turn.user is None:
+            line.append(f" on its own ({self.safe(_source(turn))})", "dim")
+        if turn.interrupted:
+            line.append(f" {self.glyphs.dot} interrupted" if line.plain else " interrupted")
+        return line
+
+    def _answer(self, answer: Node, *, dropped: bool) -> Iterator[Text]:
+        if dropped:
+            yield from self.words("dropped", generated_text(answer), "dim")
+            return
+        spoken, unspoken = spoken_text(answer), unspoken_text(answer)
+        if not spoken and not unspoken:
+            spoken = generated_text(answer)
+        if spoken or not unspoken:
+            yield from self.words("agent", spoken, "green")
+        if cut_off(answer):
+            yield self.row("", [], "", note=_how_cut_off(answer), note_style="yellow")
+            if unspoken:
+                yield from self.words("never said", unspoken, "dim", "dim strike")
+
+    def _over_budget(self, silence: Silence | None) -> Iterator[Text]:
+        if silence is None or not silence.over_budget:
+            return
+        for name, ms in silence.over_budget.items():
+            limit = silence.budgets.get(name)
+            of = f" of {numbers.length(limit * 1000)}" if limit is not None else ""
+            told = self.safe(f"{stagenames.label(name)} {numbers.length(ms * 1000)}{of}")
+            yield self.row("over budget", [], "bold red", note=told, note_style="bold red")
+
+    def _bar(self, bar: Bar, scale: Scale, guides: Sequence[int], found: TurnBars) -> Text:
+        cells = guided(bar_cells(bar, scale, self.glyphs), guides, self.glyphs.guide)
+        slow = found.slowest is not None and bar is found.slowest.bar
+        failed = _status(bar) == "failed"
+        style = "bold yellow" if slow else STYLES[bar.kind]
+        style = "red" if failed else "dim" if bar.dropped else style
+        remark_style = "bold red" if failed else "dim" if bar.dropped else ""
+        line = self.row(bar.label, cells, style)
+        line.append(f" {_remark(bar):>{FIRST}}", remark_style)
+        length = "" if bar.is_moment else numbers.length(bar.duration_us)
+        line.append(f" {length:>{LENGTH}}", "bold yellow" if slow else "")
+        return line
+
+    def _gap(self, found: TurnBars, gap: tuple[int, int], scale: Scale) -> Text:
+        label = numbers.length(gap[1] - gap[0])
+        cells = gap_cells(gap, label, scale, self.glyphs)
+        line = self.row("silence" if _spoken(found) else "wait", cells, "yellow")
+        line.append(f" {'':>{FIRST}} {label:>{LENGTH}}", "bold")
+        return line
+
+    def _below(self, turn: Turn, span: StoredSpan, drawn: AbstractSet[str]) -> Iterator[Text]:
+        """What a bar came to: a tool's input and result, and what happened in it that has no bar of
+        its own (``drawn``: what has one)."""
+        if kind(span) == "tool":
+            yield self._tool(span)
+        for note in turn.spans("error", "handoff"):
+            if span.id == (note.id if note.id in drawn else note.parent_id):
+                yield from self._note(note)
+
+    def _note(self, span: StoredSpan) -> Iterator[Text]:
+        if kind(span) == "handoff":
+            yield self.indented(self.handoff(span), "blue")
+        else:
+            yield from self.error(span)
+
+    def _tool(self, span: StoredSpan) -> Text:
+        """What a tool was given, and what it came to."""
+        arguments = words.arguments(span.payload.get("inputs", {}))
+        outcome, style = tool_outcome(span)
+        # Both sides get half, and what one does not need the other has.
+        room = max(self.room - 4 - cell_len(outcome), self.room // 2 - 2)
+        mark = self.glyphs.cross if style == "red" else self.glyphs.arrow
+        line = self.indented().append(words.fit(self.safe(arguments), room), "dim")
+        return line.append(f" {mark} ", style).append(self.safe(outcome), style)
+
+    def loose(self, node: Node) -> Iterator[Text]:
+        """What belongs to no turn."""
+        for span in node.within():
+            at = numbers.clock(self.call.at(span))
+            if kind(span) == "error":
+                yield Text()
+                yield from self.error(span, at)
+            elif kind(span) == "handoff":
+                yield Text()
+                yield Text(f"  {self.handoff(span)} at {at}", "blue")
+            elif kind(span) not in {"tool_result", "transcription", "state"}:
+                length = numbers.length(span.duration_us) if span.duration_us is not None else ""
+                line = f"{self.safe(span.name)} at {at}, in no turn  {length}"
+                yield Text()
+                yield Text("  " + line, "red" if span.status == "failed" else "dim")
+                if kind(span) == "tool":
+                    yield self._tool(span)
+
+
+def _how_cut_off(answer: Node) -> str:
+    result = answer.span.result
+    by = {"user": " by the user", "program": " by the program"}
+    who = by.get(text(result.get("interrupted_by")), "")
+    if position := number(result.get("playback_position_s")):
+        return f"cut off{who} after {numbers.length(position * 1e6)} of playback"
+    return f"cut off{who} before it was heard"
+
+
+def _remark(bar: Bar) -> str:
+    """What is said beside a bar: what became of it, or how long the first token or byte took."""
+    if _status(bar) == "failed":
+        return "failed"
+    if bar.dropped:
+        return "dropped"
+    if bar.is_moment:
+        return "at provider"
+    if bar.open:
+        return "not ended"
+    if bar.first_us is not None:
+        return f"{bar.first_name} {numbers.length(bar.first_us)}"
+    return "cancelled" if _status(bar) == "cancelled" else ""
+
+
+def _drawn(found: TurnBars) -> AbstractSet[str]:
+    """The ids of the spans that have a bar."""
+    return {bar.span.id for bar in found.bars if bar.span is not None}
+
+
+def _status(bar: Bar) -> str:
+    return bar.span.status if bar.span is not None else ""
+
+
+def _spoken(found: TurnBars) -> bool:
+    """Whether somebody was listening: of a typed turn nothing is heard."""
+    return found.silence.audible if found.silence else any(b.kind == "user" for b in found.bars)
+
+
+def _source(turn: Turn) -> str:
+    return str(turn.answers[0].span.payload.get("source", "") if turn.answers else "")

@@ -1,0 +1,151 @@
+"""Levels, audibility and the clock of the samples, on audio that is made here."""
+
+import math
+
+import numpy as np
+import pytest
+from livekit import rtc
+
+from prefactor_agent.record.audio.loudness import (
+    SILENCE_DBFS,
+    Audibility,
+    AudioClock,
+    mean_squares,
+    to_dbfs,
+)
+from prefactor_agent.record.audio.voice import AgentVoice, UserVoice
+from prefactor_agent.record.spans.stream import AudioLevels
+
+RATE = 16_000
+
+
+def frame(samples: np.ndarray, rate: int = RATE) -> rtc.AudioFrame:
+    data = np.clip(samples, -32768, 32767).astype(np.int16)
+    return rtc.AudioFrame(data.tobytes(), rate, 1, len(data))
+
+
+def tone(seconds: float, dbfs: float, rate: int = RATE) -> np.ndarray:
+    amplitude = 32768 * 10 ** (dbfs / 20) * math.sqrt(2)
+    return amplitude * np.sin(2 * np.pi * 440 * np.arange(int(seconds * rate)) / rate)
+
+
+def noise(seconds: float, dbfs: float, seed: int = 1) -> np.ndarray:
+    generator = np.random.default_rng(seed)
+    return generator.normal(0, 32768 * 10 ** (dbfs / 20), int(seconds * RATE))
+
+
+@pytest.mark.parametrize("dbfs", [-3, -20, -45, -60])
+def test_the_level_of_a_tone_is_its_rms(dbfs: float) -> None:
+    for square in mean_squares(frame(tone(0.1, dbfs))):
+        assert to_dbfs(square) == pytest.approx(dbfs, abs=0.4)
+
+
+def test_digital_silence_has_the_lowest_level() -> None:
+    assert [to_dbfs(square) for square in mean_squares(frame(np.zeros(160)))] == [SILENCE_DBFS]
+
+
+def test_full_scale_is_zero() -> None:
+    square = np.where(np.arange(160) % 2, -32768.0, 32767.0)
+    assert to_dbfs(mean_squares(frame(square))[0]) == pytest.approx(0, abs=0.01)
+
+
+def test_what_does_not_swing_is_no_sound() -> None:
+    offset = to_dbfs(mean_squares(frame(np.full(160, 2000.0)))[0])
+    assert offset < -100
+
+
+@pytest.mark.parametrize("floor", [-55, -45])
+def test_steady_noise_is_known_from_its_first_moments(floor: float) -> None:
+    audio = noise(4.5, floor)
+    audio[2 * RATE : 3 * RATE] += tone(1.0, -22)
+    assert [(round(begin, 1), round(end, 1)) for begin, end in heard(audio)] == [(2.0, 3.0)]
+
+
+def test_noise_after_digital_silence_is_learned_anew() -> None:
+    audio = np.concatenate([np.zeros(3 * RATE), noise(5.0, -55)])
+    audio[5 * RATE : 6 * RATE] += tone(1.0, -22)
+    begin, end = heard(audio)[-1]
+    assert (round(begin, 1), round(end, 1)) == (5.0, 6.0)
+
+
+@pytest.mark.parametrize("floor", [-70, -55, -48])
+@pytest.mark.parametrize("known", [True, False])
+def test_where_speech_ended_is_found_also_in_noise_that_is_not_known_yet(
+    floor: float, known: bool
+) -> None:
+    """The room is heard from one second into the speech on, or from the start."""
+    audio = noise(5.6, floor)
+    audio[3 * RATE : 5 * RATE] += tone(2.0, -22)
+    if not known:
+        audio[: 4 * RATE] = 0
+    voice = UserVoice()
+    for at in range(0, len(audio), 320):
+        voice.hear(frame(audio[at : at + 320]), (at + 320) * 1_000_000_000 // RATE)
+    ended = voice.end_of_speech(5_600_000_000)
+    assert ended is not None
+    assert ended / 1e9 == pytest.approx(5.0, abs=0.011)
+
+
+def test_a_voice_that_is_there_from_the_start_is_heard_from_the_start() -> None:
+    assert heard(tone(2.0, -20)) == [(0.0, 2.0)]
+    voice = AgentVoice(AudioLevels(0))
+    voice.hear(frame(tone(0.5, -35)), 0)
+    assert (voice.sound_begins_ns, voice.sound_ends_ns) == (0, 500_000_000)
+
+
+def test_a_lost_packet_does_not_make_the_noise_audible() -> None:
+    audio = noise(8, -50)
+    audio[2 * RATE : 2 * RATE + 640] = 0
+    assert not [begin for begin, _ in heard(audio) if begin > 3.0]
+
+
+@pytest.mark.parametrize(("samples", "windows"), [(160, 1), (100, 1), (480, 3), (500, 3), (0, 0)])
+def test_a_frame_is_measured_in_windows_of_ten_milliseconds(samples: int, windows: int) -> None:
+    assert len(mean_squares(frame(np.ones(samples)))) == windows
+
+
+def heard(audio: np.ndarray) -> list[tuple[float, float]]:
+    """The audible stretches of some audio in seconds, joined over gaps of less than 200 ms."""
+    audibility = Audibility()
+    stretches: list[tuple[float, float]] = []
+    for number, square in enumerate(mean_squares(frame(audio))):
+        if audibility.hear(to_dbfs(square)):
+            at = number * 0.01
+            if stretches and at - stretches[-1][1] < 0.2:
+                stretches[-1] = (stretches[-1][0], at + 0.01)
+            else:
+                stretches.append((at, at + 0.01))
+    return stretches
+
+
+@pytest.mark.parametrize("floor", [None, -70])
+def test_speech_is_told_from_the_floor(floor: float | None) -> None:
+    """A burst of sound at -22 dBFS after two seconds of room, in rooms of several kinds."""
+    room = np.zeros(int(4.5 * RATE)) if floor is None else noise(4.5, floor)
+    audio = room.copy()
+    audio[2 * RATE : 3 * RATE] += tone(1.0, -22)
+    begins, ends = heard(audio)[-1]
+    assert begins == pytest.approx(2.0, abs=0.021)
+    assert ends == pytest.approx(3.0, abs=0.021)
+
+
+def test_frames_are_placed_by_their_samples_not_by_their_arrival() -> None:
+    clock = AudioClock()
+    ms = 1_000_000
+    lateness = [0, 3, 40, 1, 0, 25, 2, 0, 0, 5]
+    placed = [
+        clock.advance((number + 1) * 10 * ms + late * ms, 10 * ms)
+        for number, late in enumerate(lateness)
+    ]
+    assert placed == [number * 10 * ms for number in range(len(lateness))]
+
+
+def test_a_stream_that_stood_still_is_placed_anew() -> None:
+    clock = AudioClock()
+    ms = 1_000_000
+    for number in range(100):
+        clock.advance((number + 1) * 10 * ms, 10 * ms)
+    muted = 5_000 * ms
+    for number in range(100, 400):
+        placed = clock.advance(muted + (number + 1) * 10 * ms, 10 * ms)
+    assert placed == muted + 399 * 10 * ms

@@ -1,0 +1,127 @@
+"""``prefactor-agent ui`` in a real browser."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from prefactor_agent.journal.process import this_process
+from support.waiting import PATIENCE
+from view.browser import NEEDS_BROWSER, Browser, look
+from view.calls import span, spoken_call, unanswered_call
+from view.journals import renamed, set_process, write
+from view.ui.ui_server import Ui, ui_server
+
+pytestmark = NEEDS_BROWSER
+
+
+@pytest.fixture
+def ui(tmp_path: Path) -> Iterator[Ui]:
+    """The server on a thread: the test itself waits for the browser."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    serving = ui_server(tmp_path / "j.db")
+    try:
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(PATIENCE)
+        ends = serving.__aexit__(None, None, None)
+        asyncio.run_coroutine_threadsafe(ends, loop).result(PATIENCE)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture
+def page(driver: Any, ui: Ui) -> Iterator[Browser]:
+    look(driver)
+    driver.get(ui.address)
+    browser = Browser(driver, own=ui.base)
+    browser.until("return document.querySelector('[data-state]').textContent === 'live'")
+    yield browser
+    complaints = browser.complaints()
+    driver.get("about:blank")
+    assert complaints == []
+
+
+def shown(page: Browser) -> list[str]:
+    return list(page.js("return [...document.querySelectorAll('a.row')].map(a => a.dataset.call)"))
+
+
+def add(path: Path, *spans: Any) -> None:
+    with sqlite3.connect(path) as connection:
+        for one in spans:
+            connection.execute(
+                "INSERT OR REPLACE INTO spans VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}', ?)",
+                (
+                    *(one.id, one.session_id, one.parent_id, one.type, one.name, one.status),
+                    *(one.started_us, one.finished_us, '{"transcript": "One more thing."}'),
+                ),
+            )
+    connection.close()
+
+
+def test_the_list_follows_the_journal(page: Browser, ui: Ui) -> None:
+    assert shown(page) == []
+    write(ui.journal, spoken_call())
+    page.until("return document.querySelectorAll('a.row').length === 1")
+    newer = renamed(unanswered_call(), "01m7zzzz")
+    add(ui.journal, *newer)
+    page.until("return document.querySelectorAll('a.row').length === 2")
+
+
+def test_filters_work_as_they_are_set(page: Browser, ui: Ui) -> None:
+    write(ui.journal, spoken_call(), renamed([spoken_call()[0]], "quiet"))
+    page.until("return document.querySelectorAll('a.row').length === 2")
+    page.one("[value=interrupted]").click()
+    page.until("return document.querySelectorAll('a.row').length === 1")
+    assert shown(page) == [spoken_call()[0].id]
+    assert page.js("return location.search") == "?only=interrupted"
+    page.one("[name=q]").send_keys("nothing like it")
+    page.until("return document.querySelector('main').textContent.includes('No call is like that')")
+    assert page.js("return document.activeElement.name") == "q"
+
+
+def test_from_the_list_to_a_call_and_back(page: Browser, ui: Ui) -> None:
+    write(ui.journal, spoken_call())
+    page.until("return document.querySelectorAll('a.row').length === 1")
+    page.one("a.row").click()
+    page.until("return document.documentElement.dataset.ready")
+    assert page.title.startswith("Agent's turn")
+    page.one("#t1 .note-head b").click()
+    assert page.title.startswith("Tool look_up")
+    page.one(".brand a").click()
+    page.until("return document.querySelectorAll('a.row').length === 1")
+
+
+def test_the_page_of_a_call_that_runs_follows_it(page: Browser, ui: Ui) -> None:
+    write(ui.journal, unanswered_call())
+    set_process(ui.journal, this_process())
+    page.driver.get(f"{ui.base}/calls/{unanswered_call()[0].id}")
+    page.until("return document.documentElement.dataset.ready")
+    assert page.one("[data-live-call]").is_displayed()
+    add(ui.journal, span("u2", "user_turn", 7000, 8000))
+    page.until("return document.body.textContent.includes('One more thing.')")
+    # Under the hands of a reader it waits to be asked.
+    page.one("#u2 .at").click()
+    add(ui.journal, span("u3", "user_turn", 8500, 9000))
+    page.until("return !document.querySelector('[data-refresh]').hidden")
+    assert page.js("return document.getElementById('u3')") is None
+    page.one("[data-refresh]").click()
+    page.until("return document.getElementById('u3')")
+
+
+def test_a_phone_sees_it_without_scrolling_sideways(page: Browser, ui: Ui) -> None:
+    write(ui.journal, spoken_call(), renamed(unanswered_call(), "01m7zzzz"))
+    look(page.driver, width=390, dark=True)
+    page.driver.get(ui.base)
+    assert page.js("return document.documentElement.scrollWidth") <= 390
+    background = page.js("return getComputedStyle(document.body).backgroundColor")
+    assert background == "rgb(19, 20, 22)"
+    assert len(shown(page)) == 2
