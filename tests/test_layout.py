@@ -113,7 +113,7 @@ RULES = {
         "pipeline",
         "tracing",
     ),
-    "schemas": ("record", "journal", "deliver", "view", "cli", "pipeline", "tracing"),
+    "schemas": ("record", "journal", "deliver", "view", "compat", "cli", "pipeline", "tracing"),
 }
 """What a layer may not import."""
 

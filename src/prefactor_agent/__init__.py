@@ -11,9 +11,7 @@ from .config import ConfigurationError, Settings, configure
 
 if TYPE_CHECKING:
     from .agent import TracedAgent, TracedAgentTask
-    from .compat.session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
-    from .record.session.budgets import BudgetExceeded
-    from .schemas import (
+    from .compat.schemas import (
         DEFAULT_LIVEKIT_AGENT_SCHEMA,
         LIVEKIT_ASSISTANT_TURN_SCHEMA,
         LIVEKIT_ERROR_SCHEMA,
@@ -28,6 +26,8 @@ if TYPE_CHECKING:
         compile_livekit_agent_schema,
         register_livekit_schemas,
     )
+    from .compat.session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
+    from .record.session.budgets import BudgetExceeded
     from .tools import traced_tool
 else:
     # What an agent uses is imported at its first use: it brings livekit.agents, which takes two
@@ -44,23 +44,23 @@ else:
 
 _LAZY = {
     "BudgetExceeded": ".record.session.budgets",
-    "DEFAULT_LIVEKIT_AGENT_SCHEMA": ".schemas",
-    "LIVEKIT_ASSISTANT_TURN_SCHEMA": ".schemas",
-    "LIVEKIT_ERROR_SCHEMA": ".schemas",
-    "LIVEKIT_LLM_SCHEMA": ".schemas",
+    "DEFAULT_LIVEKIT_AGENT_SCHEMA": ".compat.schemas",
+    "LIVEKIT_ASSISTANT_TURN_SCHEMA": ".compat.schemas",
+    "LIVEKIT_ERROR_SCHEMA": ".compat.schemas",
+    "LIVEKIT_LLM_SCHEMA": ".compat.schemas",
     "LIVEKIT_SDK_HEADER_ENTRY": ".compat.session",
-    "LIVEKIT_SESSION_SCHEMA": ".schemas",
-    "LIVEKIT_STATE_SCHEMA": ".schemas",
-    "LIVEKIT_STT_SCHEMA": ".schemas",
-    "LIVEKIT_TOOL_SCHEMA": ".schemas",
-    "LIVEKIT_TTS_SCHEMA": ".schemas",
-    "LIVEKIT_USER_TURN_SCHEMA": ".schemas",
-    "LiveKitToolSchemaConfig": ".schemas",
+    "LIVEKIT_SESSION_SCHEMA": ".compat.schemas",
+    "LIVEKIT_STATE_SCHEMA": ".compat.schemas",
+    "LIVEKIT_STT_SCHEMA": ".compat.schemas",
+    "LIVEKIT_TOOL_SCHEMA": ".compat.schemas",
+    "LIVEKIT_TTS_SCHEMA": ".compat.schemas",
+    "LIVEKIT_USER_TURN_SCHEMA": ".compat.schemas",
+    "LiveKitToolSchemaConfig": ".compat.schemas",
     "PrefactorLiveKitSession": ".compat.session",
     "TracedAgent": ".agent",
     "TracedAgentTask": ".agent",
-    "compile_livekit_agent_schema": ".schemas",
-    "register_livekit_schemas": ".schemas",
+    "compile_livekit_agent_schema": ".compat.schemas",
+    "register_livekit_schemas": ".compat.schemas",
     "traced_tool": ".tools",
 }
 

@@ -103,8 +103,8 @@ def test_every_public_name_is_here() -> None:
         assert getattr(ours, name) is not None
     public = {name for name in dir(theirs.PrefactorLiveKitSession) if not name.startswith("_")}
     assert public <= set(dir(ours.PrefactorLiveKitSession))
+    from prefactor_agent.compat.schemas import LiveKitToolSchemaConfig
     from prefactor_agent.compat.session import PrefactorLiveKitSession
-    from prefactor_agent.schemas import LiveKitToolSchemaConfig
 
     assert LiveKitToolSchemaConfig is ours.LiveKitToolSchemaConfig
     assert PrefactorLiveKitSession is ours.PrefactorLiveKitSession

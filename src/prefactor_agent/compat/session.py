@@ -33,11 +33,9 @@ from .. import config
 from ..core.guard import guarded, listener, logger
 from ..core.ids import Ids
 from ..pipeline import Pipeline
-from ..schemas import LiveKitToolSchemaConfig as LiveKitToolSchemaConfig
-from ..schemas import compile_livekit_agent_schema, register_livekit_schemas
 from ..tracing import TraceOptions, tracer
 from . import instances
-from .schemas import ToolSchemas
+from .schemas import ToolSchemas, compile_livekit_agent_schema, register_livekit_schemas
 
 if TYPE_CHECKING:
     from livekit.agents import Agent, AgentSession
