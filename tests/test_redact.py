@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from prefactor_agent import config, redact
 from prefactor_agent.config import ConfigurationError, Settings
-from prefactor_agent.core.bounds import PAYLOAD_LIMIT, bounded
 from prefactor_agent.core.clock import now_ns
 from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.journal.reader import Journal
@@ -333,28 +332,6 @@ def test_a_key_in_json_that_a_model_says_does_not_reach_the_file(tmp_path: Path)
     assert writer.flush(PATIENCE)
     for file in tmp_path.iterdir():
         assert b"Zanzibar" not in file.read_bytes()
-
-
-def test_a_payload_is_bounded_and_says_so() -> None:
-    small = '{"a":"b"}'
-    assert bounded(small) is small
-    one = bounded(json.dumps({"name": "x", "text": "y" * 5_000_000}))
-    assert len(one) <= PAYLOAD_LIMIT
-    value = json.loads(one)
-    assert value["name"] == "x"
-    assert value["truncated"] is True
-    assert value["original_size"] > 5_000_000
-    assert value["text"].endswith("more characters]")
-    assert bounded(one) == one, "what was cut for the journal is not cut again for Prefactor"
-    smaller = json.loads(bounded(one, 20_000))
-    assert smaller["text"] == "y" * 16_384 + f"… [{5_000_000 - 16_384} more characters]"
-    assert smaller["original_size"] == json.loads(one)["original_size"]
-    many = json.loads(bounded(json.dumps({"name": "x", "rows": list(range(1_000_000))})))
-    assert many["truncated"] is True
-    assert many["name"] == "x"
-    keys = bounded(json.dumps({f"key{n}": n for n in range(200_000)}))
-    assert len(keys) <= PAYLOAD_LIMIT
-    assert json.loads(keys)["truncated"] is True
 
 
 def test_the_token_is_in_no_repr(monkeypatch: pytest.MonkeyPatch) -> None:

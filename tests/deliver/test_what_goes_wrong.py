@@ -24,10 +24,10 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core import forks
 from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.push import Pushed, push
 from prefactor_agent.deliver.target import target
-from prefactor_agent.journal import forks
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.pipeline import Pipeline

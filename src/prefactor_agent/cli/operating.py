@@ -15,7 +15,7 @@ import typer
 
 from ..config import ConfigurationError, Settings, expanded, settings
 from ..core.json import JSON
-from ..core.plural import count
+from ..core.text import count
 
 
 def _expanded(journal: Path | None) -> Path | None:

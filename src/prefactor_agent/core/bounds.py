@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from pydantic_core import from_json, to_json
+
+from .text import cut_text
 
 PAYLOAD_LIMIT = 262_144
 """Characters of JSON that a payload or a result may have in the journal and at Prefactor."""
@@ -13,7 +14,6 @@ STRING_LIMIT = 65_536
 """Characters that any one text in it may have."""
 _STEPS = (16_384, 4_096, 1_024, 256)
 _ITEMS = 200
-_MARK = re.compile(r"… \[(\d+) more characters\]$")
 
 
 def bounded(text: str, limit: int = PAYLOAD_LIMIT) -> str:
@@ -39,19 +39,6 @@ def bounded(text: str, limit: int = PAYLOAD_LIMIT) -> str:
             kept[key[:64]] = small
     shorter = _marked(kept, size)
     return shorter if len(shorter) <= limit else _marked({}, size)
-
-
-def cut_text(text: str, limit: int) -> str:
-    """A text with its end cut off, and a mark that says how much is missing. Of one that was cut
-    before the mark does not count, and what is missing adds up."""
-    if len(text) <= limit:
-        return text
-    missing = 0
-    if (marked := _MARK.search(text, max(0, len(text) - 40))) is not None:
-        missing, text = int(marked[1]), text[: marked.start()]
-        if len(text) <= limit:
-            return f"{text}{marked[0]}"
-    return f"{text[:limit]}… [{missing + len(text) - limit} more characters]"
 
 
 def _marked(value: Any, size: int) -> str:

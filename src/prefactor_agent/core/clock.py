@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from time import perf_counter_ns as now_ns
 
-from .fork import at_fork
+from .forks import at_fork
 
 __all__ = ["from_wall", "now_ns", "to_unix_us", "unix_us_to_rfc3339"]
 

@@ -13,7 +13,7 @@ import random
 import time
 from functools import lru_cache
 
-from .fork import at_fork
+from .forks import at_fork
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from ..record.spans.stream import Stream
+from .json import JSON
 
 
 class Status(StrEnum):
@@ -40,6 +39,17 @@ class SpanType(StrEnum):
     TOOL_RESULT = "livekit:tool_result"
     HANDOFF = "livekit:handoff"
     REALTIME = "livekit:realtime"
+
+
+class Stream(Protocol):
+    """What passed through a span, chunk by chunk, as whoever keeps the span reads it."""
+
+    def take_rows(self, *, final: bool = False) -> JSON | None:
+        """The chunks since the last call, by column, if there are enough of them to be written;
+        all of them if ``final``."""
+
+    def summary(self) -> JSON:
+        """The exact counts, sums and extremes of all chunks so far."""
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 
 from ..config import ConfigurationError, Settings
-from ..core.fork import at_fork
+from ..core.forks import at_fork
 from ..core.guard import failures, logger, report
 from ..journal.schema import UnusableJournalError
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError

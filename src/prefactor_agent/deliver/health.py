@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal, NamedTuple
 
 from ..config import ConfigurationError, Settings
-from ..core.plural import count
+from ..core.text import count
 from ..journal import retention
 from ..journal.outbox import Outbox
 from ..journal.schema import (
@@ -30,7 +30,7 @@ from .target import Target, target
 Level = Literal["ok", "note", "problem"]
 
 SKEW_S = 30.0
-_PACKAGES = ("prefactor-agent", "livekit-agents", "prefactor-core", "prefactor-http", "pfid")
+_PACKAGES = ("prefactor-agent", "livekit-agents", "prefactor-core", "prefactor-http")
 
 
 class Check(NamedTuple):

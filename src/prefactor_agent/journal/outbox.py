@@ -22,7 +22,8 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from . import forks, schema
+from ..core import forks
+from . import schema
 from .process import alive, this_process
 
 LEASE_S = 30.0

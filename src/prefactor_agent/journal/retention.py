@@ -9,7 +9,8 @@ from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from . import forks, place, schema
+from ..core import forks
+from . import place, schema
 from .outbox import left_behind
 
 _DAY_US = 86_400_000_000

@@ -13,6 +13,7 @@ from ..core.clock import to_unix_us
 from ..core.guard import report
 from ..core.plain import plain
 from ..core.span import Span
+from ..core.text import well_formed
 from ..redact import Redactor
 from .schema import Row as Row
 
@@ -101,14 +102,6 @@ def _well_formed(value: Any) -> Any:
     if isinstance(value, list):
         return [_well_formed(part) for part in value]
     return value
-
-
-def well_formed(text: str) -> str:
-    """A text that can be written as UTF-8. Half an emoji, which is what a model's stream or a JSON
-    escape can end with, becomes the sign for a character that is none; two halves become one."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def _resolve(part: Any) -> Mapping[str, Any]:

@@ -19,11 +19,12 @@ from types import MappingProxyType
 from typing import Any
 
 from ..config import Settings
-from ..core.fork import at_fork
+from ..core import forks
+from ..core.forks import at_fork
 from ..core.guard import failures, logger, report
 from ..core.span import Span
 from ..redact import Redactor
-from . import forks, place, retention, schema
+from . import place, retention, schema
 from .inserts import Batch, write
 from .rows import Chunks, Row, chunk_rows, span_row
 

@@ -14,7 +14,7 @@ from typing import Any
 from livekit.agents import llm, stt
 
 from ...core.clock import now_ns
-from ...core.fork import at_fork
+from ...core.forks import at_fork
 from ...core.json import JSON
 
 DETAIL = 2_000

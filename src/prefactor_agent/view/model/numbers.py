@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime
 
-from ...core.plural import count as count
+from ...core.text import count as count
 
 
 def length(microseconds: float) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from prefactor_agent.config import Settings
+from prefactor_agent.core import forks
 from prefactor_agent.core.span import Status
-from prefactor_agent.journal import forks
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.spans.tree import SpanTree

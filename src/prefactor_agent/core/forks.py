@@ -1,4 +1,4 @@
-"""What a fork must not cut in two.
+"""What is to be done when the process forks, and what a fork must not cut in two.
 
 SQLite keeps in memory which locks the connections of its process hold. A process that is forked in
 the middle of a transaction has a copy of that: in the child the lock is held for ever, by a
@@ -10,11 +10,10 @@ it opens or closes a file: the child would wait for it for ever."""
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-
-from ..core.fork import at_fork
 
 _LONGEST_S = 0.5
 """How long a fork waits for a transaction; it takes milliseconds, unless another process has the
@@ -23,6 +22,12 @@ file."""
 _transaction = threading.Lock()
 _held = False
 _inherited: list[Any] = []
+
+
+def at_fork(**callbacks: Callable[[], object]) -> None:
+    """``os.register_at_fork``, where processes can be forked: on Windows they cannot."""
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(**callbacks)
 
 
 @contextlib.contextmanager
