@@ -223,8 +223,8 @@ def _renamed(recorded: Any, name: str) -> str | None:
     request = livekit_private.running_function_call()
     if request is None or request.name == name:
         return None
-    turn = current_turn.get()
-    session = turn.trace.session if turn is not None else None
+    found = current_turn.with_scope()
+    session = found[1].state.session if found is not None else None
     if session is None:
         return None
     tools = [*session.current_agent.tools, *session.tools]

@@ -241,7 +241,7 @@ class PrefactorLiveKitSession:
 
     def _join(self, trace: SessionRecorder, about: dict[str, Any]) -> None:
         """A traced agent was there first: its trace is the one, and goes on."""
-        trace.tool_types.update(self._tool_types)
+        trace.state.tool_types.update(self._tool_types)
         trace.call.update(trace.call.root, **about)
         keeper, ours = trace.call.sink, self._pipeline
         if not isinstance(keeper, Pipeline) or ours is None:

@@ -46,7 +46,8 @@ from .tools.provider import ProviderTools
 from .tools.untraced import UntracedTools
 from .turns.assistant_turns import AssistantTurns
 from .turns.context import TurnRefs, current_turn
-from .turns.playback import Playback
+from .turns.signals import Signals
+from .turns.state import Scope, SessionState
 from .turns.user_turns import UserTurns
 from .turns.utterances import Utterances
 
@@ -74,9 +75,6 @@ class SessionRecorder:
         about: JSON | None = None,
         tool_types: Mapping[str, str] | None = None,
     ) -> None:
-        self._session = weakref.ref(session)
-        self.closed = False
-        self.tool_types = dict(tool_types or {})
         self._about = about or {}
         self._met = agent is not None
         self.on_closed: Callable[[], object] = lambda: None
@@ -84,16 +82,18 @@ class SessionRecorder:
         """Called when the session's own span has ended, which can be long after."""
         chosen = config.settings()
         self.call = SpanTree(sink)
+        self.state = SessionState(weakref.ref(session), dict(tool_types or {}))
+        self.signals = Signals()
+        self.scope = scope = Scope(self.call, self.state, self.signals)
         self.job = Job(self, session)
         self.closing = Closing(self)
         self.voice = UserVoice(self.call.root.started_ns)
         self.realtime = Realtime(self)
         self.messages = describe.Messages()
-        self.user_turns = UserTurns(self)
-        self.utterances = Utterances(self)
-        self.speeches = AssistantTurns(self)
-        self.places = TurnRefs()
-        self.playback = Playback(self.speeches.speaking, self.speeches.claim_first_sound)
+        self.user_turns = UserTurns(scope, self.voice)
+        self.utterances = Utterances(scope, self.voice, self.user_turns)
+        self.refs = TurnRefs(scope)
+        self.speeches = AssistantTurns(scope, self.user_turns, self.refs, chosen.budgets)
         self.budgets = Budgets(self, chosen.budgets, chosen.on_budget_exceeded)
         self.hooks = Hooks(self)
         self.network = Network(self)
@@ -104,9 +104,9 @@ class SessionRecorder:
         self.provider_tools = ProviderTools(self)
         self.termination = Termination(self)
         self.states = States(self)
+        self._connect()
         self.forms: deque[Callable[..., Any]] = deque(maxlen=FORMS_KEPT)
         """What the nodes and hooks of the session's agents are looked up as."""
-        self._turn_count = 0
         self._usage: Any = None
         self._failures_before = failures.total()
         self._counts = {
@@ -145,7 +145,7 @@ class SessionRecorder:
             session.on(event, handler)
         if chosen.states:
             self.states.follow(session)
-        self.playback.follow(session.output.audio)
+        self.speeches.playback.follow(session.output.audio)
         if agent is not None:
             self.realtime.follow(session, agent)
         self.measured = ModelMetrics(self, session)
@@ -153,7 +153,28 @@ class SessionRecorder:
 
     @property
     def session(self) -> AgentSession[Any] | None:
-        return self._session()
+        return self.state.session
+
+    @property
+    def closed(self) -> bool:
+        return self.state.closed
+
+    def _connect(self) -> None:
+        """Have the parts listen to the signals of those below them."""
+        signals = self.signals
+        signals.turn_beginning.connect(self.handoffs.poll_history)
+        signals.speech_beginning.connect(self.realtime.follow_current)
+        signals.speech_beginning.connect(self.handoffs.on_speech_beginning)
+        signals.speech_created.connect(self.realtime.on_speech_created)
+        signals.speech_over.connect(self.realtime.settle)
+        signals.turn_committed.connect(self.budgets.committed)
+        signals.turn_committed.connect(self.network.committed)
+        signals.first_sound.connect(self.budgets.sounded)
+        signals.tool_began.connect(self._on_tool_began)
+        signals.tool_began.connect(self.plain_tools.on_tool_began)
+        signals.tool_ending.connect(self.handoffs.tool_ends)
+        signals.provider_item.connect(self.provider_tools.on_item)
+        signals.error.connect(self.errors.record)
 
     @guarded("meet")
     def meet(self, agent: Agent) -> None:
@@ -171,15 +192,7 @@ class SessionRecorder:
             self.meet(session.current_agent)
         self.speeches.on_agent_state(event)
 
-    def tool_type(self, name: str, usual: str) -> str:
-        """The type of the spans of a tool: the program's word, or the usual one."""
-        return self.tool_types.get(name, usual)
-
-    def next_turn_index(self) -> int:
-        self._turn_count += 1
-        return self._turn_count
-
-    def count_tool(self) -> None:
+    def _on_tool_began(self, *_: Any) -> None:
         self._counts["function_calls"] += 1
 
     @guarded("event.conversation_item_added")
@@ -189,15 +202,16 @@ class SessionRecorder:
         item = event.item
         if not isinstance(item, llm.ChatMessage):
             return
-        turn = current_turn.get()
-        if turn is not None and turn.trace is not self:
-            turn = None
+        turn = current_turn.of(self.scope)
         if item.role == "user":
             self._counts["user_messages"] += 1
             if not any(item.content):
                 return  # a session that closes commits what it has not heard
             answered = self.user_turns.find(item) or self.user_turns.typed(item, turn)
-            if turn is not None and turn.span.open and not self.realtime.told(answered):
+            heard_by_model = self.state.realtime_used and answered.modality == "audio"
+            # A realtime model tells what it has heard whenever it likes: that says nothing of the
+            # speech that is going on.
+            if turn is not None and turn.span.open and not heard_by_model:
                 self.speeches.link(turn, answered)
         elif item.role == "assistant":
             self._counts["assistant_messages"] += 1
@@ -225,13 +239,13 @@ class SessionRecorder:
         """
         if self.closed:
             return
-        self.closed = True
+        self.state.closed = True
         try:
             self._let_go()
             self._end_open()
         finally:
             self._end_session(reason, error)
-            self.places.empty()
+            self.refs.clear()
             self.on_closed()
 
     def _let_go(self) -> None:
@@ -242,7 +256,7 @@ class SessionRecorder:
             self.states.let_go(session)
             self.measured.let_go(session)
         self._handlers.clear()
-        self.playback.follow(None)
+        self.speeches.playback.follow(None)
         self.realtime.let_go()
         self.budgets.stop()
         self.fallbacks.stop()

@@ -143,7 +143,7 @@ async def test_the_record_goes_on_unchanged(
     def fails(*_: Any) -> None:
         raise RuntimeError("ours")
 
-    monkeypatch.setattr(provider_tools.ProviderTools, "over", fails)
+    monkeypatch.setattr(provider_tools.ProviderTools, "on_item", fails)
     with caplog.at_level(logging.INFO, logger=LOG):
         await call(SEARCHED)
     (record,) = (one for one in caplog.records if one.msg == "provider tool executed")

@@ -53,12 +53,12 @@ class Fallbacks:
         if event.available or kind is None:
             return  # it has recovered, in the background
         turn = current_turn.get()
-        if turn is not None and turn.trace is not self._trace:
+        if turn is not None and not self._trace.scope.owns(turn.span):
             return  # another session uses the same adapter
         model = getattr(event, kind)
         error = sys.exc_info()[1] or RuntimeError(f"{model.label} is unavailable")
         errors = self._trace.errors
-        errors.tell(
+        errors.record(
             type(model).__name__,
             error,
             errors.place(kind),

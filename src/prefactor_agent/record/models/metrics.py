@@ -58,9 +58,9 @@ class ModelMetrics:
             case metrics.TTSMetrics():
                 self._note(self._turn(measured), "tts", measured)
             case metrics.InterruptionMetrics():
-                self._note(self._trace.playback.playing, "interruptions", measured)
+                self._note(self._trace.state.playing, "interruptions", measured)
             case metrics.STTMetrics():
-                if (asking := self._trace.user_turns.open) is not None and self._hears_alone():
+                if (asking := self._trace.state.user_turn) is not None and self._hears_alone():
                     asking.measured["stt"] = as_json(measured)
             case metrics.EOUMetrics():
                 self._trace.user_turns.note_measured("eou", as_json(measured))
@@ -68,7 +68,7 @@ class ModelMetrics:
     def _on_llm(self, measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics) -> None:
         turn = self._turn(measured)
         self._note(turn, "llm", measured)
-        if isinstance(measured, metrics.RealtimeModelMetrics) and self._trace.realtime.used:
+        if isinstance(measured, metrics.RealtimeModelMetrics) and self._trace.state.realtime_used:
             return  # it knows which of its replies have a span of their own
         if turn is None or turn.outputs or any(voice.text is None for voice in turn.voices):
             return  # not of this session, or its node has told
@@ -79,8 +79,7 @@ class ModelMetrics:
         named = self._trace.speeches.find(getattr(measured, "speech_id", None))
         if named is not None:
             return named
-        turn = current_turn.get()
-        return turn if turn is not None and turn.trace is self._trace else None
+        return current_turn.of(self._trace.scope)
 
     def _hears_alone(self) -> bool:
         """No other traced session has the same STT, whose streams belong to no turn."""

@@ -64,9 +64,9 @@ class _SpanCall:
     ) -> None:
         self.args, self.kwargs = args, kwargs
         self._trace = trace
-        turn = current_turn.get()
         # A turn of another session, or one that is over, can be left behind in a context.
-        mine = turn is not None and turn.trace is trace and turn.span.open
+        turn = current_turn.of(trace.scope)
+        mine = turn is not None and turn.span.open
         self.turn: AssistantTurn | None = turn if mine else None
         self.started_ns = now_ns()
         self.span = self._begin(agent)
@@ -116,7 +116,7 @@ class _SpanCall:
         status, described = status_of(error), None
         if error is not None and status is Status.FAILED:
             described = describe_error(error)
-            self._trace.errors.tell(self.source, error, self.span, None)
+            self._trace.errors.record(self.source, error, self.span, None)
         # The error above is inside the span.
         finished_ns = now_ns() if at is None else at
         if self.turn is not None and self.turn.open_nodes.get(self.type) is self.span:
@@ -336,7 +336,7 @@ class STTNodeCall:
     @guarded("node.end")
     def end(self, error: BaseException | None) -> None:
         if error is not None and status_of(error) is Status.FAILED:
-            self._trace.errors.tell("stt_node", error, self._trace.utterances.open_span(), None)
+            self._trace.errors.record("stt_node", error, _utterance_span(self._trace), None)
 
 
 _NODES: dict[str, Any] = {
@@ -352,6 +352,11 @@ def open_node(
     trace: SessionRecorder, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> NodeCall:
     return cast(NodeCall, _NODES[name](trace, agent, args, kwargs))
+
+
+def _utterance_span(trace: SessionRecorder) -> Span | None:
+    turn = trace.state.user_turn
+    return turn.utterance.span if turn is not None and turn.utterance is not None else None
 
 
 def _session(trace: SessionRecorder) -> AgentSession[Any]:

@@ -18,7 +18,7 @@ from ...core.clock import now_ns
 from ...core.guard import guarded, listener
 from ...core.json import JSON
 from ..livekit import describe
-from ..turns.turn import AssistantTurn, UserTurn
+from ..turns.turn import AssistantTurn
 
 if TYPE_CHECKING:
     from ..recorder import SessionRecorder
@@ -55,25 +55,13 @@ class Realtime:
             "openai_server_event_received": listener(self._on_server_event),
         }
 
-    @property
-    def used(self) -> bool:
-        return self._model is not None
-
-    @property
-    def transcribes(self) -> bool:
-        """Whether the model tells what it heard."""
-        return (
-            self._model is not None and self._model.realtime_model.capabilities.user_transcription
-        )
-
-    @property
-    def listens(self) -> bool:
-        """Whether the user's audio is heard on its way to the model."""
-        return self._tap is not None
-
     # Whom to listen to
 
-    def follow_current(self, session: AgentSession[Any]) -> None:
+    def follow_current(self) -> None:
+        """Listen to the realtime session of the agent that has the call, if it has one."""
+        session = self._trace.state.session
+        if session is None:
+            return
         try:
             agent = session.current_agent
         except RuntimeError:
@@ -93,6 +81,9 @@ class Realtime:
         self._model = model
         if model is None:
             return
+        state = self._trace.state
+        state.realtime_used = True
+        state.realtime_transcribes = model.realtime_model.capabilities.user_transcription
         for event, handler in self._handlers.items():
             model.on(event, handler)
         # With an STT its node is called, and hears the same (AgentActivity._start_session).
@@ -106,6 +97,8 @@ class Realtime:
             return
         for event, handler in self._handlers.items():
             model.off(event, handler)
+        state = self._trace.state
+        state.realtime_used = state.realtime_transcribes = state.realtime_listens = False
         if self._tap is not None and model.__dict__.get("push_audio") is self._tap:
             del model.__dict__["push_audio"]
         self._tap = None
@@ -122,22 +115,16 @@ class Realtime:
             hand_over(frame)
 
         self._tap = model.__dict__["push_audio"] = push_audio
+        self._trace.state.realtime_listens = True
 
     # Turns
 
-    def asked(self, turn: AssistantTurn, event: SpeechCreatedEvent) -> UserTurn | None:
-        """The user's turn that a speech which was just created answers."""
+    def on_speech_created(self, turn: AssistantTurn, event: SpeechCreatedEvent) -> None:
+        """LiveKit created a speech: is it one that the model began by itself?"""
         if self._model is None or event.source != "generate_reply":
-            return None
-        own = not event.user_initiated
-        if own:
+            return
+        if not event.user_initiated:
             self._own = turn
-        return self._trace.user_turns.taken_by_model(own=own)
-
-    def told(self, asked: UserTurn) -> bool:
-        """Whether these are words that the model has heard, and not some that it was given: they
-        come whenever it likes, and say nothing of the speech that is going on."""
-        return self._model is not None and asked.modality == "audio"
 
     # What was used
 
@@ -150,7 +137,7 @@ class Realtime:
 
     @guarded("realtime.reply")
     def _note_reply(self, reply_id: str | None, asked_for: bool) -> None:
-        turn = self._trace.speeches.speaking() if asked_for else self._own
+        turn = self._trace.state.speaking() if asked_for else self._own
         if turn is None:
             return
         self._latest = turn
@@ -192,7 +179,7 @@ class Realtime:
         turn = self._turns.get(event.get("response_id") or "", self._latest)
         if turn is not None and not self._trace.closed:
             done = event["type"] == _ITEM_EVENTS[1]
-            self._trace.provider_tools.realtime(turn, event.get("item"), at, done=done)
+            self._trace.signals.provider_item.emit(turn, event.get("item"), at, done)
 
     def speaks(self, call: RealtimeCall) -> None:
         """A reply's audio begins to pass. All of it can have been made already, while the speech

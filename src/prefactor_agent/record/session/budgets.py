@@ -91,10 +91,10 @@ class Budgets:
         trace = self._trace
         if trace.closed or asked.answered is not None:
             return
-        if trace.user_turns.open not in (None, asked):
+        if trace.state.user_turn not in (None, asked):
             return  # the user speaks again: nobody waits
         speech = trace.speeches.answering(asked)
-        if speech is None and trace.hooks.in_hook is not asked:
+        if speech is None and trace.state.in_hook is not asked:
             return  # no answer is on its way, and none was promised
         reply = answers.agent_side(speech) if speech is not None else None
         found = latency.so_far(answers.user_side(asked), reply, now_ns())

@@ -80,7 +80,7 @@ class Closing:
         """
         trace = self._trace
         if error is not None:
-            trace.errors.tell("AgentSession.aclose", error, None, None)
+            trace.errors.record("AgentSession.aclose", error, None, None)
         if self._cause is not None:
             trace.close(reason=CloseReason.ERROR.value, error=self._cause)
         elif self.session_is_over:

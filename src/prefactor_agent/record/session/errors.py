@@ -26,7 +26,7 @@ class Errors:
     def __init__(self, trace: SessionRecorder) -> None:
         self._trace = trace
 
-    def tell(
+    def record(
         self,
         source: str,
         error: BaseException,
@@ -70,9 +70,11 @@ class Errors:
     def place(self, kind: str) -> Span | None:
         """The open span that an error of an ``llm``, ``stt`` or ``tts`` happened in."""
         if kind == "stt":
-            return self._trace.utterances.open_span()
-        turn = current_turn.get()
-        if turn is None or turn.trace is not self._trace or not turn.span.open:
+            asking = self._trace.state.user_turn
+            utterance = asking.utterance if asking is not None else None
+            return utterance.span if utterance is not None else None
+        turn = current_turn.of(self._trace.scope)
+        if turn is None or not turn.span.open:
             return None
         return turn.open_nodes.get(f"livekit:{kind}", turn.span)
 
@@ -84,7 +86,7 @@ class Errors:
         error = cause if isinstance(cause, BaseException) else RuntimeError(str(cause))
         kind = str(getattr(wrapped, "type", "")).removesuffix("_error")
         recoverable = getattr(wrapped, "recoverable", None)
-        self.tell(
+        self.record(
             type(event.source).__name__ if event.source is not None else kind or "unknown",
             error,
             self.place(kind),

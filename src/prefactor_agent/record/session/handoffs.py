@@ -20,6 +20,7 @@ from ...core.json import without_none
 from ...core.span import Span, SpanType, Status
 from ..livekit import private as livekit_private
 from ..turns.context import current_tool, current_turn
+from ..turns.state import LatestHandoff
 
 if TYPE_CHECKING:
     from ..recorder import SessionRecorder
@@ -53,20 +54,22 @@ class Handoffs:
         """The tool whose body asked for another agent, without answering with it."""
         self._entering: tuple[Span, int] | None = None
         """A handoff whose new agent has not been entered yet, and the moment of the change."""
-        self.latest: tuple[int, int, list[int | None] | None] = (0, 0, None)
-        """Of the latest handoff: when the old agent was left, when the change was, and when
-        ``on_enter`` of the new one began, and ended, if it is traced."""
 
     def begin_with(self, agent: Agent) -> None:
         """Learn which agent has the call first."""
         if self._active is None:
             self._active = weakref.ref(agent)
 
-    def run_by(self) -> Span | None:
+    def owning_tool_span(self) -> Span | None:
         """The open span of the tool call that runs the agent that has the call; ``None``: it is
         nobody's task."""
         self.poll_history()
-        return _open(self._tasks[-1].tool) if self._tasks else None
+        return self._trace.state.open_owning_tool()
+
+    def on_speech_beginning(self) -> None:
+        """A speech is about to begin: the agent that has the call speaks, so it was entered."""
+        self.poll_history()
+        self.settle()
 
     @guarded("handoff.poll_history")
     def poll_history(self) -> None:
@@ -104,7 +107,8 @@ class Handoffs:
         """``on_enter`` of the new agent is called."""
         self.poll_history()
         self.settle(hook[0])
-        self.latest = (*self.latest[:2], hook)
+        state = self._trace.state
+        state.latest_handoff = state.latest_handoff._replace(entered=hook)
 
     @guarded("handoff.end")
     def settle(self, at: int | None = None) -> None:
@@ -151,11 +155,14 @@ class Handoffs:
             at=max(begun, parent.started_ns) if parent is not None else begun,
         )
         self._entering = (span, changed_ns)
-        self.latest = (span.started_ns, changed_ns, None)
+        self._trace.state.latest_handoff = LatestHandoff(span.started_ns, changed_ns)
         if cause == "task_completed":
             self.settle()  # it is resumed, not entered
             if tool is not None:
                 self._trace.speeches.came_back(tool, changed_ns)
+
+    def _set_owning_tool(self) -> None:
+        self._trace.state.owning_tool = self._tasks[-1].tool if self._tasks else None
 
     def _cause(
         self, item: llm.AgentHandoff, new: Agent | None
@@ -165,6 +172,7 @@ class Handoffs:
         trace, root = self._trace, self._trace.call.root.id
         if self._tasks and self._tasks[-1][:2] == (item.old_agent_id, item.new_agent_id):
             tool = self._tasks.pop().tool
+            self._set_owning_tool()
             return "task_completed", tool, _open(tool)
         request = livekit_private.running_function_call()
         running = current_tool.get()
@@ -175,10 +183,12 @@ class Handoffs:
             # hook of a task belongs to the tool that runs the task.
             tool = inside or (_open(self._tasks[-1].tool) if self._tasks else None)
             self._tasks.append(_Task(item.new_agent_id, item.old_agent_id, tool))
+            self._set_owning_tool()
             return "tool" if tool is not None else "hook", tool, tool
         self._tasks.clear()  # none of them comes back any more
-        turn = current_turn.get()
-        if turn is not None and turn.trace is trace and turn.handed_over_by is not None:
+        self._set_owning_tool()
+        turn = current_turn.of(trace.scope)
+        if turn is not None and turn.handed_over_by is not None:
             tool, turn.handed_over_by = turn.handed_over_by, None
             return "tool", tool, None
         if inside is None and running is not None and running.span is self._asked_by:

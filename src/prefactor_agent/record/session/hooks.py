@@ -12,6 +12,7 @@ from ...core.json import JSON
 from ...core.span import Status
 from ..intercept.forms import HookCall
 from ..spans.tree import status_of
+from ..turns.state import SessionState
 from ..turns.turn import UserTurn
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ class Hooks:
         self._trace = trace
         self.entered: list[int | None] | None = None
         """When the last ``on_enter`` began, and ended."""
-        self.in_hook: UserTurn | None = None
-        """The user's turn that ``on_user_turn_completed`` is at work on."""
         self.noted: list[JSON] = []
 
     def begin(
@@ -40,6 +39,10 @@ class Hooks:
             message = kwargs.get("new_message", args[1] if len(args) > 1 else None)
             return _UserTurnHook(self, agent, name, message)
         return _Hook(self, agent, name)
+
+    @property
+    def state(self) -> SessionState:
+        return self._trace.state
 
     @property
     def handoffs(self) -> Handoffs:
@@ -57,7 +60,7 @@ class Hooks:
 
     def failed(self, name: str, error: BaseException) -> None:
         """An exception of the agent's own code, which LiveKit logs."""
-        self._trace.errors.tell(name, error, self.handoffs.run_by(), None)
+        self._trace.errors.record(name, error, self.handoffs.owning_tool_span(), None)
 
     def note(self, agent: Agent, name: str, begun_ns: int, error: BaseException | None) -> None:
         if len(self.noted) < KEPT:
@@ -100,13 +103,13 @@ class _UserTurnHook(_Hook):
 
     def __init__(self, hooks: Hooks, agent: Agent, name: str, message: Any) -> None:
         self._turn: UserTurn = hooks.commit(message)
-        hooks.in_hook = self._turn
+        hooks.state.in_hook = self._turn
         super().__init__(hooks, agent, name)
 
     def end(self, error: BaseException | None) -> None:
         self._turn.moments["hook_done"] = now_ns()
         if error is not None:
             self._hooks.give_up(self._turn)
-        if self._hooks.in_hook is self._turn:
-            self._hooks.in_hook = None
+        if self._hooks.state.in_hook is self._turn:
+            self._hooks.state.in_hook = None
         super().end(error)

@@ -61,9 +61,10 @@ def _logged(record: logging.LogRecord) -> None:
     if record.msg != _LINE:
         return
     item: Any = next((found for key in _ITEM if (found := getattr(record, key, None))), None)
-    turn = current_turn.get()
-    if turn is not None and not turn.trace.closed and _is_call(item):
-        turn.trace.provider_tools.over(turn, item)
+    found = current_turn.with_scope()
+    if found is not None and not found[1].state.closed and _is_call(item):
+        turn, scope = found
+        scope.signals.provider_item.emit(turn, item, now_ns(), True)
 
 
 def _is_call(item: Any) -> bool:
@@ -79,14 +80,13 @@ class ProviderTools:
         self._trace = trace
         self._running: dict[str, Span] = {}
 
-    def over(self, turn: AssistantTurn, item: Item) -> None:
-        """One is told of that is over: a span without a duration."""
-        at = now_ns()
+    def _record_whole(self, turn: AssistantTurn, item: Item, at: int) -> None:
+        """One that is over when it is first told of: a span without a duration."""
         span = self._begin(turn, item, at)
         end_tool(self._trace.call, span, *_result(item), at, timed=False)
 
-    def realtime(self, turn: AssistantTurn, item: Any, at: int, *, done: bool) -> None:
-        """A realtime model began an item of its answer ``at``, or was done with it."""
+    def on_item(self, turn: AssistantTurn, item: Any, at: int, done: bool) -> None:
+        """A model began an item of its answer ``at``, or was done with it."""
         if not _is_call(item):
             return
         id_ = str(item.get("id"))
@@ -97,11 +97,11 @@ class ProviderTools:
                 self._trace.call.update(span, inputs=inputs)
             end_tool(self._trace.call, span, *_result(item), at)
         else:
-            self.over(turn, item)
+            self._record_whole(turn, item, at)
 
     def _begin(self, turn: AssistantTurn, item: Item, at: int) -> Span:
         name = str(item.get("name") or item["type"].removesuffix("_call"))
-        type_ = self._trace.tool_type(name, SpanType.TOOL.value)
+        type_ = self._trace.state.tool_type(name, SpanType.TOOL.value)
         asking = turn.open_nodes.get(SpanType.LLM)
         return self._trace.call.begin(
             type_,

@@ -38,8 +38,8 @@ class ToolCall:
     ) -> ToolCall | None:
         """Begin the input span; ``None`` outside a session, where a tool is just a function, and in
         a thread of the program's: a call is recorded on its loop only."""
-        turn = current_turn.get()
-        if turn is None or turn.trace.closed or not _on_a_loop():
+        found = current_turn.with_scope()
+        if found is None or found[1].state.closed or not _on_a_loop():
             return None
         return ToolCall(name, signature, args, kwargs)
 
@@ -50,22 +50,23 @@ class ToolCall:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
-        turn = current_turn.get()
-        assert turn is not None
+        found = current_turn.with_scope()
+        assert found is not None
+        turn, (spans, state, signals) = found
         self._turn = turn
-        self._call = turn.trace.call
+        self._call, self._signals = spans, signals
         inputs, context = _inputs(signature, args, kwargs)
         request = context.function_call if context else livekit_private.running_function_call()
         outer = running_tool(turn.span.session_id)
         # LiveKit makes one object for each call of the model's, and hands it on.
         caller = outer.span if outer and (request is None or request is outer.request) else None
         if caller is None and request is not None:
-            caller = turn.trace.plain_tools.known(request)
+            caller = state.untraced_spans.get(request.id)
         asked = request if request is not None and request.name == name and not caller else None
         self._asked = asked is not None
         parent = caller or (turn.span if turn.span.open else None)
         self._started_ns = now_ns()
-        type_ = turn.trace.tool_type(name, f"{SpanType.TOOL}:{name}")
+        type_ = state.tool_type(name, f"{SpanType.TOOL}:{name}")
         self.span = self._call.begin(
             type_,
             name,
@@ -88,8 +89,7 @@ class ToolCall:
         if asked is not None:
             turn.tools_executed += 1
             turn.tool_spans.append(self.span)
-            turn.trace.count_tool()
-            turn.trace.plain_tools.is_traced(asked)
+            signals.tool_began.emit(self.span, asked, True)
         self._outer = current_tool.get()
         self._running = RunningTool(self.span, request)
         current_tool.set(self._running)
@@ -116,7 +116,7 @@ class ToolCall:
     def _end(self, status: Status, result: JSON) -> None:
         if current_tool.get() is self._running:
             current_tool.set(self._outer)
-        self._turn.trace.handoffs.tool_ends(self.span)
+        self._signals.tool_ending.emit(self.span)
         end_tool(self._call, self.span, status, result, now_ns())
 
 

@@ -50,22 +50,21 @@ class UntracedTools:
         self._running: OrderedDict[str, _Running] = OrderedDict()
         self._ended: OrderedDict[str, Span] = OrderedDict()
         self._traced: OrderedDict[str, None] = OrderedDict()
+        self._spans_by_item: dict[str, Span] = {}
+        trace.state.untraced_spans = self._spans_by_item
 
-    def is_traced(self, call: llm.FunctionCall) -> None:
-        """The tool of this call is traced, and tells of itself."""
-        self._running.pop(call.id, None)
-        _remember(self._traced, call.id, None)
-
-    def known(self, call: llm.FunctionCall) -> Span | None:
-        """The open span of a call whose tool has turned out to be none that is traced."""
-        running = self._running.get(call.id)
-        return running.span if running is not None else None
+    def on_tool_began(self, _span: Span, call: llm.FunctionCall | None, traced: bool) -> None:
+        """A call has a span; of a traced tool, which tells of itself."""
+        if traced and call is not None:
+            self._running.pop(call.id, None)
+            _remember(self._traced, call.id, None)
 
     def span(self, call: llm.FunctionCall) -> Span | None:
         """The open span of a call whose tool has not told of itself, and will not any more."""
         running = self._running.get(call.id)
         if running is not None and running.span is None:
             running.span = self._begin(call, running.turn, running.at)
+            self._spans_by_item[call.id] = running.span
         return running.span if running is not None else None
 
     @guarded("event.tool_execution_updated")
@@ -83,6 +82,7 @@ class UntracedTools:
             span = self.span(ended) if ended is not None else None
             if ended is not None and span is not None:
                 del self._running[ended.id]
+                self._spans_by_item.pop(ended.id, None)
                 _remember(self._ended, ended.id, span)
                 status, result = _told(update.status, update.message)
                 end_tool(self._trace.call, span, status, result, now_ns())
@@ -113,13 +113,12 @@ class UntracedTools:
             turn.handed_over_by = _gave_an_agent(told)
 
     def _turn(self) -> AssistantTurn | None:
-        turn = current_turn.get()
-        return turn if turn is not None and turn.trace is self._trace else None
+        return current_turn.of(self._trace.scope)
 
     def _begin(self, call: llm.FunctionCall, turn: AssistantTurn | None, at: int) -> Span:
         arguments = call.arguments
         parent = turn.span if turn is not None and turn.span.open else None
-        type_ = self._trace.tool_type(call.name, SpanType.TOOL.value)
+        type_ = self._trace.state.tool_type(call.name, SpanType.TOOL.value)
         span = self._trace.call.begin(
             type_,
             call.name,
@@ -140,7 +139,7 @@ class UntracedTools:
             ),
             at=max(at, parent.started_ns) if parent is not None else at,
         )
-        self._trace.count_tool()
+        self._trace.signals.tool_began.emit(span, call, False)
         if turn is not None:
             turn.tools_executed += 1
             turn.tool_spans.append(span)

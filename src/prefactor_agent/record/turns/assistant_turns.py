@@ -4,7 +4,8 @@ it is created until it was played, cut or dropped."""
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 from livekit.agents import (
     AgentFalseInterruptionEvent,
@@ -22,32 +23,47 @@ from ..livekit import describe
 from ..livekit import private as livekit_private
 from ..spans.tree import PREFACTOR_STATUS, describe_error
 from . import latency_inputs as answers
-from .context import current_turn
+from .context import TurnRefs, current_turn
+from .playback import Playback
+from .state import Scope
 from .turn import AssistantTurn, UserTurn, assistant_turn_result
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from .user_turns import UserTurns
 
 
 class AssistantTurns:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
-        self._open: dict[str, AssistantTurn] = {}
+    """Makes and ends the assistant's turns, and fills ``state.speeches``.
+
+    Args:
+        budgets: Seconds that a turn may take, by what they are for.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        user_turns: UserTurns,
+        refs: TurnRefs,
+        budgets: Mapping[str, float],
+    ) -> None:
+        self._scope = scope
+        self._spans, self._state, self._signals = scope
+        self._user_turns = user_turns
+        self._refs = refs
+        self._budgets = budgets
+        self.playback = Playback(self._state, self.claim_first_sound)
         self._latencies: dict[str, Latency] = {}
 
     @guarded("event.speech_created")
     def on_created(self, event: SpeechCreatedEvent) -> None:
-        session, speech = self._trace.session, event.speech_handle
+        session, speech = self._state.session, event.speech_handle
         if session is not None:
-            self._trace.playback.follow(session.output.audio)
-            self._trace.realtime.follow_current(session)
-        run_by = self._trace.handoffs.run_by()
-        self._trace.handoffs.settle()
-        index = self._trace.next_turn_index()
-        span = self._trace.call.begin(
+            self.playback.follow(session.output.audio)
+        self._signals.speech_beginning.emit()
+        owning_tool = self._state.open_owning_tool()
+        index = self._state.next_turn_index()
+        span = self._spans.begin(
             SpanType.ASSISTANT_TURN,
             "assistant_turn",
-            run_by,
+            owning_tool,
             {
                 "name": "assistant_turn",
                 "type": SpanType.ASSISTANT_TURN.value,
@@ -61,37 +77,44 @@ class AssistantTurns:
                 "metadata": {},
             },
         )
-        turn = AssistantTurn(span, index, speech.id, speech, self._trace)
+        turn = AssistantTurn(span, index, speech.id, speech)
         turn.moments["created"] = span.started_ns
-        if (asked := self._trace.realtime.asked(turn, event)) is not None:
+        self._signals.speech_created.emit(turn, event)
+        if (asked := self._taken_by_model(event)) is not None:
             turn.follows, asked.reply = asked, turn
             self.link(turn, asked)
         else:
-            asking = self._trace.user_turns.open
+            asking = self._state.user_turn
             if asking is not None and asking.finals:
                 turn.begun_before_commit = asking
             self._place(turn, current_turn.get())
-        if run_by is not None and (below := self._with_tool(run_by)) is not None:
+        if owning_tool is not None and (below := self._with_tool(owning_tool)) is not None:
             below.last_below = turn
-        self._open[speech.id] = turn
-        current_turn.set(turn)
+        self._state.speeches[speech.id] = turn
+        self._refs.set_current(turn)
         speech.add_done_callback(self._on_done)
+
+    def _taken_by_model(self, event: SpeechCreatedEvent) -> UserTurn | None:
+        """The user's turn that a realtime model answers with a speech that was just created."""
+        if not self._state.realtime_used or event.source != "generate_reply":
+            return None
+        return self._user_turns.taken_by_model(own=not event.user_initiated)
 
     def _place(self, turn: AssistantTurn, cause: AssistantTurn | None) -> None:
         """Note what a speech that was just created came out of, while a user waits for it."""
-        asking, handed_on = self._trace.user_turns.open, self._trace.hooks.in_hook
+        asking, handed_on = self._state.user_turn, self._state.in_hook
         if handed_on is not None:
             turn.follows = handed_on
         elif asking is not None and "vad_ended" in asking.moments:
             turn.follows = asking if not turn.span.payload["user_initiated"] else None
-        if cause is not None and cause.trace is self._trace:
+        if cause is not None and self._scope.owns(cause.span):
             asked = answers.asked_by(cause)
             if asked is None or asked.answered is not None or turn.follows not in (None, asked):
                 return
             turn.caused_by = cause
             if cause.resumes is not None:
                 turn.caused_within, turn.follows = cause.resumes, asked
-            left, changed, entered = self._trace.handoffs.latest
+            left, changed, entered = self._state.latest_handoff
             if changed > cause.span.started_ns:
                 # Of an agent that is not traced, the change is all that is seen of its entry.
                 turn.left_ns, turn.entered = left, entered or [changed, None]
@@ -104,13 +127,13 @@ class AssistantTurns:
 
     def _with_tool(self, tool: Span) -> AssistantTurn | None:
         """The open speech that a tool runs for."""
-        turns = self._open.values()
+        turns = self._state.speeches.values()
         return next((turn for turn in turns if tool in turn.tool_spans), None)
 
     @guarded("speech.done")
     def _on_done(self, speech: Any) -> None:
         speech.remove_done_callback(self._on_done)  # the program may keep the handle
-        turn = self._open.pop(speech.id, None)
+        turn = self._state.speeches.pop(speech.id, None)
         if turn is None:
             return
         over = speech.done()  # not if the trace ends before the session
@@ -129,7 +152,12 @@ class AssistantTurns:
         if turn.begun_before_commit is not None:
             used = turn.answers is not None
             turn.preemptive = "used" if used else "dropped"
-        if turn.spoken and not turn.segments and not interrupted and not self._trace.playback.seen:
+        if (
+            turn.spoken
+            and not turn.segments
+            and not interrupted
+            and not self._state.output_reports_playback
+        ):
             self.claim_first_sound(turn)  # there is no audio, or an output that does not tell
         said = turn.span.payload["source"] == "say"
         turn.uncommitted = said and not turn.spoken and not interrupted and turn.error is None
@@ -140,17 +168,17 @@ class AssistantTurns:
             status = Status.CANCELLED
         else:
             status = Status.COMPLETE
-        self._trace.realtime.settle(turn)
+        self._signals.speech_over.emit(turn)
         for span in list(turn.open_nodes.values()):
-            self._trace.call.end(span, Status.CANCELLED, {"status": "cancelled"})
+            self._spans.end(span, Status.CANCELLED, {"status": "cancelled"})
         finished = round(time.time(), 6)
         turn.speech = None
-        self._trace.call.end(
+        self._spans.end(
             turn.span,
             status,
             lambda: {
                 **assistant_turn_result(
-                    self._trace.call, turn, PREFACTOR_STATUS[status], interrupted, finished
+                    self._spans, turn, PREFACTOR_STATUS[status], interrupted, finished
                 ),
                 **self._latency(turn),
             },
@@ -160,38 +188,33 @@ class AssistantTurns:
         """Called off the event loop, after the turn's streams were absorbed."""
         latency = answers.latency_of(turn)
         if latency is not None:
-            latency.over_budget = exceeded(latency, self._trace.budgets.limits)
+            latency.over_budget = exceeded(latency, self._budgets)
             self._latencies[turn.span.id] = latency
         asked = turn.ends_silence_of
         return without_none(
             {
                 "latency": latency.as_json() if latency is not None else None,
                 "network_estimate": (asked.network or None) if asked is not None else None,
-                **(answers.more_of(self._trace.call, turn) or {}),
+                **(answers.more_of(self._spans, turn) or {}),
             }
         )
 
     def claim_first_sound(self, turn: AssistantTurn) -> None:
         if answers.claim_first_sound(turn):
-            self._trace.budgets.sounded(turn)
+            self._signals.first_sound.emit(turn)
 
     def find(self, speech_id: str | None) -> AssistantTurn | None:
         """The turn of one of LiveKit's speeches, while it lasts."""
-        return self._open.get(speech_id) if speech_id is not None else None
+        return self._state.speeches.get(speech_id) if speech_id is not None else None
 
     def answering(self, asked: UserTurn) -> AssistantTurn | None:
         """The newest speech that is being made, or made ready, for a user's turn."""
-        speeches = reversed(self._open.values())
+        speeches = reversed(self._state.speeches.values())
         return next((one for one in speeches if answers.asked_by(one) is asked), None)
-
-    def speaking(self) -> AssistantTurn | None:
-        session = self._trace.session
-        speech = session.current_speech if session is not None else None
-        return self._open.get(speech.id) if speech is not None else None
 
     @guarded("event.agent_state_changed")
     def on_agent_state(self, event: AgentStateChangedEvent) -> None:
-        turn = self._trace.playback.playing
+        turn = self._state.playing
         if turn is None:
             return
         # While a segment plays, LiveKit leaves "speaking" when it pauses the audio for what may
@@ -203,7 +226,7 @@ class AssistantTurns:
 
     @guarded("event.agent_false_interruption")
     def on_false_interruption(self, event: AgentFalseInterruptionEvent) -> None:
-        if (turn := self._trace.playback.playing) is not None:
+        if (turn := self._state.playing) is not None:
             state = "false_interruption_resumed" if event.resumed else "false_interruption"
             turn.pauses.append((now_ns(), state))
 
@@ -224,7 +247,7 @@ class AssistantTurns:
 
     def finish(self) -> None:
         """The session ends: so does every speech."""
-        for turn in list(self._open.values()):
+        for turn in list(self._state.speeches.values()):
             self._on_done(turn.speech)
 
     def summary(self) -> JSON | None:

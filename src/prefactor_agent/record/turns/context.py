@@ -8,21 +8,20 @@ what a task is for goes first. A traced tool sets its variable while its body ru
 calls and starts inherits it, and so does an ``AgentTask`` that it awaits.
 
 A context can outlive the session by far: the variable stays set in that of whoever made the agent
-speak. So it holds a place for the turn, which is emptied when the session's trace is closed."""
+speak. So it holds a reference to the turn that is emptied when the session's trace is closed."""
 
 from __future__ import annotations
 
 import weakref
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
+from livekit.agents import llm
+
+from ...core.span import Span
 from ..livekit import private as livekit_private
-
-if TYPE_CHECKING:
-    from livekit.agents import llm
-
-    from ...core.span import Span
-    from .turn import AssistantTurn
+from .state import Scope
+from .turn import AssistantTurn
 
 
 class RunningTool(NamedTuple):
@@ -33,48 +32,58 @@ class RunningTool(NamedTuple):
     """The model's call that it runs for, which the tools that it calls itself run for too."""
 
 
-class _Place:
-    __slots__ = ("__weakref__", "turn")
+class _TurnRef:
+    __slots__ = ("__weakref__", "scope", "turn")
 
-    def __init__(self, turn: AssistantTurn) -> None:
+    def __init__(self, turn: AssistantTurn, scope: Scope) -> None:
         self.turn: AssistantTurn | None = turn
+        self.scope: Scope | None = scope
 
 
 class TurnRefs:
     """The contexts that remember a turn of one session."""
 
-    def __init__(self) -> None:
-        self._places: weakref.WeakSet[_Place] = weakref.WeakSet()
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+        self._refs: weakref.WeakSet[_TurnRef] = weakref.WeakSet()
 
-    def add(self, turn: AssistantTurn) -> _Place:
-        place = _Place(turn)
-        self._places.add(place)
-        return place
+    def set_current(self, turn: AssistantTurn) -> None:
+        """Have the running code, and what it starts, belong to ``turn``."""
+        ref = _TurnRef(turn, self._scope)
+        self._refs.add(ref)
+        _current_ref.set(ref)
 
-    def empty(self) -> None:
+    def clear(self) -> None:
         """Have all of them forget it."""
-        for place in self._places:
-            place.turn = None
+        for ref in self._refs:
+            ref.turn = ref.scope = None
+
+
+_current_ref: ContextVar[_TurnRef | None] = ContextVar("prefactor_agent_turn", default=None)
 
 
 class CurrentTurn:
-    """The speech that the running code is part of, or was started by: ``None`` outside of any, and
-    when its session's trace is closed."""
-
-    def __init__(self) -> None:
-        self._place: ContextVar[_Place | None] = ContextVar("prefactor_agent_turn", default=None)
+    """The speech that the running code is part of, or was started by."""
 
     def get(self) -> AssistantTurn | None:
-        place = self._place.get()
-        if place is None or (turn := place.turn) is None:
+        """Its turn; ``None`` outside of any, and when its session's trace is closed."""
+        found = self.with_scope()
+        return found[0] if found is not None else None
+
+    def of(self, scope: Scope) -> AssistantTurn | None:
+        """Its turn, if that is one of this session."""
+        turn = self.get()
+        return turn if turn is not None and scope.owns(turn.span) else None
+
+    def with_scope(self) -> tuple[AssistantTurn, Scope] | None:
+        """Its turn, and the scope of the session that the turn is of."""
+        ref = _current_ref.get()
+        if ref is None or (turn := ref.turn) is None or (scope := ref.scope) is None:
             return None
         speech = livekit_private.running_speech()
         if speech is None or speech is turn.speech:
-            return turn
-        return turn.trace.speeches.find(speech.id) or turn
-
-    def set(self, turn: AssistantTurn) -> None:
-        self._place.set(turn.trace.places.add(turn))
+            return turn, scope
+        return scope.state.speeches.get(speech.id) or turn, scope
 
 
 current_turn = CurrentTurn()

@@ -13,6 +13,7 @@ from ...conversation import Playout
 from ...core.clock import from_wall, now_ns
 from ...core.guard import guarded, listener
 from ..livekit import private as livekit_private
+from .state import SessionState
 from .turn import AssistantTurn, Segment
 
 if TYPE_CHECKING:
@@ -24,19 +25,20 @@ _DISCARDED_S = 0.35
 
 
 class Playback:
+    """Notes on each speech when its audio was played.
+
+    Args:
+        segment_started: Told of a speech when a stretch of its audio begins to be played.
+    """
+
     def __init__(
-        self,
-        speaking: Callable[[], AssistantTurn | None],
-        started: Callable[[AssistantTurn], None],
+        self, state: SessionState, segment_started: Callable[[AssistantTurn], None]
     ) -> None:
-        self._speaking = speaking
-        self._segment_started = started
+        self._state = state
+        self._segment_started = segment_started
         self._output: AudioOutput | None = None
         self._counts_discarded = False
-        self._last: AssistantTurn | None = None
         self._finished_ns: int | None = None
-        self.seen = False
-        """Whether this session's output tells when it plays."""
         self._started, self._finished = listener(self._on_started), listener(self._on_finished)
 
     @guarded("playback.follow")
@@ -53,31 +55,27 @@ class Playback:
             output.on("playback_started", self._started)
             output.on("playback_finished", self._finished)
 
-    @property
-    def playing(self) -> AssistantTurn | None:
-        """The turn whose audio is being played right now."""
-        return self._last if self._last is not None and self._last.playing else None
-
     @guarded("playback.started")
     def _on_started(self, event: PlaybackStartedEvent) -> None:
-        turn = self._speaking() or self._last
+        state = self._state
+        turn = state.speaking() or state.last_played
         if turn is None:
             return
-        self._last = turn
+        state.last_played = turn
         # Stamped by the output when the first frame was played; the event itself may come a little
         # later.
         moment = min(now_ns(), from_wall(event.created_at))
         first = not turn.segments
         turn.segments.append(Segment(started_ns=moment))
         turn.moments.setdefault("playback_started", moment)
-        self.seen = True
+        state.output_reports_playback = True
         if first:
             turn.previous_ended_ns = self._finished_ns
         self._segment_started(turn)
 
     @guarded("playback.finished")
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:
-        turn = self._last
+        turn = self._state.last_played
         if turn is None or (segment := turn.playing) is None:
             return
         segment.finished_ns = now_ns()

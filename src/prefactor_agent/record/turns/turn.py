@@ -6,38 +6,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...core.json import JSON, without_none
 from ...core.span import Span
-from ..spans.stream import AudioLevels, LLMOutput, SpeechEvents, Stream
+from ..audio.voice import AgentVoice
+from ..spans.stream import LLMOutput, Stream
 from ..spans.tree import SpanTree
-
-if TYPE_CHECKING:
-    from ..audio.voice import AgentVoice
-    from ..recorder import SessionRecorder
+from .utterance import Utterance
 
 PARTIALS_KEPT = 50
-
-
-@dataclass(eq=False)
-class Utterance:
-    """One stretch of the user's speech as the STT heard it: the span that the session-long STT
-    stream is cut into."""
-
-    span: Span
-    audio: AudioLevels
-    events: SpeechEvents
-    finals: list[str] = field(default_factory=list)
-    interims: int = 0
-    started_by_stt: bool = False
-    speech_ended: bool = False
-    final_ns: int | None = None
-    audible_end_ns: int | None = None
-
-    def is_mute(self) -> bool:
-        """The STT said that the speech ended, and not a word of it."""
-        return self.speech_ended and not self.finals and not self.interims
 
 
 @dataclass(eq=False)
@@ -78,6 +56,11 @@ class UserTurn:
 
     def heard_anything(self) -> bool:
         return bool(self.finals or self.interims or self.utterance)
+
+    def take_utterance(self) -> Utterance | None:
+        """The utterance that is open, which the turn has no more."""
+        taken, self.utterance = self.utterance, None
+        return taken
 
 
 @dataclass(eq=False)
@@ -123,7 +106,6 @@ class AssistantTurn:
     speech_id: str
     speech: Any
     """LiveKit's ``SpeechHandle``, while the turn lasts."""
-    trace: SessionRecorder
     begun_before_commit: UserTurn | None = None
     """The user's turn that was still open when the speech was created: the generation is
     preemptive."""

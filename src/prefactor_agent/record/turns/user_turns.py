@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
 
@@ -14,13 +13,13 @@ from ...core.clock import from_wall, now_ns, to_unix_us
 from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.span import SpanType, Status
+from ..audio.voice import UserVoice
 from ..livekit import private as livekit_private
 from ..spans.stream import AudioLevels
 from ..spans.tree import PREFACTOR_STATUS
+from .state import Scope
 from .turn import AssistantTurn, UserTurn, user_turn_result
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from .utterance import end_utterance
 
 STALE_NS = 2_000_000_000
 """A user turn without a word, when there is sound again this long after its own ended, was no
@@ -30,9 +29,11 @@ UNTOLD_NS = 15_000_000_000
 
 
 class UserTurns:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
-        self.open: UserTurn | None = None
+    """Makes and ends the user's turns, and sets ``state.user_turn``."""
+
+    def __init__(self, scope: Scope, voice: UserVoice) -> None:
+        self._spans, self._state, self._signals = scope
+        self._voice = voice
         self._speaking_since: int | None = None
         """When the VAD was last sure that the user speaks."""
         self._typing = False
@@ -44,14 +45,14 @@ class UserTurns:
 
     def begin(self, at: int) -> UserTurn:
         """The user's turn that is open, or a new one that began ``at``."""
-        turn = self.open
+        turn = self._state.user_turn
         resumed: int | None = None
         if turn is not None and (taken := turn.moments.get("committed")) is not None:
             if at <= taken:
                 return turn
-            self._trace.utterances.close(turn, at=now_ns())
+            end_utterance(self._spans, self._voice, turn.take_utterance(), at=now_ns())
             self._take(turn)
-            turn = self.open
+            turn = self._state.user_turn
         if turn is not None:
             ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
             if turn.heard_anything() or ended is None or at - ended < STALE_NS:
@@ -64,10 +65,8 @@ class UserTurns:
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
             turn.moments["vad_started"] = resumed
-        self.open = turn
-        if (
-            playing := self._trace.playback.playing
-        ) is not None and playing.user_spoke_over_ns is None:
+        self._state.user_turn = turn
+        if (playing := self._state.playing) is not None and playing.user_spoke_over_ns is None:
             playing.user_spoke_over_ns = at
             playing.user_spoke_over = turn
         return turn
@@ -75,24 +74,27 @@ class UserTurns:
     def of_words(self, now: int) -> UserTurn:
         """The turn that the words are of which an STT gives ``now``. It may take its time: without
         a newer sound they are those of the last one."""
-        onset = self._trace.voice.recent_onset(now)
-        return self.open if onset is None and self.open else self.begin(onset or now)
+        onset = self._voice.recent_onset(now)
+        return (
+            self._state.user_turn
+            if onset is None and self._state.user_turn
+            else self.begin(onset or now)
+        )
 
     def commit(self, message: llm.ChatMessage) -> UserTurn:
         """LiveKit took the user's turn as finished, with this message."""
         now = now_ns()
-        turn = self.open or self.begin(self._trace.voice.recent_onset(now) or now)
-        self._trace.utterances.close(turn, at=now)
+        turn = self._state.user_turn or self.begin(self._voice.recent_onset(now) or now)
+        end_utterance(self._spans, self._voice, turn.take_utterance(), at=now)
         self._note_speech_end(turn)
         turn.moments["committed"] = now
         if (ended := turn.moments.get("speech_ended")) is not None:
-            self._trace.voice.taken_until(ended)
+            self._voice.taken_until(ended)
         self._take_message(turn, message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
-        self._trace.budgets.committed(turn)
-        self._trace.network.committed(turn)
-        if self._trace.realtime.used and not turn.text():
+        self._signals.turn_committed.emit(turn)
+        if self._state.realtime_used and not turn.text():
             self._take(turn)
         else:
             self._committed.append(turn)
@@ -108,12 +110,11 @@ class UserTurns:
 
         Args:
             own: The model decided to speak; otherwise LiveKit asked it to."""
-        turn = self.open
+        turn = self._state.user_turn
         if own and turn is not None and "vad_ended" in turn.moments:
             self._note_speech_end(turn)
             turn.moments["committed"] = now_ns()
-            self._trace.budgets.committed(turn)
-            self._trace.network.committed(turn)
+            self._signals.turn_committed.emit(turn)
             self._take(turn)
         turn = self._taken
         if turn is None or turn.reply is not None or not (own or "hook_done" in turn.moments):
@@ -129,13 +130,13 @@ class UserTurns:
         self._taken = turn
         if turn.utterance is not None:
             return  # an STT beside the model is still at it: its final ends the turn
-        self.open = None
+        self._state.user_turn = None
         if turn.text():
             self._committed.append(turn)
             self._end(turn, Status.COMPLETE, at=now_ns())
             return
         turn.wordless = True
-        if self._trace.realtime.transcribes:
+        if self._state.realtime_transcribes:
             self._awaiting_transcript.append(turn)
         else:
             self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
@@ -157,7 +158,7 @@ class UserTurns:
 
     def _note_speech_end(self, turn: UserTurn) -> None:
         quiet = "vad_ended" in turn.moments
-        voice = self._trace.voice
+        voice = self._voice
         heard_until = voice.end_of_speech(now_ns()) if quiet else voice.heard_until_ns
         # A voice too faint to be told from the noise left an older sound as the last one.
         if heard_until is not None and heard_until > turn.moments["speech_started"]:
@@ -172,19 +173,19 @@ class UserTurns:
 
     def _end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
         finished = to_unix_us(at) / 1e6 if at is not None else round(time.time(), 6)
-        if self._trace.voice.levels is turn.span.streams.get("audio"):
-            self._trace.voice.levels = None
-        self._trace.call.end(
+        if self._voice.levels is turn.span.streams.get("audio"):
+            self._voice.levels = None
+        self._spans.end(
             turn.span,
             status,
-            lambda: user_turn_result(self._trace.call, turn, PREFACTOR_STATUS[status], finished),
+            lambda: user_turn_result(self._spans, turn, PREFACTOR_STATUS[status], finished),
             at=at,
         )
-        if turn is self.open:
-            self.open = None
+        if turn is self._state.user_turn:
+            self._state.user_turn = None
 
     def _new(self, modality: str, at: int) -> UserTurn:
-        index = self._trace.next_turn_index()
+        index = self._state.next_turn_index()
         payload = {
             "name": "user_turn",
             "type": SpanType.USER_TURN.value,
@@ -194,24 +195,25 @@ class UserTurns:
             "started_at": to_unix_us(at) / 1e6,
             "metadata": {},
         }
-        run_by = self._trace.handoffs.run_by()
-        if run_by is not None:
-            at = max(at, run_by.started_ns)
+        self._signals.turn_beginning.emit()
+        owning_tool = self._state.open_owning_tool()
+        if owning_tool is not None:
+            at = max(at, owning_tool.started_ns)
         streams: Mapping[str, AudioLevels] = {}
-        if modality == "audio" and self._trace.realtime.listens:
+        if modality == "audio" and self._state.realtime_listens:
             # No STT has a span that the sound could be in.
-            voice, audio = self._trace.voice, AudioLevels(at)
+            voice, audio = self._voice, AudioLevels(at)
             voice.refill(audio)
             voice.levels = audio
             streams = {"audio": audio}
-        span = self._trace.call.begin(
-            SpanType.USER_TURN, "user_turn", run_by, payload, streams=streams, at=at
+        span = self._spans.begin(
+            SpanType.USER_TURN, "user_turn", owning_tool, payload, streams=streams, at=at
         )
         return UserTurn(span=span, index=index, modality=modality)
 
     def note_measured(self, kind: str, told: JSON) -> None:
         """LiveKit measured something of the turn that is open, or was the last."""
-        turn = self.open or (self._committed[-1] if self._committed else None)
+        turn = self._state.user_turn or (self._committed[-1] if self._committed else None)
         if turn is not None:
             turn.measured[kind] = told
 
@@ -235,7 +237,7 @@ class UserTurns:
             if turn.message_id == message.id or turn.transcript == text:
                 self._committed.remove(turn)
                 return turn
-        if self.open is not None and self.open.finals:
+        if self._state.user_turn is not None and self._state.user_turn.finals:
             # The agent is not traced, or LiveKit skipped the hook: this is the commit.
             turn = self.commit(message)
             if turn in self._committed:
@@ -246,23 +248,23 @@ class UserTurns:
     @guarded("event.user_state_changed")
     def on_state(self, event: UserStateChangedEvent) -> None:
         now = now_ns()
-        if event.new_state == "speaking" and livekit_private.user_turn_claimed(self._trace.session):
+        if event.new_state == "speaking" and livekit_private.user_turn_claimed(self._state.session):
             self._typing = True  # no voice: the message itself tells of its turn
         elif self._typing:
             self._typing = False
         elif event.new_state == "speaking":
-            begun = self._trace.voice.recent_onset(now) or min(now, from_wall(event.created_at))
+            begun = self._voice.recent_onset(now) or min(now, from_wall(event.created_at))
             turn = self.begin(begun)
             if begun < turn.moments["speech_started"]:
                 # A transcript was faster than the VAD, which dates the speech back to its sound.
                 turn.moments["speech_started"] = begun
-                self._trace.call.update(turn.span, started_at=to_unix_us(begun) / 1e6)
+                self._spans.update(turn.span, started_at=to_unix_us(begun) / 1e6)
             self._speaking_since = now
             turn.moments.setdefault("vad_started", now)
             turn.moments.pop("vad_ended", None)
-        elif event.old_state == "speaking" and self.open is not None:
-            self.open.moments["vad_ended"] = now
-            self._note_speech_end(self.open)
+        elif event.old_state == "speaking" and self._state.user_turn is not None:
+            self._state.user_turn.moments["vad_ended"] = now
+            self._note_speech_end(self._state.user_turn)
 
     @guarded("event.user_input_transcribed")
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
@@ -289,8 +291,8 @@ class UserTurns:
 
     def cancel(self) -> None:
         """The session ends: what was being said is no turn any more."""
-        if self.open is not None:
-            self._trace.utterances.close(self.open)
-            self._end(self.open, Status.CANCELLED)
+        if self._state.user_turn is not None:
+            end_utterance(self._spans, self._voice, self._state.user_turn.take_utterance())
+            self._end(self._state.user_turn, Status.CANCELLED)
         while self._awaiting_transcript:
             self._told()

@@ -7,20 +7,19 @@ final that nothing more follows."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.agents import stt
 
 from ...core.clock import now_ns
-from ...core.json import without_none
-from ...core.span import Span, SpanType, Status
+from ...core.span import SpanType
+from ..audio.voice import UserVoice
 from ..livekit import describe
 from ..spans.stream import AudioLevels, SpeechEvents
-from ..spans.tree import PREFACTOR_STATUS
-from .turn import UserTurn, Utterance
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from .state import Scope
+from .turn import UserTurn
+from .user_turns import UserTurns
+from .utterance import Utterance, end_utterance
 
 _FINAL = stt.SpeechEventType.FINAL_TRANSCRIPT
 _START = stt.SpeechEventType.START_OF_SPEECH
@@ -29,26 +28,26 @@ _WITHOUT_SPEECH = {stt.SpeechEventType.RECOGNITION_USAGE, _END}
 
 
 class Utterances:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    """Begins an utterance's span with its first sign, and ends it with its final."""
+
+    def __init__(self, scope: Scope, voice: UserVoice, user_turns: UserTurns) -> None:
+        self._spans, self._state, _ = scope
+        self._voice = voice
+        self._user_turns = user_turns
         self._model: dict[str, Any] = {}
 
     def use_model(self, owner: Any) -> None:
         """The STT that the events come from."""
         self._model = describe.model(owner)
 
-    def open_span(self) -> Span | None:
-        turn = self._trace.user_turns.open
-        return turn.utterance.span if turn is not None and turn.utterance is not None else None
-
     def hear(self, event: Any) -> None:
         """Take what the STT node just yielded: an event, or plain text (a final)."""
         kind = event.type if isinstance(event, stt.SpeechEvent) else _FINAL
-        turn = self._trace.user_turns.open
+        turn = self._state.user_turn
         utterance = turn.utterance if turn is not None else None
         if turn is not None and utterance is not None and kind is _START and utterance.is_mute():
             # It ended without a word: a cough, or a false start.
-            self.close(turn, at=turn.moments.get("speech_ended"))
+            self._end(turn, at=turn.moments.get("speech_ended"))
             utterance = None
         if utterance is None:
             if kind in _WITHOUT_SPEECH:
@@ -68,35 +67,21 @@ class Utterances:
             utterance.interims += 1
         complete = utterance.final_ns is not None
         if complete and (utterance.speech_ended or not utterance.started_by_stt):
-            turn = self._trace.user_turns.open
+            turn = self._state.user_turn
             assert turn is not None
-            self.close(turn)
+            self._end(turn)
 
-    def close(self, turn: UserTurn, *, at: int | None = None) -> None:
-        """End the utterance of a turn, if one is open: with its final, else ``at`` or now."""
-        utterance, turn.utterance = turn.utterance, None
-        if utterance is None:
-            return
-        voice = self._trace.voice
-        voice.levels = None
-        utterance.audio.sample_rate = voice.sample_rate
-        utterance.audio.channels = voice.channels
-        utterance.audible_end_ns = voice.heard_until_ns
-        heard = utterance.final_ns is not None
-        status = Status.COMPLETE if heard else Status.CANCELLED
-        ended = utterance.final_ns if heard else at
-        self._trace.call.end(utterance.span, status, lambda: _result(utterance, status), at=ended)
+    def _end(self, turn: UserTurn, *, at: int | None = None) -> None:
+        end_utterance(self._spans, self._voice, turn.take_utterance(), at=at)
 
     def _begin(self, kind: stt.SpeechEventType) -> Utterance:
-        trace = self._trace
-        now = now_ns()
-        begun = trace.voice.recent_onset(now) or now
-        turns = trace.user_turns
+        now, voice, turns = now_ns(), self._voice, self._user_turns
+        begun = voice.recent_onset(now) or now
         turn = turns.begin(begun) if kind is _START else turns.of_words(now)
         audio, events = AudioLevels(begun), SpeechEvents(begun)
-        trace.voice.refill(audio)
-        trace.voice.levels = audio
-        span = trace.call.begin(
+        voice.refill(audio)
+        voice.levels = audio
+        span = self._spans.begin(
             SpanType.STT,
             "stt",
             turn.span,
@@ -117,19 +102,3 @@ class Utterances:
 
 def _text(event: stt.SpeechEvent) -> str:
     return event.alternatives[0].text if event.alternatives else ""
-
-
-def _result(utterance: Utterance, status: Status) -> dict[str, Any]:
-    """Called off the event loop."""
-    final, heard = utterance.final_ns, utterance.audible_end_ns
-    return without_none(
-        {
-            "status": PREFACTOR_STATUS[status],
-            "transcript": " ".join(utterance.finals),
-            "interim_revisions": utterance.interims,
-            "audio_seconds": utterance.audio.seconds,
-            "finalization_delay_ms": round((final - heard) / 1e6, 3)
-            if final is not None and heard is not None and final >= heard
-            else None,
-        }
-    )

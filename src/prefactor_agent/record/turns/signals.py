@@ -1,0 +1,79 @@
+"""What the parts of a recorder tell each other upwards: a few typed, synchronous callbacks.
+
+A part calls what lies below it directly. What lies above it, or beside it, listens to a signal:
+there is no queue and no answer, and a listener that fails is counted and costs nobody else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVarTuple
+
+from livekit.agents import llm
+
+from ...core.guard import report
+from ...core.json import JSON
+from ...core.span import Span
+from .turn import AssistantTurn, UserTurn
+
+Ts = TypeVarTuple("Ts")
+
+
+class Signal(Generic[*Ts]):
+    """One thing that can happen in a session. Listeners are called in the order in which they
+    connected."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._listeners: list[Callable[[*Ts], object]] = []
+
+    def connect(self, listener: Callable[[*Ts], object]) -> None:
+        """Call ``listener`` each time that it happens."""
+        self._listeners.append(listener)
+
+    def disconnect_all(self) -> None:
+        """Forget every listener: the session is over."""
+        self._listeners.clear()
+
+    def emit(self, *args: *Ts) -> None:
+        """It happened."""
+        for listener in self._listeners:
+            try:
+                listener(*args)
+            except Exception as error:
+                report(f"signal.{self._name}", error)
+
+
+class Signals:
+    """The signals of one session."""
+
+    def __init__(self) -> None:
+        self.turn_beginning: Signal[()] = Signal("turn_beginning")
+        """A turn's span is about to be made: what LiveKit noted in its history is read before."""
+        self.speech_beginning: Signal[()] = Signal("speech_beginning")
+        """LiveKit created a speech; its span is about to be made."""
+        self.speech_created: Signal[AssistantTurn, Any] = Signal("speech_created")
+        """The span of a speech was made; with LiveKit's ``SpeechCreatedEvent``."""
+        self.speech_over: Signal[AssistantTurn] = Signal("speech_over")
+        """A speech is over; its span is about to end."""
+        self.turn_committed: Signal[UserTurn] = Signal("turn_committed")
+        """LiveKit, or a realtime model, took the user's turn as finished."""
+        self.first_sound: Signal[AssistantTurn] = Signal("first_sound")
+        """The sound of a speech ended a silence."""
+        self.tool_began: Signal[Span, llm.FunctionCall | None, bool] = Signal("tool_began")
+        """The model's call of a tool has a span: the span, the call, and whether its tool is
+        traced."""
+        self.tool_ending: Signal[Span] = Signal("tool_ending")
+        """A traced tool's body is over; its span is about to end."""
+        self.error: Signal[str, BaseException, Span | None, bool | None, JSON | None] = Signal(
+            "error"
+        )
+        """Something failed: the source, the exception, the span in which it happened, whether
+        LiveKit recovers from it, and the model as :func:`..livekit.describe.model` gives it."""
+        self.provider_item: Signal[AssistantTurn, Any, int, bool] = Signal("provider_item")
+        """A realtime model began an item of its answer, or was done with it: the turn, the item,
+        the moment, and whether it is done."""
+
+    def disconnect_all(self) -> None:
+        """Forget every listener of every signal."""
+        for signal in vars(self).values():
+            signal.disconnect_all()
