@@ -198,7 +198,7 @@ NOT_IN_THIS_CALL = {
     "tracing:SessionRegistry.detach",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
-its room (tests/record/session/test_job.py), a closing that breaks off (test_closing.py), a realtime model
+its room (record/session/test_job.py), a closing that breaks off (test_closing.py), a realtime model
 (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are asked for
 (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6

@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import re
 
-from view.report.test_report import Page, numbers
-
 from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.silences import silences
@@ -16,6 +14,7 @@ from prefactor_agent.view.report.view import View
 from prefactor_agent.view.terminal.waterfall import waterfall
 from view.calls import realtime_call, searching_call, task_call, us
 from view.export.test_chrome_trace import events
+from view.report.test_report import Page, numbers
 
 
 def drawn(spans: list) -> list[str]:  # type: ignore[type-arg]
