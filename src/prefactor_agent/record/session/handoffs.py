@@ -108,7 +108,8 @@ class Handoffs:
         self.poll_history()
         self.settle(hook[0])
         state = self._trace.state
-        state.latest_handoff = state.latest_handoff._replace(entered=hook)
+        left_ns, changed_ns, _ = state.latest_handoff
+        state.latest_handoff = LatestHandoff(left_ns, changed_ns, hook)
 
     @guarded("handoff.end")
     def settle(self, at: int | None = None) -> None:
