@@ -10,7 +10,7 @@ import pytest
 
 from prefactor_agent import config
 from prefactor_agent.config import ConfigurationError, configure
-from prefactor_agent.view.model import stagenames
+from prefactor_agent.conversation import stages
 
 
 @pytest.mark.parametrize(
@@ -68,10 +68,10 @@ def test_a_budget_that_would_never_be_exceeded_is_refused(budgets: Any, why: str
 
 
 def test_each_stage_can_have_a_budget() -> None:
-    stages = [*(name for name in stagenames._STAGES if name != "tool"), "tool:look_up", "perceived"]
-    stages += ["llm_queue_2", "llm_ttft_10", "llm_tool_call_2"]
-    configure(budgets=dict.fromkeys(stages, 1.0))
-    assert config.settings().budgets == dict.fromkeys(stages, 1.0)
+    names = [*(name for name in stages.ORDER if name != stages.TOOL), "tool:look_up", "perceived"]
+    names += ["llm_queue_2", "llm_ttft_10", "llm_tool_call_2"]
+    configure(budgets=dict.fromkeys(names, 1.0))
+    assert config.settings().budgets == dict.fromkeys(names, 1.0)
 
 
 def test_what_is_empty_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:

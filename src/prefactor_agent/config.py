@@ -15,19 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from .conversation.stages import PERCEIVED, is_stage
+
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
-
-
-_STAGE = re.compile(
-    r"perceived|vad|transcript|endpointing|on_user_turn_completed|handoff|on_enter"
-    r"|(llm_queue|llm_ttft|llm_tool_call)(_\d+)?|tool:.+|realtime_response|realtime_ttfb"
-    r"|first_sentence|tts_ttfb|previous_speech|playback|leading_silence|unattributed"
-)
-"""What a budget can be for: the names of docs/latency.md."""
 
 Redact = Callable[[tuple[str, ...], Any], Any]
 """From the path and the value to what is kept."""
@@ -339,7 +333,7 @@ def _pattern(pattern: str) -> str:
 
 
 def _budget(stage: Any, seconds: Any) -> float:
-    if not isinstance(stage, str) or _STAGE.fullmatch(stage) is None:
+    if not isinstance(stage, str) or not (stage == PERCEIVED or is_stage(stage)):
         raise ConfigurationError(
             f"budgets: {stage!r} is no stage: perceived, or one that docs/latency.md names"
         )

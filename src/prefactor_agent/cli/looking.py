@@ -101,7 +101,8 @@ def sessions(
     Silence is the longest that the caller waited for an answer.
     """
     from ..view.export.jsonlines import json_line
-    from ..view.terminal.listing import how_to_see, page_of, summaries, summary_object, table
+    from ..view.model.summary import summaries, summary_object
+    from ..view.terminal.listing import how_to_see, page_of, table
 
     with closing(_open(journal)) as opened:
         listed = list(summaries(opened, limit, _moment_us(at, "--at") if at is not None else None))
@@ -288,7 +289,8 @@ def stats(
     from rich.console import Console
 
     from ..view.export.jsonlines import json_line
-    from ..view.terminal import stats as figures
+    from ..view.model.stats import chosen, collect, turns_of
+    from ..view.terminal.stats import compare, table
 
     found = []
     versions: list[str | None] = [*version] if version else [None]
@@ -296,20 +298,18 @@ def stats(
         opened.find()  # says so if there is no call at all
         since_us = _moment_us(since, "--since") if since is not None else None
         for wanted in versions:
-            chosen = figures.chosen(
-                opened.sessions(), since_us=since_us, agent=agent, version=wanted
-            )
-            spans = (span for session in chosen for span in opened.outline(session.id))
-            found.append(figures.collect(figures.turns_of(spans)))
+            calls = chosen(opened.sessions(), since_us=since_us, agent=agent, version=wanted)
+            spans = (span for call in calls for span in opened.outline(call.id))
+            found.append(collect(turns_of(spans)))
     if json:
         _write(json_line(each.as_json()) for each in found)
     elif (since or agent or version) and not any(each.turns for each in found):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
     elif version and len(found) == 2:
-        Console().print(figures.compare(found[0], found[1], (version[0], version[1])))
+        Console().print(compare(found[0], found[1], (version[0], version[1])))
     else:
         for each in found:
-            Console().print(figures.table(each))
+            Console().print(table(each))
 
 
 commands.register(app)

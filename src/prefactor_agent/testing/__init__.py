@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .collect import collecting
     from .player import Replay, replay
     from .results import Assistant, Call, Failed, Latency, ToolCall, Tools, Turn, User
     from .script import ReplayMismatch
-    from .trace import Trace
+    from .trace import Trace, collecting
 else:
 
     def __getattr__(name: str) -> Any:
@@ -37,7 +36,7 @@ _LAZY = {
     "Trace": ".trace",
     "Turn": ".results",
     "User": ".results",
-    "collecting": ".collect",
+    "collecting": ".trace",
     "replay": ".player",
 }
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from .. import config
 from ..core.json import JSON
@@ -13,9 +10,6 @@ from ..core.span import Span
 from ..journal.reader import StoredSpan
 from ..journal.rows import chunk_rows, span_row
 from ..redact import Redactor
-
-if TYPE_CHECKING:
-    from .trace import Trace
 
 
 class Collector:
@@ -88,15 +82,3 @@ class Collector:
         if not open_now:
             self._ended[span.id] = stored
         return stored
-
-
-@contextmanager
-def collecting() -> Iterator[Trace]:
-    """Collect the traces of the sessions that start inside, as the fixture does; for other test
-    frameworks and for scripts."""
-    from ..tracing import tracer
-    from .trace import Trace
-
-    collector = Collector()
-    with tracer.sending_to(collector):
-        yield Trace(collector)

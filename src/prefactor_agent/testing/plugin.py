@@ -19,7 +19,7 @@ def prefactor_trace() -> Iterator[Trace]:
 
     Nothing is written and nothing is sent while it is in use, whatever the settings say; what they
     say of redaction holds. Read it at any time, also while the call goes on."""
-    from .collect import collecting
+    from .trace import collecting
 
     with collecting() as trace:
         yield trace

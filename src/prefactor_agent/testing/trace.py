@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..journal.reader import StoredSpan
@@ -83,6 +84,17 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"<Trace>\n{self}\n</Trace>"
+
+
+@contextmanager
+def collecting() -> Iterator[Trace]:
+    """Collect the traces of the sessions that start inside, as the fixture does; for other test
+    frameworks and for scripts."""
+    from ..tracing import tracer
+
+    collector = Collector()
+    with tracer.sending_to(collector):
+        yield Trace(collector)
 
 
 def _call(spans: list[StoredSpan]) -> Call:

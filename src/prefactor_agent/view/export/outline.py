@@ -9,9 +9,8 @@ from ...journal.reader import StoredSpan
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build
 from ..model.silences import silences
-from ..model.summary import summarize
+from ..model.summary import summarize, summary_object
 from ..model.turns import Turn, generated_text, spoken_text, unspoken_text, user_text
-from ..terminal.listing import summary_object
 
 
 def outline(

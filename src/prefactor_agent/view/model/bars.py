@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ...conversation import stages
 from ...journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, known_until
@@ -245,9 +246,9 @@ def _slowest(silence: Silence | None, bars: Sequence[Bar]) -> Slowest | None:
     stage = silence.slowest if silence else None
     if silence is None or stage is None:
         return None
-    request = stagenames.base(stage.name)[1]
+    request = stages.base(stage.name)[1]
     label = stagenames.bar(stage.name)
-    shown = stage.name.removeprefix("tool:")
+    shown = stages.tool_name(stage.name)
     found = [bar for bar in bars if bar.label == label and not bar.dropped]
     if label in {"llm", "tts"}:  # llm_ttft_2 is of the second request
         found = sorted(found, key=lambda bar: bar.started_us)[request - 1 :]

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
+from ...core.clock import unix_us_to_rfc3339
+from ...core.json import JSON
 from ...journal.reader import Journal
 from .calltree import CallTree, build
+from .moments import about
 from .silences import silences
 from .values import as_int, mapping
 
@@ -42,6 +47,21 @@ class Summary:
     @property
     def ended_us(self) -> int:
         return self.started_us + self.duration_us
+
+
+def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
+    """The newest calls; ``at_us``: of those that went on at about this time."""
+    if at_us is None:
+        for session in journal.sessions(limit):
+            yield summary_of(journal, session.id)
+        return
+    going_on = (
+        call
+        for session in journal.sessions()
+        if about(at_us, session.started_us, session.finished_us)
+        if about(at_us, (call := summary_of(journal, session.id)).started_us, call.ended_us)
+    )
+    yield from islice(going_on, limit)
 
 
 def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
@@ -84,6 +104,26 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         worst_ms=found.worst.ms if found.worst else None,
         over_budget=found.over_budget,
     )
+
+
+def summary_object(summary: Summary) -> JSON:
+    """What ``sessions --json`` and ``show --json`` say of a call; see docs/trace-format.md."""
+    return {
+        "id": summary.id,
+        "agent": summary.agent,
+        "room": summary.room,
+        "status": summary.status,
+        "close_reason": summary.close_reason,
+        "started_at": unix_us_to_rfc3339(summary.started_us),
+        "duration_ms": summary.duration_us / 1000,
+        "turns": summary.turns,
+        "tools": summary.tools,
+        "errors": summary.errors,
+        "interrupted": summary.interrupted,
+        "over_budget": summary.over_budget,
+        "silence_median_ms": summary.median_ms,
+        "silence_worst_ms": summary.worst_ms,
+    }
 
 
 def agent_of(payload: dict[str, object]) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 
+from ...conversation import stages
 from ...journal.reader import Journal, JournalError, StoredSpan
 from ..model import numbers, stagenames
 from ..model.silences import budgets_of
@@ -102,7 +103,7 @@ def render(
         verdict=verdict_of(view),
         scale=Scale(view.silences, budgets_of(view.call)),
         styles=view.styles,
-        several_requests=any(stagenames.base(n)[1] > 1 for n in view.silences.stage_names),
+        several_requests=any(stages.base(n)[1] > 1 for n in view.silences.stage_names),
         style=style,
         mark=_MARK,
         script=script,

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ..model import numbers, stagenames
+from ...conversation.stages import PERCEIVED
+from ..model import numbers
 from ..model.silences import Silence, Silences, Stage
 
 
@@ -28,7 +29,7 @@ class Scale:
     """Of the drawing, in its own units."""
 
     def __init__(self, silences: Silences, budgets: dict[str, float]) -> None:
-        self.budget_ms = budgets.get(stagenames.PERCEIVED)
+        self.budget_ms = budgets.get(PERCEIVED)
         worst = silences.worst
         top = max(worst.ms if worst else 0.0, self.budget_ms or 0.0, 1.0)
         step = 10 ** math.floor(math.log10(top))
@@ -51,7 +52,7 @@ class Scale:
     def parts(self, silence: Silence) -> Iterator[Part]:
         """The stages in a turn's bar."""
         at = 0.0
-        for stage in silence.stages or (Stage(stagenames.PERCEIVED, silence.ms),):
+        for stage in silence.stages or (Stage(PERCEIVED, silence.ms),):
             name, over = stage.name, stage.name in silence.over_budget
             says = f"{stage.label}: {numbers.milliseconds(stage.ms)}"
             if over and name in silence.budgets:

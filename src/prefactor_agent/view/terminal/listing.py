@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice, pairwise
+from itertools import pairwise
 from pathlib import Path
 
 from rich.cells import cell_len
 from rich.text import Text
 
-from ...core.clock import unix_us_to_rfc3339
-from ...core.json import JSON
-from ...journal.reader import Journal
 from ..model import numbers
-from ..model.moments import about
-from ..model.summary import Summary, summary_of
+from ..model.summary import Summary
 from . import words
 from .draw import UNICODE, Glyphs
 
@@ -25,21 +21,6 @@ _HEADINGS = (
 _RIGHT = frozenset({"length", "silence", "turns", "errs", "cut"})
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
-
-
-def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
-    """The newest calls; ``at_us``: of those that went on at about this time."""
-    if at_us is None:
-        for session in journal.sessions(limit):
-            yield summary_of(journal, session.id)
-        return
-    going_on = (
-        call
-        for session in journal.sessions()
-        if about(at_us, session.started_us, session.finished_us)
-        if about(at_us, (call := summary_of(journal, session.id)).started_us, call.ended_us)
-    )
-    yield from islice(going_on, limit)
 
 
 def page_name(session_id: str) -> str:
@@ -54,26 +35,6 @@ def page_of(session_id: str) -> Path | None:
     except OSError:  # the working directory was deleted
         return None
     return path if path is not None and path.is_file() else None
-
-
-def summary_object(summary: Summary) -> JSON:
-    """What ``sessions --json`` and ``show --json`` say of a call; see docs/trace-format.md."""
-    return {
-        "id": summary.id,
-        "agent": summary.agent,
-        "room": summary.room,
-        "status": summary.status,
-        "close_reason": summary.close_reason,
-        "started_at": unix_us_to_rfc3339(summary.started_us),
-        "duration_ms": summary.duration_us / 1000,
-        "turns": summary.turns,
-        "tools": summary.tools,
-        "errors": summary.errors,
-        "interrupted": summary.interrupted,
-        "over_budget": summary.over_budget,
-        "silence_median_ms": summary.median_ms,
-        "silence_worst_ms": summary.worst_ms,
-    }
 
 
 def table(

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import prefactor_agent.conversation.steps
+from prefactor_agent.conversation import stages
+from prefactor_agent.view.model import stagenames
+
+
+@pytest.mark.parametrize(
+    "stage, kind, request_",
+    [
+        ("vad", "vad", 1),
+        ("llm_ttft", "llm_ttft", 1),
+        ("llm_ttft_2", "llm_ttft", 2),
+        ("llm_tool_call_12", "llm_tool_call", 12),
+        ("llm_ttft_two", "llm_ttft_two", 1),
+        ("vad_2", "vad_2", 1),
+        ("tool:look_up_2", "tool", 1),
+    ],
+)
+def test_a_stage_has_a_kind_and_a_request(stage: str, kind: str, request_: int) -> None:
+    assert stages.base(stage) == (kind, request_)
+
+
+def test_the_later_requests_to_a_model_are_numbered() -> None:
+    assert [stages.numbered("llm_ttft", request) for request in (1, 2)] == [
+        "llm_ttft",
+        "llm_ttft_2",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", "tool", "tool:", "vad_2", "perceived", "LLM_TTFT"])
+def test_other_names_are_no_stages(name: str) -> None:
+    assert not stages.is_stage(name)
+
+
+def test_every_stage_that_a_silence_is_cut_into_is_known_and_has_a_label() -> None:
+    tree = ast.parse(Path(prefactor_agent.conversation.steps.__file__).read_text())
+    made = {
+        next(node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant))
+        for call in ast.walk(tree)
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Step"
+    }
+    kinds = {stages.base(name)[0] for name in made}
+    assert kinds <= set(stages.ORDER)
+    assert len(kinds) > 10
+    assert set(stagenames._STAGES) == set(stages.ORDER)
