@@ -15,7 +15,7 @@ from livekit.agents.llm import FunctionTool, RawFunctionTool
 from . import tool_options
 from .core.guard import guarded
 from .record.livekit import private as livekit_private
-from .record.spans.tree import error_of
+from .record.spans.outcome import error_of
 from .record.tools.traced import ToolCall
 from .record.turns.context import current_turn
 from .tool_options import ToolOptions

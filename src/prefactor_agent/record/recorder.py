@@ -27,7 +27,8 @@ from ..core.guard import failures, guarded, listener
 from ..core.json import JSON, without_none
 from ..core.span import Sink, Status
 from .audio.voice import UserVoice
-from .livekit import describe
+from .livekit.messages import Messages
+from .livekit.models import agent_payload, session_payload
 from .models.fallbacks import Fallbacks
 from .models.metrics import ModelMetrics
 from .models.realtime import Realtime
@@ -40,7 +41,8 @@ from .session.job import Job
 from .session.network import Network
 from .session.states import States
 from .session.termination import Termination
-from .spans.tree import PREFACTOR_STATUS, SpanTree, describe_error
+from .spans.outcome import PREFACTOR_STATUS, describe_error
+from .spans.tree import SpanTree
 from .tools import provider as provider_tools
 from .tools.provider import ProviderTools
 from .tools.untraced import UntracedTools
@@ -89,7 +91,7 @@ class SessionRecorder:
         self.closing = Closing(self)
         self.voice = UserVoice(self.call.root.started_ns)
         self.realtime = Realtime(self)
-        self.messages = describe.Messages()
+        self.messages = Messages()
         self.user_turns = UserTurns(scope, self.voice)
         self.utterances = Utterances(scope, self.voice, self.user_turns)
         self.refs = TurnRefs(scope)
@@ -118,7 +120,7 @@ class SessionRecorder:
         self.call.announce(
             without_none(
                 {
-                    **describe.session_payload(session, agent),
+                    **session_payload(session, agent),
                     **self.job.payload(),
                     "agent_version": chosen.agent_version,
                     "budgets": dict(chosen.budgets) or None,
@@ -183,9 +185,7 @@ class SessionRecorder:
         if not self._met and session is not None:
             self._met = True
             self.handoffs.begin_with(agent)
-            self.call.update(
-                self.call.root, **{**describe.agent_payload(session, agent), **self._about}
-            )
+            self.call.update(self.call.root, **{**agent_payload(session, agent), **self._about})
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if not self._met and (session := self.session) is not None:

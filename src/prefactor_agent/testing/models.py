@@ -12,7 +12,8 @@ import numpy as np
 from livekit.agents import APIError, llm, tts, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
 
-from ..record.livekit.describe import Messages, tool_names
+from ..record.livekit.messages import Messages
+from ..record.livekit.models import tool_names
 from ..replay import Failure, Recording, Request, Speech, asked_in
 from .script import Replayed, ReplayMismatch, Script, squeezed
 

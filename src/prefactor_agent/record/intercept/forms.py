@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from livekit.agents import Agent
 
 from ...core.guard import guarded, report
-from ..spans.tree import error_of
+from ..spans.outcome import error_of
 from .passthrough import Watcher, ended, observe
 
 NODES = frozenset(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from livekit.agents import llm, stt, tts
 
 from ...core.guard import guarded, listener
-from ..livekit import describe
+from ..livekit.models import describe_model
 from ..turns.context import current_turn
 
 if TYPE_CHECKING:
@@ -63,5 +63,5 @@ class Fallbacks:
             error,
             errors.place(kind),
             recoverable=True,
-            model=describe.model(model),
+            model=describe_model(model),
         )

@@ -17,10 +17,11 @@ from ...core.span import Span, SpanType, Status
 from ..audio.voice import AgentVoice
 from ..intercept.forms import NodeCall
 from ..intercept.passthrough import proxy_stream
-from ..livekit import describe
+from ..livekit.messages import MESSAGES_KEPT
+from ..livekit.models import describe_model, model_of, tool_names
 from ..recorder import SessionRecorder
+from ..spans.outcome import PREFACTOR_STATUS, describe_error, status_of
 from ..spans.stream import UNABSORBED, AudioLevels, LLMOutput, Stream
-from ..spans.tree import PREFACTOR_STATUS, describe_error, status_of
 from ..turns.context import current_turn
 from ..turns.turn import AssistantTurn, HeardVoice, realtime_tokens
 
@@ -78,9 +79,9 @@ class _SpanCall:
 
     def _model(self, agent: Agent, kind: str) -> JSON:
         """The model that the node is about to use."""
-        owner = describe.model_of(agent, _session(self._trace), kind)
+        owner = model_of(agent, _session(self._trace), kind)
         self._trace.fallbacks.follow(owner)
-        return describe.model(owner)
+        return describe_model(owner)
 
     def _span(self, payload: JSON, streams: Mapping[str, Stream]) -> Span:
         name = self.type.removeprefix("livekit:")
@@ -152,11 +153,11 @@ class LLMNodeCall(_SpanCall):
         tools = _argument(self, 1, "tools") or []
         settings = _argument(self, 2, "model_settings")
         items = chat_ctx.items if chat_ctx is not None else []
-        kept, total = items[-describe.MESSAGES_KEPT :], len(items)
+        kept, total = items[-MESSAGES_KEPT:], len(items)
         messages = self._trace.messages
         named = model.get("model_name")
         inputs: JSON = {
-            "tools": describe.tool_names(tools),
+            "tools": tool_names(tools),
             "ai": {"model": {"id": named}} if named else None,
         }
         choice = getattr(settings, "tool_choice", None)
@@ -322,7 +323,7 @@ class STTNodeCall:
         self.args, self.kwargs = args, kwargs
         self._trace = trace
         _watch_input(self, "audio", _InputAudio(trace))
-        owner = describe.model_of(agent, _session(trace), "stt")
+        owner = model_of(agent, _session(trace), "stt")
         trace.fallbacks.follow(owner)
         trace.utterances.use_model(owner)
 

@@ -17,7 +17,7 @@ from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
 from ...core.clock import now_ns
 from ...core.guard import guarded, listener
 from ...core.json import JSON
-from ..livekit import describe
+from ..livekit.models import model_of
 from ..turns.turn import AssistantTurn
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Realtime:
         for event, handler in self._handlers.items():
             model.on(event, handler)
         # With an STT its node is called, and hears the same (AgentActivity._start_session).
-        if describe.model_of(agent, session, "stt") is None:
+        if model_of(agent, session, "stt") is None:
             self._listen(model)
 
     @guarded("realtime.let_go")

@@ -16,7 +16,7 @@ from livekit.agents import CloseReason
 from ...core.guard import guarded
 from ...core.json import JSON
 from ..livekit import private as livekit_private
-from ..spans.tree import describe_error
+from ..spans.outcome import describe_error
 
 if TYPE_CHECKING:
     from ..recorder import SessionRecorder

@@ -10,8 +10,8 @@ from livekit.agents import ErrorEvent
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
 from ...core.span import Span, SpanType, Status
-from ..livekit import describe
-from ..spans.tree import describe_error
+from ..livekit.models import describe_model
+from ..spans.outcome import describe_error
 from ..turns.context import current_turn
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class Errors:
             error,
             self.place(kind),
             recoverable,
-            describe.model(event.source),
+            describe_model(event.source),
         )
         if recoverable is False:
             self._trace.closing.may_follow(error)

@@ -11,7 +11,7 @@ from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.span import Status
 from ..intercept.forms import HookCall
-from ..spans.tree import status_of
+from ..spans.outcome import status_of
 from ..turns.state import SessionState
 from ..turns.turn import UserTurn
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ...core.clock import now_ns
 from ...core.ids import Ids
 from ...core.span import Sink, Span, SpanType, Status
-from ..livekit import private as livekit_private
 from .stream import Stream
 
 
@@ -111,36 +109,3 @@ class SpanTree:
         )
         self._open[id_] = span
         return span
-
-
-def status_of(error: BaseException | None) -> Status:
-    """The status of work that ended with ``error`` (``None``: it ended well)."""
-    if error is None:
-        return Status.COMPLETE
-    if isinstance(error, asyncio.CancelledError | GeneratorExit):
-        return Status.CANCELLED
-    return Status.FAILED
-
-
-def error_of(future: asyncio.Future[Any]) -> BaseException | None:
-    """What work ended with that somebody else awaits, and is told of its error."""
-    if future.cancelled():
-        return asyncio.CancelledError()
-    return livekit_private.failure(future)
-
-
-PREFACTOR_STATUS = {
-    Status.COMPLETE: "completed",
-    Status.FAILED: "failed",
-    Status.CANCELLED: "cancelled",
-}
-"""``status`` inside a result, in the words of Prefactor's own LiveKit schemas."""
-
-
-def describe_error(error: BaseException) -> dict[str, str]:
-    """An exception as Prefactor's readers expect it under ``error``."""
-    try:
-        message = str(error)
-    except Exception:
-        message = ""  # the exception's own words fail: say what is known
-    return {"error_type": type(error).__name__, "message": message}

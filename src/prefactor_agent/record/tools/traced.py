@@ -20,7 +20,8 @@ from ...core.json import JSON, without_none
 from ...core.plain import plain
 from ...core.span import Span, SpanType, Status
 from ..livekit import private as livekit_private
-from ..spans.tree import PREFACTOR_STATUS, SpanTree, describe_error
+from ..spans.outcome import PREFACTOR_STATUS, describe_error
+from ..spans.tree import SpanTree
 from ..turns.context import RunningTool, current_tool, current_turn, running_tool
 
 _TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on

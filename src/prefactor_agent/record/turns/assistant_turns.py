@@ -19,9 +19,9 @@ from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
 from ...core.span import Span, SpanType, Status
-from ..livekit import describe
 from ..livekit import private as livekit_private
-from ..spans.tree import PREFACTOR_STATUS, describe_error
+from ..livekit.messages import describe_message
+from ..spans.outcome import PREFACTOR_STATUS, describe_error
 from . import latency_inputs as answers
 from .context import TurnRefs, current_turn
 from .playback import Playback
@@ -241,7 +241,7 @@ class AssistantTurns:
     def note_spoken(self, turn: AssistantTurn, message: llm.ChatMessage) -> None:
         """LiveKit committed to the history what of a speech can have been heard."""
         turn.spoken.append(message.text_content or "")
-        turn.message = describe.message(message)
+        turn.message = describe_message(message)
         turn.cut_short = turn.cut_short or message.interrupted
         turn.item_metrics |= dict(message.metrics or {})
 

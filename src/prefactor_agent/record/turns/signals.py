@@ -68,7 +68,7 @@ class Signals:
             "error"
         )
         """Something failed: the source, the exception, the span in which it happened, whether
-        LiveKit recovers from it, and the model as :func:`..livekit.describe.model` gives it."""
+        LiveKit recovers from it, and the model (:func:`..livekit.models.describe_model`)."""
         self.provider_item: Signal[AssistantTurn, Any, int, bool] = Signal("provider_item")
         """A realtime model began an item of its answer, or was done with it: the turn, the item,
         the moment, and whether it is done."""

@@ -15,8 +15,8 @@ from ...core.json import JSON
 from ...core.span import SpanType, Status
 from ..audio.voice import UserVoice
 from ..livekit import private as livekit_private
+from ..spans.outcome import PREFACTOR_STATUS
 from ..spans.stream import AudioLevels
-from ..spans.tree import PREFACTOR_STATUS
 from .state import Scope
 from .turn import AssistantTurn, UserTurn, user_turn_result
 from .utterance import end_utterance

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from ...core.json import JSON, without_none
 from ...core.span import Span, Status
 from ..audio.voice import UserVoice
+from ..spans.outcome import PREFACTOR_STATUS
 from ..spans.stream import AudioLevels, SpeechEvents
-from ..spans.tree import PREFACTOR_STATUS, SpanTree
+from ..spans.tree import SpanTree
 
 
 @dataclass(eq=False)

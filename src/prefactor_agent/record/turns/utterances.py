@@ -14,7 +14,7 @@ from livekit.agents import stt
 from ...core.clock import now_ns
 from ...core.span import SpanType
 from ..audio.voice import UserVoice
-from ..livekit import describe
+from ..livekit.models import describe_model
 from ..spans.stream import AudioLevels, SpeechEvents
 from .state import Scope
 from .turn import UserTurn
@@ -38,7 +38,7 @@ class Utterances:
 
     def use_model(self, owner: Any) -> None:
         """The STT that the events come from."""
-        self._model = describe.model(owner)
+        self._model = describe_model(owner)
 
     def hear(self, event: Any) -> None:
         """Take what the STT node just yielded: an event, or plain text (a final)."""

@@ -1,77 +1,17 @@
-"""LiveKit's objects as plain data: models, messages. Reads public attributes only."""
+"""The messages of a conversation as plain data. Reads public attributes only."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, llm
+from livekit.agents import llm
 
-from ...core.json import JSON, without_none
+from ...core.json import JSON
 from . import media
 
 MESSAGES_KEPT = 20
 """The latest messages of an LLM call's input that its span keeps; the others are counted."""
-
-
-def model(owner: Any) -> JSON:
-    """Label, model and provider of an STT, LLM, TTS or VAD, as far as it tells."""
-    if owner is None or not (hasattr(owner, "label") or hasattr(owner, "capabilities")):
-        return {}
-    kind = type(owner)
-    return without_none(
-        {
-            # A VAD has no label: it gets the one that LiveKit gives to all the others.
-            "label": getattr(owner, "label", f"{kind.__module__}.{kind.__name__}"),
-            "model_name": _known(getattr(owner, "model", None)),
-            "provider": _known(getattr(owner, "provider", None)),
-        }
-    )
-
-
-def model_of(agent: Agent | None, session: AgentSession[Any], kind: str) -> Any:
-    """The agent's own ``stt``, ``llm``, ``tts`` or ``vad``, else the session's; an agent may say
-    ``None``."""
-    if agent is None:
-        return getattr(session, kind, None)
-    own = getattr(agent, kind, None)
-    if own is None or hasattr(own, "label") or hasattr(own, "capabilities"):
-        return own
-    return getattr(session, kind, None)
-
-
-def agent_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
-    """What an agent brings to its session: with ``None``, what the session has by itself."""
-    models = {
-        kind: described
-        for kind in ("stt", "llm", "tts", "vad")
-        if (described := model(model_of(agent, session, kind)))
-    }
-    tools = [*getattr(session, "tools", ())]
-    if agent is None:
-        return {"models": models, "tools": tool_names(tools)}
-    return {
-        "agent_name": agent.id,
-        "agent_class": type(agent).__name__,
-        "models": models,
-        "instructions": str(agent.instructions),
-        "tools": tool_names([*tools, *agent.tools]),
-    }
-
-
-def session_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
-    """Who is talking, with which models."""
-    return {
-        "name": "livekit-session",
-        "type": "livekit:session",
-        "session_class": type(session).__name__,
-        **agent_payload(session, agent),
-        "metadata": {},
-    }
-
-
-def tool_names(tools: Iterable[Any]) -> list[str]:
-    return [name for tool in tools if isinstance(name := getattr(tool, "id", None), str)]
 
 
 class Messages:
@@ -97,7 +37,7 @@ class Messages:
         return inputs
 
 
-def message(item: llm.ChatMessage) -> JSON:
+def describe_message(item: llm.ChatMessage) -> JSON:
     """A message of the history; what LiveKit measured of it is with its turn."""
     return {
         "id": item.id,
@@ -147,7 +87,3 @@ def _part(part: Any) -> Any:
 def _pictures(item: Any) -> int:
     content = item.content if isinstance(item, llm.ChatMessage) else ()
     return sum(isinstance(part, llm.ImageContent) for part in content)
-
-
-def _known(value: Any) -> str | None:
-    return value if isinstance(value, str) and value and value != "unknown" else None
