@@ -26,7 +26,7 @@ from ..core.clock import now_ns
 from ..core.guard import failures, guarded, listener
 from ..core.json import JSON, without_none
 from ..core.span import Sink, Status
-from .audio.voice import UserVoice
+from .audio.user_voice import UserVoice
 from .livekit.messages import Messages
 from .livekit.models import agent_payload, session_payload
 from .models.fallbacks import Fallbacks

@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 from livekit import rtc
 
+from prefactor_agent.record.audio.agent_voice import AgentVoice
+from prefactor_agent.record.audio.clock import AudioClock
 from prefactor_agent.record.audio.loudness import (
     SILENCE_DBFS,
     Audibility,
-    AudioClock,
     mean_squares,
     to_dbfs,
 )
-from prefactor_agent.record.audio.voice import AgentVoice, UserVoice
+from prefactor_agent.record.audio.user_voice import UserVoice
 from prefactor_agent.record.spans.stream import AudioLevels
 
 RATE = 16_000

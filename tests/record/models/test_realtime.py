@@ -14,7 +14,7 @@ from livekit.agents import Agent, AgentSession
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.core import guard
-from prefactor_agent.record.audio.voice import UserVoice
+from prefactor_agent.record.audio.user_voice import UserVoice
 from prefactor_agent.record.models.realtime import Realtime
 from support.line import Line as NodesLine
 from support.line import until

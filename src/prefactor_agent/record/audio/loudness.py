@@ -57,34 +57,13 @@ def _variance(samples: npt.NDArray[np.float32]) -> float:
     return float(samples.dot(samples)) / size - mean * mean
 
 
-class AudioClock:
-    """Places audio in time by the samples counted, anchored to when frames arrived.
-
-    Frames arrive late and in bursts, never early: the earliest arrival relative to its place in the
-    audio is the best guess of when the stream began. The minimum is kept over the last one to two
-    seconds, so that a stream that stood still (a muted microphone) is placed anew.
-    """
-
-    __slots__ = ("_bucket_end_ns", "_last_min", "_min", "_played_ns")
-
-    def __init__(self) -> None:
-        self._played_ns = 0
-        self._min: int | None = None
-        self._last_min: int | None = None
-        self._bucket_end_ns = 0
-
-    def advance(self, arrived_ns: int, duration_ns: int) -> int:
-        """Count one frame that arrived just now; returns the moment at which its audio began."""
-        self._played_ns += duration_ns
-        begun = arrived_ns - self._played_ns
-        if arrived_ns >= self._bucket_end_ns:
-            self._last_min, self._min = self._min, begun
-            self._bucket_end_ns = arrived_ns + 1_000_000_000
-        elif self._min is None or begun < self._min:
-            self._min = begun
-        assert self._min is not None
-        anchor = self._min if self._last_min is None else min(self._min, self._last_min)
-        return anchor + self._played_ns - duration_ns
+def pack(samples: int, squares: list[float]) -> int:
+    """``samples << 8 | -level``: the level of the whole frame in whole dBFS, from the mean squares
+    of its windows."""
+    if not squares:
+        return samples << 8 | 127
+    mean = squares[0] if len(squares) == 1 else sum(squares) / len(squares)
+    return samples << 8 | -round(to_dbfs(mean))
 
 
 class Audibility:

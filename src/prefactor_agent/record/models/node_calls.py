@@ -14,7 +14,7 @@ from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
 from ...core.span import Span, SpanType, Status
-from ..audio.voice import AgentVoice
+from ..audio.agent_voice import AgentVoice
 from ..intercept.forms import NodeCall
 from ..intercept.passthrough import proxy_stream
 from ..livekit.messages import MESSAGES_KEPT

@@ -10,7 +10,7 @@ from typing import Any
 
 from ...core.json import JSON, without_none
 from ...core.span import Span
-from ..audio.voice import AgentVoice
+from ..audio.agent_voice import AgentVoice
 from ..spans.stream import LLMOutput, Stream
 from ..spans.tree import SpanTree
 from .utterance import Utterance

@@ -13,7 +13,7 @@ from ...core.clock import from_wall, now_ns, to_unix_us
 from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.span import SpanType, Status
-from ..audio.voice import UserVoice
+from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
 from ..spans.outcome import PREFACTOR_STATUS
 from ..spans.stream import AudioLevels

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...core.json import JSON, without_none
 from ...core.span import Span, Status
-from ..audio.voice import UserVoice
+from ..audio.user_voice import UserVoice
 from ..spans.outcome import PREFACTOR_STATUS
 from ..spans.stream import AudioLevels, SpeechEvents
 from ..spans.tree import SpanTree

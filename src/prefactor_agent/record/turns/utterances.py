@@ -13,7 +13,7 @@ from livekit.agents import stt
 
 from ...core.clock import now_ns
 from ...core.span import SpanType
-from ..audio.voice import UserVoice
+from ..audio.user_voice import UserVoice
 from ..livekit.models import describe_model
 from ..spans.stream import AudioLevels, SpeechEvents
 from .state import Scope

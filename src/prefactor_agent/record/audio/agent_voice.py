@@ -1,0 +1,105 @@
+"""The agent's voice: how loud it is, and where in its audio it can be heard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..spans.stream import AudioLevels
+from .loudness import WINDOW_MS, mean_squares, pack, to_dbfs
+from .sound import Sound, find_sound
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+_WINDOW_NS = WINDOW_MS * 1_000_000
+LATE_KEPT = 500
+KEPT_WINDOWS = 1_000
+"""The levels of the beginning that are looked through again when more is known: 10 s."""
+
+
+class AgentVoice:
+    """The agent's voice as it leaves one call of the TTS, or of a realtime model: levels, and where
+    in it the sound begins and ends.
+
+    Where the sound begins depends on how loud the voice becomes and on the noise that it begins
+    with. So the levels of its first seconds are kept, and whoever asks gets what they say so far;
+    after the call has ended that is final."""
+
+    def __init__(self, levels: AudioLevels) -> None:
+        self._levels = levels
+        self._position_ns = 0
+        self._latest_ns: int | None = None
+        self._kept: list[tuple[int, float]] = []
+        """The position of each window of the beginning, and its level."""
+        self._found: tuple[int, Sound | None] = (0, None)
+        """What was found in so many windows."""
+        self._begins_ns: int | None = None
+        self._ends_ns: int | None = None
+        self._goes_on_above: float | None = None
+        """The level above which the sound goes on after the kept windows."""
+        self.late: list[tuple[int, int]] = []
+        """The frames that came later, against their place in the audio, than all before them: that
+        place, and the arrival less it (see :class:`prefactor_agent.conversation.Playout`)."""
+
+    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> int:
+        levels = self._levels
+        samples, rate = frame.samples_per_channel, frame.sample_rate
+        if levels.sample_rate is None:
+            levels.sample_rate, levels.channels = rate, frame.num_channels
+        squares = mean_squares(frame)
+        position = self._position_ns
+        began = arrived_ns - position
+        if self._latest_ns is None or began > self._latest_ns:
+            self._latest_ns = began
+            if len(self.late) < LATE_KEPT:
+                self.late.append((position, began))
+        above = self._goes_on_above
+        for index, square in enumerate(squares):
+            at = position + index * _WINDOW_NS
+            if above is None:
+                self._kept.append((at, to_dbfs(square)))
+            elif to_dbfs(square) > above:
+                self._ends_ns = at + _WINDOW_NS
+        if len(self._kept) >= KEPT_WINDOWS:
+            self._settle()
+        self._position_ns = position + samples * 1_000_000_000 // rate
+        if rate != levels.sample_rate:
+            samples = samples * levels.sample_rate // rate
+        return pack(samples, squares)
+
+    @property
+    def sound_begins_ns(self) -> int | None:
+        """How far into the audio the first audible sound is: the leading silence of the voice."""
+        self._look()
+        return self._begins_ns
+
+    @property
+    def sound_ends_ns(self) -> int | None:
+        """How far into the audio the last audible sound ends."""
+        self._look()
+        return self._ends_ns
+
+    def _look(self) -> Sound | None:
+        """Look through what is kept, if there is more of it than at the last time. Called on the
+        event loop while the voice speaks, and on the journal's thread."""
+        kept = self._kept
+        count, found = self._found
+        if count == len(kept) or self._goes_on_above is not None:
+            return found
+        kept = kept[:]
+        found = find_sound([level for _, level in kept])
+        self._found = len(kept), found
+        if found is not None:
+            self._begins_ns = kept[found.begins][0]
+            self._ends_ns = kept[found.ends][0] + _WINDOW_NS
+        return found
+
+    def _settle(self) -> None:
+        """As much is kept as is allowed: the beginning is final, or was silence so far."""
+        found = self._look()
+        if found is not None:
+            self._goes_on_above = found.goes_on_above
+            self._kept = []
+        else:
+            self._kept = self._kept[KEPT_WINDOWS // 2 :]
+        self._found = len(self._kept), found

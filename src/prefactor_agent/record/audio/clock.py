@@ -1,0 +1,170 @@
+"""The clock of the samples: when the audio of a frame was recorded.
+
+A frame carries samples and a rate, and no time (rtc/audio_frame.py). It was recorded before it
+arrived, frames don't overlap, and they arrive in four ways:
+
+- At the pace of real time, each a little late. A native ``AudioStream`` delivers what WebRTC's
+  jitter buffer plays, which conceals what the network lost or held back; then the frames wait for
+  the event loop in unbounded queues (rtc/audio_stream.py, ``aio.Chan`` in
+  voice/room_io/_input.py).
+- In a burst. What waited in these queues while the loop was busy, or the STT reconnected, arrives
+  at once. It was recorded without a break.
+- After a gap. While the input is disabled, LiveKit drops frames (``_forward_task`` in
+  voice/room_io/_input.py); of a track that is muted, replaced or of another participant, none
+  arrive for a while. The next frame arrives at its own time.
+- Ahead of time. LiveKit adds silence so that an STT finishes: 500 ms when a track ends
+  (``_forward_task``), and 200 ms many times over when the program commits a turn while the input is
+  disabled (``_commit_user_turn`` in voice/audio_recognition.py)."""
+
+from __future__ import annotations
+
+_MS = 1_000_000
+
+GAP_NS = 60 * _MS
+"""A frame later than this, and later than its own length, follows a gap, unless the frames behind
+it arrive in a burst."""
+JITTER_NS = 5 * _MS
+"""If every frame is later than this for a while, there was a gap that was shorter than GAP_NS."""
+_LATE_FOR_NS = 500 * _MS
+_SETTLES_NS = 200 * _MS
+"""A burst is over when no frame has moved the stretch back for this long."""
+_SLACK_NS = 80 * _MS
+"""How far a settled stretch can move back within ten seconds. A frame that is earlier was not
+recorded after the frames before it."""
+_SLACK_FOR_NS = 10_000 * _MS
+_MERGES_NS = 20 * _MS
+_STRETCHES = 32
+
+
+class AudioClock:
+    """Places audio in time by the samples counted, anchored to when frames arrived.
+
+    The audio is a row of stretches, each recorded without a break. No frame arrives before its end,
+    so the earliest frame, relative to its position in the audio, anchors its stretch. A late frame
+    begins a new stretch, and the frames of a burst move it back: to the end of the stretch before
+    if there was no gap. What is placed already moves with it (``moves``)."""
+
+    __slots__ = (
+        "_anchor",
+        "_late_at_ns",
+        "_late_from",
+        "_least",
+        "_slack",
+        "_slack_until_ns",
+        "_stretches",
+        "began",
+        "moves",
+        "position",
+        "settles_ns",
+    )
+
+    def __init__(self) -> None:
+        self.position = 0
+        """How much audio was counted, in nanoseconds."""
+        self.settles_ns = 0
+        """When the present stretch is not expected to move any more."""
+        self.began = False
+        """A new stretch began. Whoever acts on it clears it."""
+        self.moves: list[tuple[int, int]] = []
+        """What was placed at or after a moment moves by so many nanoseconds. Whoever acts on it
+        clears it."""
+        self._anchor = 0
+        self._stretches: list[tuple[int, int]] = []
+        """The position at which each stretch begins, and its anchor."""
+        self._late_from: int | None = None
+        """The position of the first of the frames that are all late."""
+        self._late_at_ns = 0
+        self._least = 0
+        self._slack = _SLACK_NS
+        self._slack_until_ns = 0
+
+    def advance(self, arrived_ns: int, duration_ns: int, *, padding: bool = False) -> int:
+        """Count one frame that arrived just now; returns the moment at which its audio began.
+
+        Args:
+            padding: The frame can be silence that LiveKit added.
+        """
+        position = self.position
+        self.position = ended = position + duration_ns
+        anchor = arrived_ns - ended
+        late = anchor - self._anchor
+        if not self._stretches:
+            self._begin(position, anchor, arrived_ns)
+        elif late > JITTER_NS:
+            if late > GAP_NS and late > duration_ns:
+                self._begin(position, anchor, arrived_ns)
+            else:
+                self._late(position, anchor, arrived_ns)
+        else:
+            self._late_from = None
+            if late < 0:
+                if padding and late < -_SLACK_NS and arrived_ns >= self.settles_ns:
+                    self.position = position
+                    return min(arrived_ns, self._anchor + position)
+                self._early(position, anchor, arrived_ns)
+        return self._anchor + position
+
+    def moment(self, position: int) -> int:
+        """When the sample at this position was recorded, as far as that is known now."""
+        for begins, anchor in reversed(self._stretches):
+            if begins <= position:
+                return anchor + position
+        return (self._stretches[0][1] if self._stretches else 0) + position
+
+    def _begin(self, position: int, anchor: int, arrived_ns: int) -> None:
+        self._add(position, anchor)
+        self._late_from = None
+        self._slack = _SLACK_NS
+        self.settles_ns = arrived_ns + _SETTLES_NS
+        self.began = True
+
+    def _add(self, position: int, anchor: int) -> None:
+        self._stretches.append((position, anchor))
+        self._anchor = anchor
+        if len(self._stretches) > _STRETCHES:
+            del self._stretches[0]
+
+    def _late(self, position: int, anchor: int, arrived_ns: int) -> None:
+        if self._late_from is None:
+            self._late_from, self._least, self._late_at_ns = position, anchor, arrived_ns
+            return
+        self._least = min(self._least, anchor)
+        if arrived_ns - self._late_at_ns >= _LATE_FOR_NS:
+            self.moves.append((self._anchor + self._late_from, self._least - self._anchor))
+            self._add(self._late_from, self._least)
+            self._late_from = None
+
+    def _early(self, position: int, anchor: int, arrived_ns: int) -> None:
+        earlier = self._anchor - anchor
+        if arrived_ns < self.settles_ns:
+            if earlier > JITTER_NS:
+                self.settles_ns = arrived_ns + _SETTLES_NS
+            if not self._merge(anchor):
+                self._move(anchor)
+            return
+        if arrived_ns >= self._slack_until_ns:
+            self._slack, self._slack_until_ns = _SLACK_NS, arrived_ns + _SLACK_FOR_NS
+        if earlier > self._slack:
+            self._begin(position, anchor, arrived_ns)
+        else:
+            self._slack -= earlier
+            self._move(anchor)
+
+    def _merge(self, anchor: int) -> bool:
+        """There was no gap before the present stretch: it goes on with the one before."""
+        if len(self._stretches) < 2:
+            return False
+        before = self._stretches[-2][1]
+        if not -_MERGES_NS < anchor - before < _MERGES_NS:
+            return False
+        self._move(before)
+        del self._stretches[-1]
+        if anchor < before:
+            self._move(anchor)
+        return True
+
+    def _move(self, anchor: int) -> None:
+        begins, before = self._stretches[-1]
+        self.moves.append((before + begins, anchor - before))
+        self._stretches[-1] = (begins, anchor)
+        self._anchor = anchor
