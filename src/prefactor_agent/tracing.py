@@ -44,7 +44,7 @@ class TraceOptions(NamedTuple):
 
 
 class SessionRegistry:
-    """The traced sessions of this process. Implements :class:`.record.nodes.Tracer`."""
+    """The traced sessions of this process. Implements :class:`.record.intercept.forms.Tracer`."""
 
     def __init__(self) -> None:
         self._traces: weakref.WeakKeyDictionary[AgentSession[Any], SessionRecorder] = (
@@ -113,7 +113,7 @@ class SessionRegistry:
             trace = self._traces[session] = SessionRecorder(
                 session, agent, sink, about=way.about, tool_types=way.tool_types
             )
-            session_id = trace.call.root.id
+            session_id = trace.spans.root.id
             self._end_with_process()
             self._running[session_id] = (trace, asyncio.get_running_loop())
             trace.on_closed = functools.partial(self._forget, weakref.ref(session))
@@ -131,7 +131,7 @@ class SessionRegistry:
         trace = self._traces.get(session)
         if trace is not None and not trace.closed:
             self._detached.add(session)
-            trace.close(reason=DETACHED)
+            trace.close(DETACHED)
 
     def sink_for(self, chosen: Settings) -> Sink | None:
         """Where the spans of a session go for which a program chose its own settings; ``None``:
@@ -230,7 +230,7 @@ def _end_with_job(trace: SessionRecorder, sink: Sink) -> None:
         # All shutdown callbacks run together, the user's and the closing of a session among them:
         # let those go first. If one of them raises, LiveKit waits for none of the others.
         if (trace := traced()) is not None:
-            trace.job.told(reason)
+            trace.job.set_shutdown_reason(reason)
         del trace
         await asyncio.sleep(0.05)
         if (trace := traced()) is not None:

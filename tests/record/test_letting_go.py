@@ -190,7 +190,7 @@ async def test_a_closed_call_is_let_go_of_whatever_the_program_keeps() -> None:
     trace = tracer.attach(agent)
     assert trace is not None
     assert current_turn.get() is not None
-    observe = [weakref.ref(trace), weakref.ref(trace.speeches), weakref.ref(trace.call)]
+    observe = [weakref.ref(trace), weakref.ref(trace.assistant_turns), weakref.ref(trace.spans)]
     del trace
     await session.aclose()
     await asyncio.sleep(0)

@@ -235,22 +235,22 @@ class PrefactorLiveKitSession:
             return
         self._trace, self._session = trace, session
         self._pipeline = sink if isinstance(sink, Pipeline) else None
-        if trace.call.sink is not sink:
+        if trace.spans.sink is not sink:
             self._join(trace, about)
         session.on("close", listener(self._on_session_closed))
 
     def _join(self, trace: SessionRecorder, about: dict[str, Any]) -> None:
         """A traced agent was there first: its trace is the one, and goes on."""
         trace.state.tool_types.update(self._tool_types)
-        trace.call.update(trace.call.root, **about)
-        keeper, ours = trace.call.sink, self._pipeline
+        trace.spans.update(trace.spans.root, **about)
+        keeper, ours = trace.spans.sink, self._pipeline
         if not isinstance(keeper, Pipeline) or ours is None:
             return
         if keeper.settings.delivers or not ours.settings.delivers:
             self._pipeline = keeper
             return
         take_over = guarded("wrapper.take_over")(ours.take_over)
-        asyncio.get_running_loop().run_in_executor(None, take_over, trace.call.root.id, keeper)
+        asyncio.get_running_loop().run_in_executor(None, take_over, trace.spans.root.id, keeper)
 
     def _settings(self) -> config.Settings:
         chosen = config.settings()
@@ -288,7 +288,7 @@ class PrefactorLiveKitSession:
                     self._opened = await instances.register(self._client, settings)
                     return self._opened
                 id_ = await asyncio.to_thread(
-                    instances.wait_for_instance, settings.journal, trace.call.root.id, ANSWER_S
+                    instances.wait_for_instance, settings.journal, trace.spans.root.id, ANSWER_S
                 )
         except Exception as error:
             logger.warning(
@@ -300,7 +300,7 @@ class PrefactorLiveKitSession:
         return AgentInstanceHandle(id_, self._client)
 
     def _offline_id(self) -> str:
-        return self._trace.call.root.id if self._trace is not None else Ids().new()
+        return self._trace.spans.root.id if self._trace is not None else Ids().new()
 
     async def _close_client(self) -> None:
         opened, self._opened = self._opened, None

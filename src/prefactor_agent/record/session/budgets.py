@@ -7,18 +7,17 @@ import inspect
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from livekit.agents import AgentSession
 
 from ... import conversation as latency
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ..turns import latency_inputs as answers
+from ..turns.assistant_turns import AssistantTurns
+from ..turns.state import Scope
 from ..turns.turn import AssistantTurn, UserTurn
-
-if TYPE_CHECKING:
-    from livekit.agents import AgentSession
-
-    from ..recorder import SessionRecorder
 
 logger = logging.getLogger("prefactor_agent")
 
@@ -44,12 +43,22 @@ Callback = Callable[[BudgetExceeded], Any]
 
 
 class Budgets:
-    """Watches the turns of one session. Everything here runs on the event loop."""
+    """Watches the turns of one session. Everything here runs on the event loop.
+
+    Args:
+        limits: Seconds, by ``perceived`` or the name of a stage.
+        callback: What the program wants called with each turn that takes longer.
+    """
 
     def __init__(
-        self, trace: SessionRecorder, limits: Mapping[str, float], callback: Callback | None
+        self,
+        scope: Scope,
+        assistant_turns: AssistantTurns,
+        limits: Mapping[str, float],
+        callback: Callback | None,
     ) -> None:
-        self._trace = trace
+        self._state = scope.state
+        self._assistant_turns = assistant_turns
         self.limits = dict(limits)
         self._callback = callback
         self._timer: asyncio.TimerHandle | None = None
@@ -78,7 +87,7 @@ class Budgets:
         self.stop()
         found = latency.measure(answers.user_side(asked, turn), answers.agent_side(turn))
         if found is not None:
-            self._tell(asked, found, answered=True)
+            self._report(asked, found, answered=True)
 
     def stop(self) -> None:
         if self._timer is not None:
@@ -88,23 +97,23 @@ class Budgets:
     @guarded("budgets.due")
     def _due(self, asked: UserTurn) -> None:
         self._timer = None
-        trace = self._trace
-        if trace.closed or asked.answered is not None:
+        state = self._state
+        if state.closed or asked.answered is not None:
             return
-        if trace.state.user_turn not in (None, asked):
+        if state.user_turn not in (None, asked):
             return  # the user speaks again: nobody waits
-        speech = trace.speeches.answering(asked)
-        if speech is None and trace.state.in_hook is not asked:
+        speech = self._assistant_turns.answering(asked)
+        if speech is None and state.in_hook is not asked:
             return  # no answer is on its way, and none was promised
         reply = answers.agent_side(speech) if speech is not None else None
         found = latency.so_far(answers.user_side(asked), reply, now_ns())
         if found is not None:
-            self._tell(asked, found, answered=False)
+            self._report(asked, found, answered=False)
 
-    def _tell(self, asked: UserTurn, found: latency.Latency, *, answered: bool) -> None:
+    def _report(self, asked: UserTurn, found: latency.Latency, *, answered: bool) -> None:
         over = latency.exceeded(found, self.limits)
         new = {name: seconds for name, seconds in over.items() if name not in asked.told_budgets}
-        session = self._trace.session
+        session = self._state.session
         if not new or session is None or self._callback is None:
             return
         asked.told_budgets |= set(new)

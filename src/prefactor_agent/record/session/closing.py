@@ -9,7 +9,8 @@ job or the process ends."""
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 from livekit.agents import CloseReason
 
@@ -17,9 +18,7 @@ from ...core.guard import guarded
 from ...core.json import JSON
 from ..livekit import private as livekit_private
 from ..spans.outcome import describe_error
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.state import Scope
 
 BROKEN_OFF = "broken_off"
 """The close reason of a session that is over without having been closed: LiveKit failed in the
@@ -27,10 +26,15 @@ middle of it."""
 
 
 class Closing:
-    """What is known of the closing of one session before LiveKit says that it is closed."""
+    """What is known of the closing of one session before LiveKit says that it is closed.
 
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    Args:
+        close: Ends the session's trace, for a reason and perhaps because of an error.
+    """
+
+    def __init__(self, scope: Scope, close: Callable[[str, JSON | None], None]) -> None:
+        self._state, self._signals = scope.state, scope.signals
+        self._close = close
         self._begun = False
         self._task: asyncio.Task[Any] | None = None
         self._cause: JSON | None = None
@@ -38,14 +42,14 @@ class Closing:
     @property
     def session_is_over(self) -> bool:
         """Whether LiveKit has taken the session apart, or begun to; or has not put it together."""
-        session = self._trace.session
+        session = self._state.session
         return self._begun or livekit_private.is_closing(session) or livekit_private.is_off(session)
 
     @guarded("closing.after")
     def may_follow(self, error: BaseException) -> None:
-        """An error that nothing recovers from was told: LiveKit closes the session for it, or
+        """LiveKit reported an error that nothing recovers from: it closes the session for it, or
         forgives it (``AgentSession._on_error``, called right after the event)."""
-        if livekit_private.closing_task(self._trace.session) is None:
+        if livekit_private.closing_task(self._state.session) is None:
             loop = asyncio.get_running_loop()
             loop.call_soon(self.watch, describe_error(error))
 
@@ -53,7 +57,7 @@ class Closing:
     def watch(self, cause: JSON | None = None) -> None:
         """Should the session be closing, see to how that ends; ``cause`` is the error it closes
         for."""
-        session = self._trace.session
+        session = self._state.session
         self._begun = self._begun or livekit_private.is_closing(session)
         task = livekit_private.closing_task(session)
         if task is not None and self._task is None:
@@ -78,12 +82,11 @@ class Closing:
         Args:
             error: What the closing raised, if that is known.
         """
-        trace = self._trace
         if error is not None:
-            trace.errors.record("AgentSession.aclose", error, None, None)
+            self._signals.error.emit("AgentSession.aclose", error, None, None, None)
         if self._cause is not None:
-            trace.close(reason=CloseReason.ERROR.value, error=self._cause)
+            self._close(CloseReason.ERROR.value, self._cause)
         elif self.session_is_over:
-            trace.close(reason=BROKEN_OFF)
+            self._close(BROKEN_OFF, None)
         else:
-            trace.close(reason=CloseReason.JOB_SHUTDOWN.value)
+            self._close(CloseReason.JOB_SHUTDOWN.value, None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from livekit.agents import ErrorEvent
 
@@ -13,18 +12,21 @@ from ...core.span import Span, SpanType, Status
 from ..livekit.models import describe_model
 from ..spans.outcome import describe_error
 from ..turns.context import current_turn
+from ..turns.state import Scope
+from .closing import Closing
 
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
-
-_TOLD_IN = "__prefactor_told_in__"
+_RECORDED_IN = "__prefactor_recorded_in__"
 """Noted on the exception itself: to keep it for a comparison would keep alive its traceback, and
 with that every local variable of the agent's that it passed."""
 
 
 class Errors:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    """Makes the error spans of one session."""
+
+    def __init__(self, scope: Scope, closing: Closing) -> None:
+        self._scope = scope
+        self._spans = scope.spans
+        self._closing = closing
 
     def record(
         self,
@@ -34,13 +36,13 @@ class Errors:
         recoverable: bool | None,
         model: JSON | None = None,
     ) -> None:
-        """Record an error where it happened; the same exception is told once."""
-        session_id = self._trace.call.root.id
-        if error.__dict__.get(_TOLD_IN) == session_id:
+        """Record an error where it happened; the same exception is recorded once."""
+        session_id = self._spans.root.id
+        if error.__dict__.get(_RECORDED_IN) == session_id:
             return
-        error.__dict__[_TOLD_IN] = session_id
+        error.__dict__[_RECORDED_IN] = session_id
         described = describe_error(error)
-        span = self._trace.call.begin(
+        span = self._spans.begin(
             SpanType.ERROR,
             "livekit_error",
             parent,
@@ -58,7 +60,7 @@ class Errors:
                 }
             ),
         )
-        self._trace.call.end(
+        self._spans.end(
             span, Status.FAILED, {"status": "failed", "error": described}, at=span.started_ns
         )
         turn = current_turn.get()
@@ -70,10 +72,10 @@ class Errors:
     def place(self, kind: str) -> Span | None:
         """The open span that an error of an ``llm``, ``stt`` or ``tts`` happened in."""
         if kind == "stt":
-            asking = self._trace.state.user_turn
+            asking = self._scope.state.user_turn
             utterance = asking.utterance if asking is not None else None
             return utterance.span if utterance is not None else None
-        turn = current_turn.of(self._trace.scope)
+        turn = current_turn.of(self._scope)
         if turn is None or not turn.span.open:
             return None
         return turn.open_nodes.get(f"livekit:{kind}", turn.span)
@@ -94,4 +96,4 @@ class Errors:
             describe_model(event.source),
         )
         if recoverable is False:
-            self._trace.closing.may_follow(error)
+            self._closing.may_follow(error)

@@ -2,7 +2,7 @@
 
 LiveKit notes every change of the agent in the session's history, as an ``AgentHandoff`` item
 (voice/agent_session.py, ``_update_activity``), when the old agent has stopped and before the new
-one is started; from 1.5.17 on it also tells of it at that moment (``conversation_item_added``).
+one is started; from 1.5.17 on it also emits it at that moment (``conversation_item_added``).
 That, too, happens in the task that asked for the change, so the context says which tool it was. An
 ``AgentTask`` is entered in this way, and comes back in it: what goes on in between belongs to the
 tool call that awaits it."""
@@ -10,7 +10,8 @@ tool call that awaits it."""
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from livekit.agents import Agent, AgentSession, AgentTask, llm
 
@@ -19,11 +20,9 @@ from ...core.guard import guarded
 from ...core.json import without_none
 from ...core.span import Span, SpanType, Status
 from ..livekit import private as livekit_private
+from ..turns.assistant_turns import AssistantTurns
 from ..turns.context import current_tool, current_turn
-from ..turns.state import LatestHandoff
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.state import LatestHandoff, Scope
 
 _awaited: dict[int, int] = {}
 """When a task that has not been entered yet was awaited, by its ``id``: one that is a dataclass has
@@ -39,10 +38,25 @@ def awaited(task: Agent) -> None:
 
 
 class Handoffs:
+    """The handoffs of one session.
+
+    Args:
+        agent: Who has the call first, if that is known.
+        untraced_span: Gives the span of a call of the model's whose tool is not traced.
+    """
+
     def __init__(
-        self, trace: SessionRecorder, session: AgentSession[Any], agent: Agent | None
+        self,
+        scope: Scope,
+        session: AgentSession[Any],
+        agent: Agent | None,
+        assistant_turns: AssistantTurns,
+        untraced_span: Callable[[llm.FunctionCall], Span | None],
     ) -> None:
-        self._trace = trace
+        self._scope = scope
+        self._spans, self._state = scope.spans, scope.state
+        self._assistant_turns = assistant_turns
+        self._untraced_span = untraced_span
         self._active = weakref.ref(agent) if agent is not None else None
         self._tasks: list[_Task] = []
         """The tasks that the call is in, the innermost last: it has the call."""
@@ -64,7 +78,7 @@ class Handoffs:
         """The open span of the tool call that runs the agent that has the call; ``None``: it is
         nobody's task."""
         self.poll_history()
-        return self._trace.state.open_owning_tool()
+        return self._state.open_owning_tool()
 
     def on_speech_beginning(self) -> None:
         """A speech is about to begin: the agent that has the call speaks, so it was entered."""
@@ -74,7 +88,7 @@ class Handoffs:
     @guarded("handoff.poll_history")
     def poll_history(self) -> None:
         """Take what is new in the history. Costs next to nothing if that is nothing."""
-        session = self._trace.session
+        session = self._state.session
         if session is None or (last := _last(session)) == self._looked_at:
             return
         found: list[llm.AgentHandoff] = []
@@ -90,7 +104,7 @@ class Handoffs:
 
     def exiting(self, agent: Agent) -> None:
         """``on_exit`` of an agent is called: for a handoff, or because the session closes."""
-        session = self._trace.session
+        session = self._state.session
         if session is not None and _current(session) is not agent:
             self._left_ns = now_ns()
 
@@ -98,7 +112,7 @@ class Handoffs:
         """A tool is about to be over: did it ask for another agent? (LiveKit waits for the tool
         before it makes the change.)"""
         self.poll_history()
-        session = self._trace.session
+        session = self._state.session
         active = self._active() if self._active is not None else None
         if session is not None and _current(session) is not active:
             self._asked_by = span
@@ -107,7 +121,7 @@ class Handoffs:
         """``on_enter`` of the new agent is called."""
         self.poll_history()
         self.settle(hook[0])
-        state = self._trace.state
+        state = self._state
         left_ns, changed_ns, _ = state.latest_handoff
         state.latest_handoff = LatestHandoff(left_ns, changed_ns, hook)
 
@@ -116,7 +130,7 @@ class Handoffs:
         """The new agent has been entered: ``at``, or nobody saw it: then when the change was."""
         if self._entering is not None:
             (span, changed_ns), self._entering = self._entering, None
-            self._trace.call.end(
+            self._spans.end(
                 span, Status.COMPLETE, {"status": "completed"}, at=changed_ns if at is None else at
             )
 
@@ -136,7 +150,7 @@ class Handoffs:
         if left_ns is None and cause == "tool" and tool is not None:
             left_ns = tool.finished_ns
         begun = min(changed_ns, left_ns) if left_ns is not None else changed_ns
-        span = self._trace.call.begin(
+        span = self._spans.begin(
             SpanType.HANDOFF,
             "handoff",
             parent,
@@ -156,29 +170,28 @@ class Handoffs:
             at=max(begun, parent.started_ns) if parent is not None else begun,
         )
         self._entering = (span, changed_ns)
-        self._trace.state.latest_handoff = LatestHandoff(span.started_ns, changed_ns)
+        self._state.latest_handoff = LatestHandoff(span.started_ns, changed_ns)
         if cause == "task_completed":
             self.settle()  # it is resumed, not entered
             if tool is not None:
-                self._trace.speeches.came_back(tool, changed_ns)
+                self._assistant_turns.came_back(tool, changed_ns)
 
     def _set_owning_tool(self) -> None:
-        self._trace.state.owning_tool = self._tasks[-1].tool if self._tasks else None
+        self._state.owning_tool = self._tasks[-1].tool if self._tasks else None
 
     def _cause(
         self, item: llm.AgentHandoff, new: Agent | None
     ) -> tuple[str | None, Span | None, Span | None]:
         """What a change came out of, from the context that it is made in: a word, the tool that
         it has to do with, and the tool below which it lies."""
-        trace, root = self._trace, self._trace.call.root.id
         if self._tasks and self._tasks[-1][:2] == (item.old_agent_id, item.new_agent_id):
             tool = self._tasks.pop().tool
             self._set_owning_tool()
             return "task_completed", tool, _open(tool)
         request = livekit_private.running_function_call()
         running = current_tool.get()
-        inside = trace.plain_tools.span(request) if request is not None else None
-        inside = inside or _open(running.span if running is not None else None, root)
+        inside = self._untraced_span(request) if request is not None else None
+        inside = inside or _open(running.span if running is not None else None, self._spans.root.id)
         if isinstance(new, AgentTask) or (new is None and inside is not None):
             # Only a tool or a hook can await one (voice/agent.py, ``AgentTask.__await_impl``); a
             # hook of a task belongs to the tool that runs the task.
@@ -188,7 +201,7 @@ class Handoffs:
             return "tool" if tool is not None else "hook", tool, tool
         self._tasks.clear()  # none of them comes back any more
         self._set_owning_tool()
-        turn = current_turn.of(trace.scope)
+        turn = current_turn.of(self._scope)
         if turn is not None and turn.handed_over_by is not None:
             tool, turn.handed_over_by = turn.handed_over_by, None
             return "tool", tool, None

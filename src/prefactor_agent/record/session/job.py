@@ -1,25 +1,24 @@
 """LiveKit's job that a session runs in, and how it ended; its room is in ``room.py``.
 
 In a job the session closes first; LiveKit then calls ``on_session_end``, where a call is judged and
-tagged, and after that all shutdown callbacks, which are told why the job ends
+tagged, and after that all shutdown callbacks, which get the reason why the job ends
 (ipc/job_proc_lazy_main.py, ``_run_job_task``). So the session's own span waits for them."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.agents import AgentSession, JobContext, get_job_context
 
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
 from ..livekit import private as livekit_private
-from . import judgement
+from ..turns.state import Scope
+from .closing import Closing
+from .judgement import tags_and_outcome
 from .room import Room, text
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
 
 WAIT_S = 60.0
 """How long the session's span waits for the end of the job; a job can outlive its session."""
@@ -38,10 +37,11 @@ def current_job() -> JobContext | None:
 class Job:
     """What is known of a session's job, if it has one, and of its room."""
 
-    def __init__(self, trace: SessionRecorder, session: AgentSession[Any]) -> None:
-        self._trace = trace
+    def __init__(self, scope: Scope, session: AgentSession[Any], closing: Closing) -> None:
+        self._spans, self._state = scope.spans, scope.state
+        self._closing = closing
         self._context = current_job()
-        self._room = Room(trace, session, self._context)
+        self._room = Room(scope, session, self._context)
         self._shutdown_reason: str | None = None
         self._is_over = False
         """Nothing more comes: the session's span waits no longer."""
@@ -56,8 +56,8 @@ class Job:
         """What the session's span says of it from the beginning."""
         payload = self._room.payload()
         if (context := self._context) is not None:
-            told = _described(context)
-            payload = {**payload, **told, "room": {**payload.get("room", {}), **told["room"]}}
+            job = _described(context)
+            payload = {**payload, **job, "room": {**payload.get("room", {}), **job["room"]}}
         return payload
 
     @guarded("job.result")
@@ -67,7 +67,7 @@ class Job:
             {
                 **self._room.result(),
                 "shutdown_reason": self._shutdown_reason,
-                **(judgement.told(self._context.tagger) if self._context is not None else {}),
+                **(tags_and_outcome(self._context.tagger) if self._context is not None else {}),
             }
         )
 
@@ -80,11 +80,11 @@ class Job:
         if context is None or context.is_fake_job() or self._is_over:
             self.let_go(finish)
             return
-        self._trace.call.update(self._trace.call.root, **so_far)
+        self._spans.update(self._spans.root, **so_far)
         self._finish = finish
         self._timer = asyncio.get_running_loop().call_later(WAIT_S, self._over)
 
-    def told(self, reason: str) -> None:
+    def set_shutdown_reason(self, reason: str) -> None:
         """The job ends, and says why."""
         self._shutdown_reason = reason or ""
 
@@ -93,20 +93,19 @@ class Job:
         """The job has ended, after all its sessions: one that is still open, and is not being
         closed at this moment, LiveKit closes no more."""
         self._end()
-        trace = self._trace
-        if not trace.closed and not livekit_private.is_busy(trace.session):
-            trace.closing.break_off()
+        state = self._state
+        if not state.closed and not livekit_private.is_busy(state.session):
+            self._closing.break_off()
 
     @guarded("job.exit")
     def process_ends(self) -> None:
         """What the job has not said by now is not said. Of a session that nobody began to close,
         nobody knows how it ended."""
         self._end()
-        trace = self._trace
-        if not trace.closed and (
-            trace.closing.session_is_over or self._shutdown_reason is not None
+        if not self._state.closed and (
+            self._closing.session_is_over or self._shutdown_reason is not None
         ):
-            trace.closing.break_off()
+            self._closing.break_off()
 
     def _end(self) -> None:
         self._is_over = True

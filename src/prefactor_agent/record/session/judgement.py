@@ -12,23 +12,23 @@ _OWN = "lk."
 """LiveKit's own tags: the outcome, and one for each judgement."""
 
 
-def told(tagger: Any) -> JSON:
-    """The part of a session's result that a tagger fills; nothing where nothing was told.
+def tags_and_outcome(tagger: Any) -> JSON:
+    """The part of a session's result that a tagger fills; nothing where nothing was set.
 
     The outcome is read from the tags ``lk.success`` and ``lk.fail``: the property ``outcome`` is
     younger than the oldest supported LiveKit (observability.py)."""
     every = tagger.tags
-    told: JSON = {}
+    found: JSON = {}
     if tags := sorted(tag for tag in every if not tag.startswith(_OWN)):
-        told["tags"] = tags[:_KEPT]
+        found["tags"] = tags[:_KEPT]
     outcome = next((one for one in ("success", "fail") if _OWN + one in every), None)
     if outcome is not None:
-        told["outcome"] = outcome
+        found["outcome"] = outcome
         if tagger.outcome_reason:
-            told["outcome_reason"] = tagger.outcome_reason
+            found["outcome_reason"] = tagger.outcome_reason
     if evaluations := tagger.evaluations:
-        told["evaluations"] = [_evaluation(one) for one in evaluations[:_KEPT]]
-    return told
+        found["evaluations"] = [_evaluation(one) for one in evaluations[:_KEPT]]
+    return found
 
 
 def _evaluation(one: JSON) -> JSON:

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from livekit import rtc
 
 from ...core.guard import guarded, report
 from ...core.json import without_none
+from ..turns.state import Scope
 from ..turns.turn import UserTurn
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
 
 _TIMEOUT_S = 2.0
 
@@ -65,8 +63,8 @@ def estimate(before: Reading | None, now: Reading) -> dict[str, float]:
 class Network:
     """Takes a reading for each turn of one session."""
 
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    def __init__(self, scope: Scope) -> None:
+        self._state = scope.state
         self._last: Reading | None = None
         self._asking: asyncio.Task[None] | None = None
 
@@ -85,7 +83,7 @@ class Network:
 
     def _track(self) -> rtc.RemoteAudioTrack | None:
         """The microphone of whom the agent listens to; ``None`` without a room."""
-        session = self._trace.session
+        session = self._state.session
         try:
             person = session.room_io.linked_participant if session is not None else None
         except RuntimeError:  # the session is in no room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import AgentSession, JobContext
@@ -12,9 +12,7 @@ from livekit.agents import AgentSession, JobContext
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.state import Scope
 
 LINK_S = 0.1
 """How long after a room is connected it is looked whom LiveKit listens to."""
@@ -26,9 +24,9 @@ class Room:
     """What is known of a session's room, from the moment that its trace begins."""
 
     def __init__(
-        self, trace: SessionRecorder, session: AgentSession[Any], context: JobContext | None
+        self, scope: Scope, session: AgentSession[Any], context: JobContext | None
     ) -> None:
-        self._trace = trace
+        self._spans, self._state = scope.spans, scope.state
         self._room: rtc.Room | None = None
         self._people: dict[str, JSON] = {}
         self._linked: str | None = None
@@ -108,7 +106,7 @@ class Room:
         try:
             linked = session.room_io.linked_participant
             identity = text(linked.identity) if linked is not None else None
-        except RuntimeError:  # no link is told: the first who came
+        except RuntimeError:  # who is linked is not known: the first who came
             others = (one for one, person in self._people.items() if person["kind"] != "agent")
             identity = self._linked or next(others, None)
         if identity is None or identity == self._linked:
@@ -116,14 +114,13 @@ class Room:
         self._linked = identity
         return True
 
-    def _tell_linked(self) -> None:
+    def _record_linked(self) -> None:
         if self._linked is not None:
-            call = self._trace.call
-            call.update(call.root, participant=self._person(self._linked))
+            self._spans.update(self._spans.root, participant=self._person(self._linked))
 
     @guarded("room.connection_state_changed")
     def _on_connection(self, _state: Any = None) -> None:
-        # Who was in the room before the agent is told by no event.
+        # No event tells who was in the room before the agent.
         if (room := self._room) is not None:
             self._meet_all(room)
             self._link_later()
@@ -145,8 +142,8 @@ class Room:
 
     @guarded("room.link")
     def _relink(self) -> None:
-        if self._room is not None and self._link(self._trace.session):
-            self._tell_linked()
+        if self._room is not None and self._link(self._state.session):
+            self._record_linked()
 
     @guarded("room.participant_disconnected")
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
@@ -172,14 +169,14 @@ class Room:
         if len(changes) < CHANGES_KEPT:
             changes.append({"at_us": self._now_us(), **change})
         if participant.identity == self._linked:
-            self._tell_linked()
+            self._record_linked()
 
     @guarded("room.disconnected")
     def _on_room_left(self, reason: Any = None) -> None:
         self._left_room = disconnect_reason(reason)
 
     def _now_us(self) -> int:
-        return self._trace.call.offset_us(now_ns())
+        return self._spans.offset_us(now_ns())
 
 
 def disconnect_reason(reason: Any) -> str | None:

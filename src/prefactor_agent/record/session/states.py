@@ -4,21 +4,21 @@ them: the turns tell the same, and what it led to."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.agents import AgentSession, AgentStateChangedEvent, UserStateChangedEvent
 
 from ...core.clock import from_wall, now_ns
 from ...core.guard import guarded, listener
 from ...core.span import SpanType, Status
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.state import Scope
 
 
 class States:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    """Makes a span for each change of state in one session."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._spans = scope.spans
         self._handlers: dict[Any, Callable[[Any], None]] = {}
 
     def follow(self, session: AgentSession[Any]) -> None:
@@ -36,16 +36,16 @@ class States:
 
     @guarded("event.state")
     def _on_user(self, event: UserStateChangedEvent) -> None:
-        self._tell("user", event)
+        self._record("user", event)
 
     @guarded("event.state")
     def _on_agent(self, event: AgentStateChangedEvent) -> None:
-        self._tell("agent", event)
+        self._record("agent", event)
 
-    def _tell(self, actor: str, event: UserStateChangedEvent | AgentStateChangedEvent) -> None:
-        call = self._trace.call
-        at = max(call.root.started_ns, min(now_ns(), from_wall(event.created_at)))
-        span = call.begin(
+    def _record(self, actor: str, event: UserStateChangedEvent | AgentStateChangedEvent) -> None:
+        spans = self._spans
+        at = max(spans.root.started_ns, min(now_ns(), from_wall(event.created_at)))
+        span = spans.begin(
             SpanType.STATE,
             f"{actor}_state",
             None,
@@ -61,4 +61,4 @@ class States:
             },
             at=at,
         )
-        call.end(span, Status.COMPLETE, {"status": "completed"}, at=at)
+        spans.end(span, Status.COMPLETE, {"status": "completed"}, at=at)

@@ -5,29 +5,29 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.agents import AgentSession
 
 from ...core.guard import guarded, logger, report
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.state import Scope
 
 OnTerminate = Callable[[AgentSession[Any], str | None], Any]
 
 
 class Termination:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    """Whether Prefactor terminated one session, and why."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._state = scope.state
         self.reason: str | None = None
         self._callback_runs: asyncio.Future[Any] | None = None
 
     @guarded("terminate")
     def begin(self, reason: str | None, callback: OnTerminate | None) -> None:
         """End the call because Prefactor says so: by the user's callback, else by closing it."""
-        session = self._trace.session
-        if self._trace.closed or self.reason is not None or session is None:
+        session = self._state.session
+        if self._state.closed or self.reason is not None or session is None:
             return
         self.reason = reason or "terminated by Prefactor"
         logger.warning("Prefactor ends this call: %s", self.reason)
@@ -47,8 +47,8 @@ class Termination:
     def _on_answered(self, task: asyncio.Future[Any]) -> None:
         """The user's callback is done: where it failed, the call is closed as without one."""
         error = None if task.cancelled() else task.exception()
-        session = self._trace.session
+        session = self._state.session
         if isinstance(error, Exception):
             report("on_terminate", error)
-            if session is not None and not self._trace.closed:
+            if session is not None and not self._state.closed:
                 session.shutdown(drain=False)

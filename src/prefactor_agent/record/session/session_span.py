@@ -1,0 +1,137 @@
+"""A session's own span: what it says at the beginning and at the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from livekit.agents import Agent, AgentSession
+
+from ...config import Settings
+from ...core.clock import now_ns
+from ...core.guard import failures, guarded
+from ...core.json import JSON, without_none
+from ...core.span import Status
+from ..livekit.models import agent_payload, session_payload
+from ..spans.outcome import PREFACTOR_STATUS
+from ..turns.state import Scope
+from .history import History
+from .hooks import Hooks
+from .job import Job
+from .termination import Termination
+
+
+class SessionSpan:
+    """Announces and ends the span of one session.
+
+    Args:
+        about: What the program says itself of the session.
+        latency: The summary of all turns' latencies. Called off the event loop.
+    """
+
+    def __init__(
+        self,
+        scope: Scope,
+        about: JSON,
+        job: Job,
+        termination: Termination,
+        history: History,
+        hooks: Hooks,
+        latency: Callable[[], JSON | None],
+    ) -> None:
+        self._spans = scope.spans
+        self._about = about
+        self._job = job
+        self._termination = termination
+        self._history = history
+        self._hooks = hooks
+        self._latency = latency
+        self._usage: Any = None
+        self._failures_before = failures.total()
+
+    def announce(self, session: AgentSession[Any], agent: Agent | None, chosen: Settings) -> None:
+        """Put out the span with what is known from the beginning."""
+        self._spans.announce(
+            without_none(
+                {
+                    **session_payload(session, agent),
+                    **self._job.payload(),
+                    "agent_version": chosen.agent_version,
+                    "budgets": dict(chosen.budgets) or None,
+                    "started_at": round(time.time(), 6),
+                    **self._about,
+                }
+            )
+        )
+
+    def add_agent(self, session: AgentSession[Any], agent: Agent) -> None:
+        """Add whose session it is, which was not known when it was announced."""
+        self._spans.update(self._spans.root, **{**agent_payload(session, agent), **self._about})
+
+    @guarded("event.session_usage_updated")
+    def on_usage(self, event: Any) -> None:
+        self._usage = event.usage  # asked for at the end, it could be gone with the session
+
+    def end(self, reason: str, error: JSON | None, ended: Callable[[], object]) -> None:
+        """End the session's own span; in a job, once the job has said all that it has to say.
+
+        Args:
+            reason: Why the session closed: LiveKit's word, or one of ours.
+            error: What the session failed of.
+            ended: Called when the span has ended.
+        """
+        closed, finished = now_ns(), round(time.time(), 6)
+        usage, terminated = self._usage, self._termination.reason
+        counts, hooks = self._history.counts(), list(self._hooks.noted)
+        trouble = failures.total() - self._failures_before
+
+        def finish() -> None:
+            status, crash, job = (
+                self._status(reason, error),
+                self._crash(),
+                self._job.result() or {},
+            )
+            self._spans.end(
+                self._spans.root,
+                status,
+                lambda: without_none(
+                    {
+                        "status": PREFACTOR_STATUS[status],
+                        "close_reason": reason,
+                        "termination_reason": terminated,
+                        "usage": _usage(usage),
+                        "conversation": counts,
+                        "error": error or crash,
+                        "hooks": hooks or None,
+                        "latency": self._latency(),
+                        **job,
+                        "tracer_failures": trouble or None,
+                        "finished_at": finished,
+                    }
+                ),
+                at=closed,
+            )
+            ended()
+
+        if terminated is None:
+            self._job.when_over(finish, close_reason=reason, closed_at=finished)
+        else:
+            self._job.let_go(finish)
+
+    def _status(self, reason: str, error: JSON | None) -> Status:
+        if error is not None or reason == "error" or self._job.crashed:
+            return Status.FAILED
+        return Status.COMPLETE if self._termination.reason is None else Status.CANCELLED
+
+    def _crash(self) -> JSON | None:
+        if self._job.crashed:
+            return {"error_type": "JobCrashed", "message": "the job's entrypoint raised"}
+        return None
+
+
+def _usage(usage: Any) -> JSON | None:
+    models = getattr(usage, "model_usage", None)
+    if not models:
+        return None
+    return {"model_usage": [model.model_dump(exclude_none=True) for model in models]}
