@@ -6,6 +6,7 @@ there."""
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -163,6 +164,28 @@ def test_livekit_and_http_never_meet() -> None:
         if module.startswith(f"{PACKAGE}.record"):
             brought = {one for one in reaches(module) if any(within(one, lib) for lib in HTTP)}
             assert not brought, f"{module} brings {brought}"
+
+
+SQL = re.compile(
+    r"\b(?:SELECT .+ FROM|INSERT (?:OR \w+ )?INTO|UPDATE \w+ SET|DELETE FROM|PRAGMA \w+|BEGIN IMM)"
+)
+
+
+def sql(tree: ast.Module) -> list[str]:
+    """The texts that SQLite is to run."""
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return [text for text in texts if isinstance(text, str) and SQL.search(text)]
+
+
+def test_the_journal_is_the_only_floor_with_sql() -> None:
+    wrong = [
+        module
+        for module, tree in MODULES.items()
+        if not within(module, f"{PACKAGE}.journal") and (sql(tree) or "sqlite3" in imports(module))
+    ]
+    assert not wrong
+    for module in ("outbox", "follow", "retention", "health"):
+        assert sql(MODULES[f"{PACKAGE}.journal.{module}"]), "or the check sees nothing"
 
 
 def test_what_is_private_to_a_module_stays_in_it() -> None:

@@ -17,8 +17,8 @@ from prefactor_agent.cli import looking as cli
 from prefactor_agent.cli import operating as commands
 from prefactor_agent.cli.operating import register
 from prefactor_agent.deliver import health
-from prefactor_agent.deliver.follow import Follower
 from prefactor_agent.journal import place, retention
+from prefactor_agent.journal.follow import Follower
 from prefactor_agent.journal.outbox import FOREIGN_S
 from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
@@ -233,9 +233,10 @@ def test_tail_follows_a_call(tmp_path: Path, offline: Side) -> None:
     end_call(call)
     offline.writer.flush(PATIENCE)
     [ended] = follower.look()
-    assert "complete" in ended.as_line()
+    line = commands.event_line(ended)
+    assert "complete" in line
     with closing(Journal(tmp_path / "journal.db")) as journal:
-        assert journal.find(ended.as_line().split()[1]) == ended.session_id
+        assert journal.find(line.split()[1]) == ended.session_id
     assert list(follower.look()) == []
     follower.close()
 

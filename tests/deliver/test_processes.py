@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from prefactor_agent.deliver.api import Api
-from prefactor_agent.deliver.courier import CallDelivery
+from prefactor_agent.deliver.call_delivery import CallDelivery
 from prefactor_agent.deliver.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
@@ -180,10 +180,10 @@ async def test_a_call_that_was_claimed_too_long_ago_is_looked_at_again(
             later = begin_call(side.writer)
             tool(later, later.root, "made_later")
             side.write()
-            courier = CallDelivery(api, ours, side.settings, "test@1")
-            await courier.deliver(rows)
+            delivery = CallDelivery(api, ours, side.settings, "test@1")
+            await delivery.deliver(rows)
         assert len(server.requests()) == before
-        assert courier.progress.parked == 0
+        assert delivery.progress.parked == 0
         now = ours.call(call.root.id)
         assert now is None if pruned else now is not None and now.error is None
     assert server.violations() == []

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from prefactor_agent.core.span import SpanType, Status
-from prefactor_agent.deliver import courier, rounds, spans
+from prefactor_agent.deliver import call_delivery, rounds, spans
 from prefactor_agent.journal import outbox
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
@@ -49,7 +49,7 @@ def test_a_busy_call_hears_of_it_from_the_answer_to_its_spans(
 ) -> None:
     now = 1_000.0
     clock = SimpleNamespace(monotonic=lambda: now)
-    for module in (courier, rounds, spans):
+    for module in (call_delivery, rounds, spans):
         monkeypatch.setattr(module, "time", clock)
     side.deliverer.start()
     call = begin_call(side.writer)

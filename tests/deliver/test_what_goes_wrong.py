@@ -122,7 +122,7 @@ IMPATIENT = """
     from prefactor_agent.deliver.deliverer import Deliverer
     from prefactor_agent.journal.writer import JournalWriter
     from prefactor_agent.pipeline import Pipeline
-    from prefactor_agent.record.call import Call
+    from prefactor_agent.record.spans.tree import SpanTree
     def interrupted(self, timeout):
         print(type(self).__name__, flush=True)
         signal.raise_signal(signal.SIGINT)
@@ -134,7 +134,7 @@ IMPATIENT = """
     )
     pipeline.begin()
     pipeline._starting.join()
-    Call(pipeline).announce({})
+    SpanTree(pipeline).announce({})
     JournalWriter.flush = Deliverer.flush = interrupted
 """
 
@@ -459,7 +459,7 @@ async def test_the_journal_is_damaged(
     journal = agent.settings.journal
     await agent.call(turns=1)
     await agent.delivered()
-    await until(lambda: agent.pipeline._writer._connection is None)  # it lets go of the file
+    await until(lambda: agent.pipeline._writer._file.opened is None)  # it lets go of the file
     earlier = len(server.spans())
     with journal.open("r+b") as file:
         file.write(b"\0" * 4096)

@@ -106,7 +106,7 @@ def test_doctor_says_that_nothing_can_be_recorded(path: Path, locked: Locked) ->
 FOLLOW = """
 import sys
 from pathlib import Path
-from prefactor_agent.deliver.follow import Follower
+from prefactor_agent.journal.follow import Follower
 follower = Follower(Path(sys.argv[1]))
 for _ in sys.stdin:
     print([event.name for event in follower.look()], flush=True)

@@ -21,6 +21,7 @@ from prefactor_agent.config import Settings
 from prefactor_agent.core import guard
 from prefactor_agent.core.span import Span, Status
 from prefactor_agent.journal import place, retention, schema, writer
+from prefactor_agent.journal.errors import UnusableJournalError
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.writer import JournalWriter
@@ -192,11 +193,11 @@ SCRIPT = """
     from pathlib import Path
     from prefactor_agent.config import Settings
     from prefactor_agent.journal.writer import JournalWriter
-    from prefactor_agent.record.call import Call
-    from prefactor_agent.record.span import Status
-    from prefactor_agent.record.stream import Stream
+    from prefactor_agent.record.spans.tree import SpanTree
+    from prefactor_agent.core.span import Status
+    from prefactor_agent.record.spans.stream import Stream
     kept = JournalWriter(Settings(journal=Path(sys.argv[1])))
-    call = Call(kept)
+    call = SpanTree(kept)
     call.announce({"name": "livekit-session"})
 """
 
@@ -245,7 +246,7 @@ def test_the_end_of_a_child_of_multiprocessing_is_waited_for(path: Path) -> None
     body = """
     import multiprocessing
     def child():
-        again = Call(kept)
+        again = SpanTree(kept)
         again.announce({"child": True})
         again.end(again.root, Status.COMPLETE, {"last": True})
     process = multiprocessing.get_context("fork").Process(target=child)
@@ -402,7 +403,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(path: Path, caplog, make: An
     assert str(path) in line
     assert "set PREFACTOR_JOURNAL to another file" in line
     for use in (Outbox, partial(retention.prune, days=0, limit=0), Journal):
-        with pytest.raises((schema.UnusableJournalError, JournalError)):
+        with pytest.raises((UnusableJournalError, JournalError)):
             use(path)
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
@@ -428,7 +429,7 @@ def test_a_device_or_a_pipe_is_no_journal(path: Path, caplog) -> None:
         (line,) = messages(caplog)
         assert f"{at} is no regular file: set PREFACTOR_JOURNAL to one" in line
         for use in (Outbox, partial(retention.prune, days=0, limit=0), Journal):
-            with pytest.raises((schema.UnusableJournalError, JournalError), match="no regular"):
+            with pytest.raises((UnusableJournalError, JournalError), match="no regular"):
                 use(at)
 
 
@@ -457,7 +458,7 @@ def test_a_full_disk_is_waited_out(path: Path, caplog) -> None:
     """The journal grows past the limit of the process, is written when there is room again."""
     body = """
     import logging, resource, signal
-    from prefactor_agent.record import guard
+    from prefactor_agent.core import guard
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     assert kept.flush(60)

@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import sqlite3
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from ..config import ConfigurationError, Settings, expanded, settings
 from ..core.json import JSON
 from ..core.text import count
+
+if TYPE_CHECKING:
+    from ..journal.follow import Event
+
+_ID = 10
+"""Characters of a call's id: the millisecond it began in. A command takes them as its name."""
 
 
 def _expanded(journal: Path | None) -> Path | None:
@@ -64,6 +70,7 @@ def push(
     from ..deliver.api import DeniedError
     from ..deliver.push import push as deliver
     from ..deliver.target import target
+    from ..journal.errors import StorageError
 
     chosen = _settings(journal)
     try:
@@ -84,7 +91,7 @@ def push(
             done = asyncio.run(deliver(chosen, aim, outbox, patience=patience, watch=bar.show))
     except DeniedError as error:
         _fail(f"Prefactor does not accept the token ({error})")
-    except sqlite3.Error as error:
+    except StorageError as error:
         _fail(f"{chosen.journal} cannot be read or written ({error})")
     finally:
         outbox.close()
@@ -137,8 +144,8 @@ def tail(
     as_json: JsonOption = False,
 ) -> None:
     """Follow the running calls. Ends with Ctrl-C."""
-    from ..deliver.follow import Follower
-    from ..journal.schema import UnusableJournalError
+    from ..journal.errors import StorageError, UnusableJournalError
+    from ..journal.follow import Follower
 
     path = settings(journal).journal
     end = None if seconds is None else time.monotonic() + seconds
@@ -148,7 +155,7 @@ def tail(
     try:
         while True:
             for event in follower.look():
-                typer.echo(json.dumps(event.as_json()) if as_json else event.as_line())
+                typer.echo(json.dumps(event._asdict()) if as_json else event_line(event))
             if end is not None and time.monotonic() >= end:
                 return
             time.sleep(interval)
@@ -156,7 +163,7 @@ def tail(
         return
     except UnusableJournalError as error:
         _fail(str(error))
-    except sqlite3.Error as error:
+    except StorageError as error:
         _fail(f"{path} cannot be read ({error})")
     finally:
         follower.close()
@@ -184,8 +191,8 @@ def prune(
 ) -> None:
     """Remove old calls from the journal, or one call."""
     from ..journal import retention
+    from ..journal.errors import StorageError, UnusableJournalError
     from ..journal.reader import Journal, JournalError
-    from ..journal.schema import UnusableJournalError
 
     if call is not None and (days is not None or megabytes is not None):
         _fail("prune takes a call, or --days and --megabytes, not both")
@@ -207,7 +214,7 @@ def prune(
         )
     except (UnusableJournalError, JournalError) as error:
         _fail(str(error))
-    except (sqlite3.Error, OSError) as error:
+    except (StorageError, OSError) as error:
         _fail(f"{chosen.journal} cannot be read or written ({error})")
     if call is not None and not done.calls and not done.kept_undelivered:
         _fail(f"{call} still runs: it can go once it has ended")
@@ -225,6 +232,21 @@ def prune(
     _say(as_json, done._asdict(), words)
 
 
+def event_line(event: Event) -> str:
+    at = event.started_us if event.what == "begun" else event.finished_us or event.started_us
+    clock = datetime.fromtimestamp(at / 1e6).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    indent = "" if event.parent_id is None else "  "
+    outcome = "..." if event.what == "begun" else event.status
+    took = (
+        f" {(event.finished_us - event.started_us) / 1000:.0f} ms"
+        if event.what == "ended" and event.finished_us is not None
+        else ""
+    )
+    name = event.type.removeprefix("livekit:")
+    words = f"  {event.words}" if event.words else ""
+    return f"{clock}  {event.session_id[:_ID]}  {indent}{name} {outcome}{took}{words}"
+
+
 # What they share
 
 
@@ -240,14 +262,14 @@ def _settings(journal: Path | None) -> Settings:
 
 
 def _outbox(chosen: Settings) -> Any:
+    from ..journal.errors import StorageError, UnusableJournalError
     from ..journal.outbox import Outbox
-    from ..journal.schema import UnusableJournalError
 
     try:
         return Outbox(chosen.journal)
     except UnusableJournalError as error:
         _fail(str(error))
-    except sqlite3.Error as error:
+    except StorageError as error:
         _fail(f"{chosen.journal} cannot be read or written ({error})")
 
 

@@ -4,7 +4,6 @@ client and its handle to an agent instance."""
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -26,6 +25,7 @@ from ..config import Settings
 from ..core.json import JSON
 from ..deliver.deliverer import sdk_entry
 from ..deliver.registration import registration
+from ..journal.errors import StorageError
 from ..journal.outbox import Outbox
 from .schemas import opened
 
@@ -119,7 +119,7 @@ def wait_for_instance(journal: Path, session_id: str, timeout: float) -> str:
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if journal.exists():  # to open it would make it
-            with contextlib.suppress(sqlite3.Error):
+            with contextlib.suppress(StorageError):
                 outbox = Outbox(journal)
                 try:
                     row = outbox.call(session_id)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import threading
 import time
 import weakref
@@ -19,10 +18,10 @@ from importlib.metadata import version
 from ..config import ConfigurationError, Settings
 from ..core.forks import at_fork
 from ..core.guard import failures, logger, report
-from ..journal.schema import UnusableJournalError
+from ..journal.errors import StorageError, StorageUnavailableError, UnusableJournalError
 from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
 from .backoff import Backoff
-from .courier import OnTerminate
+from .call_delivery import OnTerminate
 from .rounds import Rounds
 from .target import Target, target
 
@@ -172,14 +171,16 @@ class Deliverer:
         self._wakened = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         sdk = sdk_entry()
-        rounds = Rounds(self._settings, sdk, self._terminate, self._is_mine, self._on_delivered)
         async with Api(aim, sdk, self._timeout) as api:
+            rounds = Rounds(
+                api, self._settings, sdk, self._terminate, self._is_mine, self._on_delivered
+            )
             try:
-                await self._rounds_until_stopped(rounds, api)
+                await self._rounds_until_stopped(rounds)
             finally:
                 rounds.close()
 
-    async def _rounds_until_stopped(self, rounds: Rounds, api: Api) -> None:
+    async def _rounds_until_stopped(self, rounds: Rounds) -> None:
         backoff = Backoff(FIRST_WAIT_S)
         told = False
         while not self._stopping:
@@ -187,7 +188,7 @@ class Deliverer:
             clean = False
             before = rounds.progress()
             try:
-                clean = await rounds.next(api)
+                clean = await rounds.next()
                 if backoff.failures:
                     backoff.succeeded()
                     if told:
@@ -214,7 +215,7 @@ class Deliverer:
                     )
             except UnusableJournalError as error:
                 self.off = str(error)  # the journal's writer has said so in the log
-            except (sqlite3.OperationalError, OSError) as error:
+            except (StorageUnavailableError, OSError) as error:
                 # Locked, on a full disk …: what was not acknowledged is sent again, word for word.
                 failures["deliver.journal"] += 1
                 if failures["deliver.journal"] == 1:
@@ -224,7 +225,7 @@ class Deliverer:
                         error,
                     )
                 backoff.failed(None)
-            except sqlite3.Error as error:
+            except StorageError as error:
                 report("deliver.journal", error)
                 backoff.failed(None)
             except Exception as error:

@@ -6,7 +6,6 @@ import asyncio
 import email.utils
 import os
 import platform
-import sqlite3
 import stat
 import time
 from importlib.metadata import PackageNotFoundError, version
@@ -14,15 +13,9 @@ from typing import Literal, NamedTuple
 
 from ..config import ConfigurationError, Settings
 from ..core.text import count
-from ..journal import retention
+from ..journal import health, retention
+from ..journal.errors import StorageError, UnusableJournalError
 from ..journal.outbox import Outbox
-from ..journal.schema import (
-    VERSION,
-    UnusableJournalError,
-    read_only,
-    refuse_directory,
-    refuse_others,
-)
 from .api import Api, DeniedError, LaterError, RefusedError
 from .deliverer import sdk_entry
 from .target import Target, target
@@ -117,28 +110,20 @@ def _journal(settings: Settings) -> list[Check]:
     if aside:
         checks.append(Check("journal", "note", f"a damaged one was set aside: {aside[-1]}"))
     try:
-        refuse_directory(path)
-        connection = read_only(path, timeout=2.0)
-        try:
-            refuse_others(connection, path)
-            [found] = connection.execute("PRAGMA quick_check(1)").fetchone()
-            [kept] = connection.execute("PRAGMA user_version").fetchone()
-            if found == "ok" and kept == VERSION:
-                checks += _lost(connection)
-        finally:
-            connection.close()
-        if found != "ok":
-            return [*checks, Check("journal", "problem", f"{path} is damaged ({found})")]
-        if kept < VERSION:
+        found = health.check(path)
+        if found.damage is not None:
+            return [*checks, Check("journal", "problem", f"{path} is damaged ({found.damage})")]
+        if found.outdated:
             return [*checks, Check("journal", "ok", f"{path}, of an older version")]
+        checks.append(_tracer(found))
         try:
             outbox = Outbox(path)
-        except sqlite3.Error as error:
+        except StorageError as error:
             says = f"{path} can be read but not written ({error})"
             return [*checks, Check("journal", "problem", says)]
     except UnusableJournalError as error:
         return [*checks, Check("journal", "problem", str(error))]
-    except sqlite3.Error as error:
+    except StorageError as error:
         return [*checks, Check("journal", "problem", f"{path} cannot be read ({error})")]
     megabytes = retention.size(path) / 1e6
     checks.append(Check("journal", "ok", f"{path}, {megabytes:.1f} MB"))
@@ -148,25 +133,16 @@ def _journal(settings: Settings) -> list[Check]:
         outbox.close()
 
 
-def _lost(connection: sqlite3.Connection) -> list[Check]:
-    """What the tracer itself said of the calls: spans lost, failures of its own."""
-    failures, lost = connection.execute(
-        "SELECT total(json_extract(result, '$.tracer_failures')), "
-        "total(json_extract(result, '$.lost_spans')) FROM "
-        "(SELECT result FROM spans WHERE parent_id IS NULL AND result IS NOT NULL "
-        "ORDER BY started_us DESC LIMIT 100)"
-    ).fetchone()
-    if not failures and not lost:
-        return [Check("tracer", "ok", "no failures in the last 100 calls")]
-    return [
-        Check(
-            "tracer",
-            "problem",
-            f"{count(int(failures), 'failure')} and {count(int(lost), 'lost span')} in the last "
-            "100 calls: see "
-            "tracer_failures in prefactor-agent export",
-        )
-    ]
+def _tracer(found: health.Health) -> Check:
+    """What the tracer itself noted in the calls: spans lost, failures of its own."""
+    if not found.failures and not found.lost:
+        return Check("tracer", "ok", f"no failures in the last {health.CALLS} calls")
+    return Check(
+        "tracer",
+        "problem",
+        f"{count(found.failures, 'failure')} and {count(found.lost, 'lost span')} in the last "
+        f"{health.CALLS} calls: see tracer_failures in prefactor-agent export",
+    )
 
 
 def _backlog(settings: Settings, outbox: Outbox) -> list[Check]:
@@ -193,7 +169,7 @@ def _backlog(settings: Settings, outbox: Outbox) -> list[Check]:
 
 
 def _versions() -> list[Check]:
-    found = [f"python {platform.python_version()}", f"sqlite {sqlite3.sqlite_version}"]
+    found = [f"python {platform.python_version()}", f"sqlite {health.SQLITE_VERSION}"]
     for name in _PACKAGES:
         try:
             found.append(f"{name} {version(name)}")

@@ -12,7 +12,7 @@ from ..journal.outbox import CallRow, Outbox
 from ..journal.process import alive
 from .api import Api, LaterError
 from .backoff import Backoff
-from .courier import CallDelivery
+from .call_delivery import CallDelivery
 from .deliverer import sdk_entry
 from .target import Target
 
@@ -44,23 +44,23 @@ async def push(
         patience: Seconds after which to give up when Prefactor cannot be reached.
 
     Raises:
-        DeniedError, sqlite3.Error
+        DeniedError, StorageError
     """
     sdk = sdk_entry()
     done = Pushed(total=outbox.backlog()["spans"])
     backoff = Backoff(longest=5.0)
     give_up = time.monotonic() + patience
     async with Api(aim, sdk) as api:
-        courier = CallDelivery(api, outbox, settings, sdk)
-        ticker = asyncio.create_task(_tick(courier, done, watch))
+        delivery = CallDelivery(api, outbox, settings, sdk)
+        ticker = asyncio.create_task(_tick(delivery, done, watch))
         try:
             while True:
                 calls = _mine(outbox, done)
-                before = courier.progress.sent
+                before = delivery.progress.sent
                 try:
-                    await courier.deliver(calls)
+                    await delivery.deliver(calls)
                 except LaterError as error:
-                    if courier.progress.sent > before:
+                    if delivery.progress.sent > before:
                         backoff.succeeded()
                         give_up = time.monotonic() + patience
                     wait = backoff.failed(error.after)
@@ -74,7 +74,7 @@ async def push(
         finally:
             ticker.cancel()
             outbox.release()
-    _count(courier, done)
+    _count(delivery, done)
     done.left = outbox.backlog()["spans"]
     return done
 
@@ -100,13 +100,13 @@ def _mine(outbox: Outbox, done: Pushed) -> list[CallRow]:
     return chosen
 
 
-async def _tick(courier: CallDelivery, done: Pushed, watch: Watch) -> None:
+async def _tick(delivery: CallDelivery, done: Pushed, watch: Watch) -> None:
     while True:
-        _count(courier, done)
+        _count(delivery, done)
         watch(done)
         await asyncio.sleep(0.1)
 
 
-def _count(courier: CallDelivery, done: Pushed) -> None:
-    progress = courier.progress
+def _count(delivery: CallDelivery, done: Pushed) -> None:
+    progress = delivery.progress
     done.spans, done.calls, done.parked = progress.spans, progress.calls, progress.parked

@@ -17,7 +17,7 @@ from . import batches, bodies
 from .api import Api, DeniedError, LaterError, RefusedError
 from .batches import SMALL, Limits
 from .bodies import Body
-from .live import CallParkedError, Progress, RegisteredCall
+from .registered_call import CallParkedError, Progress, RegisteredCall
 from .verdicts import Verdict, verdict
 
 POISON = 6
@@ -31,7 +31,7 @@ class SpanSender:
     """Remembers, for as long as the process runs, which simpler calls the service wants.
 
     Raises (every coroutine):
-        LaterError, DeniedError, sqlite3.Error
+        LaterError, DeniedError, StorageError
     """
 
     api: Api
@@ -44,7 +44,7 @@ class SpanSender:
     limits: Limits = field(default_factory=Limits)
     _broke: Counter[str] = field(default_factory=Counter)
 
-    async def send(self, row: CallRow, live: RegisteredCall) -> None:
+    async def send(self, row: CallRow, call: RegisteredCall) -> None:
         """Send what is due of a call, which this process has claimed.
 
         Raises:
@@ -57,17 +57,17 @@ class SpanSender:
                 return
             if not self.outbox.claim(row.session_id):
                 return  # this process was stopped for so long that another one went on
-            batch = self._prepare(live, found)
+            batch = self._prepare(call, found)
             taken = self.limits.fit(batch)
             if not taken:
                 after = found[-1].seq  # all of these wait for a parent
                 continue
-            delivered, parked = await self._send(row, live, taken)
+            delivered, parked = await self._send(row, call, taken)
             refusals = 0 if delivered else refusals + parked
             if refusals >= REFUSALS_IN_A_ROW:
                 raise CallParkedError(f"the last {refusals} spans were refused")
 
-    def _prepare(self, live: RegisteredCall, found: list[Todo]) -> list[Body]:
+    def _prepare(self, call: RegisteredCall, found: list[Todo]) -> list[Body]:
         """The bodies of what can be sent now. A span whose parent is neither at Prefactor nor in
         front of it in the same request waits; one whose parent was refused goes under the nearest
         ancestor that is there."""
@@ -78,17 +78,17 @@ class SpanSender:
         for todo in found:
             if todo.state == SpanState.OPEN:
                 if todo.status != "active":
-                    ends += self._body(live, todo, None, streams)
+                    ends += self._body(call, todo, None, streams)
                 continue
             if todo.sent is not None:
-                prepared += self._body(live, todo, None, streams)
+                prepared += self._body(call, todo, None, streams)
                 continue
             parent = todo.parent_id
             if todo.parent_state == SpanState.PARKED:
                 parent = self.outbox.delivered_ancestor(parent)
             if parent is not None and parent not in before and not self._there(todo, parent):
                 continue
-            made = self._body(live, todo, parent, streams)
+            made = self._body(call, todo, parent, streams)
             prepared += made
             if made and self.use_ids:
                 before.add(todo.id)
@@ -96,7 +96,7 @@ class SpanSender:
 
     def _body(
         self,
-        live: RegisteredCall,
+        call: RegisteredCall,
         todo: Todo,
         parent: str | None,
         streams: dict[str, bodies.Streams],
@@ -106,16 +106,16 @@ class SpanSender:
         columns = streams.get(todo.id, {})
         try:
             if todo.state == SpanState.OPEN:
-                return [bodies.finish(todo, live.id_of(todo.id), columns)]
+                return [bodies.finish(todo, call.id_of(todo.id), columns)]
             if todo.sent is not None:
                 return [bodies.repeated(todo)]
             return [
                 bodies.create(
                     todo,
-                    live.instance_id,
-                    live.schema(todo.type),
-                    live.id_of(todo.id) if self.use_ids else None,
-                    live.id_of(parent) if parent is not None else None,
+                    call.instance_id,
+                    call.schema(todo.type),
+                    call.id_of(todo.id) if self.use_ids else None,
+                    call.id_of(parent) if parent is not None else None,
                     columns,
                 )
             ]
@@ -130,7 +130,7 @@ class SpanSender:
             return todo.parent_state != SpanState.NEW
         return self.outbox.state(parent) != SpanState.NEW
 
-    async def _send(self, row: CallRow, live: RegisteredCall, batch: list[Body]) -> tuple[int, int]:
+    async def _send(self, row: CallRow, call: RegisteredCall, batch: list[Body]) -> tuple[int, int]:
         """Send, and note what was answered. Returns how many were delivered and parked."""
         uncertain = [body for body in batch if not body.ends and body.todo.sent is None]
         if uncertain:
@@ -138,24 +138,24 @@ class SpanSender:
             # to be sent again word for word, should the answer get lost.
             self.outbox.keep_sent((body.fields, body.todo.seq) for body in uncertain)
         if self.use_bulk:
-            return await self._send_bulk(row, live, batch)
+            return await self._send_bulk(row, call, batch)
         sent = 0
         for index, body in enumerate(batch):
-            delivered, parked = await self._send_single(row, live, body, batch[index + 1 :])
+            delivered, parked = await self._send_single(row, call, body, batch[index + 1 :])
             sent += delivered
             if not delivered:  # what comes after it may have counted on it
                 return sent, parked
         return sent, 0
 
     async def _send_bulk(
-        self, row: CallRow, live: RegisteredCall, batch: list[Body]
+        self, row: CallRow, call: RegisteredCall, batch: list[Body]
     ) -> tuple[int, int]:
         text = batches.bulk(batch)
         try:
             answer = await self.api.post("/api/v1/bulk", text.encode())
         except LaterError as error:
             if len(batch) == 1:
-                return 0, await self._park_if_poison(row, live, batch[0], error)
+                return 0, await self._park_if_poison(row, call, batch[0], error)
             if error.timeout or error.failed:
                 self.limits.broke(len(batch))
             raise
@@ -164,7 +164,7 @@ class SpanSender:
                 self.limits.too_large(len(batch), len(text))
                 return 0, 0
             if error.status_code == 413:
-                return 0, await self._refused(row, live, batch[0], Verdict.TOO_LARGE, str(error))
+                return 0, await self._refused(row, call, batch[0], Verdict.TOO_LARGE, str(error))
             if error.status_code == 401:
                 raise
             # Not allowed or not there: one by one, for as long as this process runs. If it is the
@@ -173,32 +173,32 @@ class SpanSender:
             return 0, 0
         done, refused = batches.read(batch, answer)
         self.limits.taken()
-        self._acknowledge(row, live, done)
+        self._acknowledge(row, call, done)
         if refused is None:
             return len(done), 0
         judged = verdict(refused.code, refused.errors, finishes=refused.body.finishes)
         behind = batch[batch.index(refused.body) + 1 :]
-        return len(done), await self._refused(row, live, refused.body, judged, refused.why, behind)
+        return len(done), await self._refused(row, call, refused.body, judged, refused.why, behind)
 
     async def _send_single(
-        self, row: CallRow, live: RegisteredCall, body: Body, behind: list[Body]
+        self, row: CallRow, call: RegisteredCall, body: Body, behind: list[Body]
     ) -> tuple[int, int]:
         try:
             answer = await self.api.post(body.path, body.single.encode())
         except DeniedError:
             raise
         except LaterError as error:
-            return 0, await self._park_if_poison(row, live, body, error)
+            return 0, await self._park_if_poison(row, call, body, error)
         except RefusedError as error:
             judged = verdict(
                 error.code, error.errors, finishes=body.finishes, status=error.status_code
             )
-            return 0, await self._refused(row, live, body, judged, str(error), behind)
-        self._acknowledge(row, live, [(body, answer)])
+            return 0, await self._refused(row, call, body, judged, str(error), behind)
+        self._acknowledge(row, call, [(body, answer)])
         return 1, 0
 
     def _acknowledge(
-        self, row: CallRow, live: RegisteredCall, done: list[tuple[Body, JSON]]
+        self, row: CallRow, call: RegisteredCall, done: list[tuple[Body, JSON]]
     ) -> None:
         if not done:
             return
@@ -208,11 +208,11 @@ class SpanSender:
             made = details.get("id") if isinstance(details, dict) else None
             if not body.finishes and isinstance(made, str) and made != body.remote_id:
                 remote.append((body.todo.id, row.session_id, made))
-                live.remote[body.todo.id] = made
+                call.remote[body.todo.id] = made
             control = output.get("control")
             if isinstance(control, dict) and control.get("terminate") is True:
-                self.on_terminated(row.session_id, live, control.get("reason"))
-        live.asked = time.monotonic()
+                self.on_terminated(row.session_id, call, control.get("reason"))
+        call.last_checked = time.monotonic()
         self.outbox.acknowledge(
             [body.todo.seq for body, _ in done if not body.ends],
             [body.todo.seq for body, _ in done if body.ends],
@@ -225,7 +225,7 @@ class SpanSender:
     async def _refused(
         self,
         row: CallRow,
-        live: RegisteredCall,
+        call: RegisteredCall,
         body: Body,
         judged: Verdict,
         why: str,
@@ -243,7 +243,7 @@ class SpanSender:
             case Verdict.DENIED:
                 raise DeniedError(403, "forbidden", why, {})
             case Verdict.DONE:
-                self._acknowledge(row, live, [(body, {})])
+                self._acknowledge(row, call, [(body, {})])
                 return 0
             case Verdict.UNKNOWN_INSTANCE:
                 raise CallParkedError(why)
@@ -257,14 +257,14 @@ class SpanSender:
                 self.outbox.keep_sent((None, seq) for seq in again)
                 return 0
             case Verdict.TOO_LARGE:
-                return await self._send_cut(row, live, body, why)
+                return await self._send_cut(row, call, body, why)
             case _:
                 self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
                 self.progress.parked += 1
                 return 1
 
     async def _park_if_poison(
-        self, row: CallRow, live: RegisteredCall, body: Body, error: LaterError
+        self, row: CallRow, call: RegisteredCall, body: Body, error: LaterError
     ) -> int:
         """A span that the service breaks on time and again, while it is well otherwise, must not
         hold up all others for ever."""
@@ -274,9 +274,9 @@ class SpanSender:
         if self._broke[body.key] < POISON:
             raise error
         await self.api.validate_token()
-        return await self._refused(row, live, body, Verdict.PARK, f"{error}, {POISON} times")
+        return await self._refused(row, call, body, Verdict.PARK, f"{error}, {POISON} times")
 
-    async def _send_cut(self, row: CallRow, live: RegisteredCall, body: Body, why: str) -> int:
+    async def _send_cut(self, row: CallRow, call: RegisteredCall, body: Body, why: str) -> int:
         """Too large as a whole: without its streams, and with short texts."""
         todo = body.todo._replace(sent=None)
         if body.finishes:
@@ -308,5 +308,5 @@ class SpanSender:
             self.outbox.acknowledge([], [], [(str(error)[:500], todo.seq)], [])
             self.progress.parked += 1
             return 1
-        self._acknowledge(row, live, [(cut, answer)])
+        self._acknowledge(row, call, [(cut, answer)])
         return 0

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .. import tool_options
 from .process import this_process
 from .rows import Chunks, Row, dumps
+from .schema import transaction
 
 _CHANGED = """
     ON CONFLICT (id) DO UPDATE SET status = excluded.status, finished_us = excluded.finished_us,
@@ -55,8 +56,7 @@ def write(connection: sqlite3.Connection, batch: Batch, *, wanted: bool) -> None
     Raises:
         sqlite3.Error: Nothing of it is written.
     """
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with transaction(connection):
         _insert(connection, "spans", batch.rows, _CHANGED)
         _insert(connection, "chunks", batch.chunks)
         if batch.finished:

@@ -94,7 +94,7 @@ class Outbox:
 
     Raises:
         sqlite3.Error: From every method: the journal cannot be read or written now.
-        schema.UnusableJournalError: From the constructor.
+        UnusableJournalError: From the constructor.
     """
 
     def __init__(self, path: Path) -> None:
@@ -108,9 +108,8 @@ class Outbox:
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with forks.fork_safe(), self._connection:
-            self._connection.execute("BEGIN IMMEDIATE")
-            yield self._connection
+        with forks.fork_safe(), schema.transaction(self._connection) as connection:
+            yield connection
 
     # Calls
 

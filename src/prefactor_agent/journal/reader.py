@@ -16,6 +16,7 @@ from ..core.json import JSON
 from . import process, schema
 from .columns import joined
 from .columns import read as read_columns
+from .errors import UnusableJournalError
 from .schema import Row
 
 
@@ -76,11 +77,11 @@ class Journal:
             self._connection = schema.read_only(path, timeout=2.0)
             try:
                 schema.refuse_others(self._connection, path)
-                self._version = self._connection.execute("PRAGMA user_version").fetchone()[0]
+                self._version = schema.version_of(self._connection)
             except BaseException:
                 self.close()
                 raise
-        except schema.UnusableJournalError as error:
+        except UnusableJournalError as error:
             raise JournalError(str(error)) from None
         except sqlite3.Error as error:
             raise self._trouble(error) from None

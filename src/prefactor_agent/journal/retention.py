@@ -65,7 +65,7 @@ def prune(
 
     Raises:
         sqlite3.Error, OSError: The journal cannot be read or written.
-        schema.UnusableJournalError: It is none.
+        UnusableJournalError: It is none.
     """
     with forks.fork_safe():
         connection = schema.connect(path, timeout=5.0)
@@ -120,8 +120,8 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
         return True
     connection = schema.read_only(path, timeout=1.0)
     try:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'spans'").fetchone():
-            return False  # made, and nothing is in it yet
+        if not schema.has_tables(connection):
+            return False
         row = connection.execute(
             "SELECT started_us FROM spans WHERE parent_id IS NULL ORDER BY started_us LIMIT 1"
         ).fetchone()
@@ -150,8 +150,7 @@ def _used(connection: sqlite3.Connection) -> int:
 
 
 def _remove(connection: sqlite3.Connection, session_id: str) -> None:
-    with forks.fork_safe(), connection:
-        connection.execute("BEGIN IMMEDIATE")
+    with forks.fork_safe(), schema.transaction(connection):
         for statement in (
             "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
             "DELETE FROM outbox WHERE session_id = ?",

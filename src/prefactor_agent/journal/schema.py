@@ -6,12 +6,14 @@ refused, and so is a file of another program's, before anything in it is touched
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from . import place
+from .errors import UnusableJournalError
 
 VERSION = 3
 
@@ -117,14 +119,9 @@ class Row(NamedTuple):
     result: str | None
 
 
-class UnusableJournalError(Exception):
-    """This version of prefactor-agent must not write to the file, or cannot read it where it lies.
-    The message is one line that says why, and what to do."""
-
-
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
     """The journal for reading and writing, made or brought up to date; safe when several processes
-    do it at once. Transactions are the caller's to begin; ``with connection`` ends them.
+    do it at once. What is written goes into a :func:`transaction`.
 
     Args:
         timeout: Seconds that a statement waits for other processes that write.
@@ -169,7 +166,7 @@ def follow(path: Path, timeout: float) -> sqlite3.Connection | None:
     """
     connection = _open(path, "mode=ro", timeout)
     try:
-        _version(connection)
+        version_of(connection)
     except sqlite3.Error as error:
         if not place.only_readable(error, path):
             return connection  # whoever reads meets it again
@@ -208,7 +205,7 @@ def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
         UnusableJournalError, sqlite3.Error
     """
     try:
-        version = _version(connection)
+        version = version_of(connection)
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB or _blank(path):
@@ -227,12 +224,6 @@ def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
         )
 
 
-def is_damaged(error: Exception) -> bool:
-    """Whether SQLite cannot make sense of the file; every other error is of one row, or passes."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # what is left has finer reasons in it
-    return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-
 def _blank(path: Path) -> bool:
     """Whether a file begins with zeros, as one of ours can after the machine lost its power.
 
@@ -243,19 +234,40 @@ def _blank(path: Path) -> bool:
 
 def migrate(connection: sqlite3.Connection) -> None:
     """Make or bring up to date the tables of a journal; safe when several processes do it."""
-    if _version(connection) == VERSION:
+    if version_of(connection) == VERSION:
         return
-    with connection:
-        connection.execute("BEGIN IMMEDIATE")
-        for version in range(_version(connection) + 1, VERSION + 1):
+    with transaction(connection):
+        for version in range(version_of(connection) + 1, VERSION + 1):
             for statement in _statements(_STEPS[version]):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {version}")
 
 
-def _version(connection: sqlite3.Connection) -> int:
+@contextlib.contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """Write everything in the block as a whole, or nothing of it. Waits for other writers first."""
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the tables of a journal; 0: it has none yet."""
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     return version
+
+
+def data_version(connection: sqlite3.Connection) -> int:
+    """A number that is another one after each commit of another connection. Costs next to
+    nothing."""
+    version: int = connection.execute("PRAGMA data_version").fetchone()[0]
+    return version
+
+
+def has_tables(connection: sqlite3.Connection) -> bool:
+    """Whether anything can be in a journal: one that is being made has no tables yet."""
+    query = "SELECT 1 FROM sqlite_master WHERE name = 'spans'"
+    return connection.execute(query).fetchone() is not None
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -15,6 +15,7 @@ import time
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +26,8 @@ from ..core.guard import failures, logger, report
 from ..core.span import Span
 from ..redact import Redactor
 from . import place, retention, schema
+from .current import CurrentFile
+from .errors import UnusableJournalError, is_damaged
 from .inserts import Batch, write
 from .rows import Chunks, Row, chunk_rows, span_row
 
@@ -61,8 +64,7 @@ class JournalWriter:
         self._thread: threading.Thread | None = None
         self._wake = threading.Event()
         self._round = threading.Lock()
-        self._connection: sqlite3.Connection | None = None
-        self._file: place.Identity | None = None
+        self._file = CurrentFile(self._path, _open, sqlite3.Connection.close)
         self._stopped: str | None = None
         self._retry: Batch | None = None
         self._flushed_at_exit = False
@@ -209,12 +211,12 @@ class JournalWriter:
         try:
             with forks.fork_safe():
                 write(self._connect(), batch, wanted=self._wanted)
-        except schema.UnusableJournalError as error:
+        except UnusableJournalError as error:
             self._stop(str(error), batch)
         except (sqlite3.OperationalError, OSError) as error:
             self._failed(error, batch)
         except Exception as error:
-            if schema.is_damaged(error):
+            if is_damaged(error):
                 self._set_aside(error, batch)
                 return
             self._count_lost(batch.rows)
@@ -224,26 +226,24 @@ class JournalWriter:
                 self.after_write()
 
     def _connect(self) -> sqlite3.Connection:
-        if self._connection is not None and place.file_identity(self._path) != self._file:
+        if self._file.was_replaced():
             # What is written into a deleted file nobody ever sees.
             with contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+                self._file.close()
             logger.warning(
                 "%s was removed or replaced: what it held of running calls is not in the new one",
                 self._path,
             )
-        if self._connection is None:
+        if self._file.opened is None:
             place.create_private(self._path)
-            self._file = place.file_identity(self._path)
-            self._connection = schema.connect(self._path, BUSY_SECONDS)
-        return self._connection
+        connection = self._file.get()
+        if connection is None:
+            raise sqlite3.OperationalError("it was removed while it was opened")
+        return connection
 
     def _close(self) -> None:
-        if self._connection is not None:
-            with forks.fork_safe(), contextlib.suppress(sqlite3.Error):
-                self._connection.close()
-            self._connection = None
+        with forks.fork_safe(), contextlib.suppress(sqlite3.Error):
+            self._file.close()
 
     def _failed(self, error: Exception, batch: Batch) -> None:
         """Disk full, or file locked: keep it for the next round. No place to write to: stop."""
@@ -269,9 +269,10 @@ class JournalWriter:
 
     def _set_aside(self, error: Exception, batch: Batch) -> None:
         """The file is damaged: keep it under another name and begin a new one."""
+        damaged = self._file.identity
         self._close()
         try:
-            aside = place.set_aside(self._path, self._file)
+            aside = place.set_aside(self._path, damaged)
         except OSError as problem:
             self._stop(f"{self._path} is damaged and cannot be renamed ({problem})", batch)
             return
@@ -302,6 +303,10 @@ class JournalWriter:
         return row._replace(result=f'{{"lost_spans":{lost},{row.result[1:]}')
 
 
+def _open(path: Path) -> sqlite3.Connection:
+    return schema.connect(path, BUSY_SECONDS)
+
+
 writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
 
 
@@ -317,7 +322,7 @@ def _forget_parent() -> None:
     # Threads do not survive a fork, and a SQLite connection must not be used across one. What the
     # parent had not written yet is the parent's to write.
     for writer in list(writers):
-        forks.never_close(writer._connection)
+        forks.never_close(writer._file.opened)
         writer._reset()
 
 

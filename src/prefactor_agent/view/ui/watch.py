@@ -1,16 +1,14 @@
-"""Tells when the journal has changed. SQLite counts what other connections commit
-(``PRAGMA data_version``), so a look costs next to nothing; it is made on a thread of its own."""
+"""Wakes the pages that are open when the journal has changed. A thread looks at the journal, so the
+event loop never waits for a file."""
 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from ...journal import schema
-from ...journal.place import Identity, file_identity
+from ...journal.follow import ChangeSign
 
 EVERY_S = 0.5
 
@@ -19,10 +17,8 @@ class JournalWatch:
     """Looks at a journal, which need not exist yet, from an event loop."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._sign = ChangeSign(path)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefactor-watch")
-        self._connection: sqlite3.Connection | None = None
-        self._file: Identity | None = None
         self._next = asyncio.Event()
         self.version = 0
         """Counts the changes that were seen."""
@@ -31,10 +27,10 @@ class JournalWatch:
     async def run(self) -> None:
         """Look until it is cancelled."""
         loop = asyncio.get_running_loop()
-        seen = await loop.run_in_executor(self._thread, self._look)
+        seen = await loop.run_in_executor(self._thread, self._sign.look)
         while True:
             await asyncio.sleep(EVERY_S)
-            found = await loop.run_in_executor(self._thread, self._look)
+            found = await loop.run_in_executor(self._thread, self._sign.look)
             if found != seen:
                 seen = found
                 self.version += 1
@@ -53,35 +49,9 @@ class JournalWatch:
         self._tell()
 
     async def close(self) -> None:
-        await asyncio.get_running_loop().run_in_executor(self._thread, self._forget)
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._sign.close)
         self._thread.shutdown(wait=False)
 
     def _tell(self) -> None:
         told, self._next = self._next, asyncio.Event()
         told.set()
-
-    def _look(self) -> tuple[Identity | None, int]:
-        """What is another one after each change."""
-        found = file_identity(self._path)
-        if found is None:
-            self._forget()
-            return None, 0
-        if found != self._file:  # set aside as damaged, and a new one begun
-            self._forget()
-            self._file = found
-        try:
-            if self._connection is None:
-                self._connection = schema.follow(self._path, timeout=1.0)
-            if self._connection is None:
-                return self._file, 0
-            version: int = self._connection.execute("PRAGMA data_version").fetchone()[0]
-        except (sqlite3.Error, schema.UnusableJournalError):
-            self._forget()
-            return None, -1
-        return self._file, version
-
-    def _forget(self) -> None:
-        self._file = None
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None

@@ -31,7 +31,7 @@ class RegisteredCall:
     remote: dict[str, str]
     """The ids that Prefactor made itself, by our own."""
     schemas: frozenset[str]
-    asked: float = 0.0
+    last_checked: float = 0.0
     """When Prefactor last said whether the call may go on: monotonic seconds."""
     terminated: bool = False
 

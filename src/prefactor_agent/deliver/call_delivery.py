@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -23,11 +22,12 @@ from pydantic_core import from_json, to_json
 from ..config import Settings
 from ..core.guard import failures, logger, report
 from ..core.json import JSON
+from ..journal.errors import StorageError
 from ..journal.outbox import CallRow, CallState, Outbox
 from ..schemas import BASE_TYPES, QUALITY
 from .api import Api, DeniedError, LaterError, RefusedError
-from .live import CallParkedError, Progress, RegisteredCall
 from .quality import quality
+from .registered_call import CallParkedError, Progress, RegisteredCall
 from .registration import given_instance, registration, tool_types_of
 from .spans import SpanSender
 from .verdicts import setting_at_fault
@@ -44,7 +44,7 @@ class CallDelivery:
     Raises (every coroutine):
         LaterError: Prefactor cannot be reached now.
         DeniedError: The token is not good.
-        sqlite3.Error: The journal cannot be read or written now.
+        StorageError: The journal cannot be read or written now.
     """
 
     api: Api
@@ -55,9 +55,9 @@ class CallDelivery:
     on_delivered: Callable[[str], None] = lambda _session_id: None
     """Told when nothing is left to do of a call."""
     progress: Progress = field(default_factory=Progress)
-    _live: dict[str, RegisteredCall] = field(default_factory=dict)
-    _told: set[str] = field(default_factory=set)
-    _stumbled: Counter[str] = field(default_factory=Counter)
+    _registered: dict[str, RegisteredCall] = field(default_factory=dict)
+    _logged: set[str] = field(default_factory=set)
+    _failed_tries: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self._spans = SpanSender(self.api, self.outbox, self.progress, self._terminated)
@@ -66,7 +66,7 @@ class CallDelivery:
         """Bring these calls up to date, several at once."""
         # A call that could not be delivered the last time does not stand in the way of others.
         waiting = calls[::-1]
-        waiting.sort(key=lambda row: self._stumbled[row.session_id], reverse=True)
+        waiting.sort(key=lambda row: self._failed_tries[row.session_id], reverse=True)
 
         async def work() -> None:
             while waiting:
@@ -74,9 +74,9 @@ class CallDelivery:
                 try:
                     await self.deliver_call(row)
                 except LaterError:
-                    self._stumbled[row.session_id] += 1
+                    self._failed_tries[row.session_id] += 1
                     raise
-                self._stumbled.pop(row.session_id, None)
+                self._failed_tries.pop(row.session_id, None)
 
         workers = [asyncio.ensure_future(work()) for _ in range(min(CALLS_AT_ONCE, len(calls)))]
         try:
@@ -106,8 +106,8 @@ class CallDelivery:
 
     async def _check(self, row: CallRow) -> None:
         assert row.instance_id is not None
-        live = self._known(row)
-        live.asked = time.monotonic()
+        call = self._registered_call(row)
+        call.last_checked = time.monotonic()
         try:
             instance = await self.api.agent_instances.get(row.instance_id)
         except (PrefactorResponseContractError, RefusedError) as error:
@@ -115,17 +115,17 @@ class CallDelivery:
                 raise
             return
         if instance.status == "terminated":
-            self._terminated(row.session_id, live, instance.termination_reason)
+            self._terminated(row.session_id, call, instance.termination_reason)
 
-    def asked(self, session_id: str) -> float:
+    def last_checked(self, session_id: str) -> float:
         """When Prefactor last said whether this call may go on; 0: never."""
-        live = self._live.get(session_id)
-        if live is None:
+        call = self._registered.get(session_id)
+        if call is None:
             return 0.0
-        return float("inf") if live.terminated else live.asked
+        return float("inf") if call.terminated else call.last_checked
 
     def forget(self, session_id: str) -> None:
-        self._live.pop(session_id, None)
+        self._registered.pop(session_id, None)
 
     # One call
 
@@ -134,7 +134,7 @@ class CallDelivery:
         """A call that is refused, or that we trip over, is parked: all others are delivered."""
         try:
             yield
-        except (LaterError, DeniedError, sqlite3.Error, OSError):
+        except (LaterError, DeniedError, StorageError, OSError):
             raise  # it is not about this call
         except CallParkedError as error:
             why, what = str(error), "Prefactor refuses a call"
@@ -145,8 +145,8 @@ class CallDelivery:
         else:
             return
         self.outbox.update_call(session_id, error=why[:500])
-        if why not in self._told:
-            self._told.add(why)
+        if why not in self._logged:
+            self._logged.add(why)
             logger.error(
                 "%s (%s): it stays in the journal; once the cause is gone, prefactor-agent push "
                 "--parked delivers it",
@@ -162,7 +162,7 @@ class CallDelivery:
             row = await self._register(row)
         if row.state == CallState.REGISTERED:
             row = await self._start(row)
-        await self._spans.send(row, self._known(row))
+        await self._spans.send(row, self._registered_call(row))
         now = self.outbox.call(session_id)
         if now is None or now.status == "active" or self.outbox.left(session_id):
             return
@@ -285,30 +285,30 @@ class CallDelivery:
         setting = setting_at_fault(error.code, str(error), error.errors)
         return CallParkedError(f"{what}: {error}" + (f"; check {setting}" if setting else ""))
 
-    def _known(self, row: CallRow) -> RegisteredCall:
-        live = self._live.get(row.session_id)
-        if live is None:
+    def _registered_call(self, row: CallRow) -> RegisteredCall:
+        call = self._registered.get(row.session_id)
+        if call is None:
             registered = from_json(row.registration) if row.registration else {}
             types = registered.get("agent_schema_version", {}).get("span_type_schemas", ())
             assert row.instance_id is not None
-            live = self._live[row.session_id] = RegisteredCall(
+            call = self._registered[row.session_id] = RegisteredCall(
                 row.instance_id,
                 remote=self.outbox.remote_ids(row.session_id),
                 schemas=frozenset(type_["name"] for type_ in types) or BASE_TYPES,
                 terminated=row.terminated is not None,
             )
-        return live
+        return call
 
-    def _terminated(self, session_id: str, live: RegisteredCall, reason: Any) -> None:
-        if live.terminated:
+    def _terminated(self, session_id: str, call: RegisteredCall, reason: Any) -> None:
+        if call.terminated:
             return
-        live.terminated = True
+        call.terminated = True
         why = reason if isinstance(reason, str) else None
         if self.on_terminate is not None:
             self.on_terminate(session_id, why)
         try:
             self.outbox.update_call(session_id, terminated=why or "no reason given")
-        except sqlite3.Error as error:  # the call has been told, and that is what counts
+        except StorageError as error:  # the call has been told, and that is what counts
             report("deliver.terminated", error)
 
 
