@@ -56,7 +56,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "journal.db"))
     # What a test says of its tools, the next one knows nothing of.
     monkeypatch.setattr(tool_options, "_known", dict(tool_options._known))
-    monkeypatch.setattr(tool_options, "hidden", tool_options.hidden)
+    monkeypatch.setattr(tool_options, "_hidden", tool_options._hidden)
     config.reset()
     guard.failures.clear()
     yield

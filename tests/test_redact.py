@@ -23,7 +23,7 @@ from support.waiting import PATIENCE
 
 
 def redactor(**changes: Any) -> Redactor:
-    return Redactor(Settings(journal=Path("unused"), **changes))
+    return Redactor(Settings(journal=Path("unused"), **changes), frozenset)
 
 
 def test_without_content_names_times_and_sizes_stay() -> None:
@@ -68,8 +68,10 @@ def test_without_content_names_times_and_sizes_stay() -> None:
             "streams": {"text": {"kind": "text", "count": 3}},
             "error": {"error_type": "ValueError", "message": "Ann is unknown"},
             "unheard_of": "Ann",
+            "unheard_of_too": [3, {"Ann": 1}],
         },
         "livekit:tool:book",
+        is_result=True,
     ) == {
         "status": "completed",
         "outputs": {"output": "<4 keys>"},
@@ -77,6 +79,7 @@ def test_without_content_names_times_and_sizes_stay() -> None:
         "streams": {"text": {"kind": "text", "count": 3}},
         "error": {"error_type": "ValueError", "message": "<14 characters>"},
         "unheard_of": "<3 characters>",
+        "unheard_of_too": ["<int>", "<1 keys>"],
     }
 
 
@@ -90,7 +93,7 @@ def test_keys_are_words_too_in_what_a_tool_gets_and_returns(setting: dict[str, A
     }
     for output in ({"Zanzibar": "x"}, [[{"Zanzibar": "x"}]]):
         result = {"outputs": {"output": output}, "streams": {"output": {"count": 3}}}
-        kept = clean.value(result, "livekit:tool:charge", span)
+        kept = clean.value(result, "livekit:tool:charge", span, is_result=True)
         assert "<1 keys>" in str(kept)
         assert "Zanzibar" not in str(kept)
         assert kept["streams"] == {"output": {"count": 3}}
@@ -101,20 +104,22 @@ def test_keys_are_words_too_in_what_a_tool_gets_and_returns(setting: dict[str, A
 def test_without_content_the_parts_of_a_message_and_a_handoff_stay() -> None:
     clean = redactor(capture_content=False)
     message = {"id": "m1", "type": "message", "role": "assistant", "content": ["Hello"]}
-    kept = clean.value({"outputs": {"text": "Hello", "message": message}}, "livekit:assistant_turn")
+    outputs = {"outputs": {"text": "Hello", "message": message}}
+    kept = clean.value(outputs, "livekit:assistant_turn", is_result=True)
     assert kept["outputs"]["message"].keys() == message.keys()
     handoff = {"outputs": {"agent": "Cashier", "output": {"Zanzibar": 1}}}
-    assert clean.value(handoff, "livekit:tool:charge")["outputs"].keys() == {"agent", "output"}
+    kept = clean.value(handoff, "livekit:tool:charge", is_result=True)
+    assert kept["outputs"].keys() == {"agent", "output"}
 
 
 def test_without_content_chunks_keep_their_times_and_sizes() -> None:
     clean = redactor(capture_content=False)
     text = {"offset_us": [1, 2], "size": [3, 4], "text": ["abc", "defg"]}
-    assert clean.columns(text, "livekit:llm") == {**text, "text": ["", ""]}
+    assert clean.columns(text) == {**text, "text": ["", ""]}
     events = {"offset_us": [1], "size": [3], "event": [{"type": "final", "text": "abc"}]}
-    assert clean.columns(events, "livekit:stt")["event"] == [{"type": "final"}]
+    assert clean.columns(events)["event"] == [{"type": "final"}]
     audio = {"offset_us": [1], "size": [3], "dbfs": [-20]}
-    assert clean.columns(audio, "livekit:tts") == audio
+    assert clean.columns(audio) == audio
 
 
 def test_keys_and_patterns() -> None:
@@ -124,7 +129,7 @@ def test_keys_and_patterns() -> None:
     ) == {"card": REDACTED, "PIN": REDACTED, "text": f"it is {REDACTED}, a {REDACTED}", "n": 5}
     # The pieces of a number are in several chunks: none of them may be kept.
     columns = {"offset_us": [1, 2], "size": [5, 4], "text": ["1234-", "5678"]}
-    assert clean.columns(columns, "livekit:llm")["text"] == ["", ""]
+    assert clean.columns(columns)["text"] == ["", ""]
 
 
 def test_keys_reach_into_json_text() -> None:
@@ -149,9 +154,10 @@ def test_keys_reach_into_json_text() -> None:
         {"role": "tool", "name": "charge", "content": '[{"z":1.0,"card":"[redacted]","a":2}]'},
     ]
     result = {"tool_calls": [{"name": "charge", "arguments": '{"card": "4111"}'}]}
-    assert "4111" not in str(clean.value(result, "livekit:llm"))
+    assert "4111" not in str(clean.value(result, "livekit:llm", is_result=True))
     inner = json.dumps({"paid": json.dumps({"card": "4111"})})
-    assert clean.value({"outputs": {"output": inner}}, "livekit:tool:charge") == {
+    kept = clean.value({"outputs": {"output": inner}}, "livekit:tool:charge", is_result=True)
+    assert kept == {
         "outputs": {"output": json.dumps({"paid": '{"card":"[redacted]"}'}, separators=(",", ":"))}
     }
 
@@ -179,7 +185,7 @@ def test_json_text_too_deep_to_look_through_is_not_kept() -> None:
         deep = {"a": deep}
     clean = redactor(redact_keys={"card"})
     assert "4111" not in json.dumps(
-        clean.value({"outputs": {"output": deep}}, "livekit:tool:charge")
+        clean.value({"outputs": {"output": deep}}, "livekit:tool:charge", is_result=True)
     )
 
 
@@ -188,9 +194,8 @@ def test_a_function_of_the_users_is_told_the_keys_in_json_text() -> None:
         return "****" if path[-2:] == ("arguments", "card") else value
 
     call = {"name": "charge", "arguments": '{"card": 4111, "sum": 5}'}
-    assert redactor(redact=user).value({"tool_calls": [call]}, "livekit:llm") == {
-        "tool_calls": [{"name": "charge", "arguments": '{"card":"****","sum":5}'}]
-    }
+    kept = redactor(redact=user).value({"tool_calls": [call]}, "livekit:llm", is_result=True)
+    assert kept == {"tool_calls": [{"name": "charge", "arguments": '{"card":"****","sum":5}'}]}
 
 
 def test_patterns_match_numbers_and_keys_too() -> None:
@@ -207,12 +212,13 @@ def test_patterns_match_numbers_and_keys_too() -> None:
         REDACTED: "a",
     }
     output = {"card 41111111": 1, "card 41112222": 2, "other": 3}
-    assert clean.value({"outputs": {"output": output}}, "livekit:tool:charge")["outputs"] == {
+    kept = clean.value({"outputs": {"output": output}}, "livekit:tool:charge", is_result=True)
+    assert kept["outputs"] == {
         "output": {f"card {REDACTED}": 1, f"card {REDACTED} (2)": 2, "other": 3}
     }
     both = redactor(redact_keys={"pin"}, redact_patterns=(r"4111\d+",))
     call = {"name": "charge", "arguments": '{"pin": 1, "n": 41111111, "41112222": 2}'}
-    assert both.value({"tool_calls": [call]}, "livekit:llm") == {
+    assert both.value({"tool_calls": [call]}, "livekit:llm", is_result=True) == {
         "tool_calls": [
             {
                 "name": "charge",
@@ -229,7 +235,7 @@ def test_patterns_leave_the_names_and_the_measures_of_a_trace() -> None:
         "duration_ms": 4111.5,
         "streams": {"output": {"count": 4111}},
     }
-    assert clean.value(result, "livekit:assistant_turn") == {
+    assert clean.value(result, "livekit:tool:look", is_result=True) == {
         **result,
         "outputs": {"text": f"a {REDACTED}"},
     }
@@ -279,7 +285,8 @@ def test_hidden_tools_are_hidden_in_their_spans_and_in_the_conversation() -> Non
         "tool_name": "book",
         "inputs": {"card": "<4 characters>"},
     }
-    assert clean.value({"outputs": {"output": "paid"}}, "livekit:tool_result", span) == {
+    paid = {"outputs": {"output": "paid"}}
+    assert clean.value(paid, "livekit:tool_result", span, is_result=True) == {
         "outputs": {"output": "<4 characters>"}
     }
     other = {"tool_name": "hours", "inputs": {"day": "monday"}}
@@ -296,6 +303,78 @@ def test_hidden_tools_are_hidden_in_their_spans_and_in_the_conversation() -> Non
         {"role": "tool", "name": "book", "content": "<4 characters>"},
         {"role": "tool", "name": "hours", "content": "9 to 6"},
     ]
+
+
+def test_a_tool_that_is_hidden_while_calls_run_is_hidden_from_then_on() -> None:
+    hidden: set[str] = set()
+    clean = Redactor(Settings(journal=Path("unused")), lambda: hidden)
+    span = {"tool_name": "book", "inputs": {"card": "1234"}}
+    call = {"tool_calls": [{"name": "book", "arguments": '{"card": "1234"}'}]}
+    assert clean.text_is_clean(json.dumps(span), "livekit:tool:book", span)
+    hidden.add("book")
+    assert not clean.text_is_clean(json.dumps(span), "livekit:tool:book", span)
+    assert not clean.text_is_clean(json.dumps(call), "livekit:llm")
+    assert "1234" not in str(clean.value(span, "livekit:tool:book", span))
+    assert "1234" not in str(clean.value(call, "livekit:llm", is_result=True))
+
+
+def test_what_a_hidden_tool_said_is_hidden_inside_content_too() -> None:
+    clean = redactor(hide_tools={"book"})
+    message = {"role": "tool", "name": "book", "note_name": "Ann", "content": "paid"}
+    assert clean.value({"metadata": {"last": message}}, "livekit:session") == {
+        "metadata": {
+            "last": {
+                "role": "tool",
+                "name": "book",
+                "note_name": "<3 characters>",
+                "content": "<4 characters>",
+            }
+        }
+    }
+
+
+@pytest.mark.parametrize("is_result", [False, True])
+@pytest.mark.parametrize("span_type", [*SpanType, "livekit:tool:book", "order"])
+def test_a_field_that_no_type_declares_is_content(span_type: str, is_result: bool) -> None:
+    """Whatever it is called: a new field is taken out until its type declares it as no content."""
+    clean = redactor(capture_content=False)
+    new = {
+        "caller_name": "Ann",
+        "caller_id": 1,
+        "is_caller": True,
+        "calling_at": 0.5,
+        "caller": {"name": "Ann", "type": "vip"},
+        "model": ["Ann", 2, {"name": "Ann"}],
+        "none": None,
+    }
+    kept = clean.value(new, span_type, is_result=is_result)
+    assert kept == {
+        "caller_name": "<3 characters>",
+        "caller_id": "<int>",
+        "is_caller": "<bool>",
+        "calling_at": "<float>",
+        "caller": "<2 keys>",
+        "model": ["<3 characters>", "<int>", "<1 keys>"],
+        "none": None,
+    }
+
+
+def test_a_field_inside_what_is_kept_is_content_until_it_is_declared() -> None:
+    clean = redactor(capture_content=False)
+    result = {
+        "status": "completed",
+        "latency": {
+            "perceived_ms": 1.5,
+            "stages": [{"name": "vad", "ms": 1.5, "caller_name": "Ann"}],
+            "caller_name": "Ann",
+        },
+        "moments_us": {"committed": 3, "caller_name": "Ann"},
+        "metrics": {"llm": [{"label": "x", "metrics": {"new": 0.5, "caller_name": "Ann"}}]},
+        "streams": {"text": {"kind": "text", "count": 3, "caller_name": "Ann"}},
+        "error": {"error_type": "ValueError", "caller_name": "Ann"},
+    }
+    kept = clean.value(result, "livekit:assistant_turn", is_result=True)
+    assert kept == json.loads(json.dumps(result).replace('"Ann"', '"<3 characters>"'))
 
 
 def test_nothing_of_it_reaches_the_file(tmp_path: Path) -> None:

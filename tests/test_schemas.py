@@ -9,7 +9,8 @@ from pydantic import BaseModel
 
 from prefactor_agent.core.span import SpanType
 from prefactor_agent.deliver.quality import quality
-from prefactor_agent.schemas import QUALITY, ToolSchema, agent_schema_version
+from prefactor_agent.schemas.catalog import QUALITY, agent_schema_version
+from prefactor_agent.schemas.entry import ToolSchema
 from prefactor_agent.tool_options import DATA_RISK
 
 

@@ -210,7 +210,7 @@ OURS: dict[str, Any] = {
 def test_what_is_said_to_us_is_not_said_to_livekit(
     form: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tool_options, "hidden", frozenset())
+    monkeypatch.setattr(tool_options, "_hidden", frozenset())
     f, options = FORMS[form]
     plain = function_tool(f, **options)
     for traced in (
@@ -222,10 +222,10 @@ def test_what_is_said_to_us_is_not_said_to_livekit(
         assert type(traced) is type(plain)
         assert traced.info == plain.info
         assert seen_by_a_model(traced) == seen_by_a_model(plain)
-        said = tool_options.told()[plain.info.name]
+        said = tool_options.declared_tools()[plain.info.name]
         assert said["template"] == "{{ inputs.x }}"
         assert said["data_risk"]["action_profile"] == {"read_data": "allowed"}
-        assert plain.info.name in tool_options.hidden
+        assert plain.info.name in tool_options.hidden_tools()
 
 
 @pytest.mark.parametrize(

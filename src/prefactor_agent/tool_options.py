@@ -69,16 +69,16 @@ class ToolOptions(NamedTuple):
 
 
 _known: dict[str, ToolOptions] = {}
-hidden: frozenset[str] = frozenset()
-"""Tools whose arguments and results are not kept. Once hidden, a name stays so: another tool of the
-same name may be its replacement. Replaced as a whole, as the journal's thread reads it."""
+_hidden: frozenset[str] = frozenset()
+"""Once hidden, a name stays so: another tool of the same name may be its replacement. Replaced as a
+whole, as the journal's thread reads it."""
 
 
 def declare(name: str, options: ToolOptions) -> None:
     """Note a tool, and what is said of it."""
-    global hidden
+    global _hidden
     if not options.capture_content:
-        hidden |= {name}
+        _hidden |= {name}
     if name in _known or len(_known) < MOST_TOOLS:
         _known[name] = options
 
@@ -86,15 +86,20 @@ def declare(name: str, options: ToolOptions) -> None:
 def also_named(name: str, other: str) -> None:
     """Note that the model knows a tool by another name: what is hidden stays so."""
     said = _known.get(name, ToolOptions())
-    if name in hidden or name in config.settings().hide_tools:
+    if name in _hidden or name in config.settings().hide_tools:
         said = said._replace(capture_content=False)
     if other not in _known or not said.capture_content:
         declare(other, said)
 
 
-def told() -> JSON:
+def hidden_tools() -> frozenset[str]:
+    """The tools whose arguments and results are not kept, as their decorators say."""
+    return _hidden
+
+
+def declared_tools() -> JSON:
     """By tool name, what Prefactor is told of each tool of this process: in the words of
-    :class:`.schemas.ToolSchema`."""
+    :class:`.schemas.entry.ToolSchema`."""
     return {
         name: {
             key: value

@@ -12,7 +12,7 @@ from prefactor_core import SchemaRegistry
 
 import prefactor_agent as ours
 from prefactor_agent.compat.schemas import opened
-from prefactor_agent.schemas import QUALITY, agent_schema_version
+from prefactor_agent.schemas.catalog import QUALITY, agent_schema_version
 
 JSON = dict[str, Any]
 

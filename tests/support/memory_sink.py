@@ -12,8 +12,9 @@ from prefactor_agent.core.span import Span
 from prefactor_agent.journal.rows import span_row
 from prefactor_agent.redact import Redactor
 from prefactor_agent.testing.collect import Collector
+from prefactor_agent.tool_options import hidden_tools
 
-_KEEPS_ALL = Redactor(Settings(journal=Path()))
+_KEEPS_ALL = Redactor(Settings(journal=Path()), hidden_tools)
 
 
 class MemorySink(Collector):

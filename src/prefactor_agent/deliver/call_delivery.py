@@ -24,7 +24,8 @@ from ..core.guard import failures, logger, report
 from ..core.json import JSON
 from ..journal.errors import StorageError
 from ..journal.outbox import CallRow, CallState, Outbox
-from ..schemas import BASE_TYPES, QUALITY
+from ..schemas.catalog import QUALITY
+from ..schemas.types import BASE_TYPES
 from .api import Api, DeniedError, LaterError, RefusedError
 from .quality import quality
 from .registered_call import CallParkedError, Progress, RegisteredCall

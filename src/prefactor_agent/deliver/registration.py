@@ -13,7 +13,8 @@ from pydantic_core import to_json
 
 from ..config import Settings
 from ..core.json import JSON
-from ..schemas import TOOL_PREFIX, ToolSchema, agent_schema_version
+from ..schemas.catalog import TOOL_PREFIX, agent_schema_version
+from ..schemas.entry import ToolSchema
 
 
 def registration(

@@ -63,7 +63,7 @@ def write(connection: sqlite3.Connection, batch: Batch, *, wanted: bool) -> None
             connection.executemany(_LEFT_OPEN, batch.finished)
         for row in batch.rows:
             if row.parent_id is None:
-                told = dumps(tool_options.told())
+                told = dumps(tool_options.declared_tools())
                 connection.execute(_RECORDED_BY, (this_process(), wanted, told, row.id))
 
 

@@ -79,7 +79,7 @@ class CallRow(NamedTuple):
     started_us: int
     finished_us: int | None
     tools: str | None
-    """JSON: by name, what the program says of its tools (:func:`..tool_options.told`)."""
+    """JSON: by name, what the program says of its tools (:func:`..tool_options.declared_tools`)."""
 
 
 _CALL = (

@@ -35,7 +35,7 @@ def span_row(span: Span, redactor: Redactor) -> Row:
         outcome = _resolve(span.result)
         if span.streams:
             outcome = {**outcome, "streams": {n: s.summary() for n, s in span.streams.items()}}
-        result = redacted_json(outcome, span, redactor)
+        result = redacted_json(outcome, span, redactor, is_result=True)
     return Row(
         span.id,
         span.session_id,
@@ -56,14 +56,14 @@ def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
     for name, stream in span.streams.items():
         try:
             if columns := stream.take_rows(final=final):
-                text = dumps(redactor.columns(columns, span.type))
+                text = dumps(redactor.columns(columns))
                 found.append(Chunks(span.id, name, text))
         except Exception as error:  # it costs these chunks, and nothing beside them
             report("span.stream", error)
     return found
 
 
-def redacted_json(value: Any, span: Span, redactor: Redactor) -> str:
+def redacted_json(value: Any, span: Span, redactor: Redactor, *, is_result: bool = False) -> str:
     """The JSON of a payload or a result, without what must not be kept, and bounded. Of one that
     cannot be kept, what failed: it must not take other spans with it."""
     try:
@@ -71,7 +71,8 @@ def redacted_json(value: Any, span: Span, redactor: Redactor) -> str:
         payload = span.payload if isinstance(span.payload, Mapping) else {}
         if not redactor.text_is_clean(text, span.type, payload):
             # From the text: there the user's values are plain, and its functions were called.
-            text = dumps(redactor.value(from_json(text), span.type, payload))
+            value = from_json(text)
+            text = dumps(redactor.value(value, span.type, payload, is_result=is_result))
         return bounded(text)
     except Exception as error:
         report("span.kept", error)

@@ -25,6 +25,7 @@ from ..core.forks import at_fork
 from ..core.guard import failures, logger, report
 from ..core.span import Span
 from ..redact import Redactor
+from ..tool_options import hidden_tools
 from . import place, retention, schema
 from .current import CurrentFile
 from .errors import UnusableJournalError, is_damaged
@@ -49,7 +50,7 @@ class JournalWriter:
         self._path = settings.journal
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
-        self._redactor = Redactor(settings)
+        self._redactor = Redactor(settings, hidden_tools)
         self._keep = (settings.keep_days, settings.keep_bytes)
         self._wanted = settings.delivers
         self.after_write: Callable[[], None] | None = None

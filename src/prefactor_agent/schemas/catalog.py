@@ -9,12 +9,41 @@ from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..core.json import JSON
-from .types import BASE_TYPES, QUALITY_SCHEMA, TIMES_RISK, TOOL_TYPE, TYPES, ToolSchema
+from .entry import ToolSchema
+from .types import BASE_TYPES, TIMES_RISK, TOOL_TYPE, TYPES
 
 TOOL_PREFIX = "livekit:tool:"
 """Of the span types of single tools."""
 QUALITY = "livekit:call"
 """The name of the schema of how a call went."""
+
+_NUMBER = {"type": "number", "minimum": 0}
+_COUNT = {"type": "integer", "minimum": 0}
+QUALITY_SCHEMA: JSON = {
+    "type": "object",
+    "properties": {
+        "turns": _COUNT,
+        "user_turns": _COUNT,
+        "assistant_turns": _COUNT,
+        "interruptions": _COUNT,
+        "tool_calls": _COUNT,
+        "tool_failures": _COUNT,
+        "errors": _COUNT,
+        "perceived_latency_median_ms": _NUMBER,
+        "perceived_latency_worst_ms": _NUMBER,
+        "turns_over_budget": _COUNT,
+        "prompt_tokens": _COUNT,
+        "completion_tokens": _COUNT,
+        "total_tokens": _COUNT,
+        "user_speech_seconds": _NUMBER,
+        "agent_speech_seconds": _NUMBER,
+        "outcome": {"enum": ["success", "fail"]},
+        "evaluations": _COUNT,
+        "evaluation_score": {**_NUMBER, "maximum": 1},
+    },
+    "required": ["turns", "interruptions", "tool_calls", "tool_failures", "errors"],
+    "additionalProperties": False,
+}
 
 
 def registry(

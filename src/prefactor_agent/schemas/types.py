@@ -1,13 +1,18 @@
-"""The table of the span types: title, description, one-line summary, data risk.
+"""The table of the span types: title, description, one-line summary, what they hold, data risk, and
+which of their fields are no content.
 
 The schemas name what a payload holds and leave it open: redaction may replace any value, and a span
-that Prefactor refuses for its shape would be lost to whoever looks for it there."""
+that Prefactor refuses for its shape would be lost to whoever looks for it there.
+
+With content capture off, a span keeps what ``kept`` names of its payload and ``kept_result`` of its
+result, and nothing else of its values: a new field is content until it is named there."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from ..core.json import JSON
+from . import parts
+from .content import KEPT, each, fields, measures, shape
+from .entry import SpanTypeSchema
 
 _UNKNOWN_RISK: JSON = {
     "action_profile": {},
@@ -27,38 +32,6 @@ TIMES_RISK: JSON = {
 }
 
 
-class ToolSchema(NamedTuple):
-    """What a user says of one tool, in place of what is assumed."""
-
-    input_schema: JSON | None = None
-    result_schema: JSON | None = None
-    data_risk: JSON | None = None
-    template: str | None = None
-    description: str | None = None
-
-
-class SpanTypeSchema(NamedTuple):
-    name: str
-    title: str
-    description: str
-    template: str
-    params: JSON
-    result: JSON
-    risk: JSON
-
-    def entry(self) -> JSON:
-        """As an agent's schema version lists it."""
-        return {
-            "name": self.name,
-            "params_schema": self.params,
-            "result_schema": self.result,
-            "title": self.title,
-            "description": self.description,
-            "template": self.template,
-            "data_risk": self.risk,
-        }
-
-
 def _keys(**described: str) -> JSON:
     """An object that holds these keys, among others, each of any type."""
     return {
@@ -67,25 +40,6 @@ def _keys(**described: str) -> JSON:
     }
 
 
-_SPAN = {"name": "of the span", "type": "of the span", "metadata": "for keys of Prefactor's"}
-_TURN = {
-    **_SPAN,
-    "turn_index": "number in the call",
-    "created_at": "when it was created",
-    "started_at": "when it began",
-}
-_MODEL_CALL = {
-    **_SPAN,
-    "turn_index": "of the turn",
-    "request_id": "the provider's",
-    "timestamp": "when it began",
-}
-_ENDED = {"status": "how it ended", "error": "type and message of what failed"}
-_LATENCY = "the stages between the user's last sound and the agent's first"
-_STREAMS = "what passed through, chunk by chunk: offsets, sizes, texts or loudness"
-_TOKENS = {"token_usage": "tokens in and out"}
-_MODEL = {"model_name": "the model", "provider": "who runs it", "label": "LiveKit's name of it"}
-
 TYPES = (
     SpanTypeSchema(
         "livekit:session",
@@ -93,7 +47,7 @@ TYPES = (
         "One call: from the start of the AgentSession to its end.",
         "{{ agent_class }} {{ room.name }} {{ close_reason }}",
         _keys(
-            **_SPAN,
+            **parts.SPAN,
             agent_name="the agent's name",
             agent_class="class of the agent that began",
             session_class="class of the session",
@@ -104,12 +58,34 @@ TYPES = (
             job="LiveKit's job",
         ),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             close_reason="why",
             usage="per model",
             conversation="counts",
             outcome="success or fail, as the user's code says",
             evaluations="what judges said",
+        ),
+        fields(
+            "name type agent_name agent_class agent_version session_class worker_id tools"
+            " started_at closed_at close_reason",
+            models=each(fields("label model_name provider")),
+            room=fields("name sid"),
+            job=fields("id agent_name dispatch_id"),
+            participant=parts.KEPT_PERSON,
+            budgets=measures(),
+            instance=fields("id supplied"),
+            metadata=fields("agent_id", tool_span_types=each(KEPT)),
+        ),
+        fields(
+            "status close_reason termination_reason shutdown_reason room_disconnect_reason"
+            " finished_at outcome tracer_failures",
+            usage=fields(model_usage=each(measures("type model provider"))),
+            conversation=measures(),
+            latency=measures("slowest_stage"),
+            hooks=each(fields("name agent status started_us duration_ms")),
+            participants=each(parts.KEPT_PERSON),
+            evaluations=each(fields("name")),
+            **parts.KEPT_END,
         ),
         _SPEECH_RISK,
     ),
@@ -118,9 +94,9 @@ TYPES = (
         "LiveKit User Turn",
         "What the user said, from the first sound to the end of the turn.",
         "{{ transcript }}",
-        _keys(**_TURN, modality="audio or text"),
+        _keys(**parts.TURN, modality="audio or text"),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             transcript="what was understood",
             language="of it",
             speaker_id="who spoke",
@@ -130,6 +106,15 @@ TYPES = (
             finished_at="when it ended",
             metadata="for keys of Prefactor's",
         ),
+        fields(f"{parts.KEPT_TURN} modality", metadata=shape()),
+        fields(
+            "status finished_at is_final language speaker_id confidence interim_revisions"
+            " end_of_turn_delay_ms transcription_delay_ms",
+            partial_transcripts=each(fields("created_at")),
+            metrics=parts.KEPT_METRICS,
+            moments_us=measures(),
+            **parts.KEPT_END,
+        ),
         _SPEECH_RISK,
     ),
     SpanTypeSchema(
@@ -138,19 +123,41 @@ TYPES = (
         "What the agent said, from the moment it was decided to the end of its sound.",
         "{{ spoken_text }}{% if interrupted %} (interrupted){% endif %}",
         _keys(
-            **_TURN,
+            **parts.TURN,
             source="generate_reply, say or tool_response",
             user_initiated="the program asked for it",
         ),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             outputs="what was said",
             metrics="LiveKit's",
             finished_at="when it ended",
             generated_text="all of it",
             spoken_text="what was heard",
             interrupted="cut off by the user",
-            latency=_LATENCY,
+            latency=parts.LATENCY,
+        ),
+        fields(
+            f"{parts.KEPT_TURN} source user_initiated allow_interruptions speech_id",
+            metadata=shape(),
+        ),
+        fields(
+            "status finished_at interrupted interrupted_by preemptive playback_position_s"
+            " barge_in_ms overlap_ms user_turn_id first_sound_by answer_ms tool_calls",
+            outputs=shape(message=shape(content=parts.KEPT_PARTS)),
+            segments=each(fields("started_us finished_us position_s interrupted")),
+            pauses=each(fields("at_us state")),
+            gaps=each(fields("at_us ms cause")),
+            latency=fields(
+                "perceived_ms filler",
+                basis=fields("from to"),
+                stages=each(fields("name ms")),
+                over_budget=measures(),
+            ),
+            network_estimate=measures(),
+            metrics=parts.KEPT_METRICS,
+            moments_us=measures(),
+            **parts.KEPT_END,
         ),
         _SPEECH_RISK,
     ),
@@ -159,14 +166,33 @@ TYPES = (
         "LiveKit LLM Metrics",
         "One call of the llm_node: from the call to the end of its stream.",
         "{{ model_name }}: {{ text }}",
-        _keys(**_MODEL_CALL, inputs="messages and tools", **_TOKENS, **_MODEL),
+        _keys(**parts.MODEL_CALL, inputs="messages and tools", **parts.TOKENS, **parts.MODEL),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             text="the answer",
             tool_calls="asked for",
             usage="as reported",
             metrics="LiveKit's",
-            streams=_STREAMS,
+            streams=parts.STREAMS,
+        ),
+        fields(
+            f"{parts.KEPT_CALL} from_metrics",
+            inputs=fields(
+                "tools images messages_total messages_omitted",
+                messages=each(parts.KEPT_MESSAGE),
+                tool_choice=fields("type name", function=fields("name")),
+                ai=fields(model=fields("id")),
+            ),
+            metadata=shape(),
+        ),
+        fields(
+            "status finish_reason request_id time_to_first_token_ms",
+            tool_calls=each(parts.KEPT_TOOL_CALL),
+            usage=measures(),
+            token_usage=measures(),
+            metrics=parts.KEPT_METRICS,
+            ai=fields("finishReason"),
+            **parts.KEPT_END,
         ),
         _SPEECH_RISK,
     ),
@@ -175,13 +201,19 @@ TYPES = (
         "Speech recognition",
         "One utterance as the STT heard it.",
         "{{ model_name }}: {{ transcript }}",
-        _keys(**_MODEL_CALL, **_MODEL),
+        _keys(**parts.MODEL_CALL, **parts.MODEL),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             transcript="final",
             audio_seconds="heard",
             metrics="LiveKit's",
-            streams=_STREAMS,
+            streams=parts.STREAMS,
+        ),
+        fields(parts.KEPT_CALL, metadata=shape()),
+        fields(
+            "status audio_seconds interim_revisions finalization_delay_ms",
+            metrics=parts.KEPT_METRICS,
+            **parts.KEPT_END,
         ),
         _SPEECH_RISK,
     ),
@@ -190,14 +222,21 @@ TYPES = (
         "Speech synthesis",
         "One call of the tts_node: text in, audio out.",
         "{{ model_name }}: {{ audio_seconds }} s of speech",
-        _keys(**_MODEL_CALL, **_MODEL),
+        _keys(**parts.MODEL_CALL, **parts.MODEL),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             text="spoken",
             audio_seconds="made",
             time_to_first_byte_ms="from first text to first audio",
             metrics="LiveKit's",
-            streams=_STREAMS,
+            streams=parts.STREAMS,
+        ),
+        fields(parts.KEPT_CALL, metadata=shape()),
+        fields(
+            "status characters frames audio_seconds time_to_first_byte_ms real_time_factor"
+            " longest_gap_ms leading_silence_ms words_per_second",
+            metrics=parts.KEPT_METRICS,
+            **parts.KEPT_END,
         ),
         _SPEECH_RISK,
     ),
@@ -207,7 +246,9 @@ TYPES = (
         "The text of the agent as it was sent to the user's screen.",
         "{{ text }}",
         _keys(turn_index="number in the call"),
-        _keys(text="all of it", characters="how many", streams=_STREAMS),
+        _keys(text="all of it", characters="how many", streams=parts.STREAMS),
+        fields(parts.KEPT_CALL, metadata=shape()),
+        fields("status characters", **parts.KEPT_END),
         _SPEECH_RISK,
     ),
     SpanTypeSchema(
@@ -216,7 +257,7 @@ TYPES = (
         "A tool of the agent's: from the beginning of its body to its end.",
         "{{ tool_name }} {{ outcome }}",
         _keys(
-            **_SPAN,
+            **parts.SPAN,
             tool_name="the tool",
             call_id="the LLM's id of the call",
             group_id="of calls made together",
@@ -225,11 +266,17 @@ TYPES = (
             created_at="when it was called",
         ),
         _keys(
-            **_ENDED,
+            **parts.ENDED,
             outcome="returned, or what else",
             outputs="what it returned",
             is_error="whether it failed",
         ),
+        fields(
+            "name type tool_name call_id group_id turn_index run_by from_events created_at",
+            inputs=shape(),
+            metadata=shape(),
+        ),
+        fields("status outcome is_error duration_ms", outputs=shape(), **parts.KEPT_END),
         _UNKNOWN_RISK,
     ),
     SpanTypeSchema(
@@ -239,6 +286,8 @@ TYPES = (
         "{{ tool_name }}: {{ outcome }} after {{ duration_ms }} ms",
         _keys(tool_name="the tool", call_id="the LLM's id of the call"),
         _keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
+        fields("name type tool_name call_id run_by from_events"),
+        fields("status outcome is_error duration_ms", outputs=shape(), **parts.KEPT_END),
         _UNKNOWN_RISK,
     ),
     SpanTypeSchema(
@@ -247,14 +296,19 @@ TYPES = (
         "An error of the session, or of a node.",
         "{{ source }}: {{ error_type }} {{ message }}",
         _keys(
-            **_SPAN,
+            **parts.SPAN,
             source="where",
             error_type="class",
             message="text",
             recoverable="LiveKit's view",
             created_at="when",
         ),
-        _keys(**_ENDED),
+        _keys(**parts.ENDED),
+        fields(
+            "name type source error_type recoverable label model_name provider created_at",
+            metadata=shape(),
+        ),
+        fields("status", **parts.KEPT_END),
         _UNKNOWN_RISK,
     ),
     SpanTypeSchema(
@@ -263,7 +317,7 @@ TYPES = (
         "The user or the agent began to speak, listen, think or was away.",
         "{{ actor }}: {{ old_state }} to {{ new_state }}",
         _keys(
-            **_SPAN,
+            **parts.SPAN,
             actor="user or agent",
             old_state="until then",
             new_state="from then on",
@@ -271,6 +325,8 @@ TYPES = (
             created_at="when",
         ),
         _keys(status="how it ended", metrics="LiveKit's"),
+        fields("name type actor old_state new_state event_type created_at", metadata=shape()),
+        fields("status", **parts.KEPT_END),
         TIMES_RISK,
     ),
     SpanTypeSchema(
@@ -285,6 +341,8 @@ TYPES = (
             call_id="the LLM's id of that call",
         ),
         _keys(),
+        fields("name type from to cause tool_name call_id created_at", metadata=shape()),
+        fields("status", **parts.KEPT_END),
         TIMES_RISK,
     ),
     SpanTypeSchema(
@@ -292,38 +350,24 @@ TYPES = (
         "Realtime reply",
         "Speech of a realtime model.",
         "{{ model_name }}: {{ audio_seconds }} s of speech",
-        _keys(**_MODEL),
-        _keys(audio_seconds="made", streams=_STREAMS),
+        _keys(**parts.MODEL),
+        _keys(audio_seconds="made", streams=parts.STREAMS),
+        fields(parts.KEPT_CALL, metadata=shape()),
+        fields(
+            "status request_id frames audio_seconds leading_silence_ms",
+            usage=measures("request_id"),
+            token_usage=measures(),
+            **parts.KEPT_END,
+        ),
         _SPEECH_RISK,
     ),
 )
-BASE_TYPES = frozenset(type_.name for type_ in TYPES)
-TOOL_TYPE = next(type_ for type_ in TYPES if type_.name == "livekit:tool")
+_BY_NAME = {type_.name: type_ for type_ in TYPES}
+BASE_TYPES = frozenset(_BY_NAME)
+TOOL_TYPE = _BY_NAME["livekit:tool"]
 
-_NUMBER = {"type": "number", "minimum": 0}
-_COUNT = {"type": "integer", "minimum": 0}
-QUALITY_SCHEMA: JSON = {
-    "type": "object",
-    "properties": {
-        "turns": _COUNT,
-        "user_turns": _COUNT,
-        "assistant_turns": _COUNT,
-        "interruptions": _COUNT,
-        "tool_calls": _COUNT,
-        "tool_failures": _COUNT,
-        "errors": _COUNT,
-        "perceived_latency_median_ms": _NUMBER,
-        "perceived_latency_worst_ms": _NUMBER,
-        "turns_over_budget": _COUNT,
-        "prompt_tokens": _COUNT,
-        "completion_tokens": _COUNT,
-        "total_tokens": _COUNT,
-        "user_speech_seconds": _NUMBER,
-        "agent_speech_seconds": _NUMBER,
-        "outcome": {"enum": ["success", "fail"]},
-        "evaluations": _COUNT,
-        "evaluation_score": {**_NUMBER, "maximum": 1},
-    },
-    "required": ["turns", "interruptions", "tool_calls", "tool_failures", "errors"],
-    "additionalProperties": False,
-}
+
+def type_of(name: str) -> SpanTypeSchema:
+    """The type with this name; the spans of single tools, whatever a program calls their type, are
+    like all tools'."""
+    return _BY_NAME.get(name, TOOL_TYPE)

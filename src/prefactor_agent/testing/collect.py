@@ -10,6 +10,7 @@ from ..core.span import Span
 from ..journal.reader import StoredSpan
 from ..journal.rows import chunk_rows, span_row
 from ..redact import Redactor
+from ..tool_options import hidden_tools
 
 
 class Collector:
@@ -37,7 +38,7 @@ class Collector:
     def stored(self) -> list[StoredSpan]:
         """The spans in the order in which they began, as they are now and as the journal would
         keep them: without what the settings take out."""
-        redactor = Redactor(config.settings())
+        redactor = Redactor(config.settings(), hidden_tools)
         found = [self._stored(span, redactor) for span in self._spans.values()]
         return sorted(found, key=lambda span: span.started_us)
 

@@ -1,0 +1,42 @@
+"""What is declared of a span type, and of a tool."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..core.json import JSON
+from .content import Part
+
+
+class ToolSchema(NamedTuple):
+    """What a user says of one tool, in place of what is assumed."""
+
+    input_schema: JSON | None = None
+    result_schema: JSON | None = None
+    data_risk: JSON | None = None
+    template: str | None = None
+    description: str | None = None
+
+
+class SpanTypeSchema(NamedTuple):
+    name: str
+    title: str
+    description: str
+    template: str
+    params: JSON
+    result: JSON
+    kept: Part
+    kept_result: Part
+    risk: JSON
+
+    def entry(self) -> JSON:
+        """As an agent's schema version lists it."""
+        return {
+            "name": self.name,
+            "params_schema": self.params,
+            "result_schema": self.result,
+            "title": self.title,
+            "description": self.description,
+            "template": self.template,
+            "data_risk": self.risk,
+        }

@@ -1,0 +1,45 @@
+"""What several span types hold: described, and which of it is no content."""
+
+from __future__ import annotations
+
+from .content import each, fields, measures, shape
+
+SPAN = {"name": "of the span", "type": "of the span", "metadata": "for keys of Prefactor's"}
+TURN = {
+    **SPAN,
+    "turn_index": "number in the call",
+    "created_at": "when it was created",
+    "started_at": "when it began",
+}
+MODEL_CALL = {
+    **SPAN,
+    "turn_index": "of the turn",
+    "request_id": "the provider's",
+    "timestamp": "when it began",
+}
+ENDED = {"status": "how it ended", "error": "type and message of what failed"}
+LATENCY = "the stages between the user's last sound and the agent's first"
+STREAMS = "what passed through, chunk by chunk: offsets, sizes, texts or loudness"
+TOKENS = {"token_usage": "tokens in and out"}
+MODEL = {"model_name": "the model", "provider": "who runs it", "label": "LiveKit's name of it"}
+
+KEPT_TURN = "name type turn_index created_at started_at"
+KEPT_CALL = "name type turn_index request_id timestamp model_name provider label"
+KEPT_METRICS = measures(
+    "type label model_name provider model_provider request_id provider_request_ids segment_id"
+    " speech_id"
+)
+KEPT_END = {"metadata": shape(), "error": fields("error_type"), "streams": measures("kind unit")}
+KEPT_PERSON = shape(attributes=shape(), changes=each(shape(attributes=shape())))
+"""A participant is content: of each the keys alone are kept."""
+KEPT_PARTS = each(shape())
+"""What a message holds: a text, or texts and pictures."""
+KEPT_TOOL_CALL = fields("name call_id")
+KEPT_MESSAGE = fields(
+    "role type name call_id is_error", content=KEPT_PARTS, tool_call=KEPT_TOOL_CALL
+)
+"""A message of a conversation, or a tool call in it: also where one of a hidden tool turns up."""
+KEPT_COLUMNS = frozenset(["offset_us", "size", "n", "dbfs"])
+"""Of the chunks of a stream."""
+KEPT_EVENT = frozenset(["type", "confidence"])
+"""Of what an STT reported, which is a chunk of its stream."""
