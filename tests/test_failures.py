@@ -21,11 +21,10 @@ from prefactor_agent import TracedAgent, traced_tool, tracing
 from prefactor_agent.core import guard
 from prefactor_agent.core.guard import failures
 from prefactor_agent.record.audio import voice
-from prefactor_agent.record.intercept import forms as nodes
-from prefactor_agent.record.intercept import passthrough
-from prefactor_agent.record.models import node_calls
+from prefactor_agent.record.intercept import forms, passthrough
+from prefactor_agent.record.models import llm_node, node_call, nodes, stt_node, voice_nodes
 from prefactor_agent.record.session import hooks
-from prefactor_agent.record.spans import tree as call
+from prefactor_agent.record.spans import tree
 from prefactor_agent.record.spans.stream import Stream
 from prefactor_agent.record.tools import traced as tool_calls
 from prefactor_agent.record.turns.user_turns import UserTurns
@@ -255,23 +254,24 @@ async def test_a_failure_inside_a_guarded_function(
 BEHIND: dict[str, tuple[Any, str]] = {
     "sink.put": (MemorySink, "put"),
     "loudness": (voice, "mean_squares"),
-    "ids": (call.Ids, "new"),
+    "ids": (tree.Ids, "new"),
     "the session's trace": (tracing, "SessionRecorder"),
-    "a node's beginning": (node_calls, "open_node"),
+    "a node's beginning": (nodes.Nodes, "open"),
     "a hook's beginning": (hooks.Hooks, "begin"),
-    "a span's beginning": (call.SpanTree, "begin"),
-    "a span's end": (call.SpanTree, "end"),
+    "a span's beginning": (tree.SpanTree, "begin"),
+    "a span's end": (tree.SpanTree, "end"),
     "a hook's note": (hooks.Hooks, "note"),
     "a user turn's commit": (UserTurns, "commit"),
     "a user turn": (UserTurns, "begin"),
-    "a node's wrapper": (nodes, "_node"),
-    "a hook's wrapper": (nodes, "_hook"),
-    "a stream's stand-in": (nodes, "observe"),
-    "an input's stand-in": (node_calls, "proxy_stream"),
-    "a look at audio": (node_calls.TTSNodeCall, "look"),
-    "a look at the user's audio": (node_calls._InputAudio, "look"),
-    "a look at an STT event": (node_calls.STTNodeCall, "look"),
-    "a node's end": (node_calls._SpanCall, "end"),
+    "a wrapper": (forms, "observed"),
+    "a node's wrapper": (forms, "_node"),
+    "a hook's wrapper": (forms, "_hook"),
+    "a stream's stand-in": (forms, "observe"),
+    "an input's stand-in": (node_call, "proxy_stream"),
+    "a look at audio": (voice_nodes.TTSNodeCall, "look"),
+    "a look at the user's audio": (stt_node.InputAudio, "look"),
+    "a look at an STT event": (stt_node.STTNodeCall, "look"),
+    "a node's end": (node_call.SpanCall, "end"),
     "a hook's end": (hooks._Hook, "end"),
     "a user turn hook's end": (hooks._UserTurnHook, "end"),
     "a tool's beginning": (tool_calls.ToolCall, "begin"),
@@ -291,7 +291,7 @@ async def test_a_failure_behind_the_guards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     owner, name = BEHIND[where]
-    nodes._made.clear()
+    forms._made.clear()
     monkeypatch.setattr(owner, name, boom)
     noticed = await observe(TracedAgent, traced_tool)
     assert_unharmed(noticed, expected, caplog, None)
@@ -313,7 +313,7 @@ async def test_a_stream_that_cannot_be_kept(
 async def test_a_result_that_cannot_be_told(
     sink: MemorySink, expected: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(node_calls.LLMNodeCall, "_outcome", boom)
+    monkeypatch.setattr(llm_node.LLMNodeCall, "_outcome", boom)
     assert await observe(TracedAgent, traced_tool) == expected
     assert [s["result"]["tracer_error"] for s in sink.as_dicts() if s["type"] == "livekit:llm"] == [
         "LookupError"

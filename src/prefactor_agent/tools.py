@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import functools
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,8 +12,8 @@ from livekit.agents.llm import FunctionTool, RawFunctionTool
 
 from . import tool_options
 from .core.guard import guarded
+from .record.intercept.calls import observed
 from .record.livekit import private as livekit_private
-from .record.spans.outcome import error_of
 from .record.tools.traced import ToolCall
 from .record.turns.context import current_turn
 from .tool_options import ToolOptions
@@ -133,43 +131,17 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
     """``call``, recorded: with the name, the signature and the kind (sync or not) of ``like``."""
     signature = _signature(call)
 
-    if inspect.iscoroutinefunction(like):
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _ObservedTool | None:
+        record = _begin(recorded, signature, args, kwargs)
+        return _ObservedTool(args, kwargs, record) if record is not None else None
 
-        @functools.wraps(like)
-        async def recorded(*args: Any, **kwargs: Any) -> Any:
-            span = _begin(recorded, signature, args, kwargs)
-            try:
-                value = await call(*args, **kwargs)
-            except BaseException as error:
-                _raised(span, error)
-                raise
-            _returned(span, value)
-            return value
-
-    else:
-
-        @functools.wraps(like)
-        def recorded(*args: Any, **kwargs: Any) -> Any:
-            span = _begin(recorded, signature, args, kwargs)
-            try:
-                value = call(*args, **kwargs)
-            except BaseException as error:
-                _raised(span, error)
-                raise
-            if span is not None and inspect.iscoroutine(value):
-                return _awaited(value, span)
-            if span is not None and isinstance(value, asyncio.Future):
-                value.add_done_callback(functools.partial(_done, span))
-            else:
-                _returned(span, value)
-            return value
-
+    recorded: Any = observed(call, begin, like)
     # From 3.14 on it has both, and the first can be asked for before what it names is there.
     if not (hasattr(like, "__annotate__") or hasattr(like, "__annotations__")):
         recorded.__annotations__ = {}  # ours mean nothing where LiveKit looks them up
     if signature is not None and _names(signature) != _names(_signature(recorded)):
         # Only then: a class method's would hide from 3.13 on that its class is given already.
-        recorded.__signature__ = signature  # type: ignore[attr-defined]
+        recorded.__signature__ = signature
     setattr(recorded, _MARK, "")  # the tool's name, once LiveKit has made the tool
     return recorded
 
@@ -187,22 +159,24 @@ def _names(signature: inspect.Signature | None) -> list[tuple[str, Any]]:
     return [(name, parameter.kind) for name, parameter in parameters]
 
 
-async def _awaited(coroutine: Any, span: ToolCall) -> Any:
-    try:
-        value = await coroutine
-    except BaseException as error:
-        _raised(span, error)
-        raise
-    _returned(span, value)
-    return value
+class _ObservedTool:
+    """A call of a tool's body, inside a traced session."""
 
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], record: ToolCall) -> None:
+        self.args, self.kwargs = args, kwargs
+        self._record = record
 
-def _done(span: ToolCall, future: asyncio.Future[Any]) -> None:
-    error = error_of(future)
-    if error is None:
-        _returned(span, future.result())
-    else:
-        _raised(span, error)
+    def returned(self, value: Any) -> Any:
+        self._returned(value)
+        return value
+
+    @guarded("tool.end")
+    def _returned(self, value: Any) -> None:
+        self._record.returned(value)
+
+    @guarded("tool.end")
+    def raised(self, error: BaseException) -> None:
+        self._record.raised(error)
 
 
 @guarded("tool.begin")
@@ -235,15 +209,3 @@ def _renamed(recorded: Any, name: str) -> str | None:
         return None
     tool_options.also_named(name, request.name)
     return request.name
-
-
-@guarded("tool.end")
-def _returned(span: ToolCall | None, value: Any) -> None:
-    if span is not None:
-        span.returned(value)
-
-
-@guarded("tool.end")
-def _raised(span: ToolCall | None, error: BaseException) -> None:
-    if span is not None:
-        span.raised(error)

@@ -20,7 +20,6 @@ from .core.span import Sink
 from .pipeline import Pipeline
 from .record.intercept.forms import HookCall, NodeCall
 from .record.livekit import private as livekit_private
-from .record.models import node_calls
 from .record.recorder import SessionRecorder
 from .record.session.job import current_job
 
@@ -177,7 +176,7 @@ class SessionRegistry:
         self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> NodeCall | None:
         trace = self.attach(agent)
-        return node_calls.open_node(trace, agent, name, args, kwargs) if trace else None
+        return trace.nodes.open(agent, name, args, kwargs) if trace else None
 
     @guarded("hook.begin")
     def open_hook(

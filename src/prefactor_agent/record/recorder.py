@@ -1,7 +1,7 @@
 """The recorder of one session: makes its parts, gives LiveKit's events to them, and ends them.
 
 What is here works for any agent, from the session's public events; the nodes, hooks and tools of a
-``TracedAgent`` add to it (models/node_calls.py, session/hooks.py, tools/traced.py). Nothing waits,
+``TracedAgent`` add to it (models/nodes.py, session/hooks.py, tools/traced.py). Nothing waits,
 and every handler is guarded: LiveKit calls them in the middle of its own work."""
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from ..core.guard import guarded, listener
 from ..core.json import JSON
 from ..core.span import Sink, Status
 from .audio.user_voice import UserVoice
-from .livekit.messages import Messages
 from .models.fallbacks import Fallbacks
 from .models.metrics import ModelMetrics
+from .models.nodes import Nodes
 from .models.realtime import Realtime
 from .session.budgets import Budgets
 from .session.closing import Closing
@@ -77,7 +77,7 @@ class SessionRecorder:
         self.forms: deque[Callable[..., Any]] = deque(maxlen=FORMS_KEPT)
         """What the nodes and hooks of the session's agents are looked up as."""
         chosen = config.settings()
-        self.spans = self.call = SpanTree(sink)
+        self.spans = SpanTree(sink)
         self.state = SessionState(weakref.ref(session), dict(tool_types or {}))
         self.signals = Signals()
         self.scope = Scope(self.spans, self.state, self.signals)
@@ -109,18 +109,16 @@ class SessionRecorder:
         self.user_turns = UserTurns(scope, self.voice)
         self.utterances = Utterances(scope, self.voice, self.user_turns)
         self.refs = TurnRefs(scope)
-        self.assistant_turns = self.speeches = AssistantTurns(
-            scope, self.user_turns, self.refs, chosen.budgets
-        )
+        self.assistant_turns = AssistantTurns(scope, self.user_turns, self.refs, chosen.budgets)
         self.budgets = Budgets(
             scope, self.assistant_turns, chosen.budgets, chosen.on_budget_exceeded
         )
-        self.messages = Messages()
-        self.realtime = Realtime(self)
-        self.fallbacks = Fallbacks(self)
-        self.measured = ModelMetrics(self, session)
-        self.untraced_tools = UntracedTools(self)
-        self.provider_tools = ProviderTools(self)
+        self.measured = ModelMetrics(scope, session, self.assistant_turns, self.user_turns)
+        self.realtime = Realtime(scope, self.voice, self.measured)
+        self.fallbacks = Fallbacks(scope)
+        self.nodes = Nodes(scope, self.voice, self.utterances, self.realtime, self.fallbacks)
+        self.untraced_tools = UntracedTools(scope)
+        self.provider_tools = ProviderTools(scope)
         self.handoffs = Handoffs(
             scope, session, agent, self.assistant_turns, self.untraced_tools.span
         )

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from livekit.agents import Agent
 
 from ...core.guard import guarded, report
-from ..spans.outcome import error_of
+from .calls import observed
 from .passthrough import Watcher, ended, observe
 
 NODES = frozenset(
@@ -134,104 +134,62 @@ class _Assigned:
 
 
 def _node(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _ObservedNode | None:
+        agent, *others = args
+        if _within(agent, name):
+            return None
+        call = tracer.open_node(agent, name, tuple(others), kwargs)
+        return _ObservedNode(agent, call) if call is not None else None
 
-        @functools.wraps(function)
-        async def coroutine_node(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-            call = None if _within(agent, name) else tracer.open_node(agent, name, args, kwargs)
-            if call is None:
-                return await function(agent, *args, **kwargs)
-            try:
-                result = await function(agent, *call.args, **call.kwargs)
-            except BaseException as error:
-                ended(call, error)
-                raise
-            return _hand_over(result, call)
+    return observed(function, begin)
 
-        return coroutine_node
 
-    @functools.wraps(function)
-    def node(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-        call = None if _within(agent, name) else tracer.open_node(agent, name, args, kwargs)
-        if call is None:
-            return function(agent, *args, **kwargs)
+class _ObservedNode:
+    """A call of a node: its stream is watched until it ends."""
+
+    def __init__(self, agent: Agent, call: NodeCall) -> None:
+        self.args, self.kwargs = (agent, *call.args), call.kwargs
+        self._call = call
+
+    def returned(self, value: Any) -> Any:
+        call = self._call
         try:
-            result = function(agent, *call.args, **call.kwargs)
-        except BaseException as error:
-            ended(call, error)
-            raise
-        return _answer(result, call) if asyncio.iscoroutine(result) else _hand_over(result, call)
+            if isinstance(value, AsyncIterable):
+                return observe(value, call)
+            call.value(value)
+        except Exception as failure:
+            report("node.answer", failure)
+        ended(call, None)
+        return value
 
-    return node
-
-
-async def _answer(coroutine: Any, call: NodeCall) -> Any:
-    try:
-        result = await coroutine
-    except BaseException as error:
-        ended(call, error)
-        raise
-    return _hand_over(result, call)
-
-
-def _hand_over(result: Any, call: NodeCall) -> Any:
-    try:
-        if isinstance(result, AsyncIterable):
-            return observe(result, call)
-        call.value(result)
-    except Exception as failure:
-        report("node.answer", failure)
-    ended(call, None)
-    return result
+    def raised(self, error: BaseException) -> None:
+        ended(self._call, error)
 
 
 def _hook(tracer: Tracer, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    if inspect.iscoroutinefunction(function):
+    def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _ObservedHook | None:
+        agent, *others = args
+        if _within(agent, name):
+            return None
+        call = tracer.open_hook(agent, name, tuple(others), kwargs)
+        return _ObservedHook(args, kwargs, call) if call is not None else None
 
-        @functools.wraps(function)
-        async def coroutine_hook(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-            call = None if _within(agent, name) else tracer.open_hook(agent, name, args, kwargs)
-            if call is None:
-                return await function(agent, *args, **kwargs)
-            try:
-                result = await function(agent, *args, **kwargs)
-            except BaseException as error:
-                ended(call, error)
-                raise
-            ended(call, None)
-            return result
-
-        return coroutine_hook
-
-    @functools.wraps(function)
-    def hook(agent: Agent, *args: Any, **kwargs: Any) -> Any:
-        call = None if _within(agent, name) else tracer.open_hook(agent, name, args, kwargs)
-        if call is None:
-            return function(agent, *args, **kwargs)
-        try:
-            result = function(agent, *args, **kwargs)
-        except BaseException as error:
-            ended(call, error)
-            raise
-        if asyncio.iscoroutine(result):
-            return _timed(result, call)
-        if isinstance(result, asyncio.Future):
-            result.add_done_callback(lambda future: ended(call, error_of(future)))
-        else:
-            ended(call, None)
-        return result
-
-    return hook
+    return observed(function, begin)
 
 
-async def _timed(coroutine: Any, call: HookCall) -> Any:
-    try:
-        result = await coroutine
-    except BaseException as error:
-        ended(call, error)
-        raise
-    ended(call, None)
-    return result
+class _ObservedHook:
+    """A call of a hook."""
+
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], call: HookCall) -> None:
+        self.args, self.kwargs = args, kwargs
+        self._call = call
+
+    def returned(self, value: Any) -> Any:
+        ended(self._call, None)
+        return value
+
+    def raised(self, error: BaseException) -> None:
+        ended(self._call, error)
 
 
 def _without(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -19,14 +19,14 @@ from ..spans.stream import UNABSORBED, Stream
 
 
 class Ending(Protocol):
-    """What is told of an end."""
+    """Is called when what it looks at is over."""
 
     def end(self, error: BaseException | None) -> None:
-        """It is over: well (``None``), or by this exception. May be told again."""
+        """It is over: well (``None``), or by this exception. May be called again."""
 
 
 class Watcher(Ending, Protocol):
-    """What is told of a stream. If it raises, that is counted and the stream goes on."""
+    """Looks at a stream. If it raises, that is counted and the stream goes on."""
 
     stream: Stream | None
     """Where chunks go straight, without a call: the fast path for text."""
@@ -54,7 +54,7 @@ def proxy_stream(inner: AsyncIterable[Any], watcher: Watcher) -> AsyncIterable[A
 
 
 def ended(what: Ending, error: BaseException | None) -> None:
-    """Tell of an end; whatever that raises stays here."""
+    """Call ``end``; whatever that raises stays here."""
     try:
         what.end(error)
     except Exception as failure:
@@ -94,7 +94,7 @@ class Watched(AsyncIterable[Any]):
 async def _anext(self: Watched) -> Any:
     step, look, stream = self._watched_parts
     try:
-        item = await step()  # type: ignore[misc]  # lent() looked
+        item = await step()  # type: ignore[misc]  # proxy_stream() looked
     except BaseException as error:
         ended(self._watched_by, None if isinstance(error, StopAsyncIteration) else error)
         raise

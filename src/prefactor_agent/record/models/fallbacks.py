@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import sys
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit.agents import llm, stt, tts
 
 from ...core.guard import guarded, listener
 from ..livekit.models import describe_model
-from ..turns.context import current_turn
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.context import current_turn, span_at_work
+from ..turns.state import Scope
 
 _KINDS = ("llm", "stt", "tts")
 _ADAPTERS = (llm.FallbackAdapter, stt.FallbackAdapter, tts.FallbackAdapter)
 
 
 class Fallbacks:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    """The adapters that one session's nodes use."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
         self._followed: weakref.WeakSet[Any] = weakref.WeakSet()
         self._listener = listener(self._on_change)
 
@@ -42,6 +42,7 @@ class Fallbacks:
             adapter.on(f"{kind}_availability_changed", self._listener)
 
     def stop(self) -> None:
+        """Listen to none any more."""
         for owner in list(self._followed):
             for kind in _KINDS:
                 owner.off(f"{kind}_availability_changed", self._listener)
@@ -53,15 +54,11 @@ class Fallbacks:
         if event.available or kind is None:
             return  # it has recovered, in the background
         turn = current_turn.get()
-        if turn is not None and not self._trace.scope.owns(turn.span):
+        if turn is not None and not self._scope.owns(turn.span):
             return  # another session uses the same adapter
         model = getattr(event, kind)
         error = sys.exc_info()[1] or RuntimeError(f"{model.label} is unavailable")
-        errors = self._trace.errors
-        errors.record(
-            type(model).__name__,
-            error,
-            errors.place(kind),
-            recoverable=True,
-            model=describe_model(model),
+        where = span_at_work(self._scope, kind)
+        self._scope.signals.error.emit(
+            type(model).__name__, error, where, True, describe_model(model)
         )

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from livekit import rtc
 from livekit.agents import AgentSession, MetricsCollectedEvent, metrics
@@ -24,28 +24,36 @@ from ...core.clock import now_ns
 from ...core.guard import guarded, listener
 from ...core.json import JSON, without_none
 from ...core.span import SpanType, Status
+from ..turns.assistant_turns import AssistantTurns
 from ..turns.context import current_turn
+from ..turns.state import Scope
 from ..turns.turn import AssistantTurn
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from ..turns.user_turns import UserTurns
 
 EVENT = "metrics_collected"
 _EMITTER: Any = rtc.EventEmitter
-KEPT = 20
-"""Model calls that a turn keeps the metrics of; a turn seldom has more than three."""
 
 
 class ModelMetrics:
     """LiveKit's measurements of one session's model calls."""
 
-    def __init__(self, trace: SessionRecorder, session: AgentSession[Any]) -> None:
-        self._trace = trace
+    def __init__(
+        self,
+        scope: Scope,
+        session: AgentSession[Any],
+        assistant_turns: AssistantTurns,
+        user_turns: UserTurns,
+    ) -> None:
+        self._scope = scope
+        self._spans, self._state, _ = scope
+        self._assistant_turns = assistant_turns
+        self._user_turns = user_turns
         self._listener = listener(self._on_metrics)
         _EMITTER.on(session, EVENT, self._listener)
         _live.add(self)
 
     def let_go(self, session: AgentSession[Any]) -> None:
+        """Listen no more."""
         _EMITTER.off(session, EVENT, self._listener)
         _live.discard(self)
 
@@ -58,17 +66,17 @@ class ModelMetrics:
             case metrics.TTSMetrics():
                 self._note(self._turn(measured), "tts", measured)
             case metrics.InterruptionMetrics():
-                self._note(self._trace.state.playing, "interruptions", measured)
+                self._note(self._state.playing, "interruptions", measured)
             case metrics.STTMetrics():
-                if (asking := self._trace.state.user_turn) is not None and self._hears_alone():
+                if (asking := self._state.user_turn) is not None and self._hears_alone():
                     asking.measured["stt"] = as_json(measured)
             case metrics.EOUMetrics():
-                self._trace.user_turns.note_measured("eou", as_json(measured))
+                self._user_turns.note_measured("eou", as_json(measured))
 
     def _on_llm(self, measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics) -> None:
         turn = self._turn(measured)
         self._note(turn, "llm", measured)
-        if isinstance(measured, metrics.RealtimeModelMetrics) and self._trace.state.realtime_used:
+        if isinstance(measured, metrics.RealtimeModelMetrics) and self._state.realtime_used:
             return  # it knows which of its replies have a span of their own
         if turn is None or turn.outputs or any(voice.text is None for voice in turn.voices):
             return  # not of this session, or its node has told
@@ -76,37 +84,38 @@ class ModelMetrics:
 
     def _turn(self, measured: Any) -> AssistantTurn | None:
         """The turn that a model worked for: LiveKit names the speech; else the running one."""
-        named = self._trace.speeches.find(getattr(measured, "speech_id", None))
+        named = self._assistant_turns.find(getattr(measured, "speech_id", None))
         if named is not None:
             return named
-        return current_turn.of(self._trace.scope)
+        return current_turn.of(self._scope)
 
     def _hears_alone(self) -> bool:
         """No other traced session has the same STT, whose streams belong to no turn."""
-        session = self._trace.session
+        session = self._state.session
         return session is not None and not any(
             other is not self
-            and (theirs := other._trace.session) is not None
+            and (theirs := other._state.session) is not None
             and theirs.stt is session.stt
             for other in _live
         )
 
     def _note(self, turn: AssistantTurn | None, kind: str, measured: Any) -> None:
-        if turn is not None and len(noted := turn.measured.setdefault(kind, [])) < KEPT:
-            noted.append(functools.partial(as_json, measured))
+        if turn is not None:
+            turn.add_measured(kind, functools.partial(as_json, measured))
 
     def llm_span(
         self,
         turn: AssistantTurn,
         measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics,
     ) -> None:
-        """A call that is over: LiveKit tells when it ended and how long it took."""
-        told = as_json(measured)
+        """Make the span of a request that is over: LiveKit says when it ended and how long it
+        took."""
+        described = as_json(measured)
         ended = now_ns()
         begun = ended - int(max(0.0, measured.duration) * 1e9)
         inside = turn.span if turn.span.open else None
-        model = told.get("model_name")
-        span = self._trace.call.begin(
+        model = described.get("model_name")
+        span = self._spans.begin(
             SpanType.LLM,
             "llm",
             inside,
@@ -116,7 +125,7 @@ class ModelMetrics:
                     "type": SpanType.LLM.value,
                     "turn_index": turn.index,
                     "timestamp": round(measured.timestamp - max(0.0, measured.duration), 6),
-                    **{key: value for key, value in told.items() if key in _MODEL},
+                    **{key: value for key, value in described.items() if key in _MODEL},
                     "inputs": {"ai": {"model": {"id": model}}} if model else None,
                     "from_metrics": True,
                     "metadata": _metadata(measured),
@@ -126,18 +135,18 @@ class ModelMetrics:
             at=max(begun, inside.started_ns if inside is not None else begun),
         )
         status = Status.CANCELLED if measured.cancelled else Status.COMPLETE
-        self._trace.call.end(
+        self._spans.end(
             span,
             status,
             without_none(
                 {
                     "status": "cancelled" if measured.cancelled else "completed",
-                    "request_id": told.get("request_id"),
+                    "request_id": described.get("request_id"),
                     "time_to_first_token_ms": round(measured.ttft * 1000, 3)
                     if measured.ttft >= 0
                     else None,
                     **_tokens(measured),
-                    "metrics": told["metrics"],
+                    "metrics": described["metrics"],
                 }
             ),
             at=ended,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from livekit import rtc
 from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
@@ -17,11 +17,11 @@ from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
 from ...core.clock import now_ns
 from ...core.guard import guarded, listener
 from ...core.json import JSON
+from ..audio.user_voice import UserVoice
 from ..livekit.models import model_of
+from ..turns.state import Scope
 from ..turns.turn import AssistantTurn
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from .metrics import ModelMetrics
 
 _REPLIES_KEPT = 32
 _ITEM_EVENTS = ("response.output_item.added", "response.output_item.done")
@@ -33,12 +33,17 @@ class RealtimeCall(Protocol):
     turn: AssistantTurn | None
     usage: JSON | None
 
-    def told(self, usage: JSON | None) -> None: ...
+    def set_usage(self, usage: JSON | None) -> None:
+        """Take what the model used for it; ``None``: it will report nothing more."""
 
 
 class Realtime:
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    """The realtime model of one session: sets ``state.realtime_…``."""
+
+    def __init__(self, scope: Scope, voice: UserVoice, metrics: ModelMetrics) -> None:
+        _, self._state, self._signals = scope
+        self._voice = voice
+        self._metrics = metrics
         self._model: llm.RealtimeSession[Any] | None = None
         self._own: AssistantTurn | None = None
         """The last speech that the model began by itself."""
@@ -59,7 +64,7 @@ class Realtime:
 
     def follow_current(self) -> None:
         """Listen to the realtime session of the agent that has the call, if it has one."""
-        session = self._trace.state.session
+        session = self._state.session
         if session is None:
             return
         try:
@@ -81,9 +86,8 @@ class Realtime:
         self._model = model
         if model is None:
             return
-        state = self._trace.state
-        state.realtime_used = True
-        state.realtime_transcribes = model.realtime_model.capabilities.user_transcription
+        self._state.realtime_used = True
+        self._state.realtime_transcribes = model.realtime_model.capabilities.user_transcription
         for event, handler in self._handlers.items():
             model.on(event, handler)
         # With an STT its node is called, and hears the same (AgentActivity._start_session).
@@ -92,19 +96,20 @@ class Realtime:
 
     @guarded("realtime.let_go")
     def let_go(self) -> None:
+        """Listen to nobody."""
         model, self._model = self._model, None
         if model is None:
             return
         for event, handler in self._handlers.items():
             model.off(event, handler)
-        state = self._trace.state
+        state = self._state
         state.realtime_used = state.realtime_transcribes = state.realtime_listens = False
         if self._tap is not None and model.__dict__.get("push_audio") is self._tap:
             del model.__dict__["push_audio"]
         self._tap = None
 
     def _listen(self, model: llm.RealtimeSession[Any]) -> None:
-        hand_over, hear = model.push_audio, self._trace.voice.hear
+        hand_over, hear = model.push_audio, self._voice.hear
 
         @guarded("realtime.audio")
         def look(frame: rtc.AudioFrame) -> None:
@@ -115,7 +120,7 @@ class Realtime:
             hand_over(frame)
 
         self._tap = model.__dict__["push_audio"] = push_audio
-        self._trace.state.realtime_listens = True
+        self._state.realtime_listens = True
 
     # Turns
 
@@ -137,7 +142,7 @@ class Realtime:
 
     @guarded("realtime.reply")
     def _note_reply(self, reply_id: str | None, asked_for: bool) -> None:
-        turn = self._trace.state.speaking() if asked_for else self._own
+        turn = self._state.speaking() if asked_for else self._own
         if turn is None:
             return
         self._latest = turn
@@ -158,11 +163,11 @@ class Realtime:
         if usage is None or turn is None or not turn.span.open:
             return
         if event.ttft < 0:  # not a sound came of it: it called a tool
-            self._trace.measured.llm_span(turn, event)
+            self._metrics.llm_span(turn, event)
             return
         call = next((one for one in self._calls if one.turn is turn and one.usage is None), None)
         if call is not None:
-            call.told(usage)
+            call.set_usage(usage)
         else:
             self._unclaimed.append((turn, usage, event))
 
@@ -177,9 +182,9 @@ class Realtime:
     @guarded("realtime.item")
     def _note_item(self, event: JSON, at: int) -> None:
         turn = self._turns.get(event.get("response_id") or "", self._latest)
-        if turn is not None and not self._trace.closed:
+        if turn is not None and not self._state.closed:
             done = event["type"] == _ITEM_EVENTS[1]
-            self._trace.signals.provider_item.emit(turn, event.get("item"), at, done)
+            self._signals.provider_item.emit(turn, event.get("item"), at, done)
 
     def speaks(self, call: RealtimeCall) -> None:
         """A reply's audio begins to pass. All of it can have been made already, while the speech
@@ -188,16 +193,16 @@ class Realtime:
         known = next((one for one in self._unclaimed if one[0] is call.turn), None)
         if known is not None:
             self._unclaimed.remove(known)
-            call.told(known[1])
+            call.set_usage(known[1])
 
     def settle(self, turn: AssistantTurn) -> None:
-        """The speech is over: nothing more is told of it."""
+        """A speech is over: nothing more is reported of it."""
         for call in [one for one in self._calls if one.turn is turn]:
             self._calls.remove(call)
-            call.told(None)
+            call.set_usage(None)
         for entry in [one for one in self._unclaimed if one[0] is turn]:
             self._unclaimed.remove(entry)
-            self._trace.measured.llm_span(turn, entry[2])  # text, or a voice that is not traced
+            self._metrics.llm_span(turn, entry[2])  # text, or a voice that is not traced
 
 
 def _usage(event: Any) -> JSON | None:
@@ -207,7 +212,7 @@ def _usage(event: Any) -> JSON | None:
         return None
     if not event.total_tokens and not event.input_tokens and not event.output_tokens:
         return None  # zeros stand for what the provider did not tell (a cancelled reply)
-    told: JSON = event.model_dump(
+    usage: JSON = event.model_dump(
         include={
             "request_id",
             "input_tokens",
@@ -219,9 +224,9 @@ def _usage(event: Any) -> JSON | None:
         exclude_none=True,
     )
     if event.ttft >= 0:
-        told["ttft"] = event.ttft
+        usage["ttft"] = event.ttft
     if event.duration > 0:
-        told["duration"] = event.duration
+        usage["duration"] = event.duration
     if event.cancelled:
-        told["cancelled"] = True
-    return told
+        usage["cancelled"] = True
+    return usage

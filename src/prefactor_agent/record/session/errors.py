@@ -11,7 +11,7 @@ from ...core.json import JSON, without_none
 from ...core.span import Span, SpanType, Status
 from ..livekit.models import describe_model
 from ..spans.outcome import describe_error
-from ..turns.context import current_turn
+from ..turns.context import current_turn, span_at_work
 from ..turns.state import Scope
 from .closing import Closing
 
@@ -69,17 +69,6 @@ class Errors:
         if turn.span.id in (parent.id, parent.parent_id):
             turn.error = described
 
-    def place(self, kind: str) -> Span | None:
-        """The open span that an error of an ``llm``, ``stt`` or ``tts`` happened in."""
-        if kind == "stt":
-            asking = self._scope.state.user_turn
-            utterance = asking.utterance if asking is not None else None
-            return utterance.span if utterance is not None else None
-        turn = current_turn.of(self._scope)
-        if turn is None or not turn.span.open:
-            return None
-        return turn.open_nodes.get(f"livekit:{kind}", turn.span)
-
     @guarded("event.error")
     def on_event(self, event: ErrorEvent) -> None:
         wrapped = event.error
@@ -91,7 +80,7 @@ class Errors:
         self.record(
             type(event.source).__name__ if event.source is not None else kind or "unknown",
             error,
-            self.place(kind),
+            span_at_work(self._scope, kind),
             recoverable,
             describe_model(event.source),
         )

@@ -8,18 +8,17 @@ LiveKit has no event of its own for it. What there is (1.8.9):
   model's call, which has the context of its turn (plugins/openai/responses/llm.py,
   ``_handle_response_completed``, from 1.5.18 on at the latest and not in 1.5.9). The tracer reads
   these records. Their level is INFO, which LiveKit's command line sets: a program that logs
-  warnings only has no such spans. When such a tool began and ended nobody tells.
+  warnings only has no such spans. Nobody says when such a tool began and ended.
 - Its realtime model, and what is built on that, emits all that the provider sends
-  (``openai_server_event_received``): an item is told of when it is begun and when it is done.
+  (``openai_server_event_received``): an event for each item when it is begun, and when it is done.
 
 Both send items of OpenAI's responses API, whose calls have types that end in ``_call``."""
 
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
@@ -27,11 +26,9 @@ from ...core.json import JSON, without_none
 from ...core.plain import plain
 from ...core.span import Span, SpanType, Status
 from ..turns.context import current_turn
+from ..turns.state import Scope
 from ..turns.turn import AssistantTurn
-from .traced import end_tool
-
-if TYPE_CHECKING:
-    from ..recorder import SessionRecorder
+from .tool_span import begin_tool, end_tool
 
 Item = Mapping[str, Any]
 
@@ -76,14 +73,14 @@ def _is_call(item: Any) -> bool:
 class ProviderTools:
     """The spans of what the provider ran in one session."""
 
-    def __init__(self, trace: SessionRecorder) -> None:
-        self._trace = trace
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
         self._running: dict[str, Span] = {}
 
     def _record_whole(self, turn: AssistantTurn, item: Item, at: int) -> None:
-        """One that is over when it is first told of: a span without a duration."""
+        """Record one that is over when it is first reported: a span without a duration."""
         span = self._begin(turn, item, at)
-        end_tool(self._trace.call, span, *_result(item), at, timed=False)
+        end_tool(self._scope.spans, span, *_result(item), at, timed=False)
 
     def on_item(self, turn: AssistantTurn, item: Any, at: int, done: bool) -> None:
         """A model began an item of its answer ``at``, or was done with it."""
@@ -94,33 +91,23 @@ class ProviderTools:
             self._running[id_] = self._begin(turn, item, at)
         elif (span := self._running.pop(id_, None)) is not None:
             if (inputs := _inputs(item)) is not None:  # all of them are known now
-                self._trace.call.update(span, inputs=inputs)
-            end_tool(self._trace.call, span, *_result(item), at)
+                self._scope.spans.update(span, inputs=inputs)
+            end_tool(self._scope.spans, span, *_result(item), at)
         else:
             self._record_whole(turn, item, at)
 
     def _begin(self, turn: AssistantTurn, item: Item, at: int) -> Span:
         name = str(item.get("name") or item["type"].removesuffix("_call"))
-        type_ = self._trace.state.tool_type(name, SpanType.TOOL.value)
         asking = turn.open_nodes.get(SpanType.LLM)
-        return self._trace.call.begin(
-            type_,
+        return begin_tool(
+            self._scope,
             name,
+            turn,
             asking or (turn.span if turn.span.open else None),
-            without_none(
-                {
-                    "name": name,
-                    "type": type_,
-                    "tool_name": name,
-                    "call_id": item.get("id"),
-                    "run_by": "provider",
-                    "turn_index": turn.index,
-                    "inputs": _inputs(item),
-                    "created_at": round(time.time(), 6),
-                    "metadata": {},
-                }
-            ),
-            at=at,
+            at,
+            _inputs(item),
+            call_id=item.get("id"),
+            run_by="provider",
         )
 
 

@@ -9,26 +9,25 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import time
 from collections.abc import Mapping
 from typing import Any
 
 from livekit.agents import Agent, RunContext, StopResponse, ToolError, llm
 
 from ...core.clock import now_ns
-from ...core.json import JSON, without_none
+from ...core.json import JSON
 from ...core.plain import plain
-from ...core.span import Span, SpanType, Status
+from ...core.span import SpanType, Status
 from ..livekit import private as livekit_private
-from ..spans.outcome import PREFACTOR_STATUS, describe_error
-from ..spans.tree import SpanTree
+from ..spans.outcome import describe_error
 from ..turns.context import RunningTool, current_tool, current_turn, running_tool
+from .tool_span import begin_tool, end_tool
 
 _TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
 
 
 class ToolCall:
-    """One run of a tool's body, inside a traced session. Whoever calls what is here, guards it."""
+    """One run of a tool's body, inside a traced session. The callers guard what is here."""
 
     @staticmethod
     def begin(
@@ -53,49 +52,36 @@ class ToolCall:
     ) -> None:
         found = current_turn.with_scope()
         assert found is not None
-        turn, (spans, state, signals) = found
-        self._turn = turn
-        self._call, self._signals = spans, signals
+        self._turn, self._scope = turn, scope = found
         inputs, context = _inputs(signature, args, kwargs)
         request = context.function_call if context else livekit_private.running_function_call()
         outer = running_tool(turn.span.session_id)
         # LiveKit makes one object for each call of the model's, and hands it on.
         caller = outer.span if outer and (request is None or request is outer.request) else None
         if caller is None and request is not None:
-            caller = state.untraced_spans.get(request.id)
+            caller = scope.state.untraced_spans.get(request.id)
         asked = request if request is not None and request.name == name and not caller else None
         self._asked = asked is not None
-        parent = caller or (turn.span if turn.span.open else None)
-        self._started_ns = now_ns()
-        type_ = state.tool_type(name, f"{SpanType.TOOL}:{name}")
-        self.span = self._call.begin(
-            type_,
+        self.span = begin_tool(
+            scope,
             name,
-            parent,
-            without_none(
-                {
-                    "name": name,
-                    "type": type_,
-                    "tool_name": name,
-                    "call_id": asked.call_id if asked is not None else None,
-                    "group_id": getattr(asked, "group_id", None),
-                    "turn_index": turn.index,
-                    "inputs": inputs,
-                    "created_at": round(time.time(), 6),
-                    "metadata": {},
-                }
-            ),
-            at=self._started_ns,
+            turn,
+            caller or (turn.span if turn.span.open else None),
+            now_ns(),
+            inputs,
+            usual_type=f"{SpanType.TOOL}:{name}",
+            call_id=asked.call_id if asked is not None else None,
+            group_id=getattr(asked, "group_id", None),
         )
         if asked is not None:
-            turn.tools_executed += 1
-            turn.tool_spans.append(self.span)
-            signals.tool_began.emit(self.span, asked, True)
+            turn.add_tool(self.span)
+            scope.signals.tool_began.emit(self.span, asked, True)
         self._outer = current_tool.get()
         self._running = RunningTool(self.span, request)
         current_tool.set(self._running)
 
     def returned(self, value: Any) -> None:
+        """The body returned this."""
         try:
             kind, outputs = _outcome(value)
         except Exception:  # the value's own words fail: say what is known
@@ -105,6 +91,7 @@ class ToolCall:
         self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
 
     def raised(self, error: BaseException) -> None:
+        """The body raised this."""
         if isinstance(error, StopResponse):
             self._end(Status.COMPLETE, {"outcome": "stop_response", "is_error": False})
         elif isinstance(error, asyncio.CancelledError):
@@ -117,39 +104,8 @@ class ToolCall:
     def _end(self, status: Status, result: JSON) -> None:
         if current_tool.get() is self._running:
             current_tool.set(self._outer)
-        self._signals.tool_ending.emit(self.span)
-        end_tool(self._call, self.span, status, result, now_ns())
-
-
-def end_tool(
-    call: SpanTree, span: Span, status: Status, result: JSON, at: int, *, timed: bool = True
-) -> None:
-    """End the input span of a tool, with the result span below it.
-
-    Args:
-        timed: It is known when the tool began.
-    """
-    result = {"status": PREFACTOR_STATUS[status], **result}
-    if timed:
-        result["duration_ms"] = round((at - span.started_ns) / 1e6, 3)
-    told = call.begin(
-        SpanType.TOOL_RESULT,
-        span.name,
-        span,
-        without_none(
-            {
-                "name": span.name,
-                "type": SpanType.TOOL_RESULT.value,
-                "tool_name": span.name,
-                "call_id": span.payload.get("call_id"),
-                "from_events": span.payload.get("from_events"),
-                "run_by": span.payload.get("run_by"),
-            }
-        ),
-        at=at,
-    )
-    call.end(told, status, result, at=at)
-    call.end(span, status, result, at=at)
+        self._scope.signals.tool_ending.emit(self.span)
+        end_tool(self._scope.spans, self.span, status, result, now_ns())
 
 
 def _inputs(

@@ -99,3 +99,13 @@ def running_tool(session_id: str) -> RunningTool | None:
     tool = current_tool.get()
     mine = tool is not None and tool.span.open and tool.span.session_id == session_id
     return tool if mine else None
+
+
+def span_at_work(scope: Scope, kind: str) -> Span | None:
+    """The open span in which the session's ``llm``, ``stt`` or ``tts`` is at work right now."""
+    if kind == "stt":
+        return scope.state.open_utterance()
+    turn = current_turn.of(scope)
+    if turn is None or not turn.span.open:
+        return None
+    return turn.open_nodes.get(f"livekit:{kind}", turn.span)

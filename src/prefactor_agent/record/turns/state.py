@@ -71,6 +71,11 @@ class SessionState:
         speech = session.current_speech if session is not None else None
         return self.speeches.get(speech.id) if speech is not None else None
 
+    def open_utterance(self) -> Span | None:
+        """The span of what the user says right now, if the STT has begun one."""
+        turn = self.user_turn
+        return turn.utterance.span if turn is not None and turn.utterance is not None else None
+
     def next_turn_index(self) -> int:
         """The number of a turn that is about to begin: 1, 2, 3 …"""
         self.turns_begun += 1

@@ -16,6 +16,8 @@ from ..spans.tree import SpanTree
 from .utterance import Utterance
 
 PARTIALS_KEPT = 50
+MEASURED_KEPT = 20
+"""Requests that a turn keeps the metrics of, of each kind; a turn seldom has more than three."""
 
 
 @dataclass(eq=False)
@@ -153,6 +155,25 @@ class AssistantTurn:
     user_spoke_over_ns: int | None = None
     user_spoke_over: UserTurn | None = None
     moments: dict[str, int] = field(default_factory=dict)
+
+    def begin_node(self, span: Span) -> None:
+        """One of the turn's nodes is called."""
+        self.open_nodes[span.type] = span
+
+    def end_node(self, span: Span) -> None:
+        """The node call is over, unless a newer one has taken its place."""
+        if self.open_nodes.get(span.type) is span:
+            del self.open_nodes[span.type]
+
+    def add_tool(self, span: Span) -> None:
+        """The model's call of a tool has a span."""
+        self.tools_executed += 1
+        self.tool_spans.append(span)
+
+    def add_measured(self, kind: str, as_json: Callable[[], JSON]) -> None:
+        """LiveKit measured a request of one of the turn's models."""
+        if len(noted := self.measured.setdefault(kind, [])) < MEASURED_KEPT:
+            noted.append(as_json)
 
     @property
     def playing(self) -> Segment | None:

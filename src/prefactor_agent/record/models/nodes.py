@@ -1,0 +1,55 @@
+"""Opens the record of each node call of one session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit.agents import Agent
+
+from ..audio.user_voice import UserVoice
+from ..intercept.forms import NodeCall
+from ..livekit.messages import Messages
+from ..turns.state import Scope
+from ..turns.utterances import Utterances
+from .fallbacks import Fallbacks
+from .llm_node import LLMNodeCall
+from .realtime import Realtime
+from .stt_node import STTNodeCall
+from .voice_nodes import RealtimeNodeCall, TranscriptionNodeCall, TTSNodeCall
+
+
+class Nodes:
+    """The nodes of one session's agents."""
+
+    def __init__(
+        self,
+        scope: Scope,
+        voice: UserVoice,
+        utterances: Utterances,
+        realtime: Realtime,
+        fallbacks: Fallbacks,
+    ) -> None:
+        self._scope = scope
+        self._voice = voice
+        self._utterances = utterances
+        self._realtime = realtime
+        self._fallbacks = fallbacks
+        self._messages = Messages()
+
+    def open(
+        self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> NodeCall:
+        """A node of ``agent`` is about to be called with these arguments."""
+        call = (self._scope, self._fallbacks, agent, args, kwargs)
+        match name:
+            case "stt_node":
+                return STTNodeCall(*call, self._voice, self._utterances)
+            case "llm_node":
+                return LLMNodeCall(*call, self._messages)
+            case "tts_node":
+                return TTSNodeCall(*call)
+            case "transcription_node":
+                return TranscriptionNodeCall(*call)
+            case "realtime_audio_output_node":
+                return RealtimeNodeCall(*call, self._realtime)
+        raise ValueError(f"{name} is no node")

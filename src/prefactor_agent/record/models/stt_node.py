@@ -1,0 +1,77 @@
+"""What is recorded of a call of the STT node."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from livekit import rtc
+from livekit.agents import Agent
+
+from ...core.clock import now_ns
+from ...core.guard import guarded
+from ...core.span import Status
+from ..audio.user_voice import UserVoice
+from ..livekit.models import model_of
+from ..spans.outcome import status_of
+from ..spans.stream import Stream
+from ..turns.state import Scope
+from ..turns.utterances import Utterances
+from .fallbacks import Fallbacks
+from .node_call import NodeArguments, live_session
+
+
+class InputAudio:
+    """Looks at the user's audio on its way into the STT node."""
+
+    stream: Stream | None = None
+
+    def __init__(self, voice: UserVoice) -> None:
+        self._voice = voice
+
+    @guarded("node.stt.audio")
+    def look(self, item: Any) -> None:
+        """One frame passed."""
+        if isinstance(item, rtc.AudioFrame):
+            self._voice.hear(item, now_ns())
+
+    def end(self, error: BaseException | None) -> None:
+        """The node reads no more."""
+
+
+class STTNodeCall(NodeArguments):
+    """The STT node is one stream for the whole session: it has no span, its utterances have."""
+
+    stream: Stream | None = None
+
+    def __init__(
+        self,
+        scope: Scope,
+        fallbacks: Fallbacks,
+        agent: Agent,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        voice: UserVoice,
+        utterances: Utterances,
+    ) -> None:
+        super().__init__(args, kwargs)
+        self._state, self._signals = scope.state, scope.signals
+        self._utterances = utterances
+        self.watch_input("audio", InputAudio(voice))
+        owner = model_of(agent, live_session(scope.state), "stt")
+        fallbacks.follow(owner)
+        utterances.use_model(owner)
+
+    @guarded("node.stt.event")
+    def look(self, item: Any) -> None:
+        """The node yielded an event, or text."""
+        if item is not None:
+            self._utterances.hear(item)
+
+    def value(self, result: Any) -> None:
+        """The node answered with nothing: the session has no STT."""
+
+    @guarded("node.end")
+    def end(self, error: BaseException | None) -> None:
+        """The node call is over: the session, or its agent's part of it."""
+        if error is not None and status_of(error) is Status.FAILED:
+            self._signals.error.emit("stt_node", error, self._state.open_utterance(), None, None)
