@@ -16,7 +16,9 @@ def turn(call: str, index: int, *, over: bool = False, **stages: float) -> Store
     }
     if over:
         latency["over_budget"] = {"perceived": 1.5}
-    return span(call, "livekit:assistant_turn", {"turn_index": index}, {"latency": latency})
+    return span(
+        call, "livekit:assistant_turn", {"turn_index": index}, {"latency": latency}, at=index
+    )
 
 
 def span(

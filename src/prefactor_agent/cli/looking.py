@@ -289,7 +289,8 @@ def stats(
     from rich.console import Console
 
     from ..view.export.jsonlines import json_line
-    from ..view.model.stats import chosen, collect, turns_of
+    from ..view.model.stats import chosen, collect, latencies
+    from ..view.model.summary import read
     from ..view.terminal.stats import compare, table
 
     found = []
@@ -299,8 +300,8 @@ def stats(
         since_us = _moment_us(since, "--since") if since is not None else None
         for wanted in versions:
             calls = chosen(opened.sessions(), since_us=since_us, agent=agent, version=wanted)
-            spans = (span for call in calls for span in opened.outline(call.id))
-            found.append(collect(turns_of(spans)))
+            turns = [turn for call in calls for turn in latencies(read(opened, call.id))]
+            found.append(collect(turns))
     if json:
         _write(json_line(each.as_json()) for each in found)
     elif (since or agent or version) and not any(each.turns for each in found):

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..conversation import totals
 from ..journal.reader import StoredSpan
 from ..view.model.calltree import build
+from ..view.model.silences import Silence, recorded, silences
 from ..view.model.turns import Node, generated_text, kind, spoken_text, user_text
 from ..view.model.turns import Turn as TurnTree
-from ..view.model.values import mapping, mappings
+from ..view.model.values import mapping
 from .collect import Collector
 from .results import Assistant, Call, Failed, Latency, NamedSequence, ToolCall, Tools, Turn, User
 from .snapshot import snapshot
@@ -99,6 +101,7 @@ def collecting() -> Iterator[Trace]:
 
 def _call(spans: list[StoredSpan]) -> Call:
     tree = build(spans)
+    found = silences(tree)
     session = tree.session
     result = session.result if session else {}
     payload = session.payload if session else {}
@@ -106,13 +109,13 @@ def _call(spans: list[StoredSpan]) -> Call:
         agent=str(payload.get("agent_class", "")),
         status=session.status if session else "",
         close_reason=result.get("close_reason"),
-        turns=NamedSequence([_turn(turn) for turn in tree.turns], "turn"),
+        turns=NamedSequence([_turn(turn, found.of(turn)) for turn in tree.turns], "turn"),
         errors=_errors(spans),
         spans=tuple(spans),
     )
 
 
-def _turn(turn: TurnTree) -> Turn:
+def _turn(turn: TurnTree, silence: Silence | None) -> Turn:
     spans = tuple(
         sorted(
             (span for node in turn.nodes for span in node.within()),
@@ -124,7 +127,7 @@ def _turn(turn: TurnTree) -> Turn:
         user=_user(turn.user),
         assistant=_assistant(turn),
         tools=Tools([_tool(span) for span in spans if kind(span) == "tool"]),
-        latency=next(filter(None, map(_latency, turn.answers)), None),
+        latency=_latency(turn, silence),
         errors=_errors(spans),
         spans=spans,
     )
@@ -155,13 +158,17 @@ def _assistant(turn: TurnTree) -> Assistant:
     )
 
 
-def _latency(node: Node) -> Latency | None:
-    told = mapping(node.span.result.get("latency"))
-    perceived = told.get("perceived_ms")
-    if not isinstance(perceived, int | float):
+def _latency(turn: TurnTree, silence: Silence | None) -> Latency | None:
+    """The recorded latency; also of an answer that began while the user still spoke."""
+    if silence is not None:
+        found = recorded(silence.answer)
+    else:
+        at_once = (latency for answer in turn.answers if (latency := recorded(answer)))
+        found = next((latency for latency in at_once if latency.perceived_ms <= 0), None)
+    if found is None:
         return None
-    stages = {str(stage.get("name")): stage.get("ms", 0.0) for stage in mappings(told["stages"])}
-    return Latency(float(perceived), stages, mapping(told.get("over_budget")))
+    stages = totals((stage.name, stage.ms) for stage in found.stages)
+    return Latency(found.perceived_ms, stages, found.over_budget)
 
 
 def _tool(span: StoredSpan) -> ToolCall:

@@ -15,7 +15,7 @@ from . import stagenames
 from .calltree import CallTree, known_until
 from .moments import first, user_ended
 from .silences import Silence
-from .sounds import Sound, Stretch, heard, played, unheard
+from .sounds import Sound, Stretch, heard, heard_answers, played
 from .turns import Turn, kind, typed
 from .values import as_list
 
@@ -230,7 +230,7 @@ def _agent_bar(call: CallTree, turn: Turn) -> Bar | None:
         times, audio = played(call, answer)
         stretches += times
         sounds += audio if times else []
-    if not stretches or all(map(unheard, turn.answers)):
+    if not stretches or not heard_answers(turn):
         return None
     return Bar(
         "agent",

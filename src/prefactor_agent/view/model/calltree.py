@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 from ...journal.reader import StoredSpan
-from .turns import TURNS, Node, Turn, kind, thrown_away
-from .values import as_int, as_list, mapping, text
+from .pairing import pair
+from .turns import TURNS, Node, Turn, kind
+from .values import as_int, as_list, mapping
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def build(spans: Sequence[StoredSpan]) -> CallTree:
     return CallTree(
         spans_by_time=ordered,
         session=session,
-        turns=_pair(sorted(turns, key=lambda made: _begun(made.span)), inside),
+        turns=pair(sorted(turns, key=lambda made: _begun(made.span)), inside),
         loose=tuple(sorted(loose, key=lambda made: _begun(made.span))),
         started_us=_origin(ordered, session),
         last_us=max((known_until(span) for span in ordered), default=0),
@@ -169,58 +170,3 @@ def _turns_below(tool: Node) -> Iterator[Node]:
             yield node
         elif kind(node.span) != "tool":
             waiting += node.children
-
-
-def _pair(nodes: list[Node], inside: dict[str, StoredSpan]) -> tuple[Turn, ...]:
-    """Each answer with the turn that it answers; what answers nothing stands alone."""
-    users = [node for node in nodes if kind(node.span) == "user_turn"]
-    answers: dict[str, list[Node]] = defaultdict(list)
-    dropped: dict[str, list[Node]] = defaultdict(list)
-    alone: list[Node] = []
-    for node in nodes:
-        if kind(node.span) == "user_turn":
-            continue
-        user = _asked_in(node, users, answers)
-        if user is None:
-            alone.append(node)
-        elif thrown_away(node):
-            dropped[user.span.id].append(node)
-        else:
-            answers[user.span.id].append(node)
-    turns = [
-        Turn(0, user, tuple(answers[user.span.id]), tuple(dropped[user.span.id])) for user in users
-    ] + [Turn(0, None, (node,)) for node in alone]
-    turns.sort(key=lambda turn: turn.started_us)
-    return tuple(
-        replace(
-            turn,
-            number=number,
-            inside=next((inside[n.span.id] for n in turn.nodes if n.span.id in inside), None),
-        )
-        for number, turn in enumerate(turns, start=1)
-    )
-
-
-def _asked_in(node: Node, users: list[Node], answers: dict[str, list[Node]]) -> Node | None:
-    """The turn that an answer answers. ``answers``: those that are known so far, by turn."""
-    span = node.span
-    asked = text(span.result.get("user_turn_id"))
-    if asked:
-        return next((user for user in users if user.span.id == asked), None)
-    before = [user for user in users if user.span.started_us <= span.started_us]
-    latest = before[-1] if before else None
-    if latest is None:
-        return None
-    if thrown_away(node):
-        ended = latest.span.finished_us
-        return latest if ended is None or span.started_us <= ended else None
-    # An answer says what it answers when it ends. Of one that has not ended, this can be told:
-    # LiveKit itself began it (user_initiated is the program's doing), or it began with the message.
-    unsaid = "user_turn_id" not in span.result and (
-        span.status == "active" or span.result.get("lost_end")
-    )
-    by_livekit = span.payload.get("user_initiated") is False
-    at_once = latest.span.started_us == span.started_us
-    if unsaid and (by_livekit or at_once) and not answers[latest.span.id]:
-        return latest
-    return None

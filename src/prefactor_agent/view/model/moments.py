@@ -6,9 +6,8 @@ from __future__ import annotations
 
 from ...journal.reader import StoredSpan
 from .calltree import CallTree
-from .sounds import unheard
 from .turns import Node, Turn
-from .values import as_int, as_list, mapping, mappings, text
+from .values import as_int, as_list, mapping, text
 
 ENDS = {
     "audio": "speech_ended",
@@ -50,30 +49,14 @@ def user_moment(call: CallTree, turn: Turn, name: str) -> int | None:
     return next((at for at in (own, *noted) if at is not None), None)
 
 
-def first_sound(call: CallTree, turn: Turn) -> tuple[Node, int] | None:
-    """The answer that was heard first, and when its playback started."""
-    for answer in turn.answers:
-        if unheard(answer):
-            continue
-        started = call.moment(answer.span, "playback_started")
-        if started is None:
-            begun = [
-                as_int(part.get("started_us"))
-                for part in mappings(answer.span.result.get("segments"))
-            ]
-            first = min((at for at in begun if at is not None), default=None)
-            started = None if first is None else call.started_us + first
-        if started is not None:
-            return answer, started
-    return None
-
-
-def first_words(turn: Turn) -> tuple[Node, int] | None:
-    """The answer whose words came out as text first, and when."""
-    for answer in turn.answers:
-        if not unheard(answer) and (at := words_began(answer)) is not None:
-            return answer, at
-    return None
+def heard_at(call: CallTree, node: Node) -> int:
+    """Where a turn of one side stands in the conversation: where it began. But what came of a
+    dialogue that a tool holds is said after it."""
+    if any(tool.id in call.dialogue_starts for tool in node.spans("tool")):
+        heard = (call.moment(node.span, "playback_started"), words_began(node))
+        if known := [at for at in heard if at is not None]:
+            return min(known)
+    return node.span.started_us
 
 
 def words_began(answer: Node) -> int | None:

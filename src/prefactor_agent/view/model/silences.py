@@ -1,23 +1,26 @@
 """The silences of a call: how long the user waited for each answer, and what for.
 
-Pure. What was recorded (docs/latency.md) counts. Of a turn that has no recorded latency (its
-process was killed, or an older version wrote it) the silence is worked out from the moments of its
-spans, with the same stages."""
+Pure. What was recorded (docs/latency.md) counts: a speech that has ended and has no latency ended
+no silence. Only where nobody could record it (the process was killed, or an older version wrote the
+call) the silence is worked out (:mod:`.derived`)."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from ...conversation import UNATTRIBUTED, median, totals
+from ...conversation.stages import LEADING_SILENCE
+from ...core.json import JSON
 from . import stagenames
 from .calltree import CallTree
-from .moments import ENDS, first, first_sound, first_words, user_ended, user_moment, words_began
-from .sounds import leading_silence_us
-from .turns import Node, Turn, kind, typed
-from .values import as_list, mapping, mappings, number, text
+from .derived import FirstSound, derive, first_sounds
+from .moments import ENDS, user_ended, words_began
+from .sounds import heard_answers
+from .turns import Node, Turn, typed, unfinished
+from .values import mapping, mappings, number, text
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,9 @@ class Silence:
     turn, from the message to the first words."""
 
     turn: Turn
+    """The turn of the question. (Of a speech that answers none, its own.)"""
     answer: Node
-    """The speech that ended it."""
+    """The speech that ended it: the answer, or what was said before the answer was there."""
     begins_us: int
     """Microseconds since the Unix epoch."""
     ms: float
@@ -51,6 +55,8 @@ class Silence:
     """Nobody measured it: it was worked out from the moments of the turn."""
     audible: bool = True
     """Whether somebody was listening: a typed turn has nothing to hear."""
+    answer_ms: float | None = None
+    """How long the question's own answer took, if something else was said before it."""
 
     @property
     def us(self) -> int:
@@ -79,7 +85,7 @@ class Silences:
         return self._by_answer.get(answer.span.id)
 
     def of(self, turn: Turn) -> Silence | None:
-        """The one that a turn's first sound ended."""
+        """The one after a turn's question."""
         return self._by_turn.get(turn.number)
 
     @cached_property
@@ -97,7 +103,13 @@ class Silences:
 
     @cached_property
     def median_ms(self) -> float | None:
-        return median([silence.ms for silence in self.all]) if self.all else None
+        return round(median([silence.ms for silence in self.all]), 3) if self.all else None
+
+    @cached_property
+    def worst_answer_ms(self) -> float | None:
+        """The longest wait for an answer that something else was said before."""
+        waits = [silence.answer_ms for silence in self.all if silence.answer_ms is not None]
+        return max(waits, default=None)
 
     @cached_property
     def over_budget(self) -> int:
@@ -110,12 +122,46 @@ class Silences:
         return sorted(seen, key=stagenames.place)
 
 
+class Recorded(NamedTuple):
+    """The latency of a speech, as it was recorded."""
+
+    perceived_ms: float
+    """0: the agent was heard while the user still spoke. That is no silence."""
+    stages: tuple[Stage, ...]
+    basis: str
+    """What the beginning is based on."""
+    over_budget: JSON
+    """By name, in seconds."""
+
+
+def recorded(answer: Node) -> Recorded | None:
+    """The recorded latency of a speech; ``None``: it ended no silence, or nobody could measure
+    it."""
+    latency = mapping(answer.span.result.get("latency"))
+    perceived = number(latency.get("perceived_ms"))
+    if perceived is None:
+        return None
+    return Recorded(
+        perceived,
+        tuple(
+            Stage(text(stage.get("name")) or UNATTRIBUTED, max(0.0, ms))
+            for stage in mappings(latency.get("stages"))
+            if (ms := number(stage.get("ms"))) is not None
+        ),
+        text(mapping(latency.get("basis")).get("from")),
+        mapping(latency.get("over_budget")),
+    )
+
+
 def silences(call: CallTree) -> Silences:
-    """All silences of a call: those that were measured, and what can be worked out of the rest."""
-    # A speech from elsewhere (the dialogue of a task that a tool runs) ends a silence too.
-    sounds = [found for turn in call.turns if (found := first_sound(call, turn))]
-    heard = sorted(sounds, key=lambda sound: sound[1])
-    return Silences(tuple(found for turn in call.turns for found in _of_turn(call, turn, heard)))
+    """All silences of a call."""
+    found = [*_all_recorded(call), *_all_derived(call)]
+    return Silences(tuple(sorted(found, key=lambda silence: silence.turn.number)))
+
+
+def needs_streams(call: CallTree) -> bool:
+    """Whether a silence has to be worked out, which takes what passed through the streams."""
+    return any(True for _ in _to_derive(call))
 
 
 def budgets_of(call: CallTree) -> dict[str, float]:
@@ -131,51 +177,54 @@ def _milliseconds(seconds: object) -> dict[str, float]:
     }
 
 
-def _of_turn(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Iterator[Silence]:
-    recorded = [found for answer in turn.answers if (found := _recorded(call, turn, answer))]
-    if recorded:
-        yield from recorded
-    elif found := _derived(call, turn, heard):
-        yield found
+def _all_recorded(call: CallTree) -> Iterator[Silence]:
+    questions = _questions(call)
+    for turn in call.turns:
+        for answer in turn.answers:
+            latency = recorded(answer)
+            if latency is not None and latency.perceived_ms > 0:
+                asked = turn if turn.user is not None else questions.get(answer.span.id, turn)
+                yield _as_recorded(call, asked, answer, latency)
 
 
-def _recorded(call: CallTree, turn: Turn, answer: Node) -> Silence | None:
-    span = answer.span
-    latency = mapping(span.result.get("latency"))
-    perceived = number(latency.get("perceived_ms"))
-    if perceived is None or perceived <= 0:
-        return None
-    basis = text(mapping(latency.get("basis")).get("from"))
-    stages = tuple(
-        Stage(text(stage.get("name")) or UNATTRIBUTED, max(0.0, ms))
-        for stage in mappings(latency.get("stages"))
-        if (ms := number(stage.get("ms"))) is not None
+def _questions(call: CallTree) -> Mapping[str, Turn]:
+    """The turn whose answer was still on its way when a speech was heard, by the speech's id. (A
+    turn whose own answer ended a silence has that one.)"""
+    found: dict[str, Turn] = {}
+    for turn in call.turns:
+        if any(map(recorded, turn.answers)):
+            continue
+        for answer in turn.answers:
+            if earlier := text(answer.span.result.get("first_sound_by")):
+                found.setdefault(earlier, turn)
+    return found
+
+
+def _as_recorded(call: CallTree, turn: Turn, answer: Node, latency: Recorded) -> Silence:
+    waits = (
+        number(own.span.result.get("answer_ms"))
+        for own in turn.answers
+        if own.span.result.get("first_sound_by") == answer.span.id
     )
     return Silence(
         turn,
         answer,
-        _recorded_begin(call, turn, answer, basis, perceived, stages),
-        perceived,
-        stages,
-        over_budget=_milliseconds(latency.get("over_budget")),
+        _recorded_begin(call, turn, answer, latency),
+        latency.perceived_ms,
+        latency.stages,
+        over_budget=_milliseconds(latency.over_budget),
         budgets=budgets_of(call),
-        audible=basis != "text",
+        audible=latency.basis != "text",
+        answer_ms=next((wait for wait in waits if wait is not None), None),
     )
 
 
-def _recorded_begin(
-    call: CallTree,
-    turn: Turn,
-    answer: Node,
-    basis: str,
-    perceived_ms: float,
-    stages: Sequence[Stage],
-) -> int:
+def _recorded_begin(call: CallTree, turn: Turn, answer: Node, latency: Recorded) -> int:
     """Where a silence stands whose length is recorded: it begins with the user's last sound. But
     the speech that an ``AgentTask`` comes back to answers the last words in the task, not those
     that its turn began with, and then it is its own sound that tells."""
-    us = round(perceived_ms * 1000)
-    name = ENDS.get(basis, "speech_ended")
+    us = round(latency.perceived_ms * 1000)
+    name = ENDS.get(latency.basis, "speech_ended")
     heard = call.moment(answer.span, "playback_started") or words_began(answer)
     begins = call.moment(answer.span, f"user_{name}")
     if begins is None and turn.user is not None:
@@ -183,93 +232,49 @@ def _recorded_begin(
     # Nothing is heard before it is played.
     if begins is not None and (heard is None or begins + us >= heard):
         return begins
-    quiet = sum(stage.ms for stage in stages if stage.name == "leading_silence")
+    quiet = sum(stage.ms for stage in latency.stages if stage.name == LEADING_SILENCE)
     return (heard or answer.span.started_us) + round(quiet * 1000) - us
 
 
-def _derived(call: CallTree, turn: Turn, heard: Sequence[tuple[Node, int]]) -> Silence | None:
-    """The silence of a turn that nobody measured. ``heard``: who was heard in the call, and when
-    playback started."""
-    begins = user_ended(call, turn)
-    if begins is None:
-        return None
-    if (sound := first_sound(call, turn)) is not None:
-        answer, started = sound
-        ends = started + leading_silence_us(answer)
-        cuts = [*_cuts(call, turn, answer), ("playback", started), ("leading_silence", ends)]
-        after = bisect_right(heard, begins, key=lambda sound: sound[1])
-        if after < len(heard) and heard[after][1] < started:
-            answer, ends = heard[after]
-    elif (words := first_words(turn)) is not None:
-        answer, ends = words
-        cuts = list(_cuts(call, turn, answer))
-    else:
-        return None
-    if ends <= begins:
-        return None
-    return Silence(
-        turn,
-        answer,
-        begins,
-        (ends - begins) / 1000,
-        _consecutive(begins, ends, cuts),
-        over_budget={},
-        budgets=budgets_of(call),
-        derived=True,
-        audible=turn.user is None or not typed(turn.user),
-    )
+def _all_derived(call: CallTree) -> Iterator[Silence]:
+    sounds: list[FirstSound] | None = None
+    for turn, answers in _to_derive(call):
+        sounds = first_sounds(call) if sounds is None else sounds
+        found = derive(call, turn, answers, sounds)
+        if found is None or recorded(found.answer) is not None:
+            continue  # it is counted where it was recorded
+        yield Silence(
+            turn,
+            found.answer,
+            found.begins_us,
+            (found.ends_us - found.begins_us) / 1000,
+            tuple(Stage(name, us / 1000) for name, us in found.stages.items()),
+            over_budget={},
+            budgets=budgets_of(call),
+            derived=True,
+            audible=turn.user is None or not typed(turn.user),
+        )
 
 
-def _cuts(call: CallTree, turn: Turn, answer: Node) -> Iterator[tuple[str, int]]:
-    """Where each stage ended that comes before playback, in the order of the stages."""
-    for stage, name in (
-        ("vad", "vad_ended"),
-        ("transcript", "final_transcript"),
-        ("endpointing", "committed"),
-        ("on_user_turn_completed", "hook_done"),
-    ):
-        if (moment := user_moment(call, turn, name)) is not None:
-            yield stage, moment
-    voices = answer.spans("tts")
-    sound = first(voices[0], "audio") if voices else None
-    yield from _thinking_cuts(answer, until=sound)
-    if voices:
-        if (words := first(voices[0], "text")) is not None:
-            yield "first_sentence", words
-        if sound is not None:
-            yield "tts_ttfb", sound
-
-
-def _thinking_cuts(answer: Node, until: int | None) -> Iterator[tuple[str, int]]:
-    """The requests to the model and the tools, up to the first audio."""
-    requests = 0
-    for span in sorted(answer.spans("llm", "tool"), key=lambda span: span.started_us):
-        if until is not None and span.started_us > until:
-            break
-        end = span.finished_us if span.finished_us is not None else span.started_us
-        if kind(span) == "tool":
-            yield f"tool:{span.name}", end
+def _to_derive(call: CallTree) -> Iterator[tuple[Turn, Sequence[Node]]]:
+    """The turns whose silence nobody could record, each with the answers that this is true of."""
+    answers = [answer for turn in call.turns for answer in turn.answers]
+    measures = any("latency" in answer.span.result for answer in answers)
+    questions = _questions(call)
+    counted = {turn.number for turn in questions.values()}
+    for turn in call.turns:
+        if turn.number in counted or any(recorded(answer) for answer in turn.answers):
             continue
-        requests += 1
-        suffix = f"_{requests}" if requests > 1 else ""
-        if requests > 1:
-            yield f"llm_queue{suffix}", span.started_us
-        if as_list(span.result.get("tool_calls")) and not text(span.result.get("text")):
-            yield f"llm_tool_call{suffix}", end
-        elif (token := first(span, "output")) is not None:
-            yield f"llm_ttft{suffix}", token
+        unrecorded = [
+            answer
+            for answer in heard_answers(turn)
+            if unfinished(answer) or not (measures or _is_measured(answer))
+        ]
+        if unrecorded and user_ended(call, turn) is not None:
+            yield turn, unrecorded
 
 
-def _consecutive(begins: int, ends: int, cuts: Sequence[tuple[str, int]]) -> tuple[Stage, ...]:
-    """Stages that follow each other without a gap and sum to the whole. A stage that ended before
-    the one before it did (work that was begun early) took no time of its own."""
-    stages: dict[str, int] = {}
-    at = begins
-    for name, cut in cuts:
-        cut = min(max(cut, at), ends)
-        if cut > at:
-            stages[name] = stages.get(name, 0) + cut - at
-        at = cut
-    if at < ends:
-        stages[UNATTRIBUTED] = stages.get(UNATTRIBUTED, 0) + ends - at
-    return tuple(Stage(name, us / 1000) for name, us in stages.items())
+def _is_measured(answer: Node) -> bool:
+    """Whether the version that wrote a speech measures latency: those that do also write down when
+    it was over."""
+    return "finished_at" in answer.span.result

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from .calltree import CallTree
-from .turns import Node
+from .turns import Node, Turn
 from .values import as_int, as_list, mappings, number, text
 
 SILENCE_DBFS = -127
@@ -82,7 +82,13 @@ def leading_silence_us(answer: Node) -> int:
     return round((silence or 0) * 1000)
 
 
-def unheard(answer: Node) -> bool:
+def heard_answers(turn: Turn) -> list[Node]:
+    """The answers of a turn, without those that were cut off before any sound of them was
+    played."""
+    return [answer for answer in turn.answers if not _unheard(answer)]
+
+
+def _unheard(answer: Node) -> bool:
     """Whether an answer was cut off before any sound of it was played."""
     result = answer.span.result
     position = number(result.get("playback_position_s"))

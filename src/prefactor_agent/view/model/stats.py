@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 
@@ -10,13 +11,14 @@ from ...conversation.stages import PERCEIVED
 from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from . import stagenames
-from .turns import kind
-from .values import mapping, mappings, number, text
+from .calltree import CallTree, build
+from .silences import silences
+from .values import mapping
 
 
 @dataclass(frozen=True, slots=True)
 class TurnLatency:
-    """The latency of one answered turn, as it was kept."""
+    """The silence before one answer."""
 
     session_id: str
     perceived_ms: float
@@ -63,26 +65,24 @@ class Stats:
 
 
 def turns_of(spans: Iterable[StoredSpan]) -> list[TurnLatency]:
-    """The answered turns among the spans of one or more calls, in the order given."""
-    turns = []
+    """The answered turns among the spans of one or more calls, call by call."""
+    calls: dict[str, list[StoredSpan]] = defaultdict(list)
     for span in spans:
-        latency = mapping(span.result.get("latency")) if kind(span) == "assistant_turn" else {}
-        perceived = number(latency.get("perceived_ms"))
-        if perceived is None:
-            continue
-        turns.append(
-            TurnLatency(
-                session_id=span.session_id,
-                perceived_ms=perceived,
-                stages=tuple(
-                    (text(one.get("name")), ms)
-                    for one in mappings(latency.get("stages"))
-                    if (ms := number(one.get("ms"))) is not None
-                ),
-                over_budget=bool(latency.get("over_budget")),
-            )
+        calls[span.session_id].append(span)
+    return [turn for call in calls.values() for turn in latencies(build(call))]
+
+
+def latencies(call: CallTree) -> list[TurnLatency]:
+    """The answered turns of a call."""
+    return [
+        TurnLatency(
+            session_id=silence.answer.span.session_id,
+            perceived_ms=silence.ms,
+            stages=tuple((stage.name, stage.ms) for stage in silence.stages),
+            over_budget=bool(silence.over_budget),
         )
-    return turns
+        for silence in silences(call).all
+    ]
 
 
 def chosen(

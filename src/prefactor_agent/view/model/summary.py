@@ -12,7 +12,7 @@ from ...core.json import JSON
 from ...journal.reader import Journal
 from .calltree import CallTree, build
 from .moments import about
-from .silences import silences
+from .silences import needs_streams, silences
 from .values import as_int, mapping
 
 QUIET_US = 15 * 60 * 1_000_000
@@ -41,6 +41,8 @@ class Summary:
     median_ms: float | None
     """Of the silences before the answers."""
     worst_ms: float | None
+    worst_answer_ms: float | None
+    """The longest wait for an answer that something else was said before."""
     over_budget: int
     """Answers that were over a budget."""
 
@@ -64,10 +66,16 @@ def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> 
     yield from islice(going_on, limit)
 
 
-def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
-    """The summary of a call, without reading what passed through its streams."""
+def read(journal: Journal, session_id: str) -> CallTree:
+    """A call with all of its silences. What passed through its streams is read only if a silence
+    has to be worked out of it."""
     call = build(journal.outline(session_id))
-    whole_call = replace(call, last_us=journal.last_sign(session_id))
+    return build(journal.call(session_id)) if needs_streams(call) else call
+
+
+def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
+    """The summary of a call of a journal."""
+    whole_call = replace(read(journal, session_id), last_us=journal.last_sign(session_id))
     return summarize(whole_call, now_us, journal.alive(session_id))
 
 
@@ -102,6 +110,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         tracer_failures=as_int(result.get("tracer_failures")) or 0,
         median_ms=found.median_ms,
         worst_ms=found.worst.ms if found.worst else None,
+        worst_answer_ms=found.worst_answer_ms,
         over_budget=found.over_budget,
     )
 
@@ -123,6 +132,7 @@ def summary_object(summary: Summary) -> JSON:
         "over_budget": summary.over_budget,
         "silence_median_ms": summary.median_ms,
         "silence_worst_ms": summary.worst_ms,
+        "answer_worst_ms": summary.worst_answer_ms,
     }
 
 

@@ -78,6 +78,11 @@ def thrown_away(node: Node) -> bool:
     return node.span.result.get("preemptive") == "dropped"
 
 
+def unfinished(node: Node) -> bool:
+    """Whether a speech has not ended, or never did: its process was killed."""
+    return node.span.status == "active" or bool(node.span.result.get("lost_end"))
+
+
 def user_text(node: Node) -> str:
     """What the user was heard to say, also while they speak."""
     told = node.span.result.get("transcript")

@@ -11,7 +11,7 @@ from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
 from ..model.handoffs import handoff_of
-from ..model.moments import words_began
+from ..model.moments import heard_at
 from ..model.silences import Silence, Silences
 from ..model.turns import (
     TURNS,
@@ -74,19 +74,10 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
         for node in turn.nodes:
             user = kind(node.span) == "user_turn"
             entry = _user(call, turn, node) if user else _agent(call, turn, node, silences)
-            told.append((_heard_at(call, node), 0 if user else 1, entry))
+            told.append((heard_at(call, node) - call.started_us, 0 if user else 1, entry))
     for node in call.loose:
         told += [(note.at_us, 2, note) for note in _notes(call, node)]
     return [part for *_, part in sorted(told, key=lambda one: one[:2])]
-
-
-def _heard_at(call: CallTree, node: Node) -> int:
-    """Where a turn stands: where it began. But what came of a dialogue is said after it."""
-    if any(tool.id in call.dialogue_starts for tool in node.spans("tool")):
-        moments = (call.moment(node.span, "playback_started"), words_began(node))
-        if heard := [at for at in moments if at is not None]:
-            return min(heard) - call.started_us
-    return call.at(node.span)
 
 
 def anchors(call: CallTree) -> dict[str, str]:
@@ -182,6 +173,8 @@ def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
         limit = silence.budgets.get(name) if silence else None
         of = f" of {numbers.milliseconds(limit)}" if limit is not None else ""
         yield f"over budget: {stagenames.label(name)} {numbers.milliseconds(ms)}{of}", "bad"
+    if (waited := number(result.get("answer_ms"))) is not None:
+        yield f"answered after {numbers.milliseconds(waited)}", ""
     if (spoke_on := number(result.get("barge_in_ms"))) is not None:
         yield f"spoke on for {numbers.milliseconds(spoke_on)}", ""
     if holes := [number(hole.get("ms")) or 0.0 for hole in mappings(result.get("gaps"))]:

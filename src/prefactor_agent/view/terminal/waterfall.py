@@ -175,6 +175,9 @@ class _Turns(Lines):
                 name = words.fit(self.safe(found.slowest.name), 22, self.glyphs.ellipsis)
                 share = numbers.length(found.slowest.us)
                 line.append(", ").append(f"{share} of it {name}", "bold yellow")
+            if found.silence.answer_ms is not None:
+                line.append(f" {self.glyphs.dot} answered after ")
+                line.append(numbers.length(found.silence.answer_ms * 1000), "bold")
         elif turn.user is None:
             line.append(f" on its own ({self.safe(_source(turn))})", "dim")
         if turn.interrupted:
