@@ -25,7 +25,7 @@ from .passthrough import Watcher, ended, observe
 NODES = frozenset(
     {"stt_node", "llm_node", "tts_node", "transcription_node", "realtime_audio_output_node"}
 )
-HOOKS = frozenset({"on_enter", "on_exit", "on_user_turn_completed"})
+HOOKS = frozenset({"on_enter", "on_exit", "on_user_turn_completed", "on_user_turn_exceeded"})
 INTERCEPTED = NODES | HOOKS
 
 
