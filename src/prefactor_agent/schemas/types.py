@@ -78,12 +78,13 @@ TYPES = (
         ),
         fields(
             "status close_reason termination_reason shutdown_reason room_disconnect_reason"
-            " finished_at outcome tracer_failures",
+            " finished_at outcome tracer_failures dtmf_total",
             usage=fields(model_usage=each(measures("type model provider"))),
             conversation=measures(),
             latency=measures("slowest_stage"),
             hooks=each(fields("name agent status started_us duration_ms")),
             participants=each(parts.KEPT_PERSON),
+            dtmf=each(fields("at_us direction failed")),
             evaluations=each(fields("name")),
             **parts.KEPT_END,
         ),

@@ -13,6 +13,7 @@ from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
 from ..turns.state import Scope
+from .dtmf import RECEIVED, Dtmf
 
 LINK_S = 0.1
 """How long after a room is connected it is looked whom LiveKit listens to."""
@@ -31,6 +32,7 @@ class Room:
         self._people: dict[str, JSON] = {}
         self._linked: str | None = None
         self._left_room: str | None = None
+        self._dtmf = Dtmf(scope.spans)
         self._handlers: dict[str, Callable[..., Any]] = {
             "connection_state_changed": self._on_connection,
             "participant_connected": self._on_joined,
@@ -38,6 +40,7 @@ class Room:
             "participant_attributes_changed": self._on_attributes,
             "participant_metadata_changed": self._on_metadata,
             "disconnected": self._on_room_left,
+            RECEIVED: self._dtmf.on_received,
         }
         self._follow(session, context)
 
@@ -58,12 +61,17 @@ class Room:
     def result(self) -> JSON:
         """What is known of it at the end."""
         people = [without_none({**person}) for person in self._people.values()]
-        return {"participants": people or None, "room_disconnect_reason": self._left_room}
+        return {
+            "participants": people or None,
+            **self._dtmf.result(),
+            "room_disconnect_reason": self._left_room,
+        }
 
     def let_go(self) -> None:
         """What happens in it is not followed further."""
         if (room := self._room) is not None:
             self._room = None
+            self._dtmf.let_go()
             for event, handler in self._handlers.items():
                 room.off(event, handler)  # type: ignore[arg-type]  # a name is a literal there
 
@@ -76,6 +84,7 @@ class Room:
         if room is None:
             return
         self._room = room
+        self._dtmf.watch_sending(room)
         self._meet_all(room)
         self._link(session)
         self._link_later()
@@ -122,6 +131,7 @@ class Room:
     def _on_connection(self, _state: Any = None) -> None:
         # No event tells who was in the room before the agent.
         if (room := self._room) is not None:
+            self._dtmf.watch_sending(room)
             self._meet_all(room)
             self._link_later()
 
