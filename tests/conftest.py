@@ -59,6 +59,7 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(tool_options, "_hidden", tool_options._hidden)
     config.reset()
     guard.failures.clear()
+    guard._of_sessions.clear()
     yield
     tracer.send_to(None)
     config.reset()

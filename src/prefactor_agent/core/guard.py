@@ -1,8 +1,9 @@
 """The wall between the tracer and the agent: what fails on our side stays on our side.
 
 Every entry from LiveKit into the tracer goes through :func:`guarded`. A failure is counted under
-the name of its seam and logged once for that seam; the agent sees nothing of it. The counts are
-shown by ``prefactor-agent doctor`` and written into the trace."""
+the name of its seam and logged once for that seam; the agent sees nothing of it. Those of each
+session are counted, too: they are written into its trace, and ``prefactor-agent doctor`` shows
+them."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import functools
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, ParamSpec, TypeVar
 
 logger = logging.getLogger("prefactor_agent")
@@ -20,11 +21,30 @@ R = TypeVar("R")
 
 failures: Counter[str] = Counter()
 """Failures of the tracer itself in this process, by seam."""
+_of_sessions: dict[str, int] = {}
+"""How many of them were of each session that is being recorded, by its id."""
 
 
-def report(seam: str, error: Exception) -> None:
-    """Count a failure of ours; log it the first time that this seam fails."""
+def begin_count(session_id: str) -> None:
+    """Count the failures of a session from now on."""
+    _of_sessions[session_id] = 0
+
+
+def end_count(session_id: str) -> int:
+    """How many failures a session had. They are counted no longer."""
+    return _of_sessions.pop(session_id, 0)
+
+
+def report(seam: str, error: Exception, *about: object) -> None:
+    """Count a failure of ours; log it the first time that this seam fails.
+
+    Args:
+        about: What it happened to: in this the session is looked for that it is counted for.
+    """
     failures[seam] += 1
+    session_id = _session_of(about)
+    if session_id in _of_sessions:
+        _of_sessions[session_id] += 1
     if failures[seam] == 1:
         logger.warning(
             "the trace may be incomplete: %s failed (%s: %s); the agent is not affected",
@@ -44,12 +64,29 @@ def guarded(seam: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
             try:
                 return function(*args, **kwargs)
             except Exception as error:
-                report(seam, error)
+                report(seam, error, *args)
                 return None
 
         return call
 
     return decorate
+
+
+_OURS = __name__.partition(".")[0]
+
+
+def _session_of(about: Iterable[object], depth: int = 2) -> str | None:
+    """The session that something belongs to: the ``session_id`` of the nearest object of ours that
+    has one, ``depth`` steps away at most. It is looked for only when something has failed, and only
+    in our own objects: nothing of LiveKit's or the user's is asked for anything."""
+    ours = [one for one in about if type(one).__module__.partition(".")[0] == _OURS]
+    for one in ours:
+        if isinstance(found := getattr(one, "session_id", None), str):
+            return found
+    for one in ours if depth else ():
+        if (found := _session_of(getattr(one, "__dict__", {}).values(), depth - 1)) is not None:
+            return found
+    return None
 
 
 _ALL_IT_HAS = inspect.Signature([inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL)])

@@ -3,7 +3,8 @@ loop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json, to_jsonable_python
@@ -32,7 +33,7 @@ def span_row(span: Span, redactor: Redactor) -> Row:
     finished = span.finished_ns
     result: str | None = None
     if not span.open:
-        outcome = _resolve(span.result)
+        outcome = _resolve(span.result, span)
         if span.streams:
             outcome = {**outcome, "streams": {n: s.summary() for n, s in span.streams.items()}}
         result = redacted_json(outcome, span, redactor, is_result=True)
@@ -45,7 +46,7 @@ def span_row(span: Span, redactor: Redactor) -> Row:
         status.value,
         to_unix_us(span.started_ns),
         to_unix_us(finished) if finished is not None and result is not None else None,
-        redacted_json(_resolve(span.payload), span, redactor),
+        redacted_json(_resolve(span.payload, span), span, redactor),
         result,
     )
 
@@ -59,7 +60,7 @@ def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
                 text = dumps(redactor.columns(columns))
                 found.append(Chunks(span.id, name, text))
         except Exception as error:  # it costs these chunks, and nothing beside them
-            report("span.stream", error)
+            report("span.stream", error, span)
     return found
 
 
@@ -67,7 +68,7 @@ def redacted_json(value: Any, span: Span, redactor: Redactor, *, is_result: bool
     """The JSON of a payload or a result, without what must not be kept, and bounded. Of one that
     cannot be kept, what failed: it must not take other spans with it."""
     try:
-        text = dumps(value)
+        text = dumps(value, span)
         payload = span.payload if isinstance(span.payload, Mapping) else {}
         if not redactor.text_is_clean(text, span.type, payload):
             # From the text: there the user's values are plain, and its functions were called.
@@ -75,24 +76,28 @@ def redacted_json(value: Any, span: Span, redactor: Redactor, *, is_result: bool
             text = dumps(redactor.value(value, span.type, payload, is_result=is_result))
         return bounded(text)
     except Exception as error:
-        report("span.kept", error)
+        report("span.kept", error, span)
         return dumps({"tracer_error": type(error).__name__})
 
 
-def dumps(value: Any) -> str:
+def dumps(value: Any, span: Span | None = None) -> str:
     """JSON; a function in it is called for its value, a number that is none becomes null.
+
+    Args:
+        span: Whose value it is, if it is one's.
 
     Raises:
         ValueError: It is nested too deeply.
     """
+    fallback = partial(_fallback, span)
     try:
-        return _json(value)
+        return _json(value, fallback)
     except ValueError:  # half a surrogate pair in a text is the ordinary reason
-        return _json(_well_formed(to_jsonable_python(value, fallback=_fallback)))
+        return _json(_well_formed(to_jsonable_python(value, fallback=fallback)), fallback)
 
 
-def _json(value: Any) -> str:
-    return to_json(value, fallback=_fallback, inf_nan_mode="null", bytes_mode="base64").decode()
+def _json(value: Any, fallback: Callable[[Any], Any]) -> str:
+    return to_json(value, fallback=fallback, inf_nan_mode="null", bytes_mode="base64").decode()
 
 
 def _well_formed(value: Any) -> Any:
@@ -105,20 +110,20 @@ def _well_formed(value: Any) -> Any:
     return value
 
 
-def _resolve(part: Any) -> Mapping[str, Any]:
+def _resolve(part: Any, span: Span) -> Mapping[str, Any]:
     try:
         resolved: Mapping[str, Any] = part() if callable(part) else (part or {})
     except Exception as error:
-        report("span.result", error)
+        report("span.result", error, span)
         return {"tracer_error": type(error).__name__}
     return resolved
 
 
-def _fallback(value: Any) -> Any:
+def _fallback(span: Span | None, value: Any) -> Any:
     if callable(value):
         try:
             return value()
         except Exception as error:
-            report("span.payload", error)
+            report("span.payload", error, span)
             return {"tracer_error": type(error).__name__}
     return plain(value)

@@ -78,7 +78,7 @@ class SessionRecorder:
         """What the nodes and hooks of the session's agents are looked up as."""
         chosen = config.settings()
         self.spans = SpanTree(sink)
-        self.state = SessionState(weakref.ref(session), dict(tool_types or {}))
+        self.state = SessionState(weakref.ref(session), self.session_id, dict(tool_types or {}))
         self.signals = Signals()
         self.scope = Scope(self.spans, self.state, self.signals)
         self._make_parts(session, agent, chosen)
@@ -89,6 +89,10 @@ class SessionRecorder:
     @property
     def session(self) -> AgentSession[Any] | None:
         return self.state.session
+
+    @property
+    def session_id(self) -> str:
+        return self.spans.session_id
 
     @property
     def closed(self) -> bool:

@@ -158,7 +158,7 @@ class _ObservedNode:
                 return observe(value, call)
             call.value(value)
         except Exception as failure:
-            report("node.answer", failure)
+            report("node.answer", failure, call)
         ended(call, None)
         return value
 

@@ -58,7 +58,7 @@ def ended(what: Ending, error: BaseException | None) -> None:
     try:
         what.end(error)
     except Exception as failure:
-        report("end", failure)
+        report("end", failure, what)
 
 
 @runtime_checkable
@@ -101,7 +101,7 @@ async def _anext(self: Watched) -> Any:
     try:
         look(item) if stream is None else stream.add(stream.extract(item))
     except Exception as failure:
-        report("stream.look", failure)
+        report("stream.look", failure, self._watched_by)
     return item
 
 
@@ -164,7 +164,7 @@ async def _pass(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGener
                         stamp(clock())
                         keep(item if kind_of(item) is text else extract(item))
                         if size_of(waiting) >= limit:
-                            _absorb(stream)
+                            _absorb(stream, watcher)
                         passing = True
                         sent = yield item
                         passing = False
@@ -177,7 +177,7 @@ async def _pass(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGener
                         try:
                             look(item)
                         except Exception as failure:
-                            report("stream.look", failure)
+                            report("stream.look", failure, watcher)
                         passing = True
                         sent = yield item
                         passing = False
@@ -204,11 +204,11 @@ def _note(item: Any, watcher: Watcher) -> None:
     try:
         watcher.look(item) if stream is None else stream.add(stream.extract(item))
     except Exception as failure:
-        report("stream.look", failure)
+        report("stream.look", failure, watcher)
 
 
-def _absorb(stream: Stream) -> None:
+def _absorb(stream: Stream, watcher: Watcher) -> None:
     try:
         stream.absorb()
     except Exception as error:
-        report("stream", error)
+        report("stream", error, watcher)

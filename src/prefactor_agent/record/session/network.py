@@ -104,7 +104,7 @@ class Network:
             turn.network = estimate(self._last, reading)
             self._last = reading
         except Exception as error:
-            report("network", error)
+            report("network", error, self)
 
     def _asked(self, _task: asyncio.Task[None]) -> None:
         self._asking = None

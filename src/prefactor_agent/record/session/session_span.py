@@ -10,7 +10,7 @@ from livekit.agents import Agent, AgentSession
 
 from ...config import Settings
 from ...core.clock import now_ns
-from ...core.guard import failures, guarded
+from ...core.guard import begin_count, end_count, guarded
 from ...core.json import JSON, without_none
 from ...core.span import Status
 from ..livekit.models import agent_payload, session_payload
@@ -48,7 +48,7 @@ class SessionSpan:
         self._hooks = hooks
         self._latency = latency
         self._usage: Any = None
-        self._failures_before = failures.total()
+        begin_count(scope.session_id)
 
     def announce(self, session: AgentSession[Any], agent: Agent | None, chosen: Settings) -> None:
         """Put out the span with what is known from the beginning."""
@@ -84,7 +84,7 @@ class SessionSpan:
         closed, finished = now_ns(), round(time.time(), 6)
         usage, terminated = self._usage, self._termination.reason
         counts, hooks = self._history.counts(), list(self._hooks.noted)
-        trouble = failures.total() - self._failures_before
+        trouble = end_count(self._spans.session_id)
 
         def finish() -> None:
             status, crash, job = (

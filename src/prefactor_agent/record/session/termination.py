@@ -37,7 +37,7 @@ class Termination:
         try:
             answer = callback(session, reason)
         except Exception as error:
-            report("on_terminate", error)
+            report("on_terminate", error, self)
             session.shutdown(drain=False)
             return
         if inspect.isawaitable(answer):
@@ -49,6 +49,6 @@ class Termination:
         error = None if task.cancelled() else task.exception()
         session = self._state.session
         if isinstance(error, Exception):
-            report("on_terminate", error)
+            report("on_terminate", error, self)
             if session is not None and not self._state.closed:
                 session.shutdown(drain=False)

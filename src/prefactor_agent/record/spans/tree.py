@@ -22,6 +22,10 @@ class SpanTree:
         """When the last child of an open span ended."""
         self.root = self._make(SpanType.SESSION, "session", None, {}, {}, now_ns())
 
+    @property
+    def session_id(self) -> str:
+        return self.root.id
+
     def begin(
         self,
         type_: str,

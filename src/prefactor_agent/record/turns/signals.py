@@ -40,7 +40,7 @@ class Signal(Generic[*Ts]):
             try:
                 listener(*args)
             except Exception as error:
-                report(f"signal.{self._name}", error)
+                report(f"signal.{self._name}", error, getattr(listener, "__self__", None))
 
 
 class Signals:

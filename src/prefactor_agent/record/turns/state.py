@@ -31,6 +31,8 @@ class SessionState:
     """The present state of one session. The comment behind each field names its writer."""
 
     session_ref: weakref.ref[AgentSession[Any]]  # SessionRecorder
+    session_id: str  # SessionRecorder
+    """The id of the session's span."""
     tool_types: dict[str, str]  # SessionRecorder
     """By tool name, the type of a tool's spans where it is not the usual one."""
     closed: bool = False  # SessionRecorder
@@ -98,6 +100,10 @@ class Scope(NamedTuple):
     state: SessionState
     signals: Signals
 
+    @property
+    def session_id(self) -> str:
+        return self.spans.session_id
+
     def owns(self, span: Span) -> bool:
         """Whether a span is one of this session."""
-        return span.session_id == self.spans.root.id
+        return span.session_id == self.session_id
