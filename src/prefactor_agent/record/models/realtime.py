@@ -109,18 +109,18 @@ class Realtime:
         self._tap = None
 
     def _listen(self, model: llm.RealtimeSession[Any]) -> None:
-        hand_over, hear = model.push_audio, self._voice.hear
-
-        @guarded("realtime.audio")
-        def look(frame: rtc.AudioFrame) -> None:
-            hear(frame, now_ns())
+        hand_over, hear = model.push_audio, self._hear
 
         def push_audio(frame: rtc.AudioFrame) -> None:
-            look(frame)
+            hear(frame)
             hand_over(frame)
 
         self._tap = model.__dict__["push_audio"] = push_audio
         self._state.realtime_listens = True
+
+    @guarded("realtime.audio")
+    def _hear(self, frame: rtc.AudioFrame) -> None:
+        self._voice.hear(frame, now_ns())
 
     # Turns
 

@@ -25,8 +25,9 @@ class InputAudio:
 
     stream: Stream | None = None
 
-    def __init__(self, voice: UserVoice) -> None:
+    def __init__(self, voice: UserVoice, session_id: str) -> None:
         self._voice = voice
+        self.session_id = session_id
 
     @guarded("node.stt.audio")
     def look(self, item: Any) -> None:
@@ -56,7 +57,7 @@ class STTNodeCall(NodeArguments):
         super().__init__(args, kwargs)
         self._state, self._signals = scope.state, scope.signals
         self._utterances = utterances
-        self.watch_input("audio", InputAudio(voice))
+        self.watch_input("audio", InputAudio(voice, scope.session_id))
         owner = model_of(agent, live_session(scope.state), "stt")
         fallbacks.follow(owner)
         utterances.use_model(owner)

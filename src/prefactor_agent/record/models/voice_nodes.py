@@ -24,8 +24,9 @@ from .realtime import Realtime
 class InputText:
     """Looks at text on its way into a node."""
 
-    def __init__(self, stream: Stream) -> None:
+    def __init__(self, stream: Stream, session_id: str) -> None:
         self.stream: Stream | None = stream
+        self.session_id = session_id
 
     def look(self, item: Any) -> None:
         """Is not called: the chunks go straight into the stream."""
@@ -67,7 +68,7 @@ class TTSNodeCall(VoiceCall):
     def _begin(self, agent: Agent) -> Span:
         self.text = Stream(self.started_ns)
         self._speak(self.text)
-        self.watch_input("text", InputText(self.text))
+        self.watch_input("text", InputText(self.text, self._spans.session_id))
         return self._span(self._model(agent, "tts"), {"text": self.text, "audio": self.audio})
 
     def _outcome(self, finished_ns: int) -> JSON:
