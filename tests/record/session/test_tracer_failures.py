@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from livekit.agents import AgentSession
 
-from prefactor_agent import TracedAgent, config
+from prefactor_agent import TracedAgent, config, traced_tool
+from prefactor_agent.core.guard import failures
 from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
-from support.scripted import ScriptedLLM
+from support.scripted import ScriptedLLM, Use
 from support.waiting import PATIENCE
 
 
@@ -55,6 +56,34 @@ async def test_of_two_sessions_at_a_time_the_broken_one_tells_of_failures(
     }
     assert results[broken_id]["tracer_failures"] == 2, "each message of the user's"
     assert "tracer_failures" not in results[sound_id]
+
+
+async def test_what_fails_where_a_call_begins_counts_for_its_session(sink: MemorySink) -> None:
+    class Clerk(TracedAgent):
+        @traced_tool
+        async def look(self) -> str:
+            """Look."""
+            return "here"
+
+    steps = [[Use("look")], ["Here."]]
+    sessions = broken, _ = [
+        AgentSession[None](llm=ScriptedLLM(*(step for step in steps))) for _ in range(2)
+    ]
+    for session in sessions:
+        await session.start(Clerk(instructions="be"))
+    recorder = trace_of(broken)
+    recorder.nodes._messages = recorder.nodes._fallbacks = recorder.hooks.closing = None
+    recorder.state.tool_types = None
+    ids = [trace_of(session).session_id for session in sessions]
+    for session in sessions:
+        await session.run(user_input="go")
+    for session in sessions:
+        await session.aclose()
+    results = {span["id"]: span["result"] for span in sink.as_dicts()}
+    failed, well = (results[id_] for id_ in ids)
+    assert {"node.begin", "hook.begin", "tool.begin"} <= set(failures)
+    assert failed["tracer_failures"] == failures.total()
+    assert "tracer_failures" not in well
 
 
 @pytest.mark.real_time

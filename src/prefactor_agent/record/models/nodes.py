@@ -6,6 +6,7 @@ from typing import Any
 
 from livekit.agents import Agent
 
+from ...core.guard import guarded
 from ..audio.user_voice import UserVoice
 from ..intercept.forms import NodeCall
 from ..livekit.messages import Messages
@@ -36,9 +37,10 @@ class Nodes:
         self._fallbacks = fallbacks
         self._messages = Messages()
 
+    @guarded("node.begin")
     def open(
         self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> NodeCall:
+    ) -> NodeCall | None:
         """A node of ``agent`` is about to be called with these arguments."""
         call = (self._scope, self._fallbacks, agent, args, kwargs)
         match name:

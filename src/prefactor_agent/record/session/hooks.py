@@ -46,9 +46,10 @@ class Hooks:
         self.noted: list[JSON] = []
         """What the session's result says of the calls that are over."""
 
+    @guarded("hook.begin")
     def begin(
         self, agent: Agent, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> HookCall:
+    ) -> HookCall | None:
         """A hook of ``agent`` is about to be called with these arguments."""
         if name == "on_enter":
             if (session := self.state.session) is not None:

@@ -15,12 +15,15 @@ from typing import Any
 from livekit.agents import Agent, RunContext, StopResponse, ToolError, llm
 
 from ...core.clock import now_ns
+from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.plain import plain
 from ...core.span import SpanType, Status
 from ..livekit import private as livekit_private
 from ..spans.outcome import describe_error
 from ..turns.context import RunningTool, current_tool, current_turn, running_tool
+from ..turns.state import Scope
+from ..turns.turn import AssistantTurn
 from .tool_span import begin_tool, end_tool
 
 _TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
@@ -41,18 +44,18 @@ class ToolCall:
         found = current_turn.with_scope()
         if found is None or found[1].state.closed or not _on_a_loop():
             return None
-        return ToolCall(name, signature, args, kwargs)
+        return _begun(*found, name, signature, args, kwargs)
 
     def __init__(
         self,
+        turn: AssistantTurn,
+        scope: Scope,
         name: str,
         signature: inspect.Signature | None,
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
-        found = current_turn.with_scope()
-        assert found is not None
-        self._turn, self._scope = turn, scope = found
+        self._turn, self._scope = turn, scope
         inputs, context = _inputs(signature, args, kwargs)
         request = context.function_call if context else livekit_private.running_function_call()
         outer = running_tool(turn.span.session_id)
@@ -106,6 +109,18 @@ class ToolCall:
             current_tool.set(self._outer)
         self._scope.signals.tool_ending.emit(self.span)
         end_tool(self._scope.spans, self.span, status, result, now_ns())
+
+
+@guarded("tool.begin")
+def _begun(
+    turn: AssistantTurn,
+    scope: Scope,
+    name: str,
+    signature: inspect.Signature | None,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> ToolCall:
+    return ToolCall(turn, scope, name, signature, args, kwargs)
 
 
 def _inputs(
