@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from conversation.turns import asked, model, moments, ms, present, reply, told, voice
 from prefactor_agent.conversation import (
-    Asked,
+    AgentSide,
     ModelCall,
-    Reply,
     ToolRun,
+    UserSide,
     VoiceCall,
     measure,
     so_far,
@@ -21,7 +21,7 @@ from prefactor_agent.conversation import (
 
 def test_an_agent_heard_before_the_user_was_done_has_no_silence():
     latency = measure(
-        Asked(heard_until=ms(2000), committed=ms(650)),
+        UserSide(heard_until=ms(2000), committed=ms(650)),
         reply(models=[model(670, 1000)], voices=[voice(1001, 1100, 1390)]),
     )
     assert latency is not None
@@ -53,7 +53,7 @@ voices = st.builds(
 )
 replies: Any = st.deferred(
     lambda: st.builds(
-        Reply,
+        AgentSide,
         created=present,
         models=st.lists(models, max_size=3),
         tools=st.lists(tools, max_size=3),
@@ -69,11 +69,11 @@ replies: Any = st.deferred(
         cause=st.none() | replies,
     )
 )
-askings = st.builds(Asked, moments, moments, moments, moments, moments, moments, st.booleans())
+askings = st.builds(UserSide, moments, moments, moments, moments, moments, moments, st.booleans())
 
 
 @given(askings, replies)
-def test_stages_are_never_negative_and_sum_to_what_was_perceived(user: Asked, agent: Reply):
+def test_stages_are_never_negative_and_sum_to_what_was_perceived(user: UserSide, agent: AgentSide):
     latency = measure(user, agent)
     if latency is None:
         return
@@ -85,7 +85,7 @@ def test_stages_are_never_negative_and_sum_to_what_was_perceived(user: Asked, ag
 
 
 @given(askings, st.none() | replies, present)
-def test_so_does_a_turn_that_still_runs(user: Asked, agent: Reply | None, now: int):
+def test_so_does_a_turn_that_still_runs(user: UserSide, agent: AgentSide | None, now: int):
     latency = so_far(user, agent, now)
     if latency is None:
         return

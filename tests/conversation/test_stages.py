@@ -41,7 +41,10 @@ def test_other_names_are_no_stages(name: str) -> None:
 def test_every_stage_that_a_silence_is_cut_into_is_known_and_has_a_label() -> None:
     tree = ast.parse(Path(prefactor_agent.conversation.steps.__file__).read_text())
     made = {
-        next(node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant))
+        next(
+            (node.value for node in ast.walk(call.args[0]) if isinstance(node, ast.Constant)),
+            "previous_speech",  # or a tool: what held the turn up
+        )
         for call in ast.walk(tree)
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "Step"
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conversation.turns import MS, asked, model, ms, reply, told, voice
-from prefactor_agent.conversation import Asked, ToolRun, VoiceCall, measure
+from prefactor_agent.conversation import ToolRun, UserSide, VoiceCall, measure
 
 
 def test_a_plain_turn_has_every_stage_in_order():
@@ -169,18 +169,14 @@ def test_words_before_a_tool_end_the_silence_before_it():
     assert sum(stages.values()) == 1550
 
 
-def test_a_filler_said_by_a_tool_ends_the_silence_and_is_marked():
+def test_a_filler_said_by_a_tool_ends_the_silence():
     answer = reply(
         playing=None,
         models=[model(670, 900, 950, "slow")],
         tools=[ToolRun("slow", ms(920) or 0, None)],
     )
     filler = reply(created=1000, playing=1400, voices=[voice(1005, 1010, 1390)], cause=answer)
-    latency = measure(asked(), filler)
-    assert latency is not None
-    assert latency.filler
-    assert latency.as_json()["filler"] is True
-    stages = told(latency)
+    stages = told(measure(asked(), filler))
     assert stages["tool:slow"] == 80  # until it spoke, though it runs on
     assert stages["first_sentence"] == 10
     assert stages["tts_ttfb"] == 380
@@ -202,11 +198,9 @@ def test_a_handoff_and_on_enter_lie_between_the_tool_and_the_new_agents_words():
         voices=[voice(1501, 1600, 1990)],
         cause=old,
     )
-    latency = measure(asked(), new)
-    stages = told(latency)
+    stages = told(measure(asked(), new))
     assert stages["tool:transfer"] == 20
     assert (stages["handoff"], stages["on_enter"], stages["llm_queue"]) == (50, 210, 25)
-    assert latency is not None and not latency.filler
 
 
 def test_what_the_tool_does_before_it_awaits_a_task_is_the_tools():
@@ -241,11 +235,9 @@ def test_after_a_task_the_rest_of_the_tool_is_waited_for():
         voices=[voice(1301, 1310, 1890)],
         cause=inside,
     )
-    latency = measure(asked(), after)
-    stages = told(latency)
+    stages = told(measure(asked(), after))
     assert (stages["tool:note"], stages["handoff"], stages["tool:book"]) == (20, 30, 130)
     assert (stages["llm_queue"], stages["llm_ttft"]) == (10 + 10, 230 + 190)
-    assert latency is not None and not latency.filler
 
 
 def test_a_turn_without_a_model_is_said_by_the_hook():
@@ -268,7 +260,7 @@ def test_a_manual_turn_waits_for_the_program_to_commit():
 
 def test_a_typed_turn_begins_when_the_message_came_in():
     latency = measure(
-        Asked(committed=ms(0), typed=True),
+        UserSide(committed=ms(0), typed=True),
         reply(created=0, playing=None, models=[model(5, 300)], first_text=ms(302)),
     )
     assert latency is not None
@@ -278,7 +270,7 @@ def test_a_typed_turn_begins_when_the_message_came_in():
 
 def test_a_typed_turn_that_is_answered_aloud():
     latency = measure(
-        Asked(committed=ms(0), typed=True),
+        UserSide(committed=ms(0), typed=True),
         reply(created=0, playing=700, models=[model(5, 300)], voices=[voice(301, 320, 690)]),
     )
     assert latency is not None
@@ -288,7 +280,7 @@ def test_a_typed_turn_that_is_answered_aloud():
 
 def test_a_realtime_model_has_stages_of_its_own():
     audio = VoiceCall(ms(900) or 0, None, ms(950), 50 * MS, ((0, ms(950) or 0),), llm=True)
-    latency = measure(Asked(vad_ended=ms(500)), reply(created=880, playing=960, voices=[audio]))
+    latency = measure(UserSide(vad_ended=ms(500)), reply(created=880, playing=960, voices=[audio]))
     assert latency is not None
     assert [(name, us / 1000) for name, us in latency.stages] == [
         ("realtime_response", 380),

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from prefactor_agent.conversation import Asked, Latency, ModelCall, Reply, VoiceCall
+from prefactor_agent.conversation import AgentSide, Latency, ModelCall, UserSide, VoiceCall
 from prefactor_agent.conversation.split import Step, split
 
 MS = 1_000_000
@@ -27,8 +27,8 @@ def asked(
     committed: float | None = 650,
     hook: float | None = 660,
     **more: Any,
-) -> Asked:
-    return Asked(
+) -> UserSide:
+    return UserSide(
         heard_until=ms(0),
         vad_ended=ms(vad),
         final_transcript=ms(final),
@@ -47,8 +47,8 @@ def voice(called: float, text: float, frame: float | None, silence: float = 150)
     return VoiceCall(ms(called) or 0, ms(text), ms(frame), int(silence * MS), late)
 
 
-def reply(created: float = 661, playing: float | None = 1400, **more: Any) -> Reply:
-    return Reply(created=ms(created) or 0, playback_started=ms(playing), **more)
+def reply(created: float = 661, playing: float | None = 1400, **more: Any) -> AgentSide:
+    return AgentSide(created=ms(created) or 0, playback_started=ms(playing), **more)
 
 
 def told(latency: Latency | None) -> dict[str, float]:

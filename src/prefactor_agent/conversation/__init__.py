@@ -1,39 +1,67 @@
-"""From the moments of a turn to the silence that the caller heard, cut into named stages.
+"""What a call was, made of the facts that were recorded: which answer belongs to which question,
+where a silence begins and what ended it, what it was spent on, who interrupted whom.
 
-Pure arithmetic: no clock, no LiveKit, nothing recorded. Moments are integers in nanoseconds on any
-one monotonic clock; a moment that was not seen is ``None``. ``docs/latency.md`` shows each of them
-on a picture. What goes in is in :mod:`.turn`, what comes out in :mod:`.measure`.
+Pure: no clock, no LiveKit, no SQL. Moments are integers in nanoseconds on any one monotonic clock;
+a moment that was not seen is ``None``. Given half a call, it says what is known so far. The facts
+are in :mod:`.timeline` and :mod:`.sides`; :mod:`.answers` and :mod:`.silences` decide;
+``docs/latency.md`` shows each moment and stage on a picture.
 
-There is one mechanism (:mod:`.split`). A turn is a list of steps in the order in which each *waits*
-for the one before (:mod:`.steps`); a cursor that only moves forward walks it once. Whatever
-happened ahead of its place (a transcript that was final before the VAD was sure, a language model
-that was asked before the turn was over) finds the cursor past it and gets nothing, so no stage is
-negative, nothing is counted twice, and the stages sum to the whole exactly."""
+There is one mechanism for stages (:mod:`.split`). A silence is a list of steps in the order in
+which each *waits* for the one before (:mod:`.steps`); a cursor that only moves forward walks it
+once. Whatever happened ahead of its place (a transcript that was final before the VAD was sure, a
+language model that was asked before the turn was over) finds the cursor past it and gets nothing,
+so no stage is negative, nothing is counted twice, and the stages sum to the whole exactly."""
 
+from .answers import answered_question, question_of
 from .budgets import exceeded
-from .gaps import starved
+from .gaps import gaps_of, starved
+from .interruptions import cut_in_us, interrupted_by, overlap_of
 from .measure import Latency, lengths, measure, so_far
 from .playout import Playout
+from .sides import AgentSide, ModelCall, ToolRun, UserSide, VoiceCall
+from .silences import (
+    first_sound_after,
+    latency_of,
+    later_answer,
+    silence_ended_by,
+    waiting_so_far,
+)
 from .split import UNATTRIBUTED, totals
 from .statistics import median, percentile, summarize
-from .turn import Asked, ModelCall, Reply, ToolRun, VoiceCall
+from .timeline import Part, Question, Segment, Speech, Timeline
 
 __all__ = [
     "UNATTRIBUTED",
-    "Asked",
+    "AgentSide",
     "Latency",
     "ModelCall",
+    "Part",
     "Playout",
-    "Reply",
+    "Question",
+    "Segment",
+    "Speech",
+    "Timeline",
     "ToolRun",
+    "UserSide",
     "VoiceCall",
+    "answered_question",
+    "cut_in_us",
     "exceeded",
+    "first_sound_after",
+    "gaps_of",
+    "interrupted_by",
+    "latency_of",
+    "later_answer",
     "lengths",
     "measure",
     "median",
+    "overlap_of",
     "percentile",
+    "question_of",
+    "silence_ended_by",
     "so_far",
     "starved",
     "summarize",
     "totals",
+    "waiting_so_far",
 ]

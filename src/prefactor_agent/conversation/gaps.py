@@ -1,17 +1,45 @@
-"""Silences inside an answer."""
+"""Silences inside an answer: the user waits for more of it."""
 
 from __future__ import annotations
 
-from ..core.json import JSON
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
 from .playout import Playout
-from .turn import Reply
+from .sides import AgentSide, ModelCall, ToolRun
+from .timeline import Segment, Speech
 
 GAP_NS = 200_000_000
-"""Silence inside an answer that is longer than this is told."""
+"""Silence inside an answer that is longer than this is recorded."""
 
 
-def starved(reply: Reply, until: int | None = None) -> list[JSON]:
-    """The silences inside an answer, because the player had nothing: when, how long, and why.
+class Gap(NamedTuple):
+    """A silence inside an answer."""
+
+    at: int
+    """When it began, in nanoseconds."""
+    us: int
+    """How long it was, in microseconds."""
+    cause: str
+    """What was waited for: ``llm``, ``tts``, or ``tool:NAME``."""
+
+
+def gaps_of(speech: Speech, asked: Iterable[int] = ()) -> list[Gap]:
+    """The silences inside a speech, in order.
+
+    Args:
+        asked: When the user began to speak: who speaks in between does not wait for the rest.
+    """
+    segments = speech.segments
+    first = segments[0] if segments else None
+    played = first.played if first is not None else None
+    found = [*starved(speech.side, played), *_between(speech, list(asked))]
+    return sorted(found)
+
+
+def starved(reply: AgentSide, until: int | None = None) -> list[Gap]:
+    """The silences inside the first stretch of audio, because the player had nothing.
 
     The cause is the language model if it was still writing when the silence began, else the voice.
 
@@ -21,11 +49,54 @@ def starved(reply: Reply, until: int | None = None) -> list[JSON]:
     voice = reply.spoken_by()
     if voice is None or reply.playback_started is None:
         return []
-    writing_until = max((model.ended or 0 for model in reply.models), default=0)
     playout = Playout(reply.playback_started, voice.late)
     heard_from = playout.moment(voice.sound_at or 0)
     return [
-        {"at_ns": at, "ms": length // 1000 / 1000, "cause": "llm" if writing_until > at else "tts"}
+        Gap(at, length // 1000, _model_or_voice(reply.models, at))
         for at, length in playout.gaps(until)
         if length > GAP_NS and at >= heard_from
     ]
+
+
+def _between(speech: Speech, asked: Sequence[int]) -> Iterator[Gap]:
+    """The silences between one stretch of audio and the next."""
+    for before, after in pairwise(speech.segments):
+        ended, begun = _last_sound(before), _first_sound(after)
+        if ended is None or before.interrupted or begun - ended <= GAP_NS:
+            continue
+        if not any(ended <= moment < begun for moment in asked):
+            yield Gap(ended, (begun - ended) // 1000, _cause(speech, ended, begun))
+
+
+def _cause(speech: Speech, begin: int, end: int) -> str:
+    run = max(speech.tools, key=lambda tool: _shared(tool, begin, end), default=None)
+    if run is not None and _shared(run, begin, end) > (end - begin) // 2:
+        return f"tool:{run.name}"
+    return _model_or_voice(speech.side.models, begin)
+
+
+def _shared(tool: ToolRun, begin: int, end: int) -> int:
+    """How long a tool ran within a stretch of time."""
+    until = end if tool.ended is None else min(end, tool.ended)
+    return max(0, until - max(begin, tool.began))
+
+
+def _model_or_voice(models: Sequence[ModelCall], at: int) -> str:
+    writing_until = max((model.ended or 0 for model in models), default=0)
+    return "llm" if writing_until > at else "tts"
+
+
+def _first_sound(segment: Segment) -> int:
+    voice = segment.voice
+    if voice is None or voice.sound_at is None:
+        return segment.started
+    return Playout(segment.started, voice.late).moment(voice.sound_at)
+
+
+def _last_sound(segment: Segment) -> int | None:
+    voice, finished = segment.voice, segment.finished
+    if finished is None:
+        return None
+    if voice is None or voice.sound_until is None:
+        return finished
+    return min(finished, Playout(segment.started, voice.late).moment(voice.sound_until))

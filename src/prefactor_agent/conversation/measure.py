@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..core.json import JSON
+from .sides import AgentSide, UserSide
 from .split import Stage, split, totals
 from .steps import steps, until_commit
-from .turn import Asked, Reply
 
 
 @dataclass(slots=True)
@@ -51,8 +51,12 @@ class Latency:
         }
 
 
-def measure(asked: Asked, reply: Reply) -> Latency | None:
-    """The latency of the reply that ended the silence; ``None`` if it was not heard."""
+def measure(asked: UserSide, reply: AgentSide, *, filler: bool = False) -> Latency | None:
+    """The latency of the reply that ended the silence; ``None`` if it was not heard.
+
+    Args:
+        filler: Other words than the answer ended it.
+    """
     begun, ended = asked.end(), reply.sound()
     if begun is None or ended is None:
         return None
@@ -63,11 +67,11 @@ def measure(asked: Asked, reply: Reply) -> Latency | None:
         split(start, end, steps(asked, reply, end)),
         since,
         until,
-        filler=reply.cause is not None and reply.enter_began is None and reply.awaited is None,
+        filler=filler,
     )
 
 
-def so_far(asked: Asked, reply: Reply | None, now: int) -> Latency | None:
+def so_far(asked: UserSide, reply: AgentSide | None, now: int) -> Latency | None:
     """The same while the silence lasts: what it was spent on until ``now`` (in nanoseconds)."""
     begun = asked.end()
     if begun is None:

@@ -6,15 +6,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 
+from .sides import AgentSide, ModelCall, ToolRun, UserSide
 from .split import Step
-from .turn import Asked, ModelCall, Reply, ToolRun
 
 _CHAIN = 8
 """How many speeches, each said by a tool or a handoff of the one before, a reply is followed back
 through at most."""
 
 
-def steps(asked: Asked, reply: Reply, end: int) -> list[Step]:
+def steps(asked: UserSide, reply: AgentSide, end: int) -> list[Step]:
     """Everything that the first sound of ``reply`` waited for, in order.
 
     Args:
@@ -30,7 +30,7 @@ def steps(asked: Asked, reply: Reply, end: int) -> list[Step]:
     return ordered + _entering(reply) + _thinking(reply, end, speaks=True) + _speaking(reply)
 
 
-def until_commit(asked: Asked, first: Reply | None) -> list[Step]:
+def until_commit(asked: UserSide, first: AgentSide | None) -> list[Step]:
     """The user's side. ``first``: the speech that it led to first, if there is one yet."""
     hook_done = asked.hook_done
     if (
@@ -43,12 +43,21 @@ def until_commit(asked: Asked, first: Reply | None) -> list[Step]:
     return [
         Step("vad", None, asked.vad_ended),
         Step("transcript", None, asked.final_transcript),
-        Step("endpointing", None, asked.committed),
+        *_endpointing(asked),
         Step("on_user_turn_completed", None, hook_done),
     ]
 
 
-def _chain(reply: Reply) -> list[Reply]:
+def _endpointing(asked: UserSide) -> list[Step]:
+    if asked.held_by is None:
+        return [Step("endpointing", None, asked.committed)]
+    return [
+        Step("endpointing", None, asked.end_of_turn),
+        Step(asked.held_by, None, asked.committed),
+    ]
+
+
+def _chain(reply: AgentSide) -> list[AgentSide]:
     """The speeches that led to this one, and it, in the order in which they were made."""
     chain = [reply]
     while chain[0].cause is not None and len(chain) < _CHAIN:
@@ -56,7 +65,7 @@ def _chain(reply: Reply) -> list[Reply]:
     return chain
 
 
-def _taken_over(follower: Reply) -> int:
+def _taken_over(follower: AgentSide) -> int:
     """When the speech before ``follower`` was no longer what was waited for."""
     until = follower.created if follower.enter_began is None else follower.enter_began
     return until if follower.left is None else min(until, follower.left)
@@ -68,7 +77,7 @@ def _cut(step: Step, at: int) -> Step:
     return step._replace(end=min(step.end, at))
 
 
-def _entering(speech: Reply) -> list[Step]:
+def _entering(speech: AgentSide) -> list[Step]:
     """How the agent that speaks got the call, or got it back from a task."""
     if (tool := speech.awaited) is not None:
         return [
@@ -85,7 +94,7 @@ def _entering(speech: Reply) -> list[Step]:
     ]
 
 
-def _thinking(speech: Reply, end: int, *, speaks: bool) -> list[Step]:
+def _thinking(speech: AgentSide, end: int, *, speaks: bool) -> list[Step]:
     """The language model and the tools, up to the text that is spoken first.
 
     Args:
@@ -140,7 +149,7 @@ def _critical(runs: Sequence[ToolRun], limit: int) -> list[tuple[str, int, int]]
     return chosen[::-1]
 
 
-def _speaking(reply: Reply) -> list[Step]:
+def _speaking(reply: AgentSide) -> list[Step]:
     """From the text that is spoken first to its sound."""
     voice = reply.spoken_by()
     models = reply.models_before(voice)

@@ -41,6 +41,7 @@ from .tools.provider import ProviderTools
 from .tools.untraced import UntracedTools
 from .turns.assistant_turns import AssistantTurns
 from .turns.context import TurnRefs
+from .turns.recent import RecentTurns
 from .turns.signals import Signals
 from .turns.state import Scope, SessionState
 from .turns.user_turns import UserTurns
@@ -110,13 +111,13 @@ class SessionRecorder:
         self.termination = Termination(scope)
         self.states = States(scope)
         self.voice = UserVoice(self.spans.root.started_ns)
-        self.user_turns = UserTurns(scope, self.voice)
+        self.refs, self.recent = TurnRefs(scope), RecentTurns()
+        self.user_turns = UserTurns(scope, self.voice, self.refs, self.recent)
         self.utterances = Utterances(scope, self.voice, self.user_turns)
-        self.refs = TurnRefs(scope)
-        self.assistant_turns = AssistantTurns(scope, self.user_turns, self.refs, chosen.budgets)
-        self.budgets = Budgets(
-            scope, self.assistant_turns, chosen.budgets, chosen.on_budget_exceeded
+        self.assistant_turns = AssistantTurns(
+            scope, self.user_turns, self.refs, self.recent, chosen.budgets
         )
+        self.budgets = Budgets(scope, self.recent, chosen.budgets, chosen.on_budget_exceeded)
         self.measured = ModelMetrics(scope, session, self.assistant_turns, self.user_turns)
         self.realtime = Realtime(scope, self.voice, self.measured)
         self.fallbacks = Fallbacks(scope)
@@ -137,7 +138,7 @@ class SessionRecorder:
             self.termination,
             self.history,
             self.hooks,
-            self.assistant_turns.summary,
+            self.assistant_turns.latency_summary,
         )
 
     def _connect(self) -> None:
@@ -150,7 +151,7 @@ class SessionRecorder:
         signals.speech_over.connect(self.realtime.settle)
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
-        signals.first_sound.connect(self.budgets.sounded)
+        signals.sound_began.connect(self.budgets.sound_began)
         signals.tool_began.connect(self.history.on_tool_began)
         signals.tool_began.connect(self.untraced_tools.on_tool_began)
         signals.tool_ending.connect(self.handoffs.tool_ends)
@@ -220,6 +221,7 @@ class SessionRecorder:
         finally:
             self.session_span.end(reason, error, lambda: self.on_ended())
             self.refs.clear()
+            self.recent.clear()
             self.on_closed()
 
     def _let_go(self) -> None:

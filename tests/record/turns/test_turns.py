@@ -277,7 +277,7 @@ async def test_a_preemptive_generation_that_is_dropped(sink: Recorder) -> None:
     assert dropped["result"]["preemptive"] == "dropped"
     assert dropped["result"]["spoken_text"] == ""
     assert dropped["result"]["generated_text"] in ("early ", "")
-    assert "user_turn_id" not in dropped["result"]
+    assert dropped["result"]["user_turn_id"] == user["id"]
     assert "latency" not in dropped["result"]
     assert used["status"] == "complete"
     assert used["result"]["spoken_text"] == "late"

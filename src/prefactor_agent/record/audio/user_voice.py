@@ -48,6 +48,7 @@ class UserVoice:
 
     def __init__(self, since_ns: int = 0) -> None:
         self._since_ns = since_ns
+        self._taken = False
         self._clock = AudioClock()
         self._audibility = Audibility()
         self._recent: deque[tuple[int, int]] = deque()
@@ -195,12 +196,31 @@ class UserVoice:
         """A turn was committed whose last sound ended then. Who goes on after a pause too short to
         begin a new stretch of sound begins a new turn all the same, and not before that."""
         self._since_ns = max(self._since_ns, moment_ns)
+        self._taken = True
 
     def recent_onset(self, now: int) -> int | None:
         """When the sound that is (or was just) heard began, if that is not too long ago. What the
         caller said before the session began, and was kept for it, began with the session."""
         onset = self._recent_onset(now)
-        return max(onset, self._since_ns) if onset is not None else None
+        if onset is None or onset > self._since_ns:
+            return onset
+        return self._sound_after_taken() if self._taken else self._since_ns
+
+    def _sound_after_taken(self) -> int | None:
+        """When the first sound behind that of the last turn began, if there is one."""
+        threshold, moment = self._audibility.goes_on_above, self._clock.moment
+        loud, begun = 0, 0
+        for ended, level in self._heard:
+            begins = moment(ended - _WINDOW_NS)
+            if begins < self._since_ns or level <= threshold:
+                loud = 0
+                continue
+            loud += 1
+            if loud == 1:
+                begun = begins
+            if loud == _CLICK_WINDOWS:
+                return begun
+        return begun if loud and self._run else None
 
     def _recent_onset(self, now: int) -> int | None:
         until = self.heard_until_ns

@@ -55,6 +55,16 @@ def user_turn_claimed(session: Any) -> bool:
     return isinstance(claims, int) and claims > 0
 
 
+def holds_words(session: Any) -> bool | None:
+    """Whether LiveKit holds words of the user's that it has not taken yet: it empties its
+    transcript when it takes a turn and when it gives one up (voice/audio_recognition.py,
+    ``_audio_transcript``). ``None``: it cannot be told."""
+    activity = getattr(session, "_activity", None)
+    recognition = getattr(activity, "_audio_recognition", None)
+    words = getattr(recognition, "_audio_transcript", None)
+    return bool(words.strip()) if isinstance(words, str) else None
+
+
 def is_closing(session: Any) -> bool:
     """Whether LiveKit has begun to take a session apart; it stays so when that breaks off
     (voice/agent_session.py, ``_teardown_activity``; ``_aclose_impl`` in 1.5.0)."""

@@ -11,11 +11,11 @@ from typing import Any
 
 from livekit.agents import AgentSession
 
-from ... import conversation as latency
+from ... import conversation
 from ...core.clock import now_ns
 from ...core.guard import guarded
-from ..turns import latency_inputs as answers
-from ..turns.assistant_turns import AssistantTurns
+from ..turns.latency_inputs import user_side
+from ..turns.recent import RecentTurns
 from ..turns.state import Scope
 from ..turns.turn import AssistantTurn, UserTurn
 
@@ -53,12 +53,12 @@ class Budgets:
     def __init__(
         self,
         scope: Scope,
-        assistant_turns: AssistantTurns,
+        recent: RecentTurns,
         limits: Mapping[str, float],
         callback: Callback | None,
     ) -> None:
         self._state = scope.state
-        self._assistant_turns = assistant_turns
+        self._recent = recent
         self.limits = dict(limits)
         self._callback = callback
         self._timer: asyncio.TimerHandle | None = None
@@ -71,25 +71,31 @@ class Budgets:
         if limit is None or self._callback is None:
             return
         self.stop()
-        begun = answers.user_side(turn).end()
+        begun = user_side(turn).end()
         if begun is None:
             return
         left = limit - (now_ns() - begun[0]) / 1e9
         # A moment past the limit, so that the time it takes is over it.
         self._timer = asyncio.get_running_loop().call_later(max(0.0, left) + 0.001, self._due, turn)
 
-    @guarded("budgets.sounded")
-    def sounded(self, turn: AssistantTurn) -> None:
-        """Playback of the speech that ends the silence has started."""
-        asked = turn.ends_silence_of
-        if asked is None or not self.limits or self._callback is None:
+    @guarded("budgets.sound_began")
+    def sound_began(self, turn: AssistantTurn) -> None:
+        """The agent begins to be heard: if that ends a silence, was it longer than it may be?"""
+        if not self.limits or self._callback is None:
+            return
+        timeline = self._recent.timeline()()
+        speech = timeline.speech(turn.span.id)
+        ended = conversation.silence_ended_by(timeline, speech) if speech is not None else None
+        if speech is None or ended is None:
             return
         self.stop()
-        found = latency.measure(answers.user_side(asked, turn), answers.agent_side(turn))
-        if found is not None:
+        asked = self._recent.user_turn(ended.question.id)
+        found = conversation.latency_of(timeline, speech)
+        if asked is not None and found is not None:
             self._report(asked, found, answered=True)
 
     def stop(self) -> None:
+        """Wait for nothing any more."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -98,20 +104,30 @@ class Budgets:
     def _due(self, asked: UserTurn) -> None:
         self._timer = None
         state = self._state
-        if state.closed or asked.answered is not None:
-            return
-        if state.user_turn not in (None, asked):
+        if state.closed or state.user_turn not in (None, asked):
             return  # the user speaks again: nobody waits
-        speech = self._assistant_turns.answering(asked)
+        timeline = self._recent.timeline()()
+        question = timeline.question(asked.span.id)
+        if question is None or conversation.first_sound_after(timeline, question) is not None:
+            return
+        speech = next(
+            (
+                one
+                for one in reversed(timeline.speeches)
+                if one.ended is None
+                and (of := conversation.question_of(timeline, one, now_ns())) is not None
+                and of.id == question.id
+            ),
+            None,
+        )
         if speech is None and state.in_hook is not asked:
             return  # no answer is on its way, and none was promised
-        reply = answers.agent_side(speech) if speech is not None else None
-        found = latency.so_far(answers.user_side(asked), reply, now_ns())
+        found = conversation.waiting_so_far(timeline, question, speech, now_ns())
         if found is not None:
             self._report(asked, found, answered=False)
 
-    def _report(self, asked: UserTurn, found: latency.Latency, *, answered: bool) -> None:
-        over = latency.exceeded(found, self.limits)
+    def _report(self, asked: UserTurn, found: conversation.Latency, *, answered: bool) -> None:
+        over = conversation.exceeded(found, self.limits)
         new = {name: seconds for name, seconds in over.items() if name not in asked.told_budgets}
         session = self._state.session
         if not new or session is None or self._callback is None:
@@ -121,7 +137,7 @@ class Budgets:
             session=session,
             exceeded=new,
             perceived=found.perceived_us / 1e6,
-            stages={name: us / 1e6 for name, us in latency.lengths(found).items()},
+            stages={name: us / 1e6 for name, us in conversation.lengths(found).items()},
             answered=answered,
             transcript=asked.text(),
         )

@@ -63,7 +63,7 @@ class History:
         if not any(item.content):
             return  # a session that closes commits what it has not heard
         turn = current_turn.of(self._scope)
-        answered = self._user_turns.find(item) or self._user_turns.typed(item, turn)
+        answered = self._user_turns.of_message(item, turn)
         heard_by_model = self._scope.state.realtime_used and answered.modality == "audio"
         # A realtime model reports what it has heard whenever it likes: that says nothing of the
         # speech that is going on.

@@ -3,6 +3,7 @@ it is created until it was played, cut or dropped."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -14,19 +15,21 @@ from livekit.agents import (
     llm,
 )
 
-from ...conversation import Latency, exceeded, summarize
+from ...conversation import interrupted_by
 from ...core.clock import now_ns
 from ...core.guard import guarded
-from ...core.json import JSON, without_none
+from ...core.json import JSON
 from ...core.span import Span, SpanType, Status
 from ..livekit import private as livekit_private
 from ..livekit.messages import describe_message
 from ..spans.outcome import PREFACTOR_STATUS, describe_error
-from . import latency_inputs as answers
-from .context import TurnRefs, current_turn
+from .context import TurnRefs, current_turn, is_hook_task
+from .latency_inputs import question_of
 from .playback import Playback
+from .recent import RecentTurns
+from .results import EndedTurn, assistant_turn_result, latency_summary
 from .state import Scope
-from .turn import AssistantTurn, UserTurn, assistant_turn_result
+from .turn import AssistantTurn, Resumed, UserTurn
 from .user_turns import UserTurns
 
 
@@ -42,15 +45,17 @@ class AssistantTurns:
         scope: Scope,
         user_turns: UserTurns,
         refs: TurnRefs,
+        recent: RecentTurns,
         budgets: Mapping[str, float],
     ) -> None:
         self._scope = scope
         self._spans, self._state, self._signals = scope
         self._user_turns = user_turns
         self._refs = refs
+        self._recent = recent
         self._budgets = budgets
-        self.playback = Playback(self._state, self.claim_first_sound)
-        self._latencies: dict[str, Latency] = {}
+        self.playback = Playback(self._state, self._note_sound)
+        self._ended: list[EndedTurn] = []
 
     @guarded("event.speech_created")
     def on_created(self, event: SpeechCreatedEvent) -> None:
@@ -80,19 +85,45 @@ class AssistantTurns:
         turn = AssistantTurn(span, index, speech.id, speech)
         turn.moments["created"] = span.started_ns
         self._signals.speech_created.emit(turn, event)
-        if (asked := self._taken_by_model(event)) is not None:
-            turn.follows, asked.reply = asked, turn
-            self.link(turn, asked)
-        else:
-            asking = self._state.user_turn
-            if asking is not None and asking.finals:
-                turn.begun_before_commit = asking
-            self._place(turn, current_turn.get())
-        if owning_tool is not None and (below := self._with_tool(owning_tool)) is not None:
-            below.last_below = turn
+        turn.latest = self._recent.latest_question()
+        self._note_origin(turn, event)
+        if owning_tool is not None:
+            turn.inside = owning_tool.id
+            if (below := self._with_tool(owning_tool)) is not None:
+                below.last_below = turn
         self._state.speeches[speech.id] = turn
-        self._refs.set_current(turn)
+        self._recent.add_speech(turn)
+        self._refs.set_turn(turn)
         speech.add_done_callback(self._on_done)
+
+    def _note_origin(self, turn: AssistantTurn, event: SpeechCreatedEvent) -> None:
+        """Note who created a speech, from which context, and for which of the user's turns."""
+        if (taken := self._taken_by_model(event)) is not None:
+            taken.reply = turn
+            self.link(turn, taken)
+            return
+        cause = current_turn.of(self._scope)
+        if cause is not None:
+            turn.caused_by = cause.span.id
+            left, changed, entered = self._state.latest_handoff
+            if changed > cause.span.started_ns:
+                # Of an agent that is not traced, the change is all that is seen of its entry.
+                turn.left_ns, turn.entered = left, entered or [changed, None]
+        asked = current_turn.asked_in(self._scope)
+        if asked is not None and is_hook_task(asked):
+            turn.question = asked  # by the hook itself, or by LiveKit right after it
+            return
+        turn.told_to_answer = asked is not None and asked is turn.latest
+        if (asking := self._state.user_turn) is not None:
+            # LiveKit schedules a speech at once, but for one that it generates ahead.
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._note_ahead, turn, event.speech_handle, asking)
+
+    @guarded("speech.ahead")
+    def _note_ahead(self, turn: AssistantTurn, speech: Any, asking: UserTurn) -> None:
+        if not speech.scheduled:
+            turn.ahead = True
+            turn.question = turn.question or asking
 
     def _taken_by_model(self, event: SpeechCreatedEvent) -> UserTurn | None:
         """The user's turn that a realtime model answers with a speech that was just created."""
@@ -100,30 +131,12 @@ class AssistantTurns:
             return None
         return self._user_turns.taken_by_model(own=not event.user_initiated)
 
-    def _place(self, turn: AssistantTurn, cause: AssistantTurn | None) -> None:
-        """Note what a speech that was just created came out of, while a user waits for it."""
-        asking, handed_on = self._state.user_turn, self._state.in_hook
-        if handed_on is not None:
-            turn.follows = handed_on
-        elif asking is not None and "vad_ended" in asking.moments:
-            turn.follows = asking if not turn.span.payload["user_initiated"] else None
-        if cause is not None and self._scope.owns(cause.span):
-            asked = answers.asked_by(cause)
-            if asked is None or asked.answered is not None or turn.follows not in (None, asked):
-                return
-            turn.caused_by = cause
-            if cause.resumes is not None:
-                turn.caused_within, turn.follows = cause.resumes, asked
-            left, changed, entered = self._state.latest_handoff
-            if changed > cause.span.started_ns:
-                # Of an agent that is not traced, the change is all that is seen of its entry.
-                turn.left_ns, turn.entered = left, entered or [changed, None]
-
     def came_back(self, tool: Span, at: int) -> None:
         """A task came back to the tool that awaited it."""
         turn = self._with_tool(tool)
-        if turn is not None:
-            answers.resumed(turn, at, tool)
+        last = turn.last_below if turn is not None else None
+        if turn is not None and last is not None and last.span.parent_id == tool.id:
+            turn.resumed = Resumed(at, tool, last.span.id)
 
     def _with_tool(self, tool: Span) -> AssistantTurn | None:
         """The open speech that a tool runs for."""
@@ -144,73 +157,70 @@ class AssistantTurns:
         # after it): what the caller missed is what the committed message says.
         interrupted: bool = turn.cut_short if turn.spoken else speech.interrupted
         if interrupted:
-            source = livekit_private.interruption_source(speech)
-            # Older versions don't say. What nobody may interrupt is stopped by force only.
-            spoken_over = turn.user_spoke_over_ns is not None and speech.allow_interruptions
-            by_user = source != "programmatic" if source else spoken_over
-            turn.interrupted_by = "user" if by_user else "program"
-        if turn.begun_before_commit is not None:
-            used = turn.answers is not None
-            turn.preemptive = "used" if used else "dropped"
-        if (
-            turn.spoken
-            and not turn.segments
-            and not interrupted
-            and not self._state.output_reports_playback
-        ):
-            self.claim_first_sound(turn)  # there is no audio, or an output that does not tell
+            turn.interrupted_by = self._interrupted_by(turn, speech)
+        if turn.ahead:
+            turn.preemptive = "used" if speech.scheduled else "dropped"
+        unseen = not turn.segments and not self._state.output_reports_playback
+        if turn.spoken and unseen and not interrupted:
+            self._note_sound(turn)  # there is no audio, or an output that does not tell
         said = turn.span.payload["source"] == "say"
         turn.uncommitted = said and not turn.spoken and not interrupted and turn.error is None
-        silent = not turn.spoken and not turn.segments
-        if silent and turn.error is not None:
-            status = Status.FAILED
-        elif not over or (silent and interrupted):
-            status = Status.CANCELLED
-        else:
-            status = Status.COMPLETE
+        status = self._status(turn, over, interrupted)
         self._signals.speech_over.emit(turn)
         for span in list(turn.open_nodes.values()):
             self._spans.end(span, Status.CANCELLED, {"status": "cancelled"})
-        finished = round(time.time(), 6)
         turn.speech = None
+        turn.ended_ns = now_ns()
+        self._note_asked(turn)
+        self._end(turn, status, interrupted)
+
+    def _end(self, turn: AssistantTurn, status: Status, interrupted: bool) -> None:
+        facts, spans, recent = self._recent.end_speech(turn), self._spans, self._recent
+        ended = EndedTurn(spans, facts, recent.timeline(), self._budgets, recent.networks())
+        self._ended.append(ended)
+        finished = round(time.time(), 6)
         self._spans.end(
             turn.span,
             status,
             lambda: {
                 **assistant_turn_result(
-                    self._spans, turn, PREFACTOR_STATUS[status], interrupted, finished
+                    spans, facts, PREFACTOR_STATUS[status], interrupted, finished
                 ),
-                **self._latency(turn),
+                **ended.measured,
             },
+            at=turn.ended_ns,
         )
 
-    def _latency(self, turn: AssistantTurn) -> JSON:
-        """Called off the event loop, after the turn's streams were absorbed."""
-        latency = answers.latency_of(turn)
-        if latency is not None:
-            latency.over_budget = exceeded(latency, self._budgets)
-            self._latencies[turn.span.id] = latency
-        asked = turn.ends_silence_of
-        return without_none(
-            {
-                "latency": latency.as_json() if latency is not None else None,
-                "network_estimate": (asked.network or None) if asked is not None else None,
-                **(answers.more_of(self._spans, turn) or {}),
-            }
+    @staticmethod
+    def _status(turn: AssistantTurn, over: bool, interrupted: bool) -> Status:
+        silent = not turn.spoken and not turn.segments
+        if silent and turn.error is not None:
+            return Status.FAILED
+        return Status.CANCELLED if not over or (silent and interrupted) else Status.COMPLETE
+
+    def _interrupted_by(self, turn: AssistantTurn, speech: Any) -> str:
+        source = livekit_private.interruption_source(speech)
+        closing = livekit_private.is_closing(self._state.session)
+        return interrupted_by(
+            source,
+            # What nobody may interrupt is stopped by force only.
+            spoken_over=turn.user_spoke_over_ns is not None and speech.allow_interruptions,
+            user_spoke=not closing
+            and speech.allow_interruptions
+            and self._recent.spoke_since(turn.span.started_ns),
         )
 
-    def claim_first_sound(self, turn: AssistantTurn) -> None:
-        if answers.claim_first_sound(turn):
-            self._signals.first_sound.emit(turn)
+    def _note_sound(self, turn: AssistantTurn) -> None:
+        """A stretch of a speech's sound begins to come out (without audio: its text did)."""
+        asking = self._state.user_turn
+        if asking is not None and (not turn.came_out or turn.resumed is not None):
+            turn.heard_over, turn.during = asking, question_of(asking)
+        turn.came_out = True
+        self._signals.sound_began.emit(turn)
 
     def find(self, speech_id: str | None) -> AssistantTurn | None:
         """The turn of one of LiveKit's speeches, while it lasts."""
         return self._state.speeches.get(speech_id) if speech_id is not None else None
-
-    def answering(self, asked: UserTurn) -> AssistantTurn | None:
-        """The newest speech that is being made, or made ready, for a user's turn."""
-        speeches = reversed(self._state.speeches.values())
-        return next((one for one in speeches if answers.asked_by(one) is asked), None)
 
     @guarded("event.agent_state_changed")
     def on_agent_state(self, event: AgentStateChangedEvent) -> None:
@@ -231,9 +241,12 @@ class AssistantTurns:
             turn.pauses.append((now_ns(), state))
 
     def link(self, turn: AssistantTurn, answered: UserTurn) -> None:
-        turn.answers = answered
-        if turn.caused_by is not None and answers.asked_by(turn.caused_by) is not answered:
-            turn.caused_by = turn.left_ns = turn.entered = None
+        """LiveKit says which of the user's turns a speech answers."""
+        turn.question = answered
+
+    def _note_asked(self, turn: AssistantTurn) -> None:
+        if (answered := turn.question) is None:
+            return
         for name in ("speech_ended", "vad_ended", "final_transcript", "committed", "hook_done"):
             if (moment := answered.moments.get(name)) is not None:
                 turn.moments[f"user_{name}"] = moment
@@ -250,6 +263,6 @@ class AssistantTurns:
         for turn in list(self._state.speeches.values()):
             self._on_done(turn.speech)
 
-    def summary(self) -> JSON | None:
-        """The latencies of all turns. Called off the event loop."""
-        return summarize(list(self._latencies.values()))
+    def latency_summary(self) -> JSON | None:
+        """The latencies of all turns that are over. Called off the event loop."""
+        return latency_summary(self._ended)

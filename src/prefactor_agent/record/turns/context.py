@@ -12,6 +12,7 @@ speak. So it holds a reference to the turn that is emptied when the session's tr
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from contextvars import ContextVar
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from livekit.agents import llm
 from ...core.span import Span
 from ..livekit import private as livekit_private
 from .state import Scope
-from .turn import AssistantTurn
+from .turn import AssistantTurn, UserTurn
 
 
 class RunningTool(NamedTuple):
@@ -32,11 +33,16 @@ class RunningTool(NamedTuple):
     """The model's call that it runs for, which the tools that it calls itself run for too."""
 
 
-class _TurnRef:
-    __slots__ = ("__weakref__", "scope", "turn")
+class _Ref:
+    """What a context remembers: a speech, or a turn of the user's that was handed on."""
 
-    def __init__(self, turn: AssistantTurn, scope: Scope) -> None:
-        self.turn: AssistantTurn | None = turn
+    __slots__ = ("__weakref__", "asked", "scope", "turn")
+
+    def __init__(
+        self, scope: Scope, *, turn: AssistantTurn | None = None, asked: UserTurn | None = None
+    ) -> None:
+        self.turn = turn
+        self.asked = asked
         self.scope: Scope | None = scope
 
 
@@ -45,21 +51,39 @@ class TurnRefs:
 
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
-        self._refs: weakref.WeakSet[_TurnRef] = weakref.WeakSet()
+        self._refs: weakref.WeakSet[_Ref] = weakref.WeakSet()
 
-    def set_current(self, turn: AssistantTurn) -> None:
-        """Have the running code, and what it starts, belong to ``turn``."""
-        ref = _TurnRef(turn, self._scope)
+    def set_turn(self, turn: AssistantTurn) -> None:
+        """Have the running code, and what it starts, belong to a speech."""
+        ref = _Ref(self._scope, turn=turn)
         self._refs.add(ref)
         _current_ref.set(ref)
+
+    def set_asked(self, asked: UserTurn) -> None:
+        """Have the running code, and what it starts, come out of the hook that a turn of the user's
+        is handed to."""
+        task = asyncio.current_task()
+        asked.hook_task = weakref.ref(task) if task is not None else None
+        ref = _Ref(self._scope, asked=asked)
+        self._refs.add(ref)
+        _asked_ref.set(ref)
 
     def clear(self) -> None:
         """Have all of them forget it."""
         for ref in self._refs:
-            ref.turn = ref.scope = None
+            ref.turn = ref.asked = ref.scope = None
 
 
-_current_ref: ContextVar[_TurnRef | None] = ContextVar("prefactor_agent_turn", default=None)
+_current_ref: ContextVar[_Ref | None] = ContextVar("prefactor_agent_turn", default=None)
+_asked_ref: ContextVar[_Ref | None] = ContextVar("prefactor_agent_asked", default=None)
+
+
+def is_hook_task(asked: UserTurn) -> bool:
+    """Whether the running task is the one that a turn of the user's was handed to the hook in:
+    LiveKit creates its answer in the same (voice/agent_activity.py,
+    ``_user_turn_completed_impl``)."""
+    task = asked.hook_task() if asked.hook_task is not None else None
+    return task is not None and task is asyncio.current_task()
 
 
 class CurrentTurn:
@@ -74,6 +98,11 @@ class CurrentTurn:
         """Its turn, if that is one of this session."""
         turn = self.get()
         return turn if turn is not None and scope.owns(turn.span) else None
+
+    def asked_in(self, scope: Scope) -> UserTurn | None:
+        """The user's turn of this session in whose hook the running code is, or was started."""
+        ref = _asked_ref.get()
+        return ref.asked if ref is not None and ref.scope is scope else None
 
     def with_scope(self) -> tuple[AssistantTurn, Scope] | None:
         """Its turn, and the scope of the session that the turn is of."""

@@ -57,8 +57,8 @@ class Signals:
         """A speech is over; its span is about to end."""
         self.turn_committed: Signal[UserTurn] = Signal("turn_committed")
         """LiveKit, or a realtime model, took the user's turn as finished."""
-        self.first_sound: Signal[AssistantTurn] = Signal("first_sound")
-        """The sound of a speech ended a silence."""
+        self.sound_began: Signal[AssistantTurn] = Signal("sound_began")
+        """A stretch of a speech's sound (without audio, its text) begins to come out."""
         self.tool_began: Signal[Span, llm.FunctionCall | None, bool] = Signal("tool_began")
         """The model's call of a tool has a span: the span, the call, and whether its tool is
         traced."""

@@ -1,18 +1,19 @@
-"""The two kinds of turn: what is known of one while it runs, and what is said of it when it
-ends."""
+"""The two kinds of turn: the facts of each while it lasts."""
 
 from __future__ import annotations
 
+import asyncio
+import weakref
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core.json import JSON, without_none
+from ...conversation import Question
+from ...core.json import JSON
 from ...core.span import Span
 from ..audio.agent_voice import AgentVoice
 from ..spans.stream import LLMOutput, Stream
-from ..spans.tree import SpanTree
 from .utterance import Utterance
 
 PARTIALS_KEPT = 50
@@ -47,8 +48,16 @@ class UserTurn:
     """A realtime model took it and did not say what it heard."""
     reply: AssistantTurn | None = None
     """The speech that a realtime model answers it with."""
-    answered: AssistantTurn | None = None
-    """The speech whose sound ended the silence after it."""
+    soundless: bool = False
+    """It began with words whose sound an earlier turn has."""
+    inside: str | None = None
+    """The tool call, by its span's id, whose ``AgentTask`` it was said to."""
+    declined: bool = False
+    """The agent's code, or the program, wanted no answer to it."""
+    end_of_turn_ns: int | None = None
+    """When LiveKit decided that it was over."""
+    hook_task: weakref.ref[asyncio.Task[Any]] | None = None
+    """The task that ``on_user_turn_completed`` was called in: LiveKit makes its answer there."""
     moments: dict[str, int] = field(default_factory=dict)
     """Monotonic nanoseconds of what a later computation of latency needs; a missing one was not
     seen."""
@@ -89,16 +98,15 @@ class HeardVoice:
     """When its first text went to the provider, if LiveKit told."""
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """A task came back to the tool that awaited it: the speech of the tool's goes on, and what the
     user said last, in the task, may wait for it."""
 
     at: int
     tool: Span
-    asked: UserTurn
-    cause: AssistantTurn
-    """The speech in the task that was made for what the user said, and ended the task."""
+    cause: str
+    """The speech in the task, by its span's id, that was made last: it ended the task."""
 
 
 @dataclass(eq=False)
@@ -108,11 +116,24 @@ class AssistantTurn:
     speech_id: str
     speech: Any
     """LiveKit's ``SpeechHandle``, while the turn lasts."""
-    begun_before_commit: UserTurn | None = None
-    """The user's turn that was still open when the speech was created: the generation is
-    preemptive."""
+    question: UserTurn | None = None
+    """The user's turn that LiveKit itself made the speech for: see ``conversation/timeline.py``."""
+    latest: UserTurn | None = None
+    """The newest turn of the user's when the speech was created."""
+    told_to_answer: bool = False
+    """The program created it in a context that came out of that turn's hook."""
+    ahead: bool = False
+    """LiveKit generated it before it knew that the user's turn was over (preemptive)."""
     preemptive: str | None = None
-    answers: UserTurn | None = None
+    inside: str | None = None
+    """The tool call, by its span's id, whose ``AgentTask`` it was said in."""
+    heard_over: UserTurn | None = None
+    """The user's turn that was open when the speech was first heard."""
+    during: Question | None = None
+    """The same turn as it was known then."""
+    came_out: bool = False
+    """Some of it was played or, without audio, shown as text."""
+    ended_ns: int | None = None
     open_nodes: dict[str, Span] = field(default_factory=dict)
     outputs: list[LLMOutput] = field(default_factory=list)
     texts: list[Stream] = field(default_factory=list)
@@ -135,21 +156,16 @@ class AssistantTurn:
     voices: list[HeardVoice] = field(default_factory=list)
     handed_over_by: Span | None = None
     """The tool that answered with another agent."""
-    caused_by: AssistantTurn | None = None
-    """The speech whose tool, or handoff, this one came out of, while the user waits."""
-    caused_within: Resumed | None = None
-    """The task from which that one had gone on by then."""
-    follows: UserTurn | None = None
-    """The user's turn that was handed on, or had just ended, when the speech was created."""
+    caused_by: str | None = None
+    """The speech, by its span's id, in whose context (a tool, a handoff) this one was created."""
     entered: list[int | None] | None = None
     """When ``on_enter`` that it came out of began, and ended."""
     left_ns: int | None = None
     """When the agent before began to give the call to that one."""
     last_below: AssistantTurn | None = None
     """The latest speech in a task that a tool of this one awaits."""
-    resumes: Resumed | None = None
+    resumed: Resumed | None = None
     previous_ended_ns: int | None = None
-    ends_silence_of: UserTurn | None = None
     error: JSON | None = None
     interrupted_by: str | None = None
     user_spoke_over_ns: int | None = None
@@ -176,95 +192,16 @@ class AssistantTurn:
             noted.append(as_json)
 
     @property
+    def modality(self) -> str | None:
+        """How the input of the speech came in, by LiveKit's word: ``text`` or ``audio``."""
+        details = getattr(self.speech, "input_details", None)
+        return getattr(details, "modality", None)
+
+    @property
     def playing(self) -> Segment | None:
         return (
             self.segments[-1] if self.segments and self.segments[-1].finished_ns is None else None
         )
-
-
-def offsets(call: SpanTree, moments: dict[str, int]) -> JSON:
-    """Moments on the axis of the call, in microseconds, in the order in which they happened."""
-    return {
-        name: call.offset_us(moment)
-        for name, moment in sorted(moments.items(), key=lambda item: item[1])
-    }
-
-
-def user_turn_result(call: SpanTree, turn: UserTurn, status: str, finished_at: float) -> JSON:
-    metrics = turn.metrics
-    return without_none(
-        {
-            "status": status,
-            "transcript": turn.text() or (None if turn.wordless else ""),
-            "language": turn.language,
-            "speaker_id": turn.speaker_id,
-            "confidence": turn.confidence,
-            "is_final": status == "completed",
-            "interim_revisions": turn.interims
-            if turn.modality == "audio" and not turn.wordless
-            else None,
-            "partial_transcripts": None if turn.was_heard else list(turn.partials) or None,
-            "end_of_turn_delay_ms": _ms(metrics.get("end_of_turn_delay")),
-            "transcription_delay_ms": _ms(metrics.get("transcription_delay")),
-            "metrics": {**metrics, **turn.measured} or None,
-            "metadata": {},
-            "finished_at": finished_at,
-            "moments_us": offsets(call, turn.moments),
-        }
-    )
-
-
-def assistant_turn_result(
-    call: SpanTree, turn: AssistantTurn, status: str, interrupted: bool, finished_at: float
-) -> JSON:
-    """Called off the event loop, after the turn's LLM streams were absorbed."""
-    sources: list[Stream] = [*turn.outputs] or turn.texts
-    for source in sources:
-        source.absorb()
-    # Of an agent that is not traced nobody saw what it generated.
-    generated = "".join("".join(source.text) for source in sources) if sources else None
-    spoken = generated or "" if turn.uncommitted else " ".join(turn.spoken)
-    measured = {kind: [tell() for tell in told] for kind, told in turn.measured.items()}
-    played = [segment for segment in turn.segments if segment.position_s is not None]
-    return without_none(
-        {
-            "status": status,
-            "outputs": without_none({"text": spoken, "message": turn.message}),
-            "generated_text": generated if sources else None,
-            "spoken_text": spoken,
-            "interrupted": interrupted,
-            "interrupted_by": turn.interrupted_by,
-            "preemptive": turn.preemptive,
-            "playback_position_s": round(sum(s.position_s or 0.0 for s in played), 6)
-            if played
-            else None,
-            "segments": [
-                without_none(
-                    {
-                        "started_us": call.offset_us(segment.started_ns),
-                        "finished_us": call.offset_us(segment.finished_ns)
-                        if segment.finished_ns is not None
-                        else None,
-                        "position_s": segment.position_s,
-                        "interrupted": segment.interrupted,
-                        "spoken_text": segment.spoken,
-                    }
-                )
-                for segment in turn.segments
-            ]
-            or None,
-            "pauses": [
-                {"at_us": call.offset_us(moment), "state": state} for moment, state in turn.pauses
-            ]
-            or None,
-            "user_turn_id": turn.answers.span.id if turn.answers else None,
-            "tool_calls": turn.tools_executed,
-            "metrics": {**turn.item_metrics, **measured} or None,
-            "error": turn.error,
-            "finished_at": finished_at,
-            "moments_us": offsets(call, turn.moments),
-        }
-    )
 
 
 def realtime_tokens(usage: JSON | None) -> JSON | None:
@@ -277,7 +214,3 @@ def realtime_tokens(usage: JSON | None) -> JSON | None:
         "total_tokens": "total_tokens",
     }
     return {name: usage[theirs] for name, theirs in names.items()}
-
-
-def _ms(seconds: Any) -> float | None:
-    return round(seconds * 1000, 3) if isinstance(seconds, int | float) else None

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
 
@@ -17,8 +18,11 @@ from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
 from ..spans.outcome import PREFACTOR_STATUS
 from ..spans.stream import AudioLevels
+from .context import TurnRefs
+from .recent import RecentTurns
+from .results import user_turn_result
 from .state import Scope
-from .turn import AssistantTurn, UserTurn, user_turn_result
+from .turn import AssistantTurn, UserTurn
 from .utterance import end_utterance
 
 STALE_NS = 2_000_000_000
@@ -31,9 +35,13 @@ UNTOLD_NS = 15_000_000_000
 class UserTurns:
     """Makes and ends the user's turns, and sets ``state.user_turn``."""
 
-    def __init__(self, scope: Scope, voice: UserVoice) -> None:
+    def __init__(self, scope: Scope, voice: UserVoice, refs: TurnRefs, recent: RecentTurns) -> None:
         self._spans, self._state, self._signals = scope
         self._voice = voice
+        self._refs = refs
+        self._recent = recent
+        self._set_aside: deque[UserTurn] = deque()
+        """LiveKit holds none of their words any more: it takes them later, or has given them up."""
         self._speaking_since: int | None = None
         """When the VAD was last sure that the user speaks."""
         self._typing = False
@@ -53,6 +61,9 @@ class UserTurns:
             end_utterance(self._spans, self._voice, turn.take_utterance(), at=now_ns())
             self._take(turn)
             turn = self._state.user_turn
+        if turn is not None and self._was_let_go(turn, at):
+            self._let_go(turn)
+            turn = None
         if turn is not None:
             ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
             if turn.heard_anything() or ended is None or at - ended < STALE_NS:
@@ -60,7 +71,7 @@ class UserTurns:
             if "vad_ended" not in turn.moments:
                 # The VAD was faster than the STT: what it hears is the turn that begins now.
                 resumed = self._speaking_since
-            self._end(turn, Status.CANCELLED, at=ended)
+            self._give_up(turn, at=ended)
         turn = self._new("audio", at)
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
@@ -71,28 +82,75 @@ class UserTurns:
             playing.user_spoke_over = turn
         return turn
 
+    def _was_let_go(self, turn: UserTurn, at: int) -> bool:
+        """Whether LiveKit holds no words of a turn any more when a new sound begins: it has taken
+        it, and waits for something before it says so, or it has given the words up (they were said
+        over a speech that nobody may interrupt; ``clear_user_turn``)."""
+        ended = turn.moments.get("speech_ended")
+        if not turn.finals or "vad_ended" not in turn.moments or ended is None or at <= ended:
+            return False
+        return livekit_private.holds_words(self._state.session) is False
+
+    def _let_go(self, turn: UserTurn) -> None:
+        end_utterance(self._spans, self._voice, turn.take_utterance(), at=now_ns())
+        self._voice.taken_until(turn.moments["speech_ended"])
+        self._set_aside.append(turn)
+        self._state.user_turn = None
+
+    def _give_up(self, turn: UserTurn, *, at: int | None = None) -> None:
+        """End a turn that was none: nobody is going to answer it."""
+        self._recent.drop_question(turn)
+        self._end(turn, Status.CANCELLED, at=at)
+
+    def _claim_set_aside(self, message: llm.ChatMessage) -> UserTurn | None:
+        """The turn among those set aside that LiveKit takes with this message. Those before it were
+        given up, and so were all of them if it takes the one that is open."""
+        metrics: Any = message.metrics or {}
+        stopped = metrics.get("stopped_speaking_at")
+        at = from_wall(stopped) if isinstance(stopped, float) else None
+        while self._set_aside:
+            turn = self._set_aside.popleft()
+            following = self._set_aside[0] if self._set_aside else self._state.user_turn
+            if following is None or (at is not None and at < following.span.started_ns):
+                return turn
+            self._give_up(turn, at=turn.moments.get("speech_ended"))
+        return None
+
     def of_words(self, now: int) -> UserTurn:
         """The turn that the words are of which an STT gives ``now``. It may take its time: without
         a newer sound they are those of the last one."""
-        onset = self._voice.recent_onset(now)
-        return (
-            self._state.user_turn
-            if onset is None and self._state.user_turn
-            else self.begin(onset or now)
-        )
+        onset, turn = self._voice.recent_onset(now), self._state.user_turn
+        if onset is not None:
+            return self.begin(onset)
+        if turn is None:
+            turn = self.begin(now)
+            turn.soundless = self._voice.heard_until_ns is not None
+        return turn
 
     def commit(self, message: llm.ChatMessage) -> UserTurn:
-        """LiveKit took the user's turn as finished, with this message."""
+        """LiveKit took the user's turn as finished: it hands this message to the hook."""
+        turn = self._commit(message)
+        self._refs.set_asked(turn)
+        return turn
+
+    def _commit(self, message: llm.ChatMessage) -> UserTurn:
         now = now_ns()
-        turn = self._state.user_turn or self.begin(self._voice.recent_onset(now) or now)
+        turn = (
+            self._claim_set_aside(message)
+            or self._state.user_turn
+            or self.begin(self._voice.recent_onset(now) or now)
+        )
         end_utterance(self._spans, self._voice, turn.take_utterance(), at=now)
-        self._note_speech_end(turn)
+        if turn is self._state.user_turn:
+            self._note_speech_end(turn)
         turn.moments["committed"] = now
         if (ended := turn.moments.get("speech_ended")) is not None:
             self._voice.taken_until(ended)
         self._take_message(turn, message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
+            if isinstance(delay := turn.metrics.get("end_of_turn_delay"), float):
+                turn.end_of_turn_ns = min(now, from_wall(stopped + delay))
         self._signals.turn_committed.emit(turn)
         if self._state.realtime_used and not turn.text():
             self._take(turn)
@@ -123,6 +181,7 @@ class UserTurns:
 
     def given_up(self, turn: UserTurn) -> None:
         """The user's code wants no answer to it."""
+        turn.declined = True
         if self._taken is turn:
             self._taken = None
 
@@ -157,6 +216,8 @@ class UserTurns:
         return turn
 
     def _note_speech_end(self, turn: UserTurn) -> None:
+        if turn.soundless:
+            return
         quiet = "vad_ended" in turn.moments
         voice = self._voice
         heard_until = voice.end_of_speech(now_ns()) if quiet else voice.heard_until_ns
@@ -209,7 +270,14 @@ class UserTurns:
         span = self._spans.begin(
             SpanType.USER_TURN, "user_turn", owning_tool, payload, streams=streams, at=at
         )
-        return UserTurn(span=span, index=index, modality=modality)
+        turn = UserTurn(
+            span=span,
+            index=index,
+            modality=modality,
+            inside=owning_tool.id if owning_tool is not None else None,
+        )
+        self._recent.add_question(turn)
+        return turn
 
     def note_measured(self, kind: str, told: JSON) -> None:
         """LiveKit measured something of the turn that is open, or was the last."""
@@ -226,24 +294,38 @@ class UserTurns:
         self._end(turn, Status.COMPLETE, at=at)
         return turn
 
-    def find(self, message: llm.ChatMessage) -> UserTurn | None:
-        """The spoken turn that this message is the text of."""
-        text = message.text_content
+    def of_message(self, message: llm.ChatMessage, speech: AssistantTurn | None) -> UserTurn:
+        """The turn that a message of the user's in LiveKit's history is of.
+
+        By LiveKit's own words: the id of the message that the hook was given; else the turn that
+        the speech was made for which the message is added with (a preemptive generation keeps a
+        message of its own, and the hook may have the same or other words answered); else whether
+        that speech's input is text. Equal words are no sign.
+
+        Args:
+            speech: The speech that LiveKit adds it with.
+        """
         if self._awaiting_transcript and self._awaiting_transcript[0].finals:
             self._take_message(self._awaiting_transcript[0], message)
             return self._told()
-        for turn in self._committed:
-            # A preemptive generation keeps a message of its own, with another id and the same text.
-            if turn.message_id == message.id or turn.transcript == text:
-                self._committed.remove(turn)
-                return turn
-        if self._state.user_turn is not None and self._state.user_turn.finals:
+        known = (turn for turn in self._committed if turn.message_id == message.id)
+        if (turn := next(known, None)) is not None:
+            self._committed.remove(turn)
+            return turn
+        if speech is not None and (asked := speech.question) is not None:
+            if "committed" in asked.moments or not speech.ahead:
+                return asked
+        elif speech is not None and speech.modality == "text":
+            return self.typed(message, speech)
+        waiting = self._state.user_turn
+        if (waiting is not None and waiting.finals) or self._set_aside:
             # The agent is not traced, or LiveKit skipped the hook: this is the commit.
-            turn = self.commit(message)
+            turn = self._commit(message)
+            turn.declined = speech is None and not self._state.realtime_used
             if turn in self._committed:
                 self._committed.remove(turn)
             return turn
-        return None
+        return self.typed(message, speech)
 
     @guarded("event.user_state_changed")
     def on_state(self, event: UserStateChangedEvent) -> None:
@@ -291,8 +373,11 @@ class UserTurns:
 
     def cancel(self) -> None:
         """The session ends: what was being said is no turn any more."""
-        if self._state.user_turn is not None:
-            end_utterance(self._spans, self._voice, self._state.user_turn.take_utterance())
-            self._end(self._state.user_turn, Status.CANCELLED)
+        while self._set_aside:
+            turn = self._set_aside.popleft()
+            self._give_up(turn, at=turn.moments.get("speech_ended"))
+        if (open_turn := self._state.user_turn) is not None:
+            end_utterance(self._spans, self._voice, open_turn.take_utterance())
+            self._give_up(open_turn)
         while self._awaiting_transcript:
             self._told()

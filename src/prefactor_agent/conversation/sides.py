@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from .playout import Playout
 
@@ -12,8 +12,8 @@ NOISE_NS = 200_000_000
 """Sound that goes on for so long after the VAD was sure that speech had ended is no speech."""
 
 
-@dataclass(slots=True)
-class Asked:
+@dataclass(frozen=True, slots=True)
+class UserSide:
     """The user's side: from the last sound to the turn being handed on."""
 
     heard_until: int | None = None
@@ -28,9 +28,34 @@ class Asked:
     """When ``on_user_turn_completed`` returned."""
     typed: bool = False
     """It came as text: it has no sound, and its end is the moment that it came in."""
+    soundless: bool = False
+    """Its words are of a sound that an earlier turn has: there is no silence after it."""
+    end_of_turn: int | None = None
+    """When LiveKit decided that the turn was over, if it says so."""
+    held_by: str | None = None
+    """What LiveKit waited for from there until it took the turn: ``previous_speech``, or
+    ``tool:NAME``."""
+
+    def is_over(self) -> bool:
+        """Whether the user has stopped speaking, as far as is known."""
+        return self.vad_ended is not None or self.committed is not None
+
+    def until(self, moment: int) -> UserSide:
+        """What of it was before a moment: all that a speech which was created then, and has nothing
+        to do with the question, can have waited for."""
+        return replace(
+            self,
+            final_transcript=_before(self.final_transcript, moment),
+            vad_estimate=_before(self.vad_estimate, moment),
+            vad_ended=_before(self.vad_ended, moment),
+            end_of_turn=_before(self.end_of_turn, moment),
+            committed=_before(self.committed, moment),
+        )
 
     def end(self) -> tuple[int, str] | None:
         """When the user was done, and what that is based on."""
+        if self.soundless:
+            return None
         if self.typed:
             return (self.committed, "text") if self.committed is not None else None
         heard = self.heard_until
@@ -49,7 +74,11 @@ class Asked:
         return None
 
 
-@dataclass(slots=True)
+def _before(moment: int | None, limit: int) -> int | None:
+    return moment if moment is not None and moment <= limit else None
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCall:
     """One request to the language model."""
 
@@ -60,7 +89,7 @@ class ModelCall:
     """The names of the tools that it asked for."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class ToolRun:
     """One call of a tool."""
 
@@ -69,7 +98,7 @@ class ToolRun:
     ended: int | None = None
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class VoiceCall:
     """One request to the voice: a TTS, or a realtime model."""
 
@@ -83,16 +112,18 @@ class VoiceCall:
     """How the audio came, see :class:`.playout.Playout`."""
     llm: bool = False
     """The audio is the language model's own (a realtime model)."""
+    sound_until: int | None = None
+    """How far into its audio the last audible sound ends."""
 
 
-@dataclass(slots=True)
-class Reply:
+@dataclass(frozen=True, slots=True)
+class AgentSide:
     """The agent's side: one speech."""
 
     created: int
-    models: list[ModelCall] = field(default_factory=list)
-    tools: list[ToolRun] = field(default_factory=list)
-    voices: list[VoiceCall] = field(default_factory=list)
+    models: Sequence[ModelCall] = ()
+    tools: Sequence[ToolRun] = ()
+    voices: Sequence[VoiceCall] = ()
     first_text: int | None = None
     """When its first words came out as text."""
     left: int | None = None
@@ -110,7 +141,7 @@ class Reply:
     """How much of its first stretch of audio was played; ``None``: all, or it still plays."""
     silent: bool = False
     """It was stopped before anything of it could be heard."""
-    cause: Reply | None = None
+    cause: AgentSide | None = None
     """The speech whose tool, or handoff, said this one."""
 
     def spoken_by(self) -> VoiceCall | None:
@@ -136,7 +167,7 @@ class Reply:
             return Playout(voice.first_frame, voice.late).moment(voice.sound_at), "first_frame"
         return (self.first_text, "text") if self.first_text is not None else None
 
-    def models_before(self, voice: VoiceCall | None) -> list[ModelCall]:
+    def models_before(self, voice: VoiceCall | None) -> Sequence[ModelCall]:
         """The requests to the model that what the voice says can have come from."""
         if voice is None:
             return self.models

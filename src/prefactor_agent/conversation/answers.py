@@ -1,0 +1,61 @@
+"""Which speech belongs to which question.
+
+LiveKit's own word comes first: the message that a reply is generated for, the turn that was open
+when it generated ahead, the hook that the program spoke in. A speech that another one's tool, task
+or handoff created belongs to the question of that one, as long as nothing newer was asked. Equal
+words never decide anything."""
+
+from __future__ import annotations
+
+from .timeline import Question, Speech, Timeline
+
+_CHAIN = 8
+"""Speeches, each created by the one before, through which a question is looked for at most."""
+
+
+def question_of(timeline: Timeline, speech: Speech, at: int | None = None) -> Question | None:
+    """The question that a speech comes out of; ``None``: it answers nothing.
+
+    Args:
+        at: The moment that is asked about: a speech that goes on after a task belongs to what the
+            user said last in the task. Default: when it was created.
+    """
+    return _question_of(timeline, speech, speech.created if at is None else at, _CHAIN)
+
+
+def _question_of(timeline: Timeline, speech: Speech, at: int, depth: int) -> Question | None:
+    if depth == 0:
+        return None
+    part = speech.part_at(at)
+    cause = timeline.speech(part.cause)
+    if part is not speech.parts[0]:
+        return _question_of(timeline, cause, part.since, depth - 1) if cause is not None else None
+    if speech.question is not None:
+        return timeline.question(speech.question)
+    latest = timeline.question(speech.latest)
+    if cause is not None:
+        found = _question_of(timeline, cause, speech.created, depth - 1)
+        return found if found is not None and found.id == speech.latest else None
+    if latest is None or not speech.asks_model or latest.side.committed is None:
+        return None
+    # The program has the model answer later: from a button, a timer, a task of its own.
+    return None if _heard_since(timeline, latest, speech.created) else latest
+
+
+def _heard_since(timeline: Timeline, question: Question, until: int) -> bool:
+    """Whether the agent was heard between the end of a question and a moment."""
+    end = question.side.end()
+    if end is None:
+        return True
+    return any(
+        end[0] <= sound[0] < until
+        for speech in timeline.speeches
+        if speech.heard and (sound := speech.side.sound()) is not None
+    )
+
+
+def answered_question(timeline: Timeline, speech: Speech) -> Question | None:
+    """The question whose turn a speech is shown in: the one that it comes out of, unless that was
+    asked outside of the dialogue that the speech is part of (an ``AgentTask`` in a tool)."""
+    found = question_of(timeline, speech)
+    return found if found is not None and found.inside == speech.inside else None

@@ -1,0 +1,190 @@
+"""The silences of a call: where each begins, what ended it, and what it was spent on.
+
+A silence begins with the end of a question and lasts until the agent is heard, whoever asked for
+that sound: an answer, words that a tool, a hook or a timer says before it (a filler), anything.
+What was never heard ends none. A user who speaks again ends the wait without an answer: it is no
+silence then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from .answers import question_of
+from .measure import Latency, measure, so_far
+from .sides import AgentSide, UserSide
+from .timeline import Part, Question, Speech, Timeline
+
+_CHAIN = 8
+
+
+class EndedSilence(NamedTuple):
+    """A silence, and the part of a speech whose sound ended it."""
+
+    question: Question
+    part: Part
+    tied: bool
+    """The speech belongs to the question: it is its answer, or comes out of it."""
+
+
+class LaterAnswer(NamedTuple):
+    """An answer that was not the first sound after its question."""
+
+    first_sound_by: str
+    """The speech that was."""
+    wait_us: int
+    """From the end of the question to the first sound of the answer, in microseconds."""
+
+
+def silence_ended_by(timeline: Timeline, speech: Speech) -> EndedSilence | None:
+    """The silence that a speech ended; ``None``: nobody waited for its sound, or it has none."""
+    if not speech.heard:
+        return None
+    for part in speech.parts:
+        sound = part.side.sound()
+        if sound is None or speech.part_at(sound[0]) is not part:
+            continue
+        found = _silence_before(timeline, speech, part, sound[0])
+        if found is not None:
+            return found
+    return None
+
+
+def _silence_before(
+    timeline: Timeline, speech: Speech, part: Part, sound: int
+) -> EndedSilence | None:
+    question = _latest_question(timeline, speech, sound)
+    if question is None or (end := question.side.end()) is None:
+        return None
+    own = question_of(timeline, speech, max(part.since, speech.created))
+    tied = own is not None and own.id == question.id
+    if not question.side.is_over() or (not tied and end[0] > sound):
+        return None  # the user still spoke
+    if not tied and question.declined:
+        return None
+    if _heard_between(timeline, end[0], sound):
+        return None
+    return EndedSilence(question, part, tied)
+
+
+def _latest_question(timeline: Timeline, speech: Speech, moment: int) -> Question | None:
+    """What the user said last before a moment, as it was known when ``speech`` was first heard."""
+    open_then = speech.during
+    asked = [
+        open_then if open_then is not None and one.id == open_then.id else one
+        for one in timeline.questions
+        if one.began < moment or (one.side.typed and one.began <= moment)
+    ]
+    told = [one for one in asked if one.has_words or one.side.committed is not None]
+    return told[-1] if told else None
+
+
+def _heard_between(timeline: Timeline, begin: int, end: int) -> bool:
+    """Whether the agent began to be heard in between."""
+    return any(
+        begin <= sound[0] < end
+        for speech in timeline.speeches
+        if speech.heard
+        for part in speech.parts
+        if (sound := part.side.sound()) is not None
+    )
+
+
+def latency_of(timeline: Timeline, speech: Speech) -> Latency | None:
+    """The silence that a speech ended, cut into stages."""
+    found = silence_ended_by(timeline, speech)
+    if found is None:
+        return None
+    question, part, tied = found
+    user = _held(timeline, question) if tied else question.side.until(speech.created)
+    agent = _chained(timeline, speech, part, question, _CHAIN)
+    return measure(user, agent, filler=_is_filler(timeline, speech, found, agent))
+
+
+def waiting_so_far(
+    timeline: Timeline, question: Question, speech: Speech | None, now: int
+) -> Latency | None:
+    """The silence after a question while it lasts.
+
+    Args:
+        speech: The answer that is being made, if there is one.
+        now: In nanoseconds.
+    """
+    agent = None
+    if speech is not None:
+        agent = _chained(timeline, speech, speech.part_at(now), question, _CHAIN)
+    return so_far(_held(timeline, question), agent, now)
+
+
+def first_sound_after(timeline: Timeline, question: Question) -> Speech | None:
+    """The speech that ended the silence after a question, if that is over."""
+    for speech in timeline.speeches:
+        found = silence_ended_by(timeline, speech)
+        if found is not None and found.question.id == question.id:
+            return speech
+    return None
+
+
+def later_answer(timeline: Timeline, speech: Speech) -> LaterAnswer | None:
+    """How long the user waited for an answer before which other words had come."""
+    question, sound = question_of(timeline, speech), speech.side.sound()
+    if question is None or sound is None or not speech.heard:
+        return None
+    latest = _latest_question(timeline, speech, sound[0])
+    end = question.side.end()
+    if end is None or latest is None or latest.id != question.id:
+        return None
+    first = first_sound_after(timeline, question)
+    if first is None or first.id == speech.id:
+        return None
+    return LaterAnswer(first.id, max(0, sound[0] // 1000 - end[0] // 1000))
+
+
+def _is_filler(timeline: Timeline, speech: Speech, found: EndedSilence, agent: AgentSide) -> bool:
+    """Whether words ended the silence that came before the answer itself."""
+    if agent.enter_began is not None or agent.awaited is not None:
+        return False
+    if not found.tied or agent.cause is not None:
+        return True
+    return any(
+        other.id != speech.id and other.question == found.question.id and other.asks_model
+        for other in timeline.speeches
+        if not speech.asks_model
+    )
+
+
+def _chained(
+    timeline: Timeline, speech: Speech, part: Part, question: Question, depth: int
+) -> AgentSide:
+    """A part of a speech with the speeches that led to it, as far back as the question."""
+    cause = timeline.speech(part.cause)
+    at = part.since or speech.created
+    led_to = question_of(timeline, cause, at) if cause is not None and depth > 0 else None
+    if cause is None or led_to is None or led_to.id != question.id:
+        return replace(part.side, cause=None, left=None, enter_began=None, enter_ended=None)
+    chained = _chained(timeline, cause, cause.part_at(at), question, depth - 1)
+    return replace(part.side, cause=chained)
+
+
+def _held(timeline: Timeline, question: Question) -> UserSide:
+    """The user's side, with what LiveKit waited for after the turn had ended: it takes a turn once
+    the speech before it, and that one's tools, are over (voice/agent_activity.py,
+    ``_user_turn_completed_impl``)."""
+    side = question.side
+    ended, taken = side.end_of_turn, side.committed
+    if ended is None or taken is None or taken <= ended:
+        return side
+    for speech in timeline.speeches:
+        over = speech.ended
+        if speech.created >= ended or speech.question == question.id:
+            continue
+        if over is None or not ended < over <= taken:
+            continue
+        tools = [
+            tool
+            for tool in speech.tools
+            if tool.began < taken and (tool.ended is None or tool.ended > ended)
+        ]
+        held_by = f"tool:{tools[-1].name}" if tools else "previous_speech"
+        return replace(side, held_by=held_by)
+    return side

@@ -1,0 +1,83 @@
+"""The last turns of a session, both sides, of which the next one can be told what it belongs to."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from ...conversation import Timeline
+from ...core.json import JSON
+from .facts import TurnFacts, facts_of
+from .latency_inputs import question_of, timeline_of
+from .turn import AssistantTurn, UserTurn
+
+QUESTIONS_KEPT = 8
+SPEECHES_KEPT = 16
+
+
+class RecentTurns:
+    """Remembers the last turns of one session. Used on the event loop."""
+
+    def __init__(self) -> None:
+        self._users: deque[UserTurn] = deque(maxlen=QUESTIONS_KEPT)
+        self._speeches: deque[AssistantTurn] = deque(maxlen=SPEECHES_KEPT)
+        self._ended: dict[str, TurnFacts] = {}
+
+    def add_question(self, turn: UserTurn) -> None:
+        """A turn of the user's begins."""
+        self._users.append(turn)
+
+    def drop_question(self, turn: UserTurn) -> None:
+        """A turn of the user's was none: nobody waits for an answer to it."""
+        if turn in self._users:
+            self._users.remove(turn)
+
+    def add_speech(self, turn: AssistantTurn) -> None:
+        """LiveKit created a speech."""
+        if len(self._speeches) == SPEECHES_KEPT:
+            self._ended.pop(self._speeches[0].span.id, None)
+        self._speeches.append(turn)
+
+    def end_speech(self, turn: AssistantTurn) -> TurnFacts:
+        """A speech is over: from here on its facts stay as they are."""
+        facts = self._ended[turn.span.id] = facts_of(turn)
+        return facts
+
+    def user_turn(self, id_: str) -> UserTurn | None:
+        """The turn of the user's whose span has this id."""
+        return next((one for one in self._users if one.span.id == id_), None)
+
+    def latest_question(self) -> UserTurn | None:
+        """The newest turn of the user's that is more than a sound."""
+        asked = (one for one in reversed(self._users) if _has_words(one))
+        return next(asked, None)
+
+    def spoke_since(self, moment: int) -> bool:
+        """Whether the user said something since a moment that LiveKit has not taken yet."""
+        return any(
+            one.span.open and one.span.started_ns > moment and _has_words(one)
+            for one in self._users
+        )
+
+    def timeline(self) -> Callable[[], Timeline]:
+        """The facts as they are now; they are put in the form of a timeline when that is called,
+        on any thread."""
+        questions = tuple(question_of(user) for user in self._users)
+        ended = self._ended
+        speeches = tuple(ended.get(one.span.id) or facts_of(one) for one in self._speeches)
+        return partial(timeline_of, questions, speeches)
+
+    def networks(self) -> dict[str, JSON]:
+        """What the network did to the sound of the user's turns, by their ids."""
+        return {user.span.id: user.network for user in self._users if user.network}
+
+    def clear(self) -> None:
+        """Forget all of them: the session is over."""
+        self._users.clear()
+        self._speeches.clear()
+        self._ended.clear()
+
+
+def _has_words(turn: UserTurn) -> bool:
+    return turn.heard_anything() or turn.transcript is not None or "committed" in turn.moments

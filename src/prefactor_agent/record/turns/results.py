@@ -1,0 +1,232 @@
+"""What is said of a turn when it has ended: the results of the spans of both kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ...conversation import (
+    Latency,
+    Speech,
+    Timeline,
+    answered_question,
+    cut_in_us,
+    exceeded,
+    gaps_of,
+    latency_of,
+    later_answer,
+    overlap_of,
+    silence_ended_by,
+    summarize,
+)
+from ...core.guard import guarded
+from ...core.json import JSON, without_none
+from ..spans.stream import Stream
+from ..spans.tree import SpanTree
+from .facts import TurnFacts
+from .turn import UserTurn
+
+
+class EndedTurn:
+    """What comes of the facts of an assistant's turn that is over.
+
+    Read on the journal's thread, by the turn's own span and by that of the session: it is worked
+    out once, and is the same whoever asks first.
+
+    Args:
+        timeline: Gives the facts of the session's last turns.
+        budgets: Seconds that a turn may take, by what they are for.
+        networks: What the network did to the sound of the user's turns, by their ids.
+    """
+
+    def __init__(
+        self,
+        spans: SpanTree,
+        facts: TurnFacts,
+        timeline: Callable[[], Timeline],
+        budgets: Mapping[str, float],
+        networks: Mapping[str, JSON],
+    ) -> None:
+        self._spans = spans
+        self._inputs: tuple[TurnFacts, Callable[[], Timeline], Mapping[str, JSON]] | None
+        self._inputs = facts, timeline, networks
+        self._budgets = budgets
+        self._latency: Latency | None = None
+        self._measured: JSON = {}
+
+    @property
+    def latency(self) -> Latency | None:
+        """The silence that it ended; ``None``: it ended none."""
+        self._resolve()
+        return self._latency
+
+    @property
+    def measured(self) -> JSON:
+        """The part of its span's result that is measured: which question it answers, its latency,
+        its gaps, how the user spoke over it."""
+        self._resolve()
+        return self._measured
+
+    def _resolve(self) -> None:
+        inputs, self._inputs = self._inputs, None  # the rest of the call need not keep its streams
+        if inputs is not None:
+            self._work_out(*inputs)
+
+    @guarded("latency")
+    def _work_out(
+        self,
+        facts: TurnFacts,
+        make_timeline: Callable[[], Timeline],
+        networks: Mapping[str, JSON],
+    ) -> None:
+        for output in facts.outputs:
+            output.absorb()
+        timeline = make_timeline()
+        speech = timeline.speech(facts.id)
+        if speech is None:
+            return
+        latency = self._latency = latency_of(timeline, speech)
+        network = None
+        if latency is not None and (ended := silence_ended_by(timeline, speech)) is not None:
+            latency.over_budget = exceeded(latency, self._budgets)
+            network = networks.get(ended.question.id)
+        question = answered_question(timeline, speech)
+        self._measured = without_none(
+            {
+                "user_turn_id": question.id if question is not None else None,
+                "latency": latency.as_json() if latency is not None else None,
+                "network_estimate": network or None,
+                "gaps": self._gaps(timeline, speech, facts) or None,
+                **_overlap(speech, facts),
+                **_later_answer(timeline, speech),
+            }
+        )
+
+    def _gaps(self, timeline: Timeline, speech: Speech, facts: TurnFacts) -> list[JSON]:
+        paused = next((moment for moment, state in facts.pauses if state == "paused"), None)
+        asked = [question.began for question in timeline.questions]
+        return [
+            {"at_us": self._spans.offset_us(gap.at), "ms": gap.us / 1000, "cause": gap.cause}
+            for gap in gaps_of(speech, asked)
+            if paused is None or gap.at < paused
+        ]
+
+
+def latency_summary(ended: Iterable[EndedTurn]) -> JSON | None:
+    """The latencies of all turns of a session."""
+    return summarize([one.latency for one in ended if one.latency is not None])
+
+
+def _overlap(speech: Speech, facts: TurnFacts) -> JSON:
+    found = overlap_of(
+        speech.segments, facts.pauses, facts.spoke_over_ns, facts.spoke_over_until_ns
+    )
+    if found is None:
+        cut_in = cut_in_us(speech)
+        return {"overlap_ms": cut_in / 1000} if cut_in is not None else {}
+    barge_in = found.barge_in_us
+    return without_none(
+        {
+            "barge_in_ms": barge_in / 1000 if barge_in is not None else None,
+            "overlap_ms": found.overlap_us / 1000,
+        }
+    )
+
+
+def _later_answer(timeline: Timeline, speech: Speech) -> JSON:
+    found = later_answer(timeline, speech)
+    if found is None:
+        return {}
+    return {"first_sound_by": found.first_sound_by, "answer_ms": found.wait_us / 1000}
+
+
+def assistant_turn_result(
+    spans: SpanTree, facts: TurnFacts, status: str, interrupted: bool, finished_at: float
+) -> JSON:
+    """The part of an assistant turn's result that is not measured. Called off the event loop."""
+    sources: list[Stream] = [*facts.outputs] or [*facts.texts]
+    for source in sources:
+        source.absorb()
+    # Of an agent that is not traced nobody saw what it generated.
+    generated = "".join("".join(source.text) for source in sources) if sources else None
+    spoken = generated or "" if facts.uncommitted else " ".join(facts.spoken)
+    measured = {kind: [read() for read in readings] for kind, readings in facts.measured.items()}
+    played = [segment for segment in facts.segments if segment.position_s is not None]
+    return without_none(
+        {
+            "status": status,
+            "outputs": without_none({"text": spoken, "message": facts.message}),
+            "generated_text": generated if sources else None,
+            "spoken_text": spoken,
+            "interrupted": interrupted,
+            "interrupted_by": facts.interrupted_by,
+            "preemptive": facts.preemptive,
+            "playback_position_s": round(sum(s.position_s or 0.0 for s in played), 6)
+            if played
+            else None,
+            "segments": _segments(spans, facts) or None,
+            "pauses": [
+                {"at_us": spans.offset_us(moment), "state": state} for moment, state in facts.pauses
+            ]
+            or None,
+            "tool_calls": facts.tools_executed,
+            "metrics": {**facts.item_metrics, **measured} or None,
+            "error": facts.error,
+            "finished_at": finished_at,
+            "moments_us": _offsets(spans, facts.moments),
+        }
+    )
+
+
+def _segments(spans: SpanTree, facts: TurnFacts) -> list[JSON]:
+    return [
+        without_none(
+            {
+                "started_us": spans.offset_us(segment.started_ns),
+                "finished_us": spans.offset_us(segment.finished_ns)
+                if segment.finished_ns is not None
+                else None,
+                "position_s": segment.position_s,
+                "interrupted": segment.interrupted,
+                "spoken_text": segment.spoken,
+            }
+        )
+        for segment in facts.segments
+    ]
+
+
+def user_turn_result(spans: SpanTree, turn: UserTurn, status: str, finished_at: float) -> JSON:
+    """The result of a user's turn, which nothing changes any more."""
+    metrics = turn.metrics
+    return without_none(
+        {
+            "status": status,
+            "transcript": turn.text() or (None if turn.wordless else ""),
+            "language": turn.language,
+            "speaker_id": turn.speaker_id,
+            "confidence": turn.confidence,
+            "is_final": status == "completed",
+            "interim_revisions": turn.interims
+            if turn.modality == "audio" and not turn.wordless
+            else None,
+            "partial_transcripts": None if turn.was_heard else list(turn.partials) or None,
+            "end_of_turn_delay_ms": _ms(metrics.get("end_of_turn_delay")),
+            "transcription_delay_ms": _ms(metrics.get("transcription_delay")),
+            "metrics": {**metrics, **turn.measured} or None,
+            "metadata": {},
+            "finished_at": finished_at,
+            "moments_us": _offsets(spans, turn.moments),
+        }
+    )
+
+
+def _offsets(spans: SpanTree, moments: Mapping[str, int]) -> JSON:
+    """Moments on the axis of the call, in microseconds, in the order in which they happened."""
+    return {
+        name: spans.offset_us(moment)
+        for name, moment in sorted(moments.items(), key=lambda item: item[1])
+    }
+
+
+def _ms(seconds: Any) -> float | None:
+    return round(seconds * 1000, 3) if isinstance(seconds, int | float) else None
