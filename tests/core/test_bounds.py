@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from prefactor_agent.core.bounds import PAYLOAD_LIMIT, bounded
+from prefactor_agent.core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
 
 
 def test_a_payload_is_bounded_and_says_so() -> None:
@@ -25,3 +25,10 @@ def test_a_payload_is_bounded_and_says_so() -> None:
     keys = bounded(json.dumps({f"key{n}": n for n in range(200_000)}))
     assert len(keys) <= PAYLOAD_LIMIT
     assert json.loads(keys)["truncated"] is True
+
+
+def test_an_object_is_bounded_as_its_text_is() -> None:
+    for value in ({"a": "b"}, {"text": "y" * 300_000, "rows": [[1, "ab"]] * 50_000}):
+        text = json.dumps(value, separators=(",", ":"))
+        assert bounded_object(value) == bounded(text)
+        assert bounded_object(value, 20_000) == bounded(text, 20_000)

@@ -19,10 +19,21 @@ _ITEMS = 200
 def bounded(text: str, limit: int = PAYLOAD_LIMIT) -> str:
     """JSON text of an object, cut to ``limit`` characters: long texts first, then long lists, then
     whatever is large. A cut object has ``"truncated": true`` and its true size."""
+    return text if _is_short(text, limit) else _cut(from_json(text), text, limit)
+
+
+def bounded_object(value: dict[str, Any], limit: int = PAYLOAD_LIMIT) -> str:
+    """The JSON text of an object of plain values, cut as :func:`bounded` cuts it."""
+    text = to_json(value).decode()
+    return text if _is_short(text, limit) else _cut(value, text, limit)
+
+
+def _is_short(text: str, limit: int) -> bool:
     # A text within the limit can still hold one string that is too long.
-    if len(text) <= min(limit, STRING_LIMIT):
-        return text
-    value = from_json(text)
+    return len(text) <= min(limit, STRING_LIMIT)
+
+
+def _cut(value: Any, text: str, limit: int) -> str:
     size = len(text)
     trimmed, cut = _trim(value, STRING_LIMIT, None)
     if not cut and size <= limit:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from ..core.bounds import bounded
+from ..core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
 from ..core.clock import unix_us_to_rfc3339
 from ..core.json import JSON
 from ..journal import columns
@@ -64,14 +64,15 @@ class Body(NamedTuple):
         return keyed if self.finishes else f'{{"details":{keyed}}}'
 
 
-def finish(todo: Todo, remote_id: str, streams: Streams, limit: int | None = None) -> Body:
+def finish(todo: Todo, remote_id: str, streams: Streams, limit: int = PAYLOAD_LIMIT) -> Body:
     """The end of a span that is open at Prefactor.
 
     Raises:
         ValueError: The journal has something else than what this program writes.
     """
     assert todo.finished_us is not None
-    _, result = payloads(todo, streams, limit)
+    outcome = _object(todo.result or "{}") if streams else {}
+    result = _result(todo, outcome, streams, limit)
     fields = (
         f'{{"status":"{todo.status}","result_payload":{result},'
         f'"timestamp":"{unix_us_to_rfc3339(todo.finished_us)}"}}'
@@ -86,7 +87,7 @@ def create(
     remote_id: str | None,
     parent_id: str | None,
     streams: Streams = _NO_STREAMS,
-    limit: int | None = None,
+    limit: int = PAYLOAD_LIMIT,
 ) -> Body:
     """A span as it is now: with its end, if it has one.
 
@@ -94,7 +95,14 @@ def create(
         ValueError: As :func:`finish`.
     """
     ended = todo.status != "active"
-    payload, result = payloads(todo, streams, limit)
+    # The dashboard reads tokens and errors from the payload, where a span that is sent open cannot
+    # have them yet; they are in the result in any case.
+    in_payload = todo.state == SpanState.NEW and (
+        todo.type == "livekit:llm" or todo.status == "failed"
+    )
+    outcome = _object(todo.result or "{}") if in_payload or streams else {}
+    payload = _payload_with(outcome, todo, limit) if in_payload else _kept(todo.payload, limit)
+    result = _result(todo, outcome, streams, limit)
     fields = (
         f'{{"agent_instance_id":"{instance_id}","schema_name":{_text(schema_name)},'
         f'"status":"{todo.status}","payload":{payload},'
@@ -127,46 +135,36 @@ def repeated(todo: Todo) -> Body:
     return Body(todo, f"{todo.id}-open", False, sent.get("id"), todo.sent)
 
 
-def payloads(todo: Todo, streams: Streams, limit: int | None) -> tuple[str, str]:
-    """Payload and result as Prefactor's readers expect them, as JSON texts."""
-    payload, result = todo.payload, todo.result or "{}"
-    # The dashboard reads tokens and errors from the payload, where a span that is sent open cannot
-    # have them yet; they are in the result in any case.
-    told = todo.state == SpanState.NEW and (todo.type == "livekit:llm" or todo.status == "failed")
-    if told or streams:
-        outcome = _object(result)
-        if told:
-            payload = _with_outcome(payload, outcome)
-        if streams:
-            result = _with_streams(outcome, streams)
-    if limit is None:
-        return bounded(payload), bounded(result)
-    return bounded(payload, limit), bounded(result, limit)
-
-
-def _with_outcome(payload: str, outcome: JSON) -> str:
-    known = _object(payload)
+def _payload_with(outcome: JSON, todo: Todo, limit: int) -> str:
+    """The payload, with what Prefactor's readers look for in it of the outcome."""
+    known = _object(todo.payload)
     added: JSON = {}
     if usage := outcome.get("token_usage"):
         added["token_usage"] = usage
     if isinstance(reason := outcome.get("finish_reason"), str):
-        outputs = known.get("outputs")
-        added["outputs"] = {
-            **(outputs if isinstance(outputs, dict) else {}),
-            "ai": {"finishReason": reason},
-        }
+        ai = {"ai": {"finishReason": reason}}
+        added["outputs"] = {**_mapping(known.get("outputs")), **ai}
     if isinstance(error := outcome.get("error"), dict) and "error" not in known:
         added["error"] = error
-    return to_json({**known, **added}).decode() if added else payload
+    return bounded_object({**known, **added}, limit) if added else _kept(todo.payload, limit)
 
 
-def _with_streams(outcome: JSON, streams: Streams) -> str:
+def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
+    """The result, with what passed through the span's streams."""
+    if not streams:
+        return _kept(todo.result or "{}", limit)
     # A program may have had anything in them redacted.
     summaries = dict(_mapping(outcome.get("streams")))
     share = STREAM_LIMIT // max(1, len(streams))
     for name, parts in streams.items():
         summaries[name] = {**_mapping(summaries.get(name)), **limited(parts, share)}
-    return to_json({**outcome, "streams": summaries}).decode()
+    return bounded_object({**outcome, "streams": summaries}, limit)
+
+
+def _kept(text: str, limit: int) -> str:
+    """A text of the journal, whose writer has bounded it: too long only for a smaller limit, or by
+    what was added when its process was gone."""
+    return text if len(text) <= limit else bounded(text, limit)
 
 
 def limited(parts: list[str], limit: int) -> JSON:

@@ -48,14 +48,18 @@ def read(text: str) -> JSON:
 def joined(parts: Iterable[JSON]) -> JSON:
     """The columns of several lines, one after the other."""
     whole: JSON = {}
-    count = 0
     for part in parts:
-        length = len(part["offset_us"])
-        if "n" in part and "n" not in whole:
-            whole["n"] = [1] * count
-        for name, values in part.items():
-            whole.setdefault(name, []).extend(values)
-        if "n" in whole and "n" not in part:
-            whole["n"].extend([1] * length)
-        count += length
+        extend(whole, part)
     return whole
+
+
+def extend(whole: JSON, part: JSON) -> None:
+    """Add the columns of a line to those of the lines before it. A row without an ``n`` counts
+    once."""
+    known, length = len(whole.get("offset_us", ())), len(part["offset_us"])
+    if "n" in part and "n" not in whole:
+        whole["n"] = [1] * known
+    for name, values in part.items():
+        whole.setdefault(name, []).extend(values)
+    if "n" in whole and "n" not in part:
+        whole["n"].extend([1] * length)

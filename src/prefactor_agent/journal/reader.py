@@ -7,17 +7,20 @@ import json
 import re
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ..core.json import JSON
 from . import process, schema
-from .columns import joined
+from .columns import extend
 from .columns import read as read_columns
 from .errors import UnusableJournalError
 from .schema import Row
+
+NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 
 class JournalError(Exception):
@@ -39,6 +42,33 @@ class StoredSpan:
     finished_us: int | None
     payload: JSON
     result: JSON
+
+    @classmethod
+    def of(
+        cls, row: Row, payload: JSON, result: JSON, columns: Mapping[str, JSON] = NO_COLUMNS
+    ) -> StoredSpan:
+        """The span of a row.
+
+        Args:
+            columns: What passed through its streams, by their names: see :mod:`.columns`.
+        """
+        if columns:
+            streams = dict(_mapping(result.get("streams")))
+            for name, part in columns.items():
+                streams[name] = {**_mapping(streams.get(name)), **part}
+            result = {**result, "streams": streams}
+        return cls(
+            id=row.id,
+            session_id=row.session_id,
+            parent_id=row.parent_id,
+            type=row.type,
+            name=row.name,
+            status=row.status,
+            started_us=row.started_us,
+            finished_us=row.finished_us,
+            payload=payload,
+            result=result,
+        )
 
     @property
     def at_provider(self) -> bool:
@@ -162,25 +192,19 @@ class Journal:
     def call(self, session_id: str) -> list[StoredSpan]:
         """All spans of a call in the order in which they began, with what passed through their
         streams."""
-        columns: dict[str, dict[str, list[JSON]]] = defaultdict(lambda: defaultdict(list))
+        columns: dict[str, dict[str, JSON]] = defaultdict(lambda: defaultdict(dict))
         for span_id, stream, data in self._query(
             "SELECT span_id, stream, columns FROM chunks WHERE span_id IN "
             "(SELECT id FROM spans WHERE session_id = ?) ORDER BY rowid",
             (session_id,),
         ):
             try:
-                columns[span_id][stream].append(read_columns(data))
+                extend(columns[span_id][stream], read_columns(data))
             except ValueError as error:
                 raise self._damaged(span_id, f"stream {stream}: {error}") from None
-        spans = []
-        for span in self._spans("session_id = ? ORDER BY started_us, rowid", (session_id,)):
-            streams = dict(_mapping(span.result.get("streams")))
-            for name, parts in columns.get(span.id, {}).items():
-                streams[name] = {**_mapping(streams.get(name)), **joined(parts)}
-            if streams:
-                span.result["streams"] = streams
-            spans.append(span)
-        return spans
+        return list(
+            self._spans("session_id = ? ORDER BY started_us, rowid", (session_id,), columns)
+        )
 
     def outline(self, session_id: str) -> list[StoredSpan]:
         """The turns, tools, voices and errors of a call, without what passed through their streams:
@@ -234,21 +258,20 @@ class Journal:
             counts[f"status:{status}"] += count
         return dict(counts)
 
-    def _spans(self, where: str, values: Iterable[Any]) -> Iterator[StoredSpan]:
-        columns = ", ".join(Row._fields)
-        query = f"SELECT {columns} FROM spans WHERE {where}"  # noqa: S608  # never the user's words
+    def _spans(
+        self,
+        where: str,
+        values: Iterable[Any],
+        columns: Mapping[str, Mapping[str, JSON]] = NO_COLUMNS,
+    ) -> Iterator[StoredSpan]:
+        fields = ", ".join(Row._fields)
+        query = f"SELECT {fields} FROM spans WHERE {where}"  # noqa: S608  # never the user's words
         for row in map(Row._make, self._query(query, values)):
-            yield StoredSpan(
-                id=row.id,
-                session_id=row.session_id,
-                parent_id=row.parent_id,
-                type=row.type,
-                name=row.name,
-                status=row.status,
-                started_us=row.started_us,
-                finished_us=row.finished_us,
-                payload=self._object(row, row.payload),
-                result=self._object(row, row.result or "{}"),
+            yield StoredSpan.of(
+                row,
+                self._object(row, row.payload),
+                self._object(row, row.result or "{}"),
+                columns.get(row.id, NO_COLUMNS),
             )
 
     def _object(self, row: Row, text: str) -> JSON:

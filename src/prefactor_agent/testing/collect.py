@@ -7,6 +7,7 @@ import json
 from .. import config
 from ..core.json import JSON
 from ..core.span import Span
+from ..journal.columns import extend
 from ..journal.reader import StoredSpan
 from ..journal.rows import chunk_rows, span_row
 from ..redact import Redactor
@@ -47,13 +48,7 @@ class Collector:
         taken before is kept here.)"""
         kept = self._chunks.setdefault(span.id, {})
         for chunks in chunk_rows(span, redactor, final=not span.open):
-            into = kept.setdefault(chunks.stream, {})
-            part = json.loads(chunks.columns)
-            known, length = len(into.get("offset_us", ())), len(part["offset_us"])
-            for column, values in part.items():
-                into.setdefault(column, [1] * known if column == "n" else []).extend(values)
-            if "n" in into and "n" not in part:
-                into["n"].extend([1] * length)
+            extend(kept.setdefault(chunks.stream, {}), json.loads(chunks.columns))
         return kept
 
     def _stored(self, span: Span, redactor: Redactor) -> StoredSpan:
@@ -63,23 +58,7 @@ class Collector:
         columns = self.columns(span, redactor)
         row = span_row(span, redactor)
         result: JSON = json.loads(row.result) if row.result else {}
-        streams: JSON = result.get("streams", {})
-        for name, part in columns.items():
-            streams[name] = {**streams.get(name, {}), **part}
-        if streams:
-            result["streams"] = streams
-        stored = StoredSpan(
-            id=row.id,
-            session_id=row.session_id,
-            parent_id=row.parent_id,
-            type=str(row.type),
-            name=row.name,
-            status=row.status,
-            started_us=row.started_us,
-            finished_us=row.finished_us,
-            payload=json.loads(row.payload),
-            result=result,
-        )
+        stored = StoredSpan.of(row, json.loads(row.payload), result, columns)
         if not open_now:
             self._ended[span.id] = stored
         return stored
