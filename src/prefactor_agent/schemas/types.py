@@ -67,7 +67,7 @@ TYPES = (
         ),
         fields(
             "name type agent_name agent_class agent_version session_class worker_id tools"
-            " started_at closed_at close_reason",
+            " started_at closed_at close_reason session_number",
             models=each(fields("label model_name provider")),
             room=fields("name sid"),
             job=fields("id agent_name dispatch_id"),
@@ -78,7 +78,8 @@ TYPES = (
         ),
         fields(
             "status close_reason termination_reason shutdown_reason room_disconnect_reason"
-            " finished_at outcome tracer_failures dtmf_total",
+            " finished_at outcome tracer_failures dtmf_total session_number"
+            " sessions_together",
             usage=fields(model_usage=each(measures("type model provider"))),
             conversation=measures(),
             latency=measures("slowest_stage"),

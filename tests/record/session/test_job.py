@@ -69,6 +69,34 @@ async def test_the_job_and_its_room(sink: Recorder) -> None:
     assert "participant" not in payload
 
 
+async def test_several_sessions_in_a_job_are_told_apart(sink: Recorder) -> None:
+    job = Job()
+    with job.running():
+        first = await call()
+        second = await call()
+        assert [one.payload.get("session_number") for one in sink.of("livekit:session")] == [
+            None,
+            2,
+        ]
+        await first.aclose()
+        await second.aclose()
+        await job.end("done")
+    check(sink)
+    roots = [sink.plain(span)["result"] for span in sink.of("livekit:session")]
+    assert [(one["session_number"], one["sessions_together"]) for one in roots] == [(1, 2), (2, 2)]
+
+
+async def test_sessions_of_different_jobs_are_not_counted_together(sink: Recorder) -> None:
+    for job in (Job(), Job()):
+        with job.running():
+            await (await call()).aclose()
+            await job.end("done")
+    check(sink)
+    for span in sink.of("livekit:session"):
+        told = sink.plain(span)
+        assert not {"session_number", "sessions_together"} & {*told["payload"], *told["result"]}
+
+
 async def test_who_was_there_before(sink: Recorder) -> None:
     job = Job()
     caller = person(

@@ -7,6 +7,7 @@ tagged, and after that all shutdown callbacks, which get the reason why the job 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,10 @@ def current_job() -> JobContext | None:
         return None
 
 
+_sessions: weakref.WeakKeyDictionary[JobContext, int] = weakref.WeakKeyDictionary()
+"""How many sessions were traced so far, by job."""
+
+
 class Job:
     """What is known of a session's job, if it has one, and of its room."""
 
@@ -42,6 +47,9 @@ class Job:
         self._closing = closing
         self._context = current_job()
         self._room = Room(scope, session, self._context)
+        self._number = 1
+        if (context := self._context) is not None:
+            _sessions[context] = self._number = _sessions.get(context, 0) + 1
         self._shutdown_reason: str | None = None
         self._is_over = False
         """Nothing more comes: the session's span waits no longer."""
@@ -58,13 +66,18 @@ class Job:
         if (context := self._context) is not None:
             job = _described(context)
             payload = {**payload, **job, "room": {**payload.get("room", {}), **job["room"]}}
+        if self._number > 1:
+            payload["session_number"] = self._number
         return payload
 
     @guarded("job.result")
     def result(self) -> JSON:
         """What is known of it at the end."""
+        together = _sessions[self._context] if self._context is not None else 1
         return without_none(
             {
+                "session_number": self._number if together > 1 else None,
+                "sessions_together": together if together > 1 else None,
                 **self._room.result(),
                 "shutdown_reason": self._shutdown_reason,
                 **(tags_and_outcome(self._context.tagger) if self._context is not None else {}),
