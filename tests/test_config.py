@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
 import pwd
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,62 @@ def test_a_value_of_the_wrong_kind_is_refused(option: str, value: Any, wanted: s
         configure(**{"states": True, option: value})
     assert str(refused.value) == f"{option} must be {wanted}, not {value!r}"
     assert config.settings().states is False, "nothing of it was taken"
+
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def test_what_can_be_chosen_is_what_the_table_of_settings_has() -> None:
+    parameters = [*inspect.signature(configure).parameters]
+    assert parameters == [*config.TABLE]
+    known = [one.name for one in dataclasses.fields(config.Settings)]
+    assert [name for name in known if name not in config.TABLE] == [
+        "flush_interval",
+        "agent_name",
+        "schemas",
+    ], "what is not for users"
+    assert configure.__doc__ is not None
+    described = re.findall(r"^        (\w+): \S", configure.__doc__, re.MULTILINE)
+    assert described == [*parameters, "ConfigurationError"]
+
+
+def test_the_readme_names_each_setting_beside_its_variable() -> None:
+    rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| `")]
+    named = [
+        (re.findall(r"`(\w+)`", row[1]), re.findall(r"`(PREFACTOR_\w+)`", row[2])) for row in rows
+    ]
+    in_readme = {
+        name: variable
+        for names, variables in named
+        for name, variable in zip(names, variables or [None] * len(names), strict=True)
+        if name in config.TABLE
+    }
+    assert in_readme == {name: setting.variable for name, setting in config.TABLE.items()}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, setting in config.TABLE.items() if setting.variable]
+)
+def test_each_variable_is_read_and_what_is_chosen_wins(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    default = getattr(config.Settings(journal=tmp_path), name)
+    flag = isinstance(default, bool)
+    text = str(not default).lower() if flag else str(tmp_path / "environment")
+    variable = config.TABLE[name].variable
+    assert variable is not None
+    monkeypatch.setenv(variable, text)
+    found = getattr(config.settings(), name)
+    assert found != default
+    configure(**{name: default if flag else str(tmp_path / "chosen")})
+    assert getattr(config.settings(), name) != found
+
+
+def test_a_flag_that_is_neither_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFACTOR_CAPTURE_CONTENT", "no way")
+    with pytest.raises(ConfigurationError) as refused:
+        config.settings()
+    assert str(refused.value) == "PREFACTOR_CAPTURE_CONTENT must be true or false, not 'no way'"
 
 
 def test_a_token_of_the_wrong_kind_is_not_shown() -> None:
