@@ -114,7 +114,7 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", spoken_call(), later)
     lines = run("sessions", journal=path).stdout.splitlines()
     assert lines[0].split() == [
-        "call", "when", "agent", "room", "length", "silence", "turns", "errs", "cut", "status",
+        "call", "when", "agent", "room", "length", "dead", "air", "turns", "err", "cut", "status",
     ]  # fmt: skip
     assert lines[1].split()[0] == "01m7yctfz"
     assert lines[2].split() == [
@@ -327,7 +327,7 @@ def test_export_of_what_cannot_be_replayed(tmp_path: Path) -> None:
     said.result["transcript"] = "<35 characters>"
     path = write(tmp_path / "j.db", call)
     done = run("export", "--format", "replay", "-o", tmp_path / "call.json", journal=path)
-    assert_one_line(done, "cannot be replayed", "what the user said (turn 1)")
+    assert_one_line(done, "cannot be replayed", "what the caller said (turn 1)")
     assert not (tmp_path / "call.json").exists()
 
 

@@ -79,7 +79,7 @@ def cut_input(call: list[StoredSpan]) -> None:
 @pytest.mark.parametrize(
     ("spoil", "names"),
     [
-        (mask_user, "what the user said (turn 1)"),
+        (mask_user, "what the caller said (turn 1)"),
         (redact_reply, "LLM request 1"),
         (cut_tts, "TTS request 1"),
         (hide_input, "the input of LLM request 1"),
@@ -112,7 +112,7 @@ def test_calls_that_lack_something() -> None:
     call = spans()
     with pytest.raises(NotReplayableError, match="the session's own span is missing"):
         recording(call[1:])
-    with pytest.raises(NotReplayableError, match="the user said nothing"):
+    with pytest.raises(NotReplayableError, match="the caller said nothing"):
         recording(call[:1])
     with pytest.raises(NotReplayableError, match="session's own span"):
         recording([])

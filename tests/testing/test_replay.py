@@ -294,7 +294,7 @@ async def test_words_that_were_never_recorded(prefactor_trace: Trace) -> None:
 
 async def test_what_was_redacted_is_not_replayed() -> None:
     prefactor_agent.configure(redact_patterns=["42"])
-    with pytest.raises(NotReplayableError, match=r"what the user said \(turn 1\)"):
+    with pytest.raises(NotReplayableError, match=r"what the caller said \(turn 1\)"):
         replay((await a_typed_call()).spans())
     prefactor_agent.configure(redact_patterns=["4444"])  # finds nothing
     blanked = (await a_typed_call()).spans()

@@ -98,7 +98,7 @@ def sessions(
 ) -> None:
     """List the calls, newest first.
 
-    Silence is the longest that the caller waited for an answer.
+    Dead air is the longest silence before an answer.
     """
     from ..view.export.jsonlines import json_line
     from ..view.model.summary import summaries, summary_object

@@ -37,7 +37,7 @@ def recording(spans: Sequence[StoredSpan]) -> Recording:
     user = UserSide(call, words)
     turns = user.turns()
     if not turns:
-        raise NotReplayableError(f"call {session.id} cannot be replayed: the user said nothing")
+        raise NotReplayableError(f"call {session.id} cannot be replayed: the caller said nothing")
     if any(kind(span) == "realtime" for span in spans):
         raise NotReplayableError(
             f"call {session.id} cannot be replayed: a realtime model's words were not recorded"

@@ -37,7 +37,7 @@ class UserSide:
 
     def _turn(self, number: int, node: Node, previous: StoredSpan | None) -> UserTurn:
         span, begun = node.span, node.span.started_us
-        name = f"what the user said (turn {number})"
+        name = f"what the caller said (turn {number})"
         since, quiet_since = self._call.started_us, self._call.started_us
         if previous is not None:
             since, quiet_since = previous.started_us, known_until(previous)

@@ -99,7 +99,7 @@ class Script:
 
     def _place(self, request: Request) -> str:
         said = self._turns.get(request.turn)
-        where = f"user turn {request.turn}, “{said}”" if said else "before the user spoke"
+        where = f"user turn {request.turn}, “{said}”" if said else "before the caller spoke"
         return f"LLM request {request.number} ({where})"
 
     def _left_at(self, asked: Sequence[Asked]) -> str:
@@ -128,7 +128,7 @@ def _words(asked: Sequence[Asked]) -> list[str]:
 
 def _why(expected: Request, asked: Sequence[Asked]) -> str:
     if _words(expected.asked) != _words(asked):
-        return "the agent understood the user differently"
+        return "the agent understood the caller differently"
     for kind, what in (("call", "was called with"), ("result", "gave")):
         old = [(one.name, one.text) for one in expected.asked if one.kind == kind]
         new = [(one.name, one.text) for one in asked if one.kind == kind]

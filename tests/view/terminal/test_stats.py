@@ -19,7 +19,7 @@ def test_the_table_shows_them():
     text = shown(table(collect(turns_of(SPANS))))
     assert "3 answered turns in 2 calls, 1 over budget" in text
     assert [line.split() for line in text.splitlines()][3] == [
-        "perceived", "3", "900", "ms", "2,000", "ms", "2,000", "ms",
+        "dead", "air", "3", "900", "ms", "2,000", "ms", "2,000", "ms",
     ]  # fmt: skip
     assert "No answered turn" in shown(table(collect([])))
 
@@ -27,9 +27,9 @@ def test_the_table_shows_them():
 def test_two_versions_stand_side_by_side():
     before, after = collect(turns_of(SPANS[:2])), collect(turns_of(SPANS[2:]))
     text = shown(compare(before, after, ("1.0", "1.1")))
-    perceived = next(line for line in text.splitlines() if line.startswith("perceived"))
-    figures = " ".join(perceived.split())
-    assert figures == "perceived 1,400 ms 900 ms -500 ms 2,000 ms 900 ms -1100 ms"
+    dead_air = next(line for line in text.splitlines() if line.startswith("dead air"))
+    figures = " ".join(dead_air.split())
+    assert figures == "dead air 1,400 ms 900 ms -500 ms 2,000 ms 900 ms -1100 ms"
     vad = next(line for line in text.splitlines() if line.startswith("vad"))
     assert "+200 ms" in vad
     assert "No answered turn of 1.1" in shown(compare(before, collect([]), ("1.0", "1.1")))

@@ -70,7 +70,7 @@ def test_every_stage_stands_where_its_time_is(width: int) -> None:
     assert row(lines, "llm", 1).index("┃") == column(4200)
     assert row(lines, "tts").index("┃") == column(4400)
     assert row(lines, "agent").find("▇") == column(4400)
-    silence = row(lines, "silence")
+    silence = row(lines, "dead air")
     assert (silence.index("├"), silence.index("┤") + 1) == (column(2000), column(4400))
 
 
@@ -80,15 +80,15 @@ def test_the_silence_takes_a_good_part_of_the_width_however_long_the_speech() ->
     spans[1] = replace(
         spans[1], started_us=us(-59_000), result={**spans[1].result, "moments_us": long}
     )
-    line = row(drawn(spans), "silence")
+    line = row(drawn(spans), "dead air")
     assert line.rindex("┤") - line.index("├") >= 20
-    assert row(drawn(spans), "user")[FIRST_COLUMN] == "◂"
+    assert row(drawn(spans), "caller")[FIRST_COLUMN] == "◂"
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_numbers_stand_right(width: int) -> None:
     lines = drawn(spoken_call(), width)
-    for label, number in [("silence", "2.40 s"), ("look_up", "1.00 s"), ("tts", "600 ms")]:
+    for label, number in [("dead air", "2.40 s"), ("look_up", "1.00 s"), ("tts", "600 ms")]:
         line = row(lines, label)
         assert len(line) == width
         assert line.endswith(number)
@@ -99,7 +99,7 @@ def test_numbers_stand_right(width: int) -> None:
 def test_the_heading_names_the_slowest_stage() -> None:
     lines = drawn(spoken_call())
     heading = next(line for line in lines if "turn 1" in line and "──" in line)
-    assert heading.endswith("2.40 s of silence, 1.00 s of it look_up · interrupted")
+    assert heading.endswith("2.40 s of dead air, 1.00 s of it look_up · interrupted")
     assert "Turn 1 was the slowest: tool look_up took 1.00 s of its 2.40 s" in lines
 
 
@@ -150,8 +150,8 @@ def test_what_was_cut_off_before_it_was_heard_ended_no_silence() -> None:
     spans[3].result.update(spoken_text="", playback_position_s=0.0)
     spans[3].result["segments"][0]["position_s"] = 0.0
     lines = drawn(spans)
-    assert any("cut off by the user before it was heard" in line for line in lines)
-    assert not any("silence:" in line or "s of silence" in line for line in lines)
+    assert any("cut off by the caller before it was heard" in line for line in lines)
+    assert not any("dead air:" in line or "s of dead air" in line for line in lines)
     assert not any(line.startswith("  agent") and "▇" in line for line in lines)
     assert summarize(build(spans)).worst_ms is None
 
@@ -173,8 +173,8 @@ def test_an_agent_that_spoke_over_the_user_ended_no_silence() -> None:
 
 
 def test_one_silence_has_no_median() -> None:
-    assert "silence: worst 2.40 s" in drawn(spoken_call())
-    assert "silence: median 500 ms, worst 700 ms" in drawn(task_call())
+    assert "dead air: worst 2.40 s" in drawn(spoken_call())
+    assert "dead air: median 500 ms, worst 700 ms" in drawn(task_call())
 
 
 def test_a_turn_over_budget_is_marked() -> None:
@@ -206,17 +206,17 @@ def test_what_a_narrow_terminal_has_no_room_for_goes_on_the_next_line() -> None:
     lines = drawn(spoken_call(), 60)
     start = next(i for i, line in enumerate(lines) if "turn 1 at" in line)
     assert lines[start].endswith("──")
-    assert lines[start + 1].strip() == "2.40 s of silence, 1.00 s of it look_up · interrupted"
+    assert lines[start + 1].strip() == "2.40 s of dead air, 1.00 s of it look_up · interrupted"
     slowest = next(i for i, line in enumerate(lines) if "was the slowest" in line)
     told = "Turn 1 was the slowest: tool look_up took 1.00 s of its 2.40 s"
     assert " ".join(lines[slowest : slowest + 2]) == told
-    assert "  ┊ silence begins, ends" in lines
+    assert "  ┊ dead air begins, ends" in lines
     assert "Concierge · room lobby · 21 Nov 2026 06:31:12 UTC · 10.0 s" in lines
 
 
 def test_unspoken_text_and_the_cut_are_told_without_colours() -> None:
     lines = drawn(spoken_call())
-    cut = next(i for i, line in enumerate(lines) if "cut off by the user" in line)
+    cut = next(i for i, line in enumerate(lines) if "cut off by the caller" in line)
     assert "“It ships on Friday.”" in lines[cut - 1]
     assert "after 2.00 s of playback" in lines[cut]
     assert lines[cut + 1].split(maxsplit=2) == ["never", "said", "“Anything else?”"]

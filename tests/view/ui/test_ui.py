@@ -92,7 +92,7 @@ async def test_what_counts_as_an_error_and_as_slow(ui: Ui) -> None:
 async def test_a_call_has_its_page(ui: Ui) -> None:
     fill(ui.journal, spoken_call())
     page = await ui.text(f"/calls/{spoken_call()[0].id}")
-    assert "2,400\u202fms of silence" in page
+    assert "2,400\u202fms of dead air" in page
     assert 'href="/"' in page
     assert "This call is running" not in page
 

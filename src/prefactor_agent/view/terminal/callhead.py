@@ -72,7 +72,7 @@ class Head(Lines):
         worst = silences.worst
         if worst is None or silences.median_ms is None:
             return
-        line = Text("silence: ")
+        line = Text("dead air: ")
         if len(silences.all) > 1:
             line.append(f"median {numbers.length(silences.median_ms * 1000)}, ")
         yield line.append(f"worst {numbers.length(worst.us)}", "bold yellow")
@@ -95,10 +95,10 @@ class Head(Lines):
             for bar in voices:
                 if bar.kind == voice:
                     draw_voice(cells, bar, scale, self.glyphs)
-            yield self.row(voice, cells, STYLES[voice])
+            yield self.row("caller" if voice == "user" else voice, cells, STYLES[voice])
         yield self.axis(scale, begun)
         legend = (
             f"  {self.glyphs.wait} waited for  {self.glyphs.mark} first token or byte  "
-            f"{self.glyphs.flow} streaming  {self.glyphs.guide} silence begins, ends"
+            f"{self.glyphs.flow} streaming  {self.glyphs.guide} dead air begins, ends"
         )
         yield from self.folded(Text(legend, "dim"))

@@ -16,9 +16,9 @@ from .draw import UNICODE, Glyphs
 
 _LEAST_ID = 8
 _HEADINGS = (
-    "call", "when", "agent", "room", "length", "silence", "turns", "errs", "cut", "status",
+    "call", "when", "agent", "room", "length", "dead air", "turns", "err", "cut", "status",
 )  # fmt: skip
-_RIGHT = frozenset({"length", "silence", "turns", "errs", "cut"})
+_RIGHT = frozenset({"length", "dead air", "turns", "err", "cut"})
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
 
@@ -136,7 +136,7 @@ def _squeeze(widths: list[int], columns: Sequence[int], width: int) -> None:
 
 
 def _style(name: str, cell: str) -> str:
-    if name == "errs" or cell == "failed":
+    if name == "err" or cell == "failed":
         return "red"
     if name == "status":
         return {"running": "green", "no end": "yellow"}.get(cell, "")

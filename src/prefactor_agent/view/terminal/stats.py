@@ -22,7 +22,7 @@ def table(stats: Stats) -> RenderableType:
         drawn.add_column(heading, justify="right")
     for line in stats.lines:
         drawn.add_row(
-            line.name,
+            _name(line.name),
             str(line.count),
             *(_show(ms) for ms in (line.median_ms, line.p95_ms, line.worst_ms)),
             style="bold" if line.name == PERCEIVED else None,
@@ -47,7 +47,7 @@ def compare(before: Stats, after: Stats, names: tuple[str, str]) -> RenderableTy
     for stage in sorted(stages, key=stagenames.place):
         old, new = before.line(stage), after.line(stage)
         drawn.add_row(
-            stage,
+            _name(stage),
             *_pair(old.median_ms if old else None, new.median_ms if new else None),
             *_pair(old.p95_ms if old else None, new.p95_ms if new else None),
             style="bold" if stage == PERCEIVED else None,
@@ -71,6 +71,11 @@ def _pair(old: float | None, new: float | None) -> tuple[Text, Text, Text]:
 def _heading(stats: Stats) -> str:
     over = f", {stats.over_budget} over budget" if stats.over_budget else ""
     return f"{count(stats.turns, 'answered turn')} in {count(stats.calls, 'call')}{over}"
+
+
+def _name(stage: str) -> str:
+    """A stage by its name, and the whole silence in words."""
+    return stagenames.label(stage) if stage == PERCEIVED else stage
 
 
 def _show(ms: float | None) -> str:

@@ -117,7 +117,7 @@ class _Turns(Lines):
     def turn(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
         yield from self._heading(turn, found)
         if turn.user is not None:
-            yield from self.words("user", user_text(turn.user), "cyan")
+            yield from self.words("caller", user_text(turn.user), "cyan")
         for answer in (*turn.answers, *turn.dropped):
             yield from self._answer(answer, dropped=answer in turn.dropped)
         yield from self._over_budget(found.silence)
@@ -169,7 +169,7 @@ class _Turns(Lines):
         line = Text()
         if found.silence:
             silence = numbers.length(found.silence.us)
-            what = "of silence" if _spoken(found) else "until the first word"
+            what = "of dead air" if _spoken(found) else "until the first word"
             line.append(f" {silence} {what}", "bold")
             if found.slowest:
                 name = words.fit(self.safe(found.slowest.name), 22, self.glyphs.ellipsis)
@@ -214,7 +214,7 @@ class _Turns(Lines):
         style = "bold yellow" if slow else STYLES[bar.kind]
         style = "red" if failed else "dim" if bar.dropped else style
         remark_style = "bold red" if failed else "dim" if bar.dropped else ""
-        line = self.row(bar.label, cells, style)
+        line = self.row("caller" if bar.kind == "user" else bar.label, cells, style)
         line.append(f" {_remark(bar):>{FIRST}}", remark_style)
         length = "" if bar.is_moment else numbers.length(bar.duration_us)
         line.append(f" {length:>{LENGTH}}", "bold yellow" if slow else "")
@@ -223,7 +223,7 @@ class _Turns(Lines):
     def _gap(self, found: TurnBars, gap: tuple[int, int], scale: Scale) -> Text:
         label = numbers.length(gap[1] - gap[0])
         cells = gap_cells(gap, label, scale, self.glyphs)
-        line = self.row("silence" if _spoken(found) else "wait", cells, "yellow")
+        line = self.row("dead air" if _spoken(found) else "wait", cells, "yellow")
         line.append(f" {'':>{FIRST}} {label:>{LENGTH}}", "bold")
         return line
 
@@ -273,7 +273,7 @@ class _Turns(Lines):
 
 def _how_cut_off(answer: Node) -> str:
     result = answer.span.result
-    by = {"user": " by the user", "program": " by the program"}
+    by = {"user": " by the caller", "program": " by the program"}
     who = by.get(text(result.get("interrupted_by")), "")
     if position := number(result.get("playback_position_s")):
         return f"cut off{who} after {numbers.length(position * 1e6)} of playback"

@@ -10,7 +10,7 @@ function select(i, { by = '', bringIt = true, quiet = false } = {}) {
   for (const marked of document.querySelectorAll('[aria-current]')) marked.removeAttribute('aria-current');
   panel.classList.toggle('idle', i < 0);
   if (i < 0) {
-    panel.replaceChildren(el('p', 'empty', 'Choose a turn, a span or a silence to see what it carried, and to replay its stream as it came.'));
+    panel.replaceChildren(el('p', 'empty', 'Choose a turn, a span or dead air to see what it carried, and to replay its stream as it came.'));
     address(location.pathname + location.search);
     return request();
   }
