@@ -208,10 +208,11 @@ def test_a_recorded_call(talk: Talk, count: int, tmp_path: Path) -> None:
 def test_the_silence_of_a_question_tells_when_its_own_answer_came() -> None:
     trace = recorded(filler)
     call = outline(trace.spans())
-    asked, moment = call["turns"]
-    latency = trace.spans("assistant_turn")[1].result["latency"]
-    assert (asked["silence_ms"], moment["silence_ms"]) == (latency["perceived_ms"], None)
-    assert asked["answer_ms"] == trace.spans("assistant_turn")[0].result["answer_ms"]
+    answers = {span.payload["source"]: span.result for span in trace.spans("assistant_turn")}
+    asked = call["turns"][0]
+    assert asked["user"] == "go"
+    assert asked["silence_ms"] == answers["say"]["latency"]["perceived_ms"]
+    assert asked["answer_ms"] == answers["generate_reply"]["answer_ms"]
     assert asked["answer_ms"] > asked["silence_ms"] + 700
-    assert moment["answer_ms"] is None
     assert call["answer_worst_ms"] == asked["answer_ms"]
+    assert [turn["silence_ms"] for turn in call["turns"][1:] if turn["silence_ms"]] == []
