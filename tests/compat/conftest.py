@@ -9,7 +9,8 @@ import pytest
 
 from prefactor_agent import configure
 from prefactor_agent.compat import session
-from support.prefactor_server import PrefactorServer
+from support.server_fixtures import running_server as running_server
+from support.server_fixtures import server as server
 from support.waiting import PATIENCE
 
 
@@ -18,18 +19,6 @@ def patient(isolated: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call is delivered when it is closed, however busy the machine."""
     configure(flush_timeout=PATIENCE)
     monkeypatch.setattr(session, "ANSWER_S", PATIENCE)
-
-
-@pytest.fixture(scope="session")
-def running_server() -> Iterator[PrefactorServer]:
-    with PrefactorServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running_server: PrefactorServer) -> Iterator[PrefactorServer]:
-    yield running_server.reset()
-    running_server.clear_faults()
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from prefactor_agent.deliver import deliverer
 from prefactor_agent.deliver.deliverer import Deliverer
 from prefactor_agent.journal.writer import JournalWriter
 from support.prefactor_server import PrefactorServer
+from support.server_fixtures import running_server as running_server
+from support.server_fixtures import server as server
 from support.waiting import PATIENCE, until
 
 from .processes import Zygote
@@ -31,18 +33,6 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter waits, for tests in which many things fail."""
     monkeypatch.setattr(deliverer, "INTERVAL_S", 0.05)
     monkeypatch.setattr(deliverer, "FIRST_WAIT_S", 0.05)
-
-
-@pytest.fixture(scope="session")
-def running_server() -> Iterator[PrefactorServer]:
-    with PrefactorServer() as server:
-        yield server
-
-
-@pytest.fixture
-def server(running_server: PrefactorServer) -> Iterator[PrefactorServer]:
-    yield running_server.reset()
-    running_server.clear_faults()
 
 
 @pytest.fixture(scope="session")

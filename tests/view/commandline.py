@@ -11,9 +11,9 @@ from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from unittest import mock
 
-from prefactor_agent.cli.looking import main
+from prefactor_agent.cli import main
 
-START = "import sys; from prefactor_agent.cli.looking import main; main()"
+START = "import sys; from prefactor_agent.cli import main; main()"
 """What a process of its own runs."""
 
 

@@ -1,5 +1,5 @@
 """The command line."""
 
-from .looking import app, main
+from .program import app, main
 
 __all__ = ["app", "main"]

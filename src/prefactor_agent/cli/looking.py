@@ -1,12 +1,11 @@
-"""The command line. Reads the journal; never imports LiveKit, so that it answers at once."""
+"""The commands that look at calls: ``sessions``, ``show``, ``export``, ``report``, ``ui``, ``stats``."""
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterable
+from contextlib import closing
 from datetime import datetime, timedelta
 from datetime import time as Time  # noqa: N812
 from enum import StrEnum
@@ -15,25 +14,10 @@ from typing import Annotated
 
 import typer
 
-from .. import __version__
-from ..config import ConfigurationError, settings
-from ..journal.reader import Journal, JournalError, StoredSpan
-from . import operating as commands
-from .operating import JournalOption
+from ..config import ConfigurationError
+from ..journal.reader import Journal, StoredSpan
+from .shared import CallArgument, JournalOption, journal_path, writing_to
 
-app = typer.Typer(
-    name="prefactor-agent",
-    help="Look at the calls of a traced LiveKit agent.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-CallArgument = Annotated[
-    str, typer.Argument(metavar="CALL", help="An id, the beginning of one, or last.")
-]
 WidthOption = Annotated[
     int | None,
     typer.Option(
@@ -48,43 +32,12 @@ class ExportFormat(StrEnum):
     CHROME_TRACE = "chrome-trace"
 
 
-def main() -> None:
-    """The console script."""
-    if sys.stdout is None:  # closed, as by >&-
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # to the end
-    # A transcript may hold what the terminal's encoding does not.
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="replace")
-    try:
-        app()
-    except (JournalError, ConfigurationError, OSError) as error:
-        if isinstance(error, BrokenPipeError):
-            _leave_pipe()
-        print(f"prefactor-agent: {_one_line(error)}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
+def register(app: typer.Typer) -> None:
+    """Add the commands to the program."""
+    for command in (sessions, show, export, report, ui, stats):
+        app.command()(command)
 
 
-def _tell_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"prefactor-agent {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def options(
-    version: Annotated[
-        bool,
-        typer.Option(
-            "--version", help="Show the version and exit.", is_eager=True, callback=_tell_version
-        ),
-    ] = False,
-) -> None:
-    pass
-
-
-@app.command()
 def sessions(
     journal: JournalOption = None,
     limit: Annotated[
@@ -126,7 +79,6 @@ def sessions(
         print_lines(lambda *_: how_to_see())
 
 
-@app.command()
 def show(
     call: CallArgument = "last",
     journal: JournalOption = None,
@@ -160,7 +112,7 @@ def show(
     ended_us = max(span.finished_us or span.started_us for span in spans)
     at_us = _moment_us(at, "--at", until_us=ended_us + ABOUT_US) if at is not None else None
     if svg is not None:
-        with _writing(svg, "--svg"):
+        with writing_to(svg, "--svg"):
             export_svg(spans, svg, title="prefactor-agent show", width=width or 100, at_us=at_us)
         return
     from ..view.terminal.output import print_lines
@@ -170,7 +122,6 @@ def show(
     )
 
 
-@app.command()
 def export(
     call: CallArgument = "last",
     journal: JournalOption = None,
@@ -211,7 +162,6 @@ def export(
             _write([json_line(chrome_trace(spans))], output)
 
 
-@app.command()
 def report(
     call: CallArgument = "last",
     journal: JournalOption = None,
@@ -237,7 +187,6 @@ def report(
         typer.launch(path.resolve().as_uri())
 
 
-@app.command()
 def ui(
     journal: JournalOption = None,
     port: Annotated[
@@ -251,7 +200,7 @@ def ui(
     """
     from ..view.ui import serve
 
-    path = journal if journal is not None else settings().journal
+    path = journal_path(journal)
 
     def ready(address: str) -> None:
         typer.echo(f"The calls in {path}:\n\n  {address}\n\nFor this machine only. Ctrl-C ends it.")
@@ -262,7 +211,6 @@ def ui(
     serve(path, port, ready)
 
 
-@app.command()
 def stats(
     journal: JournalOption = None,
     since: Annotated[
@@ -313,9 +261,6 @@ def stats(
             Console().print(table(each))
 
 
-commands.register(app)
-
-
 def _moment_us(when: str, option: str, until_us: int | None = None) -> int:
     """``90m``, ``24h``, ``7d`` ago, a date, or the last ``14:05`` before ``until_us`` (default:
     now). Microseconds since the Unix epoch."""
@@ -341,7 +286,7 @@ def _last(when: str, until: float) -> datetime:
 
 
 def _open(path: Path | None) -> Journal:
-    return Journal(path if path is not None else settings().journal)
+    return Journal(journal_path(path))
 
 
 def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:
@@ -354,30 +299,10 @@ def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]
 def _write(lines: Iterable[str], path: Path | None = None) -> None:
     """Lines of JSON, which is UTF-8 whatever the terminal's encoding."""
     if path is not None:
-        with _writing(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
+        with writing_to(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)
         return
     output = sys.stdout.buffer
     for line in lines:
         output.write(f"{line}\n".encode())
     output.flush()
-
-
-@contextmanager
-def _writing(path: Path, option: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}): choose another with {option}"
-        ) from None
-
-
-def _leave_pipe() -> None:
-    """The reader (``head``, a pager) has seen enough; say nothing, also not at the last flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(1)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""``prefactor-agent push``, ``doctor``, ``tail`` and ``prune``."""
+"""The commands that operate a journal and its delivery: ``push``, ``doctor``, ``tail``, ``prune``."""
 
 from __future__ import annotations
 
@@ -8,37 +8,20 @@ import json
 import sys
 import time
 from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import ConfigurationError, Settings, expanded, settings
+from ..config import ConfigurationError, Settings, settings
 from ..core.json import JSON
 from ..core.text import count
+from .shared import JournalOption, fail, settings_for
 
 if TYPE_CHECKING:
     from ..journal.follow import Event
 
 _ID = 10
 """Characters of a call's id: the millisecond it began in. A command takes them as its name."""
-
-
-def _expanded(journal: Path | None) -> Path | None:
-    """``--journal=~/j.db``: the shell leaves it as it is."""
-    return None if journal is None else expanded(journal)
-
-
-JournalOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--journal",
-        metavar="PATH",
-        help="The journal. Default: $PREFACTOR_JOURNAL, else prefactor-agent/journal.db in the "
-        "user's state directory.",
-        callback=_expanded,
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
@@ -72,11 +55,11 @@ def push(
     from ..deliver.target import target
     from ..journal.errors import StorageError
 
-    chosen = _settings(journal)
+    chosen = settings_for(journal)
     try:
         aim = target(chosen)
     except ConfigurationError as error:
-        _fail(str(error))
+        fail(error)
     outbox = _outbox(chosen)
     try:
         left = outbox.backlog()
@@ -84,15 +67,15 @@ def push(
             _say(as_json, left, _backlog_words(left, parked))
             return
         if aim is None:
-            _fail("there is no token: set PREFACTOR_API_TOKEN")
+            fail("there is no token: set PREFACTOR_API_TOKEN")
         if parked:
             outbox.unpark()
         with _Bar(as_json or not sys.stderr.isatty()) as bar:
             done = asyncio.run(deliver(chosen, aim, outbox, patience=patience, watch=bar.show))
     except DeniedError as error:
-        _fail(f"Prefactor does not accept the token ({error})")
+        fail(f"Prefactor does not accept the token ({error})")
     except StorageError as error:
-        _fail(f"{chosen.journal} cannot be read or written ({error})")
+        fail(f"{chosen.journal} cannot be read or written ({error})")
     finally:
         outbox.close()
     words = f"{count(done.spans, 'span')} delivered, {count(done.calls, 'call')} finished"
@@ -162,9 +145,9 @@ def tail(
     except KeyboardInterrupt:
         return
     except UnusableJournalError as error:
-        _fail(str(error))
+        fail(error)
     except StorageError as error:
-        _fail(f"{path} cannot be read ({error})")
+        fail(f"{path} cannot be read ({error})")
     finally:
         follower.close()
 
@@ -195,11 +178,11 @@ def prune(
     from ..journal.reader import Journal, JournalError
 
     if call is not None and (days is not None or megabytes is not None):
-        _fail("prune takes a call, or --days and --megabytes, not both")
+        fail("prune takes a call, or --days and --megabytes, not both")
     for option, value in (("--days", days), ("--megabytes", megabytes)):
         if value is not None and not 0 <= value <= 1e8:
-            _fail(f"{option} takes a number up to 100000000, not {value}")
-    chosen = _settings(journal)
+            fail(f"{option} takes a number up to 100000000, not {value}")
+    chosen = settings_for(journal)
     try:
         if call is not None:
             with contextlib.closing(Journal(chosen.journal)) as opened:
@@ -213,11 +196,11 @@ def prune(
             dry_run=dry_run,
         )
     except (UnusableJournalError, JournalError) as error:
-        _fail(str(error))
+        fail(error)
     except (StorageError, OSError) as error:
-        _fail(f"{chosen.journal} cannot be read or written ({error})")
+        fail(f"{chosen.journal} cannot be read or written ({error})")
     if call is not None and not done.calls and not done.kept_undelivered:
-        _fail(f"{call} still runs: it can go once it has ended")
+        fail(f"{call} still runs: it can go once it has ended")
     verb = "would go" if dry_run else "removed"
     words = (
         f"{count(done.calls, 'call')} with {count(done.spans, 'span')} {verb}; "
@@ -250,17 +233,6 @@ def event_line(event: Event) -> str:
 # What they share
 
 
-def _settings(journal: Path | None) -> Settings:
-    """Of a journal that is there."""
-    try:
-        chosen = settings(journal)
-    except ConfigurationError as error:
-        _fail(str(error))
-    if not chosen.journal.exists():
-        _fail(f"no call has been traced yet: there is no journal at {chosen.journal}")
-    return chosen
-
-
 def _outbox(chosen: Settings) -> Any:
     from ..journal.errors import StorageError, UnusableJournalError
     from ..journal.outbox import Outbox
@@ -268,9 +240,9 @@ def _outbox(chosen: Settings) -> Any:
     try:
         return Outbox(chosen.journal)
     except UnusableJournalError as error:
-        _fail(str(error))
+        fail(error)
     except StorageError as error:
-        _fail(f"{chosen.journal} cannot be read or written ({error})")
+        fail(f"{chosen.journal} cannot be read or written ({error})")
 
 
 def _backlog_words(left: dict[str, int], parked: bool) -> str:
@@ -284,11 +256,6 @@ def _backlog_words(left: dict[str, int], parked: bool) -> str:
 
 def _say(as_json: bool, value: JSON, words: str) -> None:
     typer.echo(json.dumps(value) if as_json else words)
-
-
-def _fail(why: str) -> NoReturn:
-    typer.echo(f"prefactor-agent: {' '.join(why.split())}", err=True)
-    raise typer.Exit(1)
 
 
 class _Bar:

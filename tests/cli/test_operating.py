@@ -13,7 +13,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from prefactor_agent.cli import looking as cli
+from deliver.calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
+from deliver.conftest import Side
+from prefactor_agent.cli import app as program
 from prefactor_agent.cli import operating as commands
 from prefactor_agent.cli.operating import register
 from prefactor_agent.deliver import health
@@ -24,9 +26,6 @@ from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
-
-from .calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
-from .conftest import Side
 
 app = typer.Typer()
 register(app)
@@ -292,7 +291,7 @@ def test_tail_prints_lines_until_its_time_is_over(
 
 @pytest.mark.parametrize("command", ["push", "doctor", "tail", "prune"])
 def test_what_an_option_takes_is_named(command: str) -> None:
-    told = " ".join(CliRunner().invoke(cli.app, [command, "--help"]).output.split())
+    told = " ".join(CliRunner().invoke(program, [command, "--help"]).output.split())
     assert "range" not in told
     assert "user's state directory" in told
     assert ("SECONDS" in told) == (command in ("push", "tail"))
@@ -345,7 +344,7 @@ def test_prune_takes_the_one_call_that_is_named(
         ((gone,), f"no call begins with '{gone}'"),
         ((kept, "--days", "0"), "a call, or --days and --megabytes"),
     ):
-        done = CliRunner().invoke(cli.app, ["prune", *words])
+        done = CliRunner().invoke(program, ["prune", *words])
         assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1), done.output
         assert says in done.stderr
     with closing(Journal(path)) as journal:

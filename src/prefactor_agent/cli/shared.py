@@ -1,0 +1,70 @@
+"""What the commands share: options, the settings they run with, and how they say what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from ..config import ConfigurationError, Settings, expanded, settings
+
+
+def _expanded(journal: Path | None) -> Path | None:
+    """``--journal=~/j.db``: the shell leaves it as it is."""
+    return None if journal is None else expanded(journal)
+
+
+JournalOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--journal",
+        metavar="PATH",
+        help="The journal. Default: $PREFACTOR_JOURNAL, else prefactor-agent/journal.db in the "
+        "user's state directory.",
+        callback=_expanded,
+    ),
+]
+CallArgument = Annotated[
+    str, typer.Argument(metavar="CALL", help="An id, the beginning of one, or last.")
+]
+
+
+def journal_path(journal: Path | None) -> Path:
+    """The journal to look at. A journal that is named needs no settings, which may be wrong."""
+    return journal if journal is not None else settings().journal
+
+
+def settings_for(journal: Path | None) -> Settings:
+    """The settings, for a journal that is there; without it the command ends."""
+    try:
+        chosen = settings(journal)
+    except ConfigurationError as error:
+        fail(error)
+    if not chosen.journal.exists():
+        fail(f"no call has been traced yet: there is no journal at {chosen.journal}")
+    return chosen
+
+
+@contextmanager
+def writing_to(path: Path, option: str) -> Iterator[None]:
+    """Name the option that chose a file when the file cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror}): choose another with {option}"
+        ) from None
+
+
+def complain(why: object) -> None:
+    """Say in one line what is wrong."""
+    typer.echo(f"prefactor-agent: {' '.join(str(why).split())}", err=True)
+
+
+def fail(why: object) -> NoReturn:
+    """Say in one line what is wrong, and end the command."""
+    complain(why)
+    raise typer.Exit(1)

@@ -1,0 +1,4 @@
+"""A Prefactor for the commands that deliver."""
+
+from support.server_fixtures import running_server as running_server
+from support.server_fixtures import server as server
