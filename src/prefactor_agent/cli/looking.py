@@ -1,4 +1,5 @@
-"""The commands that look at calls: ``sessions``, ``show``, ``export``, ``report``, ``ui``, ``stats``."""
+"""The commands that look at calls: ``sessions``, ``show``, ``export``, ``report``, ``ui`` and
+``stats``."""
 
 from __future__ import annotations
 

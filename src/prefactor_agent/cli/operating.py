@@ -1,4 +1,5 @@
-"""The commands that operate a journal and its delivery: ``push``, ``doctor``, ``tail``, ``prune``."""
+"""The commands that operate a journal and its delivery: ``push``, ``doctor``, ``tail`` and
+``prune``."""
 
 from __future__ import annotations
 
