@@ -15,7 +15,6 @@ from rich.console import Console
 import prefactor_agent
 from prefactor_agent.config import settings
 from prefactor_agent.journal.reader import Journal
-from prefactor_agent.tracing import tracer
 from prefactor_agent.view.report import write_report
 from prefactor_agent.view.terminal.output import print_lines
 from prefactor_agent.view.terminal.waterfall import export_svg, waterfall
@@ -71,7 +70,7 @@ def main() -> None:
             api_url=server.url, api_token=server.token, purpose="smoke_test", flush_timeout=10
         )
         result = asyncio.run(run_call(lambda who, what: tell(console, who, what)))
-        tracer.flush(10)
+        prefactor_agent.flush(10)
         journal = Journal(settings().journal)
         session_id = journal.find("last")
         epilogue(console, journal, session_id, server)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from . import compat
 from .config import ConfigurationError, Settings, configure
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .compat.session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
     from .record.session.budgets import BudgetExceeded
     from .tools import traced_tool
+    from .tracing import flush
 else:
     # What an agent uses is imported at its first use: it brings livekit.agents, which takes two
     # seconds that the command line, which only reads, would spend for nothing.
@@ -44,29 +46,29 @@ else:
 
 _LAZY = {
     "BudgetExceeded": ".record.session.budgets",
-    "DEFAULT_LIVEKIT_AGENT_SCHEMA": ".compat.schemas",
-    "LIVEKIT_ASSISTANT_TURN_SCHEMA": ".compat.schemas",
-    "LIVEKIT_ERROR_SCHEMA": ".compat.schemas",
-    "LIVEKIT_LLM_SCHEMA": ".compat.schemas",
-    "LIVEKIT_SDK_HEADER_ENTRY": ".compat.session",
-    "LIVEKIT_SESSION_SCHEMA": ".compat.schemas",
-    "LIVEKIT_STATE_SCHEMA": ".compat.schemas",
-    "LIVEKIT_STT_SCHEMA": ".compat.schemas",
-    "LIVEKIT_TOOL_SCHEMA": ".compat.schemas",
-    "LIVEKIT_TTS_SCHEMA": ".compat.schemas",
-    "LIVEKIT_USER_TURN_SCHEMA": ".compat.schemas",
-    "LiveKitToolSchemaConfig": ".compat.schemas",
-    "PrefactorLiveKitSession": ".compat.session",
     "TracedAgent": ".agent",
     "TracedAgentTask": ".agent",
-    "compile_livekit_agent_schema": ".compat.schemas",
-    "register_livekit_schemas": ".compat.schemas",
+    "flush": ".tracing",
     "traced_tool": ".tools",
+    **compat.NAMES,
 }
 
 __version__ = "0.1.0"
 
-__all__ = [
+__all__ = [  # noqa: RUF022  # in the order in which a user meets them
+    "TracedAgent",
+    "TracedAgentTask",
+    "traced_tool",
+    "configure",
+    "ConfigurationError",
+    "Settings",
+    "BudgetExceeded",
+    "flush",
+    # Of prefactor_livekit:
+    "PrefactorLiveKitSession",
+    "LiveKitToolSchemaConfig",
+    "compile_livekit_agent_schema",
+    "register_livekit_schemas",
     "DEFAULT_LIVEKIT_AGENT_SCHEMA",
     "LIVEKIT_ASSISTANT_TURN_SCHEMA",
     "LIVEKIT_ERROR_SCHEMA",
@@ -78,15 +80,4 @@ __all__ = [
     "LIVEKIT_TOOL_SCHEMA",
     "LIVEKIT_TTS_SCHEMA",
     "LIVEKIT_USER_TURN_SCHEMA",
-    "BudgetExceeded",
-    "ConfigurationError",
-    "LiveKitToolSchemaConfig",
-    "PrefactorLiveKitSession",
-    "Settings",
-    "TracedAgent",
-    "TracedAgentTask",
-    "compile_livekit_agent_schema",
-    "configure",
-    "register_livekit_schemas",
-    "traced_tool",
 ]

@@ -6,6 +6,7 @@ import asyncio
 import functools
 import multiprocessing.util
 import os
+import time
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +79,10 @@ class SessionRegistry:
     def flush(self, timeout: float) -> bool:
         """Have everything recorded so far kept and, with a token, delivered, within ``timeout``
         seconds. Returns whether it is. Waits: not for the event loop."""
-        return self._sink.flush(timeout) if self._sink is not None else True
+        deadline = time.monotonic() + timeout
+        sinks = [self._sink, *self._others]
+        done = [sink.flush(max(0.0, deadline - time.monotonic())) for sink in sinks if sink]
+        return all(done)
 
     @guarded("attach")
     def attach(self, agent: Any) -> SessionRecorder | None:
@@ -240,3 +244,18 @@ def _end_with_job(trace: SessionRecorder, sink: Sink) -> None:
 
 
 tracer = SessionRegistry()
+
+
+def flush(timeout: float | None = None) -> bool:
+    """Have all that was traced so far written to the journal and, with a token, delivered.
+
+    The end of a job waits for this by itself. A script calls it before it reads the journal. It
+    blocks: on an event loop, call ``await asyncio.to_thread(flush, 5)``.
+
+    Args:
+        timeout: Seconds to wait at most. Default: the setting ``flush_timeout``.
+
+    Returns:
+        Whether all of it was written and delivered in that time.
+    """
+    return tracer.flush(config.settings().flush_timeout if timeout is None else timeout)
