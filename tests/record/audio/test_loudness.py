@@ -7,7 +7,6 @@ import pytest
 from livekit import rtc
 
 from prefactor_agent.record.audio.agent_voice import AgentVoice
-from prefactor_agent.record.audio.clock import AudioClock
 from prefactor_agent.record.audio.loudness import (
     SILENCE_DBFS,
     Audibility,
@@ -128,25 +127,3 @@ def test_speech_is_told_from_the_floor(floor: float | None) -> None:
     begins, ends = heard(audio)[-1]
     assert begins == pytest.approx(2.0, abs=0.021)
     assert ends == pytest.approx(3.0, abs=0.021)
-
-
-def test_frames_are_placed_by_their_samples_not_by_their_arrival() -> None:
-    clock = AudioClock()
-    ms = 1_000_000
-    lateness = [0, 3, 40, 1, 0, 25, 2, 0, 0, 5]
-    placed = [
-        clock.advance((number + 1) * 10 * ms + late * ms, 10 * ms)
-        for number, late in enumerate(lateness)
-    ]
-    assert placed == [number * 10 * ms for number in range(len(lateness))]
-
-
-def test_a_stream_that_stood_still_is_placed_anew() -> None:
-    clock = AudioClock()
-    ms = 1_000_000
-    for number in range(100):
-        clock.advance((number + 1) * 10 * ms, 10 * ms)
-    muted = 5_000 * ms
-    for number in range(100, 400):
-        placed = clock.advance(muted + (number + 1) * 10 * ms, 10 * ms)
-    assert placed == muted + 399 * 10 * ms

@@ -46,9 +46,8 @@ class AudioClock:
 
     __slots__ = (
         "_anchor",
-        "_late_at_ns",
-        "_late_from",
-        "_least",
+        "_began_ns",
+        "_late",
         "_slack",
         "_slack_until_ns",
         "_stretches",
@@ -69,12 +68,13 @@ class AudioClock:
         """What was placed at or after a moment moves by so many nanoseconds. Whoever acts on it
         clears it."""
         self._anchor = 0
-        self._stretches: list[tuple[int, int]] = []
-        """The position at which each stretch begins, and its anchor."""
-        self._late_from: int | None = None
-        """The position of the first of the frames that are all late."""
-        self._late_at_ns = 0
-        self._least = 0
+        self._began_ns = 0
+        self._stretches: list[tuple[int, int, bool]] = []
+        """The position at which each stretch begins, its anchor, and whether there may have been no
+        gap before it."""
+        self._late: list[tuple[int, int, int]] = []
+        """Since which positions all frames were late, each time by more: the position, the anchor
+        of the earliest frame since, and when the first arrived."""
         self._slack = _SLACK_NS
         self._slack_until_ns = 0
 
@@ -91,12 +91,15 @@ class AudioClock:
         if not self._stretches:
             self._begin(position, anchor, arrived_ns)
         elif late > JITTER_NS:
-            if late > GAP_NS and late > duration_ns:
+            if late > max(GAP_NS, duration_ns):
+                self._take_late(arrived_ns)
+            if anchor - self._anchor > max(GAP_NS, duration_ns):
                 self._begin(position, anchor, arrived_ns)
             else:
-                self._late(position, anchor, arrived_ns)
+                self._note_late(position, anchor, arrived_ns)
         else:
-            self._late_from = None
+            if self._late:
+                self._late.clear()
             if late < 0:
                 if padding and late < -_SLACK_NS and arrived_ns >= self.settles_ns:
                     self.position = position
@@ -106,33 +109,45 @@ class AudioClock:
 
     def moment(self, position: int) -> int:
         """When the sample at this position was recorded, as far as that is known now."""
-        for begins, anchor in reversed(self._stretches):
+        for begins, anchor, _ in reversed(self._stretches):
             if begins <= position:
                 return anchor + position
         return (self._stretches[0][1] if self._stretches else 0) + position
 
     def _begin(self, position: int, anchor: int, arrived_ns: int) -> None:
         self._add(position, anchor)
-        self._late_from = None
+        self._late.clear()
         self._slack = _SLACK_NS
         self.settles_ns = arrived_ns + _SETTLES_NS
         self.began = True
+        self._began_ns = arrived_ns
 
-    def _add(self, position: int, anchor: int) -> None:
-        self._stretches.append((position, anchor))
+    def _add(self, position: int, anchor: int, *, tentative: bool = False) -> None:
+        self._stretches.append((position, anchor, tentative))
         self._anchor = anchor
         if len(self._stretches) > _STRETCHES:
             del self._stretches[0]
 
-    def _late(self, position: int, anchor: int, arrived_ns: int) -> None:
-        if self._late_from is None:
-            self._late_from, self._least, self._late_at_ns = position, anchor, arrived_ns
-            return
-        self._least = min(self._least, anchor)
-        if arrived_ns - self._late_at_ns >= _LATE_FOR_NS:
-            self.moves.append((self._anchor + self._late_from, self._least - self._anchor))
-            self._add(self._late_from, self._least)
-            self._late_from = None
+    def _note_late(self, position: int, anchor: int, arrived_ns: int) -> None:
+        late, since_ns = self._late, arrived_ns
+        while late and late[-1][1] > anchor - JITTER_NS:
+            position, least, since_ns = late.pop()
+            anchor = min(anchor, least)
+        late.append((position, anchor, since_ns))
+        position, anchor, since_ns = late[0]
+        if arrived_ns - since_ns >= _LATE_FOR_NS:
+            self.moves.append((self._anchor + position, anchor - self._anchor))
+            self._add(position, anchor)
+            del late[0]
+
+    def _take_late(self, arrived_ns: int) -> None:
+        """A gap is near: the frames that were late were after a gap, too, until a burst says
+        otherwise."""
+        for position, anchor, _ in self._late:
+            self.moves.append((self._anchor + position, anchor - self._anchor))
+            self._add(position, anchor, tentative=True)
+            self.settles_ns = arrived_ns + _SETTLES_NS
+        self._late.clear()
 
     def _early(self, position: int, anchor: int, arrived_ns: int) -> None:
         earlier = self._anchor - anchor
@@ -152,19 +167,25 @@ class AudioClock:
 
     def _merge(self, anchor: int) -> bool:
         """There was no gap before the present stretch: it goes on with the one before."""
-        if len(self._stretches) < 2:
-            return False
-        before = self._stretches[-2][1]
-        if not -_MERGES_NS < anchor - before < _MERGES_NS:
-            return False
-        self._move(before)
-        del self._stretches[-1]
-        if anchor < before:
-            self._move(anchor)
-        return True
+        merged = False
+        while len(self._stretches) > 1:
+            position = self._stretches[-1][0]
+            _, before, tentative = self._stretches[-2]
+            later = anchor - before
+            if abs(later) > _MERGES_NS and not (tentative and later < 0):
+                break
+            self._move(before)
+            del self._stretches[-1]
+            if later < 0:
+                self._move(anchor)
+            elif later > JITTER_NS:
+                self._late = [(position, anchor, self._began_ns)]
+                return True
+            merged = True
+        return merged
 
     def _move(self, anchor: int) -> None:
-        begins, before = self._stretches[-1]
+        begins, before, tentative = self._stretches[-1]
         self.moves.append((before + begins, anchor - before))
-        self._stretches[-1] = (begins, anchor)
+        self._stretches[-1] = (begins, anchor, tentative)
         self._anchor = anchor
