@@ -14,7 +14,8 @@ from .rows import Chunks, Row, dumps
 from .schema import transaction
 
 _CHANGED = """
-    ON CONFLICT (id) DO UPDATE SET status = excluded.status, finished_us = excluded.finished_us,
+    ON CONFLICT (id) DO UPDATE SET status = excluded.status,
+    started_us = excluded.started_us, finished_us = excluded.finished_us,
         payload = excluded.payload, result = excluded.result
 """
 _AT_ONCE = (4, 16, 64, 256)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -24,9 +25,13 @@ _STILL_NS = 100_000_000
 _ABOVE_ROOM_DB = 2.0
 _RING_NS = 60_000_000
 """This close to a voice anything audible belongs to it."""
+_RECENT_NS = 2_000_000_000
+"""A detector needs some hundred milliseconds of speech, and an STT its time on top."""
 _KEPT_NS = 10_000_000_000
 _PADDING_NS = 150_000_000
 """The silence that LiveKit adds comes in frames longer than this (see clock.py)."""
+_SEEN_NS = 1_000_000
+"""What moves by less stays where it was recorded."""
 _UNFED = 500
 """Frames that wait, at most, until it is known when they were recorded."""
 
@@ -63,6 +68,9 @@ class UserVoice:
         self._before: _Before | None = None
         self._levels: AudioLevels | None = None
         self._unfed = 0
+        self.on_moved: list[Callable[[int, int], object]] = []
+        """Called with two moments when the sound that seemed to begin, or to end, at the first
+        proves to have begun, or ended, at the second."""
         self.onset_ns: int | None = None
         """When the present (or last) stretch of sound began."""
         self.heard_until_ns: int | None = None
@@ -156,7 +164,8 @@ class UserVoice:
     def _feed(self, levels: AudioLevels) -> None:
         recent, moment = self._recent, self._clock.moment
         for position, packed in islice(recent, max(0, len(recent) - self._unfed), None):
-            levels.times.append(moment(position))
+            # It began with a sound, which a frame that was more on time may move by a little.
+            levels.times.append(max(moment(position), levels.started_ns))
             levels.items.append(packed)
         self._unfed = 0
         if len(levels.items) >= UNABSORBED:
@@ -201,10 +210,21 @@ class UserVoice:
     def recent_onset(self, now: int) -> int | None:
         """When the sound that is (or was just) heard began, if that is not too long ago. What the
         caller said before the session began, and was kept for it, began with the session."""
-        onset = self._recent_onset(now)
+        until = self.heard_until_ns
+        if until is not None and now - until >= _RECENT_NS and not self._is_new_run():
+            return None
+        return self._last_onset()
+
+    def _last_onset(self) -> int | None:
+        # A new run is too short for a voice so far; but who asks has heard one.
+        onset = self._run_ns if self._is_new_run() else self.onset_ns
         if onset is None or onset > self._since_ns:
             return onset
         return self._sound_after_taken() if self._taken else self._since_ns
+
+    def _is_new_run(self) -> bool:
+        until = self.heard_until_ns
+        return self._run > 0 and (until is None or self._run_ns - until > _PAUSE_NS)
 
     def _sound_after_taken(self) -> int | None:
         """When the first sound behind that of the last turn began, if there is one."""
@@ -222,16 +242,6 @@ class UserVoice:
                 return begun
         return begun if loud and self._run else None
 
-    def _recent_onset(self, now: int) -> int | None:
-        until = self.heard_until_ns
-        if self._run and (until is None or self._run_ns - until > _PAUSE_NS):
-            # Too short for a voice so far; but who asks has heard one.
-            return self._run_ns
-        if self.onset_ns is None or until is None:
-            return None
-        # A detector needs some hundred milliseconds of speech, and an STT its time on top.
-        return self.onset_ns if now - until < 2_000_000_000 else None
-
     def _follow_clock(self, begun: int) -> None:
         """A new stretch of audio begins, or some audio proved to be recorded at another moment."""
         clock = self._clock
@@ -242,19 +252,32 @@ class UserVoice:
             )
             self._run = 0
             self._stretch_ns = begun
+        if clock.moves:
+            self._move()
+
+    def _move(self) -> None:
+        clock, before = self._clock, (self._last_onset(), self.heard_until_ns)
         for since, by in clock.moves:
             if self.onset_ns is not None and self.onset_ns >= since:
                 self.onset_ns += by
             if self.heard_until_ns is not None and self.heard_until_ns > since:
                 self.heard_until_ns += by
+            if self._taken and self._since_ns > since:
+                self._since_ns += by
             if self._run_ns >= since:
                 self._run_ns += by
             if self._stretch_ns >= since:
                 self._stretch_ns += by
+            if self._levels is not None and abs(by) > _SEEN_NS:
+                _move_times(self._levels.times, since, by)
         clock.moves.clear()
         if self._before is not None and self._stretch_ns - self._before.ended_ns <= _RING_NS:
             self._join(self._before)
             self._before = None
+        for seemed, moment in zip(before, (self._last_onset(), self.heard_until_ns), strict=True):
+            if seemed is not None and moment is not None and seemed != moment:
+                for listener in self.on_moved:
+                    listener(seemed, moment)
 
     def _join(self, before: _Before) -> None:
         """There was no gap before the present stretch: a sound that went on across is one."""
@@ -282,3 +305,14 @@ class UserVoice:
             self.sample_rate = rate
             return samples
         return samples * counted // rate
+
+
+def _move_times(times: list[int], since: int, by: int) -> None:
+    """Move the times from ``since`` on. Another thread may take times from the front meanwhile."""
+    for back in range(1, len(times) + 1):
+        try:
+            if times[-back] < since:
+                return
+            times[-back] += by
+        except IndexError:
+            return

@@ -50,6 +50,16 @@ class SpanTree:
             span.payload = {**span.payload, **payload}
             self.sink.put(span)
 
+    def move_start(self, span: Span, at: int) -> None:
+        """A span proved to have begun at another moment, but not before its parent. Whoever puts it
+        next, or keeps what was put, takes that."""
+        parent = self._open.get(span.parent_id or "")
+        by = max(at, parent.started_ns if parent is not None else at) - span.started_ns
+        span.started_ns += by
+        for stream in span.streams.values():
+            if isinstance(stream, Stream):
+                stream.started_ns += by
+
     def end(
         self,
         span: Span,

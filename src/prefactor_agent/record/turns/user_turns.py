@@ -50,6 +50,9 @@ class UserTurns:
         """Taken by a realtime model, which has not said yet what it heard."""
         self._taken: UserTurn | None = None
         """The last one that a realtime model took."""
+        self._latest: UserTurn | None = None
+        """The last one that began with a sound."""
+        voice.on_moved.append(self._on_sound_moved)
 
     def begin(self, at: int) -> UserTurn:
         """The user's turn that is open, or a new one that began ``at``."""
@@ -76,11 +79,27 @@ class UserTurns:
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
             turn.moments["vad_started"] = resumed
-        self._state.user_turn = turn
+        self._state.user_turn = self._latest = turn
         if (playing := self._state.playing) is not None and playing.user_spoke_over_ns is None:
             playing.user_spoke_over_ns = at
             playing.user_spoke_over = turn
         return turn
+
+    @guarded("user_turn.sound_moved")
+    def _on_sound_moved(self, seemed: int, moment: int) -> None:
+        """A sound was recorded at another moment than it seemed: audio that was held up arrives in
+        a burst, or there was a short gap."""
+        turn, playing = self._latest, self._state.playing
+        if turn is None:
+            return
+        if turn.moments.get("speech_ended") == seemed:
+            turn.moments["speech_ended"] = moment
+        if turn.moments.get("speech_started") == seemed:
+            turn.moments["speech_started"] = moment
+            self._spans.move_start(turn.span, moment)
+            self._spans.update(turn.span, started_at=to_unix_us(moment) / 1e6)
+            if playing is not None and playing.user_spoke_over_ns == seemed:
+                playing.user_spoke_over_ns = moment
 
     def _was_let_go(self, turn: UserTurn, at: int) -> bool:
         """Whether LiveKit holds no words of a turn any more when a new sound begins: it has taken

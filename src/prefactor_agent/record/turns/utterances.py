@@ -12,6 +12,7 @@ from typing import Any
 from livekit.agents import stt
 
 from ...core.clock import now_ns
+from ...core.guard import guarded
 from ...core.span import SpanType
 from ..audio.user_voice import UserVoice
 from ..livekit.models import describe_model
@@ -35,6 +36,18 @@ class Utterances:
         self._voice = voice
         self._user_turns = user_turns
         self._model: dict[str, Any] = {}
+        self._latest: Utterance | None = None
+        voice.on_moved.append(self._on_sound_moved)
+
+    @guarded("utterance.sound_moved")
+    def _on_sound_moved(self, seemed: int, moment: int) -> None:
+        utterance = self._latest
+        if utterance is None:
+            return
+        if utterance.span.started_ns == seemed:
+            self._spans.move_start(utterance.span, moment)
+        if utterance.audible_end_ns == seemed:
+            utterance.audible_end_ns = moment
 
     def use_model(self, owner: Any) -> None:
         """The STT that the events come from."""
@@ -95,7 +108,7 @@ class Utterances:
             streams={"audio": audio, "events": events},
             at=begun,
         )
-        turn.utterance = Utterance(span=span, audio=audio, events=events)
+        turn.utterance = self._latest = Utterance(span=span, audio=audio, events=events)
         turn.was_heard = True
         return turn.utterance
 
