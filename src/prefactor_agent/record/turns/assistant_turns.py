@@ -153,9 +153,7 @@ class AssistantTurns:
         error = speech.exception() if over and hasattr(speech, "exception") else None
         if error is not None and turn.error is None:
             turn.error = describe_error(error)
-        # A speech can be interrupted when all of it was played already (a session that closes right
-        # after it): what the caller missed is what the committed message says.
-        interrupted: bool = turn.cut_short if turn.spoken else speech.interrupted
+        interrupted = self._was_interrupted(turn, speech)
         if interrupted:
             turn.interrupted_by = self._interrupted_by(turn, speech)
         if turn.ahead:
@@ -165,8 +163,8 @@ class AssistantTurns:
             self._note_sound(turn)  # there is no audio, or an output that does not tell
         said = turn.span.payload["source"] == "say"
         turn.uncommitted = said and not turn.spoken and not interrupted and turn.error is None
-        status = self._status(turn, over, interrupted)
         self._signals.speech_over.emit(turn)
+        status = self._status(turn, speech, interrupted)
         for span in list(turn.open_nodes.values()):
             self._spans.end(span, Status.CANCELLED, {"status": "cancelled"})
         turn.speech = None
@@ -192,11 +190,26 @@ class AssistantTurns:
         )
 
     @staticmethod
-    def _status(turn: AssistantTurn, over: bool, interrupted: bool) -> Status:
+    def _status(turn: AssistantTurn, speech: Any, interrupted: bool) -> Status:
         silent = not turn.spoken and not turn.segments
         if silent and turn.error is not None:
             return Status.FAILED
-        return Status.CANCELLED if not over or (silent and interrupted) else Status.COMPLETE
+        if not speech.done() or (silent and interrupted):
+            return Status.CANCELLED
+        worked = any(tool.status is Status.COMPLETE for tool in turn.tool_spans)
+        dropped = silent and speech.interrupted and not worked
+        return Status.CANCELLED if dropped else Status.COMPLETE
+
+    def _was_interrupted(self, turn: AssistantTurn, speech: Any) -> bool:
+        """Whether the caller missed some of a speech that is over."""
+        if turn.spoken:
+            # A speech can be interrupted when all of it was played already (a session that closes
+            # right after it): what the caller missed is what the committed message says.
+            return turn.cut_short
+        # A session that closes interrupts every speech, also one that has nothing to say while a
+        # tool runs: often the tool that closes it.
+        closing = livekit_private.is_closing(self._state.session)
+        return bool(speech.interrupted and (turn.has_words() or not closing))
 
     def _interrupted_by(self, turn: AssistantTurn, speech: Any) -> str:
         source = livekit_private.interruption_source(speech)

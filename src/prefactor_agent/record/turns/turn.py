@@ -197,6 +197,15 @@ class AssistantTurn:
         details = getattr(self.speech, "input_details", None)
         return getattr(details, "modality", None)
 
+    def has_words(self) -> bool:
+        """Whether there was something to say, or something was said."""
+        texts = [*self.texts, *(voice.text for voice in self.voices if voice.text is not None)]
+        return bool(
+            self.segments
+            or any(text.first is not None for text in texts)
+            or any(voice.first_frame_ns is not None for voice in self.voices)
+        )
+
     @property
     def playing(self) -> Segment | None:
         return (
