@@ -166,13 +166,13 @@ class _ObservedTool:
         self.args, self.kwargs = args, kwargs
         self._record = record
 
-    def returned(self, value: Any) -> Any:
-        self._returned(value)
+    def returned(self, value: Any, *, awaited: bool) -> Any:
+        self._returned(value, awaited)
         return value
 
     @guarded("tool.end")
-    def _returned(self, value: Any) -> None:
-        self._record.returned(value)
+    def _returned(self, value: Any, awaited: bool) -> None:
+        self._record.returned(value, awaited=awaited)
 
     @guarded("tool.end")
     def raised(self, error: BaseException) -> None:

@@ -37,8 +37,8 @@ from .session.termination import Termination
 from .spans.outcome import describe_error
 from .spans.tree import SpanTree
 from .tools import provider as provider_tools
+from .tools.calls import ToolCalls
 from .tools.provider import ProviderTools
-from .tools.untraced import UntracedTools
 from .turns.assistant_turns import AssistantTurns
 from .turns.context import TurnRefs
 from .turns.recent import RecentTurns
@@ -122,11 +122,9 @@ class SessionRecorder:
         self.realtime = Realtime(scope, self.voice, self.measured)
         self.fallbacks = Fallbacks(scope)
         self.nodes = Nodes(scope, self.voice, self.utterances, self.realtime, self.fallbacks)
-        self.untraced_tools = UntracedTools(scope)
+        self.tool_calls = ToolCalls(scope)
         self.provider_tools = ProviderTools(scope)
-        self.handoffs = Handoffs(
-            scope, session, agent, self.assistant_turns, self.untraced_tools.span
-        )
+        self.handoffs = Handoffs(scope, session, agent, self.assistant_turns, self.tool_calls.span)
         self.hooks = Hooks(
             scope, self.user_turns, self.handoffs, self.closing, self.realtime.follow
         )
@@ -149,12 +147,14 @@ class SessionRecorder:
         signals.speech_beginning.connect(self.handoffs.on_speech_beginning)
         signals.speech_created.connect(self.realtime.on_speech_created)
         signals.speech_over.connect(self.realtime.settle)
+        signals.speech_over.connect(self.tool_calls.on_speech_over)
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
         signals.sound_began.connect(self.budgets.sound_began)
         signals.tool_began.connect(self.history.on_tool_began)
-        signals.tool_began.connect(self.untraced_tools.on_tool_began)
+        signals.tool_began.connect(self.tool_calls.on_tool_began)
         signals.tool_ending.connect(self.handoffs.tool_ends)
+        signals.tool_over.connect(self.tool_calls.on_tool_over)
         signals.provider_item.connect(self.provider_tools.on_item)
         signals.error.connect(self.errors.record)
 
@@ -167,8 +167,8 @@ class SessionRecorder:
             "agent_state_changed": self._on_agent_state,
             "agent_false_interruption": self.assistant_turns.on_false_interruption,
             "conversation_item_added": self.history.on_item,
-            "function_tools_executed": self.untraced_tools.on_executed,
-            "tool_execution_updated": self.untraced_tools.on_updated,
+            "function_tools_executed": self.tool_calls.on_executed,
+            "tool_execution_updated": self.tool_calls.on_updated,
             "session_usage_updated": self.session_span.on_usage,
             "error": self.errors.on_event,
             "close": self._on_close,

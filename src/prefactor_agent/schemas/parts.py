@@ -35,6 +35,12 @@ KEPT_PERSON = shape(attributes=shape(), changes=each(shape(attributes=shape())))
 KEPT_PARTS = each(shape())
 """What a message holds: a text, or texts and pictures."""
 KEPT_TOOL_CALL = fields("name call_id")
+KEPT_TOOL_RESULT = fields(
+    "status outcome is_error duration_ms finished_us updates_omitted",
+    outputs=shape(),
+    updates=each(fields("id at_us silent inline is_error reply_id")),
+    **KEPT_END,
+)
 KEPT_MESSAGE = fields(
     "role type name call_id is_error", content=KEPT_PARTS, tool_call=KEPT_TOOL_CALL
 )

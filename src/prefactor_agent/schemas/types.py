@@ -141,6 +141,7 @@ TYPES = (
         ),
         fields(
             f"{parts.KEPT_TURN} source user_initiated allow_interruptions speech_id",
+            reply_to=each(fields("tool_id tool_name update_ids")),
             metadata=shape(),
         ),
         fields(
@@ -271,14 +272,15 @@ TYPES = (
             **parts.ENDED,
             outcome="returned, or what else",
             outputs="what it returned",
-            is_error="whether it failed",
+            is_error="whether the model got an error",
+            updates="what it reported while it ran",
         ),
         fields(
             "name type tool_name call_id group_id turn_index run_by from_events created_at",
             inputs=shape(),
             metadata=shape(),
         ),
-        fields("status outcome is_error duration_ms", outputs=shape(), **parts.KEPT_END),
+        parts.KEPT_TOOL_RESULT,
         _UNKNOWN_RISK,
     ),
     SpanTypeSchema(
@@ -289,7 +291,7 @@ TYPES = (
         _keys(tool_name="the tool", call_id="the LLM's id of the call"),
         _keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
         fields("name type tool_name call_id run_by from_events"),
-        fields("status outcome is_error duration_ms", outputs=shape(), **parts.KEPT_END),
+        parts.KEPT_TOOL_RESULT,
         _UNKNOWN_RISK,
     ),
     SpanTypeSchema(

@@ -19,8 +19,9 @@ class ObservedCall(Protocol):
     kwargs: dict[str, Any]
     """The arguments to make the call with."""
 
-    def returned(self, value: Any) -> Any:
-        """The call returned ``value``: gives what its caller gets."""
+    def returned(self, value: Any, *, awaited: bool) -> Any:
+        """The call returned ``value``, at once or to whoever awaited it: gives what its caller
+        gets."""
 
     def raised(self, error: BaseException) -> None:
         """The call raised ``error``, which its caller gets."""
@@ -52,7 +53,7 @@ def observed(
             except BaseException as error:
                 call.raised(error)
                 raise
-            return call.returned(value)
+            return call.returned(value, awaited=True)
 
         return coroutine
 
@@ -71,7 +72,7 @@ def observed(
         if isinstance(value, asyncio.Future):
             value.add_done_callback(functools.partial(_done, call))
             return value
-        return call.returned(value)
+        return call.returned(value, awaited=False)
 
     return plain
 
@@ -82,12 +83,12 @@ async def _awaited(coroutine: Any, call: ObservedCall) -> Any:
     except BaseException as error:
         call.raised(error)
         raise
-    return call.returned(value)
+    return call.returned(value, awaited=True)
 
 
 def _done(call: ObservedCall, future: asyncio.Future[Any]) -> None:
     error = error_of(future)
     if error is None:
-        call.returned(future.result())
+        call.returned(future.result(), awaited=True)
     else:
         call.raised(error)

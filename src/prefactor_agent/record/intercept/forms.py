@@ -151,7 +151,7 @@ class _ObservedNode:
         self.args, self.kwargs = (agent, *call.args), call.kwargs
         self._call = call
 
-    def returned(self, value: Any) -> Any:
+    def returned(self, value: Any, *, awaited: bool) -> Any:
         call = self._call
         try:
             if isinstance(value, AsyncIterable):
@@ -184,7 +184,7 @@ class _ObservedHook:
         self.args, self.kwargs = args, kwargs
         self._call = call
 
-    def returned(self, value: Any) -> Any:
+    def returned(self, value: Any, *, awaited: bool) -> Any:
         ended(self._call, None)
         return value
 

@@ -11,9 +11,11 @@ from contextvars import ContextVar
 from typing import Any
 
 from livekit.agents import llm
+from livekit.agents.llm import utils as llm_utils
 from livekit.agents.voice import agent_activity
 
 _SPEECH: ContextVar[Any] | None = getattr(agent_activity, "_SpeechHandleContextVar", None)
+_IS_TOOL_OUTPUT: Any = getattr(llm_utils, "_is_valid_function_output", None)
 _CHAIN = 8
 """Outputs that pass on to one another."""
 
@@ -107,3 +109,9 @@ def counts_discarded(output: Any) -> bool:
             break
         output = below
     return hasattr(output, "_audio_source") and not hasattr(output, "_source_discarded_duration")
+
+
+def is_tool_output(value: Any) -> bool:
+    """Whether LiveKit passes on to the model what a tool returned: in place of other values the
+    model gets an error (llm/utils.py, ``make_function_call_output``)."""
+    return _IS_TOOL_OUTPUT is None or _IS_TOOL_OUTPUT(value) is True

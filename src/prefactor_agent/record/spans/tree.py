@@ -20,6 +20,8 @@ class SpanTree:
         self._open: dict[str, Span] = {}
         self._not_before: dict[str, int] = {}
         """When the last child of an open span ended."""
+        self._not_after: dict[str, int] = {}
+        """When what an open span lies in ended before it."""
         self.root = self._make(SpanType.SESSION, "session", None, {}, {}, now_ns())
 
     @property
@@ -37,10 +39,12 @@ class SpanTree:
         at: int | None = None,
     ) -> Span:
         """Begin a span below ``parent`` (the session, if ``None``), now or at a moment in the
-        past."""
-        span = self._make(
-            type_, name, parent or self.root, payload, streams or {}, now_ns() if at is None else at
-        )
+        past. What begins after the turn that ``parent`` lies in has no room below it: it lies in
+        the session."""
+        at = now_ns() if at is None else at
+        if parent is not None and at > self._not_after.get(parent.id, at):
+            parent = None
+        span = self._make(type_, name, parent or self.root, payload, streams or {}, at)
         self.sink.put(span)
         return span
 
@@ -68,8 +72,8 @@ class SpanTree:
         *,
         at: int | None = None,
     ) -> bool:
-        """End a span. The first end is the true one: a second does nothing and returns
-        ``False``."""
+        """End a span: at the latest when what it lies in ended. The first end is the true one: a
+        second does nothing and returns ``False``."""
         if self._open.pop(span.id, None) is None:
             return False
         finished = now_ns() if at is None else at
@@ -77,12 +81,25 @@ class SpanTree:
         # Audio is placed where it was heard, which can be a little before or after what brought it;
         # and a turn that turns out to have been none ends in the past.
         finished = max(finished, span.started_ns, self._not_before.pop(span.id, 0))
+        finished = min(finished, self._not_after.pop(span.id, finished))
+        self._limit_open_children(span, finished)
         if (parent := span.parent_id) in self._open and parent is not None:
             self._not_before[parent] = max(finished, self._not_before.get(parent, 0))
         span.finished_ns = finished
         span.status = status  # last: see span.py
         self.sink.put(span)
         return True
+
+    def _limit_open_children(self, ended: Span, at: int) -> None:
+        below = {ended.id}
+        for span in self._open.values():  # parents before their children
+            if span.parent_id in below:
+                below.add(span.id)
+                self._not_after.setdefault(span.id, at)
+
+    def latest_end(self, span: Span) -> int | None:
+        """When what an open span lies in ended; ``None``: it has not."""
+        return self._not_after.get(span.id)
 
     def open_spans(self) -> list[Span]:
         """What has not ended yet, children before their parents; the session is not among them."""

@@ -60,7 +60,8 @@ def begin_tool(
 def end_tool(
     spans: SpanTree, span: Span, status: Status, result: JSON, at: int, *, timed: bool = True
 ) -> None:
-    """End the input span of a tool, with the result span below it.
+    """End the input span of a tool, with the result span below it. The spans of a tool that went on
+    after its turn was over end with the turn; the result says when the tool was over.
 
     Args:
         timed: It is known when the tool began.
@@ -68,6 +69,10 @@ def end_tool(
     result = {"status": PREFACTOR_STATUS[status], **result}
     if timed:
         result["duration_ms"] = round((at - span.started_ns) / 1e6, 3)
+    latest = spans.latest_end(span)
+    if latest is not None and at > latest:
+        result["finished_us"] = spans.offset_us(at)
+        at = latest
     result_span = spans.begin(
         SpanType.TOOL_RESULT,
         span.name,

@@ -12,21 +12,19 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from livekit.agents import Agent, RunContext, StopResponse, ToolError, llm
+from livekit.agents import Agent, RunContext
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.plain import plain
-from ...core.span import SpanType, Status
+from ...core.span import SpanType
 from ..livekit import private as livekit_private
-from ..spans.outcome import describe_error
 from ..turns.context import RunningTool, current_tool, current_turn, running_tool
 from ..turns.state import Scope
 from ..turns.turn import AssistantTurn
+from . import outcome
 from .tool_span import begin_tool, end_tool
-
-_TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
 
 
 class ToolCall:
@@ -55,7 +53,7 @@ class ToolCall:
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> None:
-        self._turn, self._scope = turn, scope
+        self._scope = scope
         inputs, context = _inputs(signature, args, kwargs)
         request = context.function_call if context else livekit_private.running_function_call()
         outer = running_tool(turn.span.session_id)
@@ -64,7 +62,7 @@ class ToolCall:
         if caller is None and request is not None:
             caller = scope.state.untraced_spans.get(request.id)
         asked = request if request is not None and request.name == name and not caller else None
-        self._asked = asked is not None
+        self._asked = asked
         self.span = begin_tool(
             scope,
             name,
@@ -83,32 +81,28 @@ class ToolCall:
         self._running = RunningTool(self.span, request)
         current_tool.set(self._running)
 
-    def returned(self, value: Any) -> None:
-        """The body returned this."""
-        try:
-            kind, outputs = _outcome(value)
-        except Exception:  # the value's own words fail: say what is known
-            kind, outputs = "returned", {"output": f"<{type(value).__qualname__}>"}
-        if kind == "handoff" and self._asked:
-            self._turn.handed_over_by = self.span
-        self._end(Status.COMPLETE, {"outcome": kind, "outputs": outputs, "is_error": False})
+    def returned(self, value: Any, *, awaited: bool = True) -> None:
+        """The body returned this.
+
+        Args:
+            awaited: It was awaited; else the body is no coroutine function.
+        """
+        for_model = self._asked is not None
+        self._end(outcome.of_value(value, for_model=for_model, awaited=awaited))
 
     def raised(self, error: BaseException) -> None:
         """The body raised this."""
-        if isinstance(error, StopResponse):
-            self._end(Status.COMPLETE, {"outcome": "stop_response", "is_error": False})
-        elif isinstance(error, asyncio.CancelledError):
-            self._end(Status.CANCELLED, {"outcome": "cancelled", "is_error": False})
-        else:
-            kind = "tool_error" if isinstance(error, ToolError) else "exception"
-            described = describe_error(error)
-            self._end(Status.FAILED, {"outcome": kind, "is_error": True, "error": described})
+        self._end(outcome.of_error(error))
 
-    def _end(self, status: Status, result: JSON) -> None:
+    def _end(self, ended: outcome.Outcome) -> None:
         if current_tool.get() is self._running:
             current_tool.set(self._outer)
-        self._scope.signals.tool_ending.emit(self.span)
-        end_tool(self._scope.spans, self.span, status, result, now_ns())
+        signals, asked = self._scope.signals, self._asked
+        signals.tool_ending.emit(self.span)
+        if asked is not None:
+            signals.tool_over.emit(self.span, asked, *ended, now_ns())
+        else:
+            end_tool(self._scope.spans, self.span, *ended, now_ns())
 
 
 @guarded("tool.begin")
@@ -161,20 +155,3 @@ def _on_a_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _outcome(value: Any) -> tuple[str, JSON]:
-    """What kind of answer a tool gave; LiveKit gives each its own meaning
-    (``make_tool_output``)."""
-    if isinstance(value, Agent):
-        return "handoff", {"agent": value.id}
-    if isinstance(value, tuple | list) and any(isinstance(part, Agent) for part in value):
-        agent = next(part for part in value if isinstance(part, Agent))
-        rest = [part for part in value if not isinstance(part, Agent)]
-        return "handoff", {"agent": agent.id, "output": plain(rest[0] if len(rest) == 1 else rest)}
-    if isinstance(value, _TOOL_RESULT):
-        return "tool_result", {
-            "output": plain(value.output),
-            "reply_required": value.reply_required,
-        }
-    return "returned", {"output": plain(value)}

@@ -12,7 +12,7 @@ from livekit.agents import llm
 
 from ...core.guard import report
 from ...core.json import JSON
-from ...core.span import Span
+from ...core.span import Span, Status
 from .turn import AssistantTurn, UserTurn
 
 Ts = TypeVarTuple("Ts")
@@ -62,6 +62,9 @@ class Signals:
         self.tool_began: Signal[Span, llm.FunctionCall | None, bool] = Signal("tool_began")
         """The model's call of a tool has a span: the span, the call, and whether its tool is
         traced."""
+        self.tool_over: Signal[Span, llm.FunctionCall, Status, JSON, int] = Signal("tool_over")
+        """The body of a traced tool that the model called is over, and its span has yet to end: the
+        span, the call, its status and result as far as the body says, and the moment."""
         self.tool_ending: Signal[Span] = Signal("tool_ending")
         """A traced tool's body is over; its span is about to end."""
         self.error: Signal[str, BaseException, Span | None, bool | None, JSON | None] = Signal(
