@@ -35,7 +35,12 @@ def _question_of(timeline: Timeline, speech: Speech, at: int, depth: int) -> Que
     latest = timeline.question(speech.latest)
     if cause is not None:
         found = _question_of(timeline, cause, speech.created, depth - 1)
-        return found if found is not None and found.id == speech.latest else None
+        if found is None or found.id != speech.latest:
+            return None
+        # A context remembers the speech long after it: whoever made the agent speak keeps it.
+        goes_on = cause.ended is None or cause.ended > speech.created
+        waited = goes_on or not _heard_since(timeline, found, speech.created)
+        return found if waited else None
     if latest is None or not speech.asks_model or latest.side.committed is None:
         return None
     # The program has the model answer later: from a button, a timer, a task of its own.
@@ -48,9 +53,10 @@ def _heard_since(timeline: Timeline, question: Question, until: int) -> bool:
     if end is None:
         return True
     return any(
-        end[0] <= sound[0] < until
+        end[0] <= moment < until
         for speech in timeline.speeches
-        if speech.heard and (sound := speech.side.sound()) is not None
+        if speech.heard
+        for moment in speech.sounds()
     )
 
 

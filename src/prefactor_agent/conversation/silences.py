@@ -82,11 +82,10 @@ def _latest_question(timeline: Timeline, speech: Speech, moment: int) -> Questio
 def _heard_between(timeline: Timeline, begin: int, end: int) -> bool:
     """Whether the agent began to be heard in between."""
     return any(
-        begin <= sound[0] < end
+        begin <= moment < end
         for speech in timeline.speeches
         if speech.heard
-        for part in speech.parts
-        if (sound := part.side.sound()) is not None
+        for moment in speech.sounds()
     )
 
 
@@ -157,7 +156,8 @@ def _chained(
     timeline: Timeline, speech: Speech, part: Part, question: Question, depth: int
 ) -> AgentSide:
     """A part of a speech with the speeches that led to it, as far back as the question."""
-    cause = timeline.speech(part.cause)
+    own_word = speech.question is not None and not part.since
+    cause = timeline.speech(part.cause) if not own_word else None
     at = part.since or speech.created
     led_to = question_of(timeline, cause, at) if cause is not None and depth > 0 else None
     if cause is None or led_to is None or led_to.id != question.id:

@@ -83,6 +83,13 @@ class Speech:
         """All that there was of it."""
         return self.parts[0].side
 
+    def sounds(self) -> list[int]:
+        """When each part of it was first heard."""
+        found = [sound[0] for part in self.parts if (sound := part.side.sound()) is not None]
+        if not found and self.side.playback_started is None and self.ended is not None:
+            return [self.ended]  # text alone, of an agent whose nodes nobody saw
+        return found
+
     def part_at(self, moment: int) -> Part:
         """The part that the speech was in at a moment."""
         return next((part for part in reversed(self.parts) if part.since <= moment), self.parts[0])

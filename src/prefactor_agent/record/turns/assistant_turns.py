@@ -159,7 +159,7 @@ class AssistantTurns:
         if turn.ahead:
             turn.preemptive = "used" if speech.scheduled else "dropped"
         unseen = not turn.segments and not self._state.output_reports_playback
-        if turn.spoken and unseen and not interrupted:
+        if turn.spoken and unseen:
             self._note_sound(turn)  # there is no audio, or an output that does not tell
         said = turn.span.payload["source"] == "say"
         turn.uncommitted = said and not turn.spoken and not interrupted and turn.error is None
@@ -182,7 +182,7 @@ class AssistantTurns:
             status,
             lambda: {
                 **assistant_turn_result(
-                    spans, facts, PREFACTOR_STATUS[status], interrupted, finished
+                    spans, facts, ended.question, PREFACTOR_STATUS[status], interrupted, finished
                 ),
                 **ended.measured,
             },

@@ -52,7 +52,14 @@ class EndedTurn:
         self._inputs = facts, timeline, networks
         self._budgets = budgets
         self._latency: Latency | None = None
+        self._question: str | None = None
         self._measured: JSON = {}
+
+    @property
+    def question(self) -> str | None:
+        """The user's turn that it answers, by its span's id."""
+        self._resolve()
+        return self._question
 
     @property
     def latency(self) -> Latency | None:
@@ -62,8 +69,8 @@ class EndedTurn:
 
     @property
     def measured(self) -> JSON:
-        """The part of its span's result that is measured: which question it answers, its latency,
-        its gaps, how the user spoke over it."""
+        """The part of its span's result that is measured: its latency, its gaps, how the user spoke
+        over it."""
         self._resolve()
         return self._measured
 
@@ -91,9 +98,9 @@ class EndedTurn:
             latency.over_budget = exceeded(latency, self._budgets)
             network = networks.get(ended.question.id)
         question = answered_question(timeline, speech)
+        self._question = question.id if question is not None else None
         self._measured = without_none(
             {
-                "user_turn_id": question.id if question is not None else None,
                 "latency": latency.as_json() if latency is not None else None,
                 "network_estimate": network or None,
                 "gaps": self._gaps(timeline, speech, facts) or None,
@@ -141,7 +148,12 @@ def _later_answer(timeline: Timeline, speech: Speech) -> JSON:
 
 
 def assistant_turn_result(
-    spans: SpanTree, facts: TurnFacts, status: str, interrupted: bool, finished_at: float
+    spans: SpanTree,
+    facts: TurnFacts,
+    question: str | None,
+    status: str,
+    interrupted: bool,
+    finished_at: float,
 ) -> JSON:
     """The part of an assistant turn's result that is not measured. Called off the event loop."""
     sources: list[Stream] = [*facts.outputs] or [*facts.texts]
@@ -169,6 +181,7 @@ def assistant_turn_result(
                 {"at_us": spans.offset_us(moment), "state": state} for moment, state in facts.pauses
             ]
             or None,
+            "user_turn_id": question,
             "tool_calls": facts.tools_executed,
             "metrics": {**facts.item_metrics, **measured} or None,
             "error": facts.error,

@@ -54,8 +54,12 @@ class UserTurns:
         """The last one that began with a sound."""
         voice.on_moved.append(self._on_sound_moved)
 
-    def begin(self, at: int) -> UserTurn:
-        """The user's turn that is open, or a new one that began ``at``."""
+    def begin(self, at: int, *, soundless: bool = False) -> UserTurn:
+        """The user's turn that is open, or a new one that began ``at``.
+
+        Args:
+            soundless: It begins with words whose sound an earlier turn has.
+        """
         turn = self._state.user_turn
         resumed: int | None = None
         if turn is not None and (taken := turn.moments.get("committed")) is not None:
@@ -79,8 +83,10 @@ class UserTurns:
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
             turn.moments["vad_started"] = resumed
+        turn.soundless = soundless
         self._state.user_turn = self._latest = turn
-        if (playing := self._state.playing) is not None and playing.user_spoke_over_ns is None:
+        playing = self._state.playing
+        if playing is not None and playing.user_spoke_over_ns is None and not soundless:
             playing.user_spoke_over_ns = at
             playing.user_spoke_over = turn
         return turn
@@ -142,8 +148,7 @@ class UserTurns:
         if onset is not None:
             return self.begin(onset)
         if turn is None:
-            turn = self.begin(now)
-            turn.soundless = self._voice.heard_until_ns is not None
+            turn = self.begin(now, soundless=self._voice.heard_until_ns is not None)
         return turn
 
     def commit(self, message: llm.ChatMessage) -> UserTurn:
@@ -360,6 +365,7 @@ class UserTurns:
                 # A transcript was faster than the VAD, which dates the speech back to its sound.
                 turn.moments["speech_started"] = begun
                 self._spans.update(turn.span, started_at=to_unix_us(begun) / 1e6)
+            turn.soundless = False  # its words were faster than its sound
             self._speaking_since = now
             turn.moments.setdefault("vad_started", now)
             turn.moments.pop("vad_ended", None)
