@@ -60,6 +60,8 @@ class Hooks:
         if name == "on_user_turn_completed":
             message = kwargs.get("new_message", args[1] if len(args) > 1 else None)
             return _UserTurnHook(self, agent, name, message)
+        if name == "on_user_turn_exceeded":
+            self.user_turns.exceeded()
         return _Hook(self, agent, name)
 
     def failed(self, name: str, error: BaseException) -> None:

@@ -157,6 +157,12 @@ class UserTurns:
         self._refs.set_asked(turn)
         return turn
 
+    def exceeded(self) -> None:
+        """The agent's hook is called while the user goes on: what it says is about the open
+        turn."""
+        if (turn := self._state.user_turn) is not None:
+            self._refs.set_asked(turn)
+
     def _commit(self, message: llm.ChatMessage) -> UserTurn:
         now = now_ns()
         turn = (
