@@ -17,7 +17,7 @@ from pydantic import BaseModel
 Entry = tuple[Any, ...]
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any) -> Any:  # noqa: C901  # one list of kinds
     """``value`` with everything in it that can be compared: of a frame its audio, of a tool what
     the model is told, of anything unknown its type."""
     match value:

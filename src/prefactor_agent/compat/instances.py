@@ -65,6 +65,14 @@ def registry_of(client: PrefactorCoreClient) -> SchemaRegistry | None:
     return client._config.schema_registry
 
 
+def own_registry(client: PrefactorCoreClient) -> SchemaRegistry:
+    """The schemas of a client, which gets an empty registry if it has none."""
+    registry = registry_of(client)
+    if registry is None:
+        registry = client._config.schema_registry = SchemaRegistry()
+    return registry
+
+
 def client_of(instance: AgentInstanceHandle) -> PrefactorCoreClient | None:
     return getattr(instance, "_client", None)
 

@@ -157,9 +157,7 @@ class PrefactorLiveKitSession:
             return {}
         if self._supplied is not None or self._client is None:
             return compile_livekit_agent_schema(tool_schemas)[1]
-        registry = instances.registry_of(self._client)
-        if registry is None:
-            registry = self._client._config.schema_registry = SchemaRegistry()
+        registry = instances.own_registry(self._client)
         return register_livekit_schemas(registry, tool_schemas=tool_schemas)
 
     async def start(self, session: AgentSession[Any], agent: Agent, **kwargs: Any) -> Any:

@@ -209,7 +209,9 @@ READS = [
 OF_GENERATORS = {"throw", "throw stop", "throw cancelled", "throw exit", "send"}
 
 
-async def read(stream: Any, steps: list[str], log: Log, thrown: TroubleError) -> None:
+async def read(  # noqa: C901  # one list of steps
+    stream: Any, steps: list[str], log: Log, thrown: TroubleError
+) -> None:
     iterator = aiter(stream)
     for step in steps:
         if step in OF_GENERATORS and not hasattr(iterator, "athrow"):

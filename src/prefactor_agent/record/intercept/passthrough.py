@@ -132,7 +132,9 @@ def _stand_in(kind: str, closeable: bool, *names: str) -> type[Watched]:
     return type(kind, (Watched,), methods)
 
 
-async def _pass(inner: AsyncGenerator[Any, Any], watcher: Watcher) -> AsyncGenerator[Any, Any]:
+async def _pass(  # noqa: C901  # every chunk passes here: a call of a part of it would cost each
+    inner: AsyncGenerator[Any, Any], watcher: Watcher
+) -> AsyncGenerator[Any, Any]:
     thrown: BaseException | None = None
     sent: Any = None
     passing = False  # suspended at the yield: what is raised then comes from the reader
