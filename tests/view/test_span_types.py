@@ -92,7 +92,7 @@ def test_a_tool_that_is_not_traced_is_a_tool() -> None:
     (bar,) = [line for line in lines if line.startswith("  weather ")]
     assert lines[lines.index(bar) + 1].strip() == 'city="Oslo" → "sunny"'
     text = Page(render(realtime_call())).text
-    assert "tool weather 100 ms as LiveKit's events tell" in text
+    assert "tool weather 100 ms from LiveKit's events" in text
     assert '{"city": "Oslo"}' in text
 
 

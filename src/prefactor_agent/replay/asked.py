@@ -1,4 +1,4 @@
-"""What a request to the LLM is about: what tells it from the others, also if the agent changed."""
+"""What a request to the LLM is about, by which it is recognized also if the agent changed."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Audio(_Part):
 
 
 class Event(_Part):
-    """What the STT told."""
+    """An event of the STT."""
 
     offset_us: int
     type: str

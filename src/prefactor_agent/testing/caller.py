@@ -55,18 +55,18 @@ class CallerMicrophone(io.AudioInput):
         )
 
     @staticmethod
-    def ends_us(turn: UserTurn, *, all_told: bool = False) -> int:
-        """When a turn's last sound is out, after its first; ``all_told``: when the STT and the VAD
-        have told of it too."""
+    def ends_us(turn: UserTurn, *, detected: bool = False) -> int:
+        """When a turn's last sound is out, after its first; ``detected``: when the STT and the VAD
+        have reported it, too."""
         until = speech_ends_us(turn)
-        if not all_told:
+        if not detected:
             return until
-        told = [one.at_us + event.offset_us for one in turn.utterances for event in one.events]
-        return max([until, turn.vad_ended_us or 0, *told])
+        reported = [one.at_us + event.offset_us for one in turn.utterances for event in one.events]
+        return max([until, turn.vad_ended_us or 0, *reported])
 
-    async def said(self, turn: UserTurn, *, all_told: bool = False) -> None:
+    async def said(self, turn: UserTurn, *, detected: bool = False) -> None:
         """Wait until it is so late (see :meth:`ends_us`)."""
-        place = (turn.number, self.ends_us(turn, all_told=all_told))
+        place = (turn.number, self.ends_us(turn, detected=detected))
         if self.place < place:
             reached: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._waiting.append((place, reached))

@@ -78,7 +78,7 @@ class Conversation:
         self._next = None
         assert before is not None
         if before.modality != "text":
-            await self._said(before, all_told=True)
+            await self._said(before, detected=True)
         if any(one.turn == before.number and one.output.text for one in self._recording.requests):
             await self._answered(before, quiet=0.2)
 
@@ -97,15 +97,15 @@ class Conversation:
             await self._answered(before, quiet=pause)
         else:
             if before is not None and before.modality != "text":
-                await self._said(before, all_told=True)
+                await self._said(before, detected=True)
             await asyncio.sleep(pause)
 
-    async def _said(self, turn: UserTurn, *, all_told: bool = False) -> None:
+    async def _said(self, turn: UserTurn, *, detected: bool = False) -> None:
         """Wait until a turn was said."""
-        limit = self._microphone.ends_us(turn, all_told=all_told) / 1e6 / self._speed
+        limit = self._microphone.ends_us(turn, detected=detected) / 1e6 / self._speed
         try:
             async with asyncio.timeout(limit + self._patience):
-                await self._microphone.said(turn, all_told=all_told)
+                await self._microphone.said(turn, detected=detected)
         except TimeoutError:
             raise ReplayMismatch(
                 f"the caller could not say user turn {turn.number}, “{turn.text}”: the session "
@@ -139,7 +139,7 @@ class Conversation:
         """Wait until the agent has spoken for as long as when the user cut in, or has finished."""
         over = (turn.over_us or 0) / 1e6
         await self._until(lambda: self._spoke_since(before), before)
-        # Nothing tells of a position: it is asked for again when it should be reached.
+        # No event reports a position: it is asked for again when it should be reached.
         while self._playing and self._ear.position < over:  # noqa: ASYNC110
             await asyncio.sleep(max(0.005, (over - self._ear.position) / self._speed))
 

@@ -1,9 +1,9 @@
-"""An STT and a VAD that tell what the recorded ones told, where in the caller's audio they did.
+"""An STT and a VAD that report what the recorded ones did, at the same place of the caller's audio.
 LiveKit's real interfaces; what they hear is not listened to, but each frame says where it is."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +22,7 @@ NOWHERE: Place = (0, 0)
 
 _STARTS_US = 100_000
 _ENDS_US = 550_000
-"""When a VAD tells of speech and of its end, where none was recorded (Silero's defaults)."""
+"""When a VAD reports speech and its end, where none was recorded (Silero's defaults)."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class _Due:
 
 
 class ReplaySTT(Replayed, stt.STT):  # type: ignore[type-arg]  # generic in its events, which nobody names
-    """Tells what the recorded STT told, each event when the caller's audio has come to it."""
+    """Gives the events of the recorded STT, each when the caller's audio has come to it."""
 
     def __init__(self, turns: Sequence[UserTurn], place: Callable[[], Place]) -> None:
         super().__init__(capabilities=stt.STTCapabilities(streaming=True, interim_results=True))
         self.place = place
-        # A stream can end and another go on: what was told is of the call, not of a stream.
+        # A stream can end and another go on: events are counted for the call, not for a stream.
         self.due = [
             _Due((turn.number, heard.at_us + event.offset_us), event)
             for turn in turns
@@ -101,17 +101,17 @@ class ReplayVAD(Replayed, vad.VAD):
 
 
 def _speech(turn: UserTurn) -> tuple[int, int, int]:
-    """When the VAD tells of it, when it is over, and when the VAD tells of that."""
+    """When the VAD reports it, when it is over, and when the VAD reports that."""
     ended = turn.speech_ended_us
     if ended is None:
         ended = speech_ends_us(turn)
     started = turn.vad_started_us if turn.vad_started_us is not None else _STARTS_US
-    told = turn.vad_ended_us if turn.vad_ended_us is not None else ended + _ENDS_US
-    return min(started, ended), ended, max(told, ended)
+    reported = turn.vad_ended_us if turn.vad_ended_us is not None else ended + _ENDS_US
+    return min(started, ended), ended, max(reported, ended)
 
 
 def speech_ends_us(turn: UserTurn) -> int:
-    """When the user's last sound ended, after the first; of a typed turn, 0."""
+    """When the caller's last sound ended, after the first; of a typed turn, 0."""
     if turn.speech_ended_us is not None:
         return turn.speech_ended_us
     ends = [
@@ -124,46 +124,83 @@ def speech_ends_us(turn: UserTurn) -> int:
     return max(ends, default=0)
 
 
+class _Hearing:
+    """What a VAD knows of the caller's speech, frame by frame.
+
+    Args:
+        spans: See :func:`_speech`, by the number of the turn.
+    """
+
+    def __init__(self, spans: Mapping[int, tuple[int, int, int]]) -> None:
+        self._spans = spans
+        self._turn = self._begun = self._ended = 0
+        self.speaking = False
+        self.heard = False
+        """Whether the latest frame is speech."""
+        self.speech = self.quiet = 0.0
+        """Seconds of speech so far, and of silence after it."""
+        self.frames: list[rtc.AudioFrame] = []
+        """The frames of the turn up to the moment at which its end is reported."""
+
+    def take(self, frame: rtc.AudioFrame, place: Place) -> vad.VADEventType | None:
+        """Hear one more frame. Returns what is to be reported with it."""
+        number, at = place
+        if number != self._turn and not self.speaking:
+            self._turn, self.frames = number, []
+        known = self._turn in self._spans
+        started, ends, reported = self._spans.get(self._turn, (0, 0, 0))
+        if number != self._turn:
+            at = reported  # the caller went on to the next turn at once
+        self.heard = known and started <= at <= ends
+        self.speech = min(at, ends) / 1e6 if known else 0.0
+        self.quiet = max(0.0, (at - ends) / 1e6)
+        if known and at <= reported:
+            self.frames.append(frame)
+        return self._change(over=at >= reported)
+
+    def _change(self, *, over: bool) -> vad.VADEventType | None:
+        if self.heard and not self.speaking and self._begun < self._turn:
+            self.speaking, self._begun = True, self._turn
+            return vad.VADEventType.START_OF_SPEECH
+        if self.speaking and over and self._ended < self._turn:
+            self.speaking, self._ended = False, self._turn
+            return vad.VADEventType.END_OF_SPEECH
+        return None
+
+
 class _VADStream(vad.VADStream):
     async def _main_task(self) -> None:
         model = self._vad
         assert isinstance(model, ReplayVAD)
-        kinds = vad.VADEventType
-        speaking, position = False, 0.0
-        turn, begun, ended = 0, 0, 0
-        frames: list[rtc.AudioFrame] = []
+        hearing, position = _Hearing(model.spans), 0.0
         async for frame in self._input_ch:
             if not isinstance(frame, rtc.AudioFrame):
                 continue  # a flush mark
             position += frame.duration
-            number, at = place_of(frame, model.place)
-            if number != turn and not speaking:
-                turn, frames = number, []
-            started, ends, told = model.spans.get(turn, (0, 0, 0))
-            at = at if number == turn else told  # the user went on to the next turn at once
-            heard = started <= at <= ends and turn in model.spans
-            speech = min(at, ends) / 1e6 if turn in model.spans else 0.0
-            quiet = max(0.0, (at - ends) / 1e6)
-            changed: vad.VADEventType | None = None
-            if heard and not speaking and begun < turn:
-                speaking, begun, changed = True, turn, kinds.START_OF_SPEECH
-            elif speaking and at >= told and ended < turn:
-                speaking, ended, changed = False, turn, kinds.END_OF_SPEECH
-            if at <= told and turn in model.spans:
-                frames.append(frame)
-            for kind in (kinds.INFERENCE_DONE, changed):
-                if kind is not None:
-                    self._event_ch.send_nowait(
-                        vad.VADEvent(
-                            type=kind,
-                            samples_index=int(position * frame.sample_rate),
-                            timestamp=position,
-                            speech_duration=speech if speaking or changed else 0.0,
-                            silence_duration=quiet,
-                            frames=[frame] if kind is kinds.INFERENCE_DONE else list(frames),
-                            probability=float(heard),
-                            speaking=speaking,
-                            raw_accumulated_silence=quiet,
-                            raw_accumulated_speech=speech if heard else 0.0,
-                        )
-                    )
+            changed = hearing.take(frame, place_of(frame, model.place))
+            self._send(hearing, vad.VADEventType.INFERENCE_DONE, frame, position, changed)
+            if changed is not None:
+                self._send(hearing, changed, frame, position, changed)
+
+    def _send(
+        self,
+        hearing: _Hearing,
+        kind: vad.VADEventType,
+        frame: rtc.AudioFrame,
+        position: float,
+        changed: vad.VADEventType | None,
+    ) -> None:
+        self._event_ch.send_nowait(
+            vad.VADEvent(
+                type=kind,
+                samples_index=int(position * frame.sample_rate),
+                timestamp=position,
+                speech_duration=hearing.speech if hearing.speaking or changed else 0.0,
+                silence_duration=hearing.quiet,
+                frames=[frame] if kind is not changed else list(hearing.frames),
+                probability=float(hearing.heard),
+                speaking=hearing.speaking,
+                raw_accumulated_silence=hearing.quiet,
+                raw_accumulated_speech=hearing.speech if hearing.heard else 0.0,
+            )
+        )

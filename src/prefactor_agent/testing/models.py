@@ -63,7 +63,7 @@ class _LLMStream(llm.LLMStream):
             request = model.script.answer(asked_in(messages), tool_names(self._tools))
         except ReplayMismatch as mismatch:
             if model.left(mismatch):
-                # Whoever plays the call ends it and tells; the agent is not to be seen to fail too.
+                # Whoever plays the call ends it and says why: the agent must not seem to fail, too.
                 await asyncio.get_running_loop().create_future()
             raise
         try:
@@ -198,7 +198,7 @@ class _Text:
         return bool(self.given.strip())
 
     async def begins_with(self, words: str) -> bool:
-        """Wait until that can be told; ``words`` without blanks."""
+        """Wait until that is known; ``words`` without blanks."""
         while True:
             given = squeezed(self.given)
             if len(given) >= len(words) or not words.startswith(given) or self.ended:

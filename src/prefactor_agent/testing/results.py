@@ -1,4 +1,4 @@
-"""What a test reads of a trace: calls, turns, tool calls, latency. Made by ``trace.py``."""
+"""The objects that a test reads: calls, turns, tool calls, latency. Made by ``trace.py``."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Failed:
     source: str = ""
     """The class of the component, or the node or tool."""
     recoverable: bool | None = None
-    """LiveKit tries again; ``None``: not told."""
+    """LiveKit tries again; ``None``: not known."""
     span: StoredSpan | None = field(default=None, repr=False, compare=False)
 
 
@@ -130,7 +130,7 @@ class Tools(Sequence[ToolCall]):
 
 @dataclass(frozen=True)
 class Latency:
-    """The silence before the answer, in milliseconds (docs/latency.md)."""
+    """The dead air before the answer, in milliseconds (docs/latency.md)."""
 
     perceived_ms: float
     stages: Mapping[str, float]
@@ -191,7 +191,7 @@ class Turn:
     assistant: Assistant
     tools: Tools
     latency: Latency | None
-    """``None``: not measured (no audio, a greeting …)."""
+    """The dead air after the question; ``None``: there was none, or it was not measured."""
     errors: NamedSequence[Failed]
     spans: tuple[StoredSpan, ...] = field(repr=False, compare=False)
     """All spans of the turn, in the order in which they began."""

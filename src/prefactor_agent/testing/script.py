@@ -83,7 +83,7 @@ class Script:
             return None
         return (
             f"the new run ended before {self._place(left[0])}, which was about:\n"
-            f"{_told(left[0].asked)}"
+            f"{_listed(left[0].asked)}"
         )
 
     def _same(self, recorded: Sequence[Asked], asked: Sequence[Asked]) -> bool:
@@ -109,11 +109,11 @@ class Script:
         if expected is None:
             return (
                 "the new run left the recording at its end: the agent made a further LLM request, "
-                f"after all {len(self._requests)} that were recorded, about:\n{_told(asked)}"
+                f"after all {len(self._requests)} that were recorded, about:\n{_listed(asked)}"
             )
         return (
             f"the new run left the recording at {self._place(expected)}: {_why(expected, asked)}\n"
-            f"recorded:\n{_told(expected.asked)}\nnow:\n{_told(asked)}"
+            f"recorded:\n{_listed(expected.asked)}\nnow:\n{_listed(asked)}"
         )
 
 
@@ -141,7 +141,7 @@ def _why(expected: Request, asked: Sequence[Asked]) -> str:
     return "this was asked before, and is asked once more"
 
 
-def _told(asked: Sequence[Asked]) -> str:
+def _listed(asked: Sequence[Asked]) -> str:
     marks = {"user": "user:  ", "call": "calls: ", "result": "result:"}
     lines = [
         f"  {marks[one.kind]} {one.name + ': ' if one.name else ''}{one.text}" for one in asked

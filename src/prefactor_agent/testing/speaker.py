@@ -11,8 +11,8 @@ from livekit.agents.voice import io
 
 
 class Speaker(io.AudioOutput):
-    """Plays what the agent says, ``speed`` times as fast as real time, and tells the truth about
-    it: the position of an interrupted segment is how much was played until then."""
+    """Plays what the agent says, ``speed`` times as fast as real time, and reports exactly how much
+    of an interrupted segment was played."""
 
     def __init__(self, *, speed: float = 1.0, rate: int | None = None) -> None:
         super().__init__(

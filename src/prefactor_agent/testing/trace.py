@@ -1,4 +1,4 @@
-"""The traces of a test, as something to assert on."""
+"""The trace that a test asserts on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .tree import outline
 
 
 class Trace:
-    """What the sessions of a test did. Everything is read anew each time it is asked for."""
+    """What the sessions of a test did. Each property reads the spans as they are at that moment."""
 
     def __init__(self, collector: Collector) -> None:
         self._collector = collector
@@ -174,12 +174,12 @@ def _latency(turn: TurnTree, silence: Silence | None) -> Latency | None:
 def _tool(span: StoredSpan) -> ToolCall:
     result = span.result
     duration = span.duration_us
-    told = mapping(result.get("error"))
+    raised = mapping(result.get("error"))
     error = None
-    if told:
+    if raised:
         error = Failed(
-            type=str(told.get("error_type")),
-            message=str(told.get("message")),
+            type=str(raised.get("error_type")),
+            message=str(raised.get("message")),
             source=span.name,
             span=span,
         )

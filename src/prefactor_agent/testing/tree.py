@@ -72,25 +72,36 @@ def _words(span: StoredSpan) -> str:
             said = _short(spoken)
             return said if spoken == generated else f"{said} (generated: {_short(generated)})"
         case "tool":
-            given = ", ".join(f"{k}={v!r}" for k, v in mapping(payload.get("inputs")).items())
-            error = mapping(result.get("error"))
-            came = mapping(result.get("outputs")).get("output")
-            if error:
-                end = f" raised {error.get('error_type')}: {error.get('message')}"
-            else:
-                end = f" → {came!r}" if "outputs" in result else ""
-            return f"({_cut(given)}){_cut(end)}"
+            return _call(span)
         case "error":
             message = " ".join(str(payload.get("message")).split())
             return f"{payload.get('source')}: {payload.get('error_type')}: {_cut(message)}"
         case "llm":
-            calls = result.get("tool_calls") or ()
-            asked = " ".join(f"calls {c.get('name')}({c.get('arguments')})" for c in calls)
-            words = result.get("text") or "".join(map(str, span.stream("output").get("text", ())))
-            return " ".join(filter(None, (_short(words) if words else "", _cut(asked))))
+            return _request(span)
         case _:
-            told = result.get("transcript", result.get("text", ""))
-            return _short(told) if told else ""
+            words = result.get("transcript", result.get("text", ""))
+            return _short(words) if words else ""
+
+
+def _call(span: StoredSpan) -> str:
+    """A tool call: what went in, and what came out."""
+    result = span.result
+    given = ", ".join(f"{k}={v!r}" for k, v in mapping(span.payload.get("inputs")).items())
+    error = mapping(result.get("error"))
+    if error:
+        end = f" raised {error.get('error_type')}: {error.get('message')}"
+    else:
+        output = mapping(result.get("outputs")).get("output")
+        end = f" → {output!r}" if "outputs" in result else ""
+    return f"({_cut(given)}){_cut(end)}"
+
+
+def _request(span: StoredSpan) -> str:
+    """A request to the LLM: its words, and the tools that it asked for."""
+    calls = span.result.get("tool_calls") or ()
+    asked = " ".join(f"calls {c.get('name')}({c.get('arguments')})" for c in calls)
+    words = span.result.get("text") or "".join(map(str, span.stream("output").get("text", ())))
+    return " ".join(filter(None, (_short(words) if words else "", _cut(asked))))
 
 
 def _short(text: object) -> str:

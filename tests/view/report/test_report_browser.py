@@ -61,11 +61,11 @@ def test_the_time_of_day_is_the_readers(open_page: Open, driver: Any) -> None:
     assert "here)" not in page.one(".facts").text
 
 
-def test_the_length_of_what_the_provider_ran_is_not_told(open_page: Open) -> None:
+def test_the_length_of_what_the_provider_ran_is_not_known(open_page: Open) -> None:
     page = open_page(searching_call(), link="#t1")
     assert page.marked == ["t1"]
     details = page.one("[data-details]").text
-    assert "time not told" in details
+    assert "time not known" in details
     assert "0.0 ms" not in details
 
 

@@ -150,9 +150,9 @@ def _complete(thread: int, category: str, name: str, at_us: int, us: int, argume
 
 def _chunks(call: CallTree, span: StoredSpan, thread: int) -> Iterator[JSON]:
     for name, stream in mapping(span.result.get("streams")).items():
-        told = mapping(stream)
-        columns = {key: as_list(told.get(key)) for key in ("size", "text", "event", "dbfs")}
-        for index, offset in enumerate(as_list(told.get("offset_us"))):
+        data = mapping(stream)
+        columns = {key: as_list(data.get(key)) for key in ("size", "text", "event", "dbfs")}
+        for index, offset in enumerate(as_list(data.get("offset_us"))):
             if (at := as_int(offset)) is None:
                 continue
             yield {

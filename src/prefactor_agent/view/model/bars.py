@@ -1,7 +1,8 @@
-"""A turn as bars on the axis of time, and the silence that they fill: what the waterfall draws.
+"""A turn as bars on the axis of time, and the silence that they fill, for the waterfall.
 
-Pure. Times are microseconds since the Unix epoch. Of a bar that matters most *what was waited for*:
-for an LLM until its first token, for a TTS until its first byte, for a tool all of it."""
+Pure. Times are microseconds since the Unix epoch. The most important part of a bar is *what was
+waited for*: for an LLM until its first token, for a TTS until its first byte, for a tool all of
+it."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ class Bar:
     open: bool = False
     """It has no end yet."""
     dropped: bool = False
-    """Of an answer that was thrown away."""
+    """It belongs to an answer that was thrown away."""
     span: StoredSpan | None = None
 
     @property
@@ -50,7 +51,7 @@ class Bar:
 
     @property
     def is_moment(self) -> bool:
-        """It stands where something was told; how long that took nobody knows."""
+        """It stands where something was reported; how long that took is not known."""
         return self.span is not None and self.span.at_provider
 
     @property
@@ -71,7 +72,8 @@ class Slowest(NamedTuple):
 class TurnBars:
     bars: tuple[Bar, ...]
     zero_us: int
-    """Where the axis has its 0: the user stopped speaking, or (nobody asked) the answer began."""
+    """Where the axis has its zero: the caller's last sound or, without a question, the beginning of
+    the answer."""
     silence: Silence | None
     slowest: Slowest | None
     window: tuple[int, int]
@@ -93,7 +95,7 @@ def turn_bars(call: CallTree, turn: Turn, silence: Silence | None) -> TurnBars:
 
 
 def _user_bars(call: CallTree, turn: Turn) -> list[Bar]:
-    """What the user said, and how it was found out that the turn was over."""
+    """What the caller said, and how long it took to detect that the turn was over."""
     if turn.user is None or typed(turn.user):
         return []
     span, utterances = turn.user.span, turn.user.spans("stt")
@@ -180,14 +182,14 @@ def _node_bar(call: CallTree, span: StoredSpan, *, dropped: bool) -> Bar | None:
 
 
 def _tool_bar(span: StoredSpan, ended: int, dialogue_starts: int | None) -> Bar:
-    """Of a tool that talks (an AgentTask), the dialogue is not waited for."""
+    """The bar of a tool. The dialogue of a tool that talks (an AgentTask) is not waited for."""
     until = ended if dialogue_starts is None else min(ended, dialogue_starts)
     begun = span.started_us
     return Bar(span.name, "tool", begun, ended, waiting=(begun, until))
 
 
 def _tts_bar(span: StoredSpan, ended: int) -> Bar:
-    """The node is called together with the LLM's, and then waits for text."""
+    """The bar of a TTS. Its node is called together with the LLM's, and then waits for text."""
     text, mark = first(span, "text"), first(span, "audio")
     begun = text if text is not None else span.started_us
     waiting = (begun, mark if mark is not None else ended) if text is not None else None
@@ -204,7 +206,8 @@ def _tts_bar(span: StoredSpan, ended: int) -> Bar:
 
 
 def _model_bar(span: StoredSpan, model: str, ended: int) -> Bar:
-    """An LLM, or a realtime model. Of a request that asks for tools, all of it is waited for."""
+    """The bar of an LLM or a realtime model. A request that asks for tools is waited for until its
+    end."""
     begun = span.started_us
     mark = first(span, "output" if model == "llm" else "audio")
     asks_for_tools = span.result.get("tool_calls") and not any(
@@ -258,8 +261,8 @@ def _slowest(silence: Silence | None, bars: Sequence[Bar]) -> Slowest | None:
 def _window(
     bars: Sequence[Bar], turn: Turn, zero: int, silence: Silence | None, agent: Bar | None
 ) -> tuple[int, int]:
-    """Speech takes seconds, and the wait in between is what is looked for: of the speech no more is
-    drawn than leaves the wait a good part of the width."""
+    """The part of a turn to draw. Speech takes seconds, but readers look for the wait in between:
+    the window holds only as much speech as leaves the wait a good part of the width."""
     if not bars:
         return turn.started_us, turn.started_us + 1
     earliest, last = min(bar.started_us for bar in bars), max(bar.ended_us for bar in bars)

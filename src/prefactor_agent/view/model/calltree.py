@@ -1,6 +1,6 @@
-"""A call as people see it: turns, each a question with its answer, over the tree of spans.
+"""A call as a tree of turns, each a question with its answer.
 
-The one reading of a call that the terminal, the page and the exports share. Pure: takes what
+The terminal, the page and the exports all read a call through it. Pure: takes what
 :meth:`prefactor_agent.journal.reader.Journal.call` returns and keeps nothing. A call can be looked
 at while it runs or after its process was killed, so any span may be open, and any may be
 missing."""
@@ -27,12 +27,12 @@ class CallTree:
     """``None`` if the session's own span is missing."""
     turns: tuple[Turn, ...]
     loose: tuple[Node, ...]
-    """What belongs to no turn: an error between turns, a handoff, a span whose parent is
+    """Everything outside the turns: an error between turns, a handoff, a span whose parent is
     missing."""
     started_us: int
     """Where the axis of the call has its 0, and its ``moments_us`` are counted from."""
     last_us: int
-    """The last moment that is known of: the end, or the last sign of a call that has not ended."""
+    """The last known moment: the end, or the last sign of a call that has not ended."""
 
     def at(self, span: StoredSpan) -> int:
         """When a span began, in microseconds from the beginning of the call."""
@@ -111,7 +111,7 @@ def _is_session(span: StoredSpan) -> bool:
 def _origin(ordered: Sequence[StoredSpan], session: StoredSpan | None) -> int:
     if session is not None:
         return session.started_us
-    for span in ordered:  # a turn's own moments tell how long the call had run when it began
+    for span in ordered:  # a turn's own moments say how long the call had run when it began
         created = as_int(mapping(span.result.get("moments_us")).get("created"))
         if created is not None:
             return span.started_us - created

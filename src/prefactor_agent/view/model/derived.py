@@ -1,4 +1,4 @@
-"""A silence that nobody measured, worked out from the moments of its turn.
+"""A silence that was not measured, worked out from the moments of its turn.
 
 Interpretation, with the same stages as what is measured (docs/latency.md), for speeches that never
 ended, because their process was killed, and for calls of versions that measured nothing."""

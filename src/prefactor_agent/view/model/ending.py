@@ -1,4 +1,4 @@
-"""How a call ended, the same in the terminal and on the page."""
+"""How a call ended, in the same words in the terminal and on the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .values import error_text, mapping, text
 Tone = Literal["good", "bad", "open"]
 
 _WORDS = {
-    # LiveKit's CloseReason in words that tell who ended the call.
+    # LiveKit's CloseReason in words that say who ended the call.
     "user_initiated": "ended by the program",
     "participant_disconnected": "the caller left",
     "job_shutdown": "the job was shut down",

@@ -1,4 +1,4 @@
-"""Who gave the call to whom."""
+"""Handoffs in words: from which agent to which, and why."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def handoff_of(span: StoredSpan) -> Handoff:
     """From which agent to which, and why."""
 
     def name(key: str) -> str:
-        told = span.payload.get(key, span.result.get(key))
-        return str(told or "")
+        found = span.payload.get(key, span.result.get(key))
+        return str(found or "")
 
     tool, cause = name("tool_name"), name("cause")
     if cause == "task_completed":

@@ -1,6 +1,6 @@
-"""When it happened: moments of a turn, from whichever of its spans tells them.
+"""The moments of a turn, from whichever of its spans has them.
 
-Pure. Microseconds since the Unix epoch; ``None``: nobody has told."""
+Pure. Microseconds since the Unix epoch; ``None``: not known."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENDS = {
 
 
 ABOUT_US = 60_000_000
-"""How far off the time may be at which somebody says that it happened."""
+"""How far off a time may be that a person gives for something."""
 
 
 def about(at_us: int, began_us: int, ended_us: int | None) -> bool:
@@ -30,7 +30,7 @@ def about(at_us: int, began_us: int, ended_us: int | None) -> bool:
 
 
 def user_ended(call: CallTree, turn: Turn) -> int | None:
-    """When the user's last sound ended; of a typed message, when it came."""
+    """When the caller's last sound ended, or their typed message came in."""
     basis = ""
     for answer in turn.answers:  # a latency, if there is one, says what it was reckoned from
         latency = mapping(answer.span.result.get("latency"))
@@ -43,7 +43,7 @@ def user_ended(call: CallTree, turn: Turn) -> int | None:
 
 
 def user_moment(call: CallTree, turn: Turn, name: str) -> int | None:
-    """A moment of the user's turn: its own word, or as its answers have noted it."""
+    """A moment of the user's turn, from the turn itself or as its answers have noted it."""
     own = call.moment(turn.user.span, name) if turn.user is not None else None
     noted = (call.moment(answer.span, f"user_{name}") for answer in turn.answers)
     return next((at for at in (own, *noted) if at is not None), None)

@@ -1,8 +1,8 @@
-"""The silences of a call: how long the user waited for each answer, and what for.
+"""The silences of a call: how long the caller waited for each answer, and what for.
 
 Pure. What was recorded (docs/latency.md) counts: a speech that has ended and has no latency ended
-no silence. Only where nobody could record it (the process was killed, or an older version wrote the
-call) the silence is worked out (:mod:`.derived`)."""
+no silence. Only where it could not be recorded (the process was killed, or an older version wrote
+the call) the silence is worked out (:mod:`.derived`)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Silence:
-    """The dead air before one answer: from the user's last sound to the agent's first. Of a typed
+    """The dead air before one answer: from the caller's last sound to the agent's first. In a typed
     turn, from the message to the first words."""
 
     turn: Turn
@@ -52,7 +52,7 @@ class Silence:
     budgets: dict[str, float]
     """How long each may take at most, in milliseconds, as it was set for the call."""
     derived: bool = False
-    """Nobody measured it: it was worked out from the moments of the turn."""
+    """It was not measured, but worked out from the moments of the turn."""
     audible: bool = True
     """Whether somebody was listening: a typed turn has nothing to hear."""
     answer_ms: float | None = None
@@ -68,7 +68,7 @@ class Silence:
 
     @property
     def slowest(self) -> Stage | None:
-        """What most of it was spent on; of a stage that came more than once, the sum."""
+        """What most of it was spent on. A stage that came more than once counts with its sum."""
         took = totals((stage.name, stage.ms) for stage in self.stages)
         name = max(took, key=lambda name: took[name], default=None)
         return Stage(name, took[name]) if name is not None and took[name] > 0 else None
@@ -135,8 +135,7 @@ class Recorded(NamedTuple):
 
 
 def recorded(answer: Node) -> Recorded | None:
-    """The recorded latency of a speech; ``None``: it ended no silence, or nobody could measure
-    it."""
+    """The recorded latency of a speech; ``None``: it ended no silence, or it was not measured."""
     latency = mapping(answer.span.result.get("latency"))
     perceived = number(latency.get("perceived_ms"))
     if perceived is None:
@@ -220,9 +219,9 @@ def _as_recorded(call: CallTree, turn: Turn, answer: Node, latency: Recorded) ->
 
 
 def _recorded_begin(call: CallTree, turn: Turn, answer: Node, latency: Recorded) -> int:
-    """Where a silence stands whose length is recorded: it begins with the user's last sound. But
-    the speech that an ``AgentTask`` comes back to answers the last words in the task, not those
-    that its turn began with, and then it is its own sound that tells."""
+    """Where a recorded silence begins: with the caller's last sound. But the speech that an
+    ``AgentTask`` comes back to answers the last words in the task, not those that its turn began
+    with: its silence is counted back from its own first sound."""
     us = round(latency.perceived_ms * 1000)
     name = ENDS.get(latency.basis, "speech_ended")
     heard = call.moment(answer.span, "playback_started") or words_began(answer)
@@ -257,7 +256,7 @@ def _all_derived(call: CallTree) -> Iterator[Silence]:
 
 
 def _to_derive(call: CallTree) -> Iterator[tuple[Turn, Sequence[Node]]]:
-    """The turns whose silence nobody could record, each with the answers that this is true of."""
+    """The turns whose silence could not be recorded, each with the answers that this is true of."""
     answers = [answer for turn in call.turns for answer in turn.answers]
     measures = any("latency" in answer.span.result for answer in answers)
     questions = _questions(call)

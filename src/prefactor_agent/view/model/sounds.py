@@ -1,8 +1,8 @@
-"""Both voices on the axis of time: how loud each was, when it could be heard.
+"""Both voices on the axis of time: how loud each was when it could be heard.
 
-Pure. Times are microseconds since the Unix epoch. The user is heard when their audio comes in; the
-agent when what it said is played, which is later than when it was made, and shorter where it was
-cut."""
+Pure. Times are microseconds since the Unix epoch. The caller is heard when their audio comes in.
+The agent is heard when its audio is played, which is later than when it was made, and shorter where
+it was cut off."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from .values import as_int, as_list, mappings, number, text
 SILENCE_DBFS = -127
 """The level of a frame without any sound."""
 _USUAL_RATE = 24_000
-"""Of a span that is still open, which does not tell its sample rate: LiveKit's usual one."""
+"""The sample rate of a span that is still open, which does not say it: LiveKit's usual one."""
 _FRAME_US = 20_000
-"""How long a frame of such a span is taken to be."""
+"""The length that a frame of such a span is assumed to have."""
 
 
 class Sound(NamedTuple):
@@ -52,8 +52,8 @@ def heard(utterance: StoredSpan) -> list[Sound]:
 
 def played(call: CallTree, answer: Node) -> tuple[list[Stretch], list[Sound]]:
     """When an answer was played, and its audio at the time at which it was: without its pauses,
-    up to where it was cut. Of an answer that is not over, whose playing nobody has told of yet, the
-    audio when it was made."""
+    up to where it was cut. An answer that is not over has no report of its playback yet: its audio
+    stands where it was made."""
     voices = answer.spans("tts", "realtime")
     segments = _segments(answer)
     if not segments:
@@ -70,7 +70,7 @@ def played(call: CallTree, answer: Node) -> tuple[list[Stretch], list[Sound]]:
         sounds += _placed(frames, times)
     quiet = number(voices[0].result.get("leading_silence_ms")) if voices else None
     if quiet and stretches:
-        # A frame's one level does not tell where in it the voice begins; this does.
+        # A frame has one level, which does not say where in it the voice begins; this does.
         sounds = _from(sounds, stretches[0].started_us + round(quiet * 1000))
     return stretches, sounds
 
@@ -132,7 +132,7 @@ def _offsets(span: StoredSpan) -> list[int]:
 def _split(
     frames: list[tuple[int, int]], segments: Sequence[JSON]
 ) -> Iterator[list[tuple[int, int]]]:
-    """Shares audio out to the segments that played it, by how much each of them played."""
+    """The audio of each segment, by how much each of them played."""
     at = 0
     for index, segment in enumerate(segments):
         if index == len(segments) - 1:
@@ -147,7 +147,7 @@ def _split(
 
 
 def _pauses(turn: StoredSpan) -> list[tuple[int, int | None]]:
-    """When the playback stood still: from when to when, counted as the segments are."""
+    """When the playback paused: from when to when, on the clock of the segments."""
     pauses: list[tuple[int, int | None]] = []
     since: int | None = None
     for pause in mappings(turn.result.get("pauses")):
@@ -179,7 +179,7 @@ def _played(
     begun = as_int(segment.get("started_us")) or 0
     finished = as_int(segment.get("finished_us"))
     position = number(segment.get("position_s"))
-    # The player's own word on how much was played counts; what it finished at comes a little later.
+    # The player's own position counts; the moment at which it finished comes a little later.
     left = sum(us for us, _ in frames) if position is None else round(position * 1e6)
     if position is None and not frames:
         left = max((finished if finished is not None else call.last_us - zero) - begun, 0)

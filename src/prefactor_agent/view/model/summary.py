@@ -1,4 +1,4 @@
-"""What a stranger needs to know of a call before anything else."""
+"""The summary of a call: what a reader needs to know of it first."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from .silences import needs_streams, silences
 from .values import as_int, mapping
 
 QUIET_US = 15 * 60 * 1_000_000
-"""A call without an end and without a sign for this long has lost its process, most likely. Only
-where nobody can look whether the process still runs: on another machine, or in a journal that does
-not name it."""
+"""A call without an end and without a sign for this long has most likely lost its process. Used
+only where the process cannot be looked up: on another machine, or in a journal that does not name
+it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class Summary:
     lost_spans: int
     tracer_failures: int
     median_ms: float | None
-    """Of the silences before the answers."""
+    """Median of the dead air before the answers."""
     worst_ms: float | None
     worst_answer_ms: float | None
     """The longest wait for an answer that something else was said before."""
@@ -84,7 +84,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
 
     Args:
         now_us: The present, in microseconds since the Unix epoch. Default: now.
-        alive: Whether the process that records the call still runs; ``None``: nobody can say.
+        alive: Whether the process that records the call still runs; ``None``: not known.
     """
     session = call.session
     payload, result = (session.payload, session.result) if session else ({}, {})

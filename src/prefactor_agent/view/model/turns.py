@@ -40,14 +40,14 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What the user said (or typed) and what the agent answered; either may be missing."""
+    """What the caller said (or typed) and what the agent answered; either may be missing."""
 
     number: int
     """1, 2, 3 … in the order of time."""
     user: Node | None
     answers: tuple[Node, ...]
     dropped: tuple[Node, ...] = ()
-    """Answers that were begun before the user had finished, and thrown away."""
+    """Answers that were begun before the caller had finished, and thrown away."""
     inside: StoredSpan | None = None
     """The tool that this turn of a dialogue is part of (an AgentTask that a tool runs)."""
 
@@ -69,12 +69,12 @@ class Turn:
 
 
 def typed(node: Node) -> bool:
-    """Whether the user wrote the turn: it has no sound."""
+    """Whether the caller typed the turn: it has no sound."""
     return node.span.payload.get("modality") == "text"
 
 
 def thrown_away(node: Node) -> bool:
-    """Whether an answer was begun before the user had finished, and then not used."""
+    """Whether an answer was begun before the caller had finished, and then not used."""
     return node.span.result.get("preemptive") == "dropped"
 
 
@@ -84,24 +84,24 @@ def unfinished(node: Node) -> bool:
 
 
 def user_text(node: Node) -> str:
-    """What the user was heard to say, also while they speak."""
-    told = node.span.result.get("transcript")
-    if isinstance(told, str):
-        return told
+    """What the caller was heard to say, also while they speak."""
+    transcript = node.span.result.get("transcript")
+    if isinstance(transcript, str):
+        return transcript
     heard = []
     for span in node.spans("stt"):
         events = mappings(span.stream("events").get("event"))
         finals = [text(e.get("text")) for e in events if e.get("type") == "final_transcript"]
-        # Of an utterance that goes on, the last guess at it.
+        # An utterance that goes on has only interim transcripts: the last of them.
         heard += finals or [text(event.get("text")) for event in events if event.get("text")][-1:]
     return " ".join(filter(None, heard))
 
 
 def generated_text(node: Node) -> str:
     """What was generated for an answer, also of one that has not ended."""
-    told = node.span.result.get("generated_text")
-    if isinstance(told, str):
-        return told
+    recorded = node.span.result.get("generated_text")
+    if isinstance(recorded, str):
+        return recorded
     return _streamed(node.spans("llm"), "output") or _streamed(node.spans("transcription"), "text")
 
 

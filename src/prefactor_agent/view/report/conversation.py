@@ -1,4 +1,4 @@
-"""The conversation as the page tells it: who said what, and what happened in between."""
+"""The conversation on the page: who said what, and what happened in between."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
@@ -69,15 +70,15 @@ class Entry:
 
 def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
     """In the order of time."""
-    told: list[tuple[int, int, Entry | Note]] = []
+    placed: list[tuple[int, int, Entry | Note]] = []
     for turn in call.turns:
         for node in turn.nodes:
             user = kind(node.span) == "user_turn"
             entry = _user(call, turn, node) if user else _agent(call, turn, node, silences)
-            told.append((heard_at(call, node) - call.started_us, 0 if user else 1, entry))
+            placed.append((heard_at(call, node) - call.started_us, 0 if user else 1, entry))
     for node in call.loose:
-        told += [(note.at_us, 2, note) for note in _notes(call, node)]
-    return [part for *_, part in sorted(told, key=lambda one: one[:2])]
+        placed += [(note.at_us, 2, note) for note in _notes(call, node)]
+    return [part for *_, part in sorted(placed, key=lambda one: one[:2])]
 
 
 def anchors(call: CallTree) -> dict[str, str]:
@@ -116,8 +117,8 @@ def _user(call: CallTree, turn: Turn, node: Node) -> Entry:
     chips: list[Chip] = []
     if typed(node):
         chips.append(("typed", ""))
-    told = (text(span.result.get(key)) for key in ("language", "speaker_id"))
-    chips += [(value, "") for value in told if value]
+    known = (text(span.result.get(key)) for key in ("language", "speaker_id"))
+    chips += [(value, "") for value in known if value]
     if confidence := number(span.result.get("confidence")):
         chips.append((f"{confidence:.0%} sure", ""))
     chips += _status_chips(span, "not taken as a turn")
@@ -157,6 +158,13 @@ def _agent(call: CallTree, turn: Turn, node: Node, silences: Silences) -> Entry:
 
 
 def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
+    yield from _how_it_went(node)
+    yield from _over_budget(silence)
+    yield from _measured(node.span.result)
+    yield from _status_chips(node.span, "never spoken")
+
+
+def _how_it_went(node: Node) -> Iterator[Chip]:
     span, result = node.span, node.span.result
     if cut_off(node):
         by = {"user": "the caller", "program": "the program"}.get(
@@ -169,10 +177,17 @@ def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
         yield "begun early", ""
     if (source := text(span.payload.get("source"))) and source != "generate_reply":
         yield source.replace("_", " "), ""
+
+
+def _over_budget(silence: Silence | None) -> Iterator[Chip]:
     for name, ms in silence.over_budget.items() if silence else ():
         limit = silence.budgets.get(name) if silence else None
         of = f" of {numbers.milliseconds(limit)}" if limit is not None else ""
         yield f"over budget: {stagenames.label(name)} {numbers.milliseconds(ms)}{of}", "bad"
+
+
+def _measured(result: JSON) -> Iterator[Chip]:
+    """How long it took, how long it spoke on, where it had gaps."""
     if (waited := number(result.get("answer_ms"))) is not None:
         yield f"answered after {numbers.milliseconds(waited)}", ""
     if (spoke_on := number(result.get("barge_in_ms"))) is not None:
@@ -180,7 +195,6 @@ def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
     if holes := [number(hole.get("ms")) or 0.0 for hole in mappings(result.get("gaps"))]:
         many = f"{len(holes)} gaps" if len(holes) > 1 else "a gap"
         yield f"{many} in the audio, {numbers.milliseconds(sum(holes))}", "bad"
-    yield from _status_chips(span, "never spoken")
 
 
 def _status_chips(span: StoredSpan, cancelled: str) -> list[Chip]:
@@ -192,7 +206,7 @@ def _status_chips(span: StoredSpan, cancelled: str) -> list[Chip]:
 
 
 def _own_error(call: CallTree, node: Node) -> Iterator[Note]:
-    """What failed the turn as a whole, if no span of it tells."""
+    """The error of the turn as a whole, if none of its spans has it."""
     span = node.span
     error = mapping(span.result.get("error"))
     if error and not node.spans("error"):
@@ -207,10 +221,10 @@ def _note(call: CallTree, span: StoredSpan) -> Note:
     return Note(kind(span), span.id, call.at(span), title, span.status, chips, fields)
 
 
-Told = tuple[str, list[str], list[tuple[str, str]]]
+Described = tuple[str, list[str], list[tuple[str, str]]]
 
 
-def _error(span: StoredSpan) -> Told:
+def _error(span: StoredSpan) -> Described:
     payload = span.payload
     fields = [("message", text(payload.get("message")))]
     if source := text(payload.get("source")):
@@ -219,13 +233,13 @@ def _error(span: StoredSpan) -> Told:
     return text(payload.get("error_type")) or "error", chips, fields
 
 
-def _handoff(span: StoredSpan) -> Told:
+def _handoff(span: StoredSpan) -> Described:
     giver, taker, why = handoff_of(span)
     chips = [_took(span)] if span.duration_us else []
     return f"{giver or '?'} \u2192 {taker or '?'}", [why, *chips] if why else chips, []
 
 
-def _tool(span: StoredSpan) -> Told:
+def _tool(span: StoredSpan) -> Described:
     payload, result = span.payload, span.result
     name = text(payload.get("tool_name")) or span.name or kind(span)
     if span.at_provider:
@@ -235,7 +249,7 @@ def _tool(span: StoredSpan) -> Told:
     else:
         chips = ["still running" if span.status == "active" else "no end"]
     if payload.get("from_events") is True:  # of a tool that is not traced itself
-        chips.append("as LiveKit's events tell")
+        chips.append("from LiveKit's events")
     outcome = text(result.get("outcome"))
     if outcome and outcome != "returned":
         chips.append(outcome.replace("_", " "))

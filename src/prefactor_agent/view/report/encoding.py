@@ -169,7 +169,7 @@ def _gap(
 
 
 def _took(span: StoredSpan, lasted: dict[str, int]) -> int:
-    """How long a span was, in ticks; -1: it has no end; -2: nobody knows."""
+    """How long a span was, in ticks; -1: it has no end; -2: not known."""
     if span.at_provider:
         return -2
     took = lasted.get(span.id, span.duration_us)

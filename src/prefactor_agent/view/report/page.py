@@ -1,4 +1,4 @@
-"""Puts the page together: the template, the style and the script in one file."""
+"""Assembles the page: template, style and script in one file."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Served:
     home: str
     """The address of the list of calls."""
     script: str
-    """Keeps the page of a call that runs up to date. May ask the server, and nobody else."""
+    """Keeps the page of a call that runs up to date. May request only from the server."""
 
 
 def write_report(journal: Journal, session_id: str, path: Path) -> None:
@@ -87,7 +87,7 @@ def render(
     Args:
         spans: All that there are; the page says what is missing.
         now_us: The present, in microseconds since the Unix epoch. Default: now.
-        alive: Whether the process that records the call still runs; ``None``: nobody can say.
+        alive: Whether the process that records the call still runs; ``None``: not known.
         served: By ``prefactor-agent ui``.
     """
     view = View(spans, now_us, alive)

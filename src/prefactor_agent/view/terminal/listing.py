@@ -92,7 +92,7 @@ def how_to_see() -> Iterator[Text]:
 
 
 def unique_beginning(ids: Iterable[str]) -> int:
-    """How many characters of an id tell it from all the others."""
+    """How many characters of an id are enough to distinguish it from all others."""
     ordered = sorted(set(ids))
     longest = 0
     for one, next_ in pairwise(ordered):

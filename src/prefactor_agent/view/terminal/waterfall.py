@@ -204,8 +204,8 @@ class _Turns(Lines):
         for name, ms in silence.over_budget.items():
             limit = silence.budgets.get(name)
             of = f" of {numbers.length(limit * 1000)}" if limit is not None else ""
-            told = self.safe(f"{stagenames.label(name)} {numbers.length(ms * 1000)}{of}")
-            yield self.row("over budget", [], "bold red", note=told, note_style="bold red")
+            over = self.safe(f"{stagenames.label(name)} {numbers.length(ms * 1000)}{of}")
+            yield self.row("over budget", [], "bold red", note=over, note_style="bold red")
 
     def _bar(self, bar: Bar, scale: Scale, guides: Sequence[int], found: TurnBars) -> Text:
         cells = guided(bar_cells(bar, scale, self.glyphs), guides, self.glyphs.guide)

@@ -1,4 +1,4 @@
-"""The list of calls: which there are, and which of them are asked for. Runs on threads."""
+"""The list of calls, and the filter over it. Runs on threads."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Calls:
             JournalError: The journal cannot be read.
         """
         with closing(Journal(self._path)) as journal:
-            # One more than are shown tells whether there are more.
+            # One more than is shown: then there are older ones.
             found = list(islice(self._all(journal, wanted), limit + 1))
         return Listed(tuple(found[:limit]), len(found) > limit, tuple(sorted(self._agents)))
 

@@ -1,4 +1,4 @@
-"""Who may look: this machine's user, from the pages of this server, and nobody else.
+"""Access to the server: this machine's user, from the pages of this server only.
 
 A server on loopback is open to every program and every user of the machine, and through a name that
 resolves to 127.0.0.1 (DNS rebinding) to every web page. The journal is readable by its owner only,
@@ -37,7 +37,7 @@ class Guard:
     def address(self, port: int) -> str:
         """Where the server is, once it has a port. It has the key in it."""
         self._hosts = frozenset({f"127.0.0.1:{port}", f"localhost:{port}"})
-        self._cookie = f"prefactor_ui_{port}"  # browsers do not tell ports apart
+        self._cookie = f"prefactor_ui_{port}"  # browsers share cookies between ports
         return f"http://127.0.0.1:{port}/?key={self._key}"
 
     @web.middleware

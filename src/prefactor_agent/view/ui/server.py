@@ -114,7 +114,7 @@ class Server:
 
     def _render_list(self, wanted: Wanted, limit: int) -> tuple[str, str]:
         """The page, and its policy."""
-        version = self._watch.version  # of before: what changes meanwhile is told
+        version = self._watch.version  # of before, so that a change in the meantime is noticed
         listed, trouble = None, ""
         try:
             listed = self._calls.listed(wanted, limit)
@@ -159,7 +159,8 @@ class Server:
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: ``change`` when there is something new, of one call or of all.
-        ``since`` is what the page that asks was made from: what came in between is told at once."""
+        ``since`` is what the page that asks was made from: what changed since is reported at
+        once."""
         call = request.query.get("call")
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)

@@ -34,7 +34,7 @@ class JournalWatch:
             if found != seen:
                 seen = found
                 self.version += 1
-                self._tell()
+                self._notify()
 
     async def changed(self, since: int, timeout: float) -> int:
         """The version, as soon as it is another than ``since``, or after ``timeout`` seconds."""
@@ -46,12 +46,12 @@ class JournalWatch:
     def stop(self) -> None:
         """Let go all who wait."""
         self.stopped = True
-        self._tell()
+        self._notify()
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._sign.close)
         self._thread.shutdown(wait=False)
 
-    def _tell(self) -> None:
-        told, self._next = self._next, asyncio.Event()
-        told.set()
+    def _notify(self) -> None:
+        changed, self._next = self._next, asyncio.Event()
+        changed.set()

@@ -1,4 +1,4 @@
-// What the page is told in JSON, unpacked. All times are milliseconds from the beginning of the call.
+// The page's data, unpacked from JSON. All times are milliseconds from the beginning of the call.
 // A span is a number: its place in each of the lists that are of the spans.
 
 const root = document.documentElement;

@@ -71,7 +71,7 @@ function drawDiamond(pen, colour, px, y) {
   pen.fill();
 }
 
-// A tick for each chunk, as far as they can be told apart; of two streams, each has half of the height.
+// A tick for each chunk, as far as they can be seen apart; of two streams, each has half of the height.
 function drawTicks(pen, span, y, high, left, right) {
   const list = streams.get(span);
   if (!list) return;

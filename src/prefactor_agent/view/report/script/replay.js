@@ -9,13 +9,13 @@ function streamView(stream, lane) {
 }
 function about({ facts, times }) {
   const n = facts.count === undefined ? times.length : facts.count;
-  const told = [`${whole.format(n)} chunk${n === 1 ? '' : 's'}`];
-  if (facts.seconds !== undefined) told.push(facts.seconds.toFixed(2) + '\u202fs of audio');
-  else if (facts.total !== undefined) told.push(`${whole.format(facts.total)} ${facts.unit || ''}`);
-  if (facts.first_us !== undefined) told.push('first after ' + ms(facts.first_us / 1000));
-  if (facts.longest_gap_us) told.push('longest gap ' + ms(facts.longest_gap_us / 1000));
-  if (facts.merged) told.push('merged past a bound');
-  return told.join(' · ');
+  const parts = [`${whole.format(n)} chunk${n === 1 ? '' : 's'}`];
+  if (facts.seconds !== undefined) parts.push(facts.seconds.toFixed(2) + '\u202fs of audio');
+  else if (facts.total !== undefined) parts.push(`${whole.format(facts.total)} ${facts.unit || ''}`);
+  if (facts.first_us !== undefined) parts.push('first after ' + ms(facts.first_us / 1000));
+  if (facts.longest_gap_us) parts.push('longest gap ' + ms(facts.longest_gap_us / 1000));
+  if (facts.merged) parts.push('merged past a bound');
+  return parts.join(' · ');
 }
 
 // Each makes the elements of a stream, and what its replay needs: `marks`, one for each chunk, which are
@@ -35,9 +35,9 @@ function textView(stream, lane) {
 }
 function eventView(stream) {
   stream.marks = eventsOf(stream).map((event, n) => {
-    const told = event && typeof event === 'object' ? event : { type: event };
-    const type = shown(String(told.type || '').replace(/_/g, ' '));
-    return el('div', 'ev', el('span', '', '+' + ms(stream.times[n])), el('span', '', type, ...told.text ? [': ', shown(told.text)] : []));
+    const message = event && typeof event === 'object' ? event : { type: event };
+    const type = shown(String(message.type || '').replace(/_/g, ' '));
+    return el('div', 'ev', el('span', '', '+' + ms(stream.times[n])), el('span', '', type, ...message.text ? [': ', shown(message.text)] : []));
   });
   return stream.marks;
 }

@@ -30,7 +30,7 @@ addEventListener('afterprint', () => {
   request();
 });
 
-// The page tells the time in UTC; a reader elsewhere has another.
+// The page gives the time in UTC; a reader elsewhere has another.
 const when = one('.facts time'), here = daytime(0);
 if (here && !when.textContent.includes(here)) when.after(` (${here} here)`);
 

@@ -35,7 +35,7 @@ const shown = text => fill(el('bdi'), String(text));
 
 const whole = new Intl.NumberFormat('en-US', { maximumFractionDigits: 0 });
 const ms = value => (value < 10 ? value.toFixed(1) : whole.format(value)) + '\u202fms';
-const lengthOf = (i, open = 'no end') => took[i] === -1 ? open : took[i] === -2 ? 'time not told' : ms(end[i] - start[i]);
+const lengthOf = (i, open = 'no end') => took[i] === -1 ? open : took[i] === -2 ? 'time not known' : ms(end[i] - start[i]);
 function clock(at, digits = 1) {
   const unit = 10 ** digits, ticks = Math.max(0, Math.round(at / 1000 * unit)), seconds = Math.floor(ticks / unit);
   const tail = (seconds % 60 + (ticks % unit) / unit).toFixed(digits).padStart(digits ? 3 + digits : 2, '0');
