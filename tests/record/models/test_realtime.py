@@ -183,7 +183,7 @@ async def test_words_that_never_come_are_not_those_of_the_next_turn(
 ) -> None:
     from prefactor_agent.record.turns import user_turns
 
-    monkeypatch.setattr(user_turns, "UNTOLD_NS", 300_000_000)
+    monkeypatch.setattr(user_turns, "AWAITED_NS", 300_000_000)
     line = Line(ScriptedRealtime("Noon.", "One.", heard=[None, "and now"]))
     async with line.to(Host()):
         for count in (1, 2):

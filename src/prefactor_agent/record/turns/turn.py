@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from livekit.agents import llm
+
 from ...conversation import Question
 from ...core.json import JSON
 from ...core.span import Span
@@ -67,6 +69,14 @@ class UserTurn:
 
     def heard_anything(self) -> bool:
         return bool(self.finals or self.interims or self.utterance)
+
+    def take_message(self, message: llm.ChatMessage) -> None:
+        """LiveKit took the turn with this message."""
+        self.message_id = message.id
+        self.transcript = message.text_content or self.text()
+        # LiveKit says 0.0 where the STT tells no confidence.
+        self.confidence = getattr(message, "transcript_confidence", None) or None
+        self.metrics |= dict(message.metrics or {})
 
     def take_utterance(self) -> Utterance | None:
         """The utterance that is open, which the turn has no more."""

@@ -3,9 +3,7 @@ finished."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
@@ -13,22 +11,20 @@ from livekit.agents import UserInputTranscribedEvent, UserStateChangedEvent, llm
 from ...core.clock import from_wall, now_ns, to_unix_us
 from ...core.guard import guarded
 from ...core.json import JSON
-from ...core.span import SpanType, Status
+from ...core.span import Status
 from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
-from ..spans.outcome import PREFACTOR_STATUS
-from ..spans.stream import AudioLevels
 from .context import TurnRefs
 from .recent import RecentTurns
-from .results import user_turn_result
 from .state import Scope
 from .turn import AssistantTurn, UserTurn
+from .user_turn_spans import UserTurnSpans
 from .utterance import end_utterance
 
 STALE_NS = 2_000_000_000
 """A user turn without a word, when there is sound again this long after its own ended, was no
 turn."""
-UNTOLD_NS = 15_000_000_000
+AWAITED_NS = 15_000_000_000
 """How long the words of a turn that a realtime model has taken are waited for."""
 
 
@@ -40,6 +36,7 @@ class UserTurns:
         self._voice = voice
         self._refs = refs
         self._recent = recent
+        self._turn_spans = UserTurnSpans(scope, voice, recent)
         self._set_aside: deque[UserTurn] = deque()
         """LiveKit holds none of their words any more: it takes them later, or has given them up."""
         self._speaking_since: int | None = None
@@ -79,7 +76,7 @@ class UserTurns:
                 # The VAD was faster than the STT: what it hears is the turn that begins now.
                 resumed = self._speaking_since
             self._give_up(turn, at=ended)
-        turn = self._new("audio", at)
+        turn = self._turn_spans.begin("audio", at)
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
             turn.moments["vad_started"] = resumed
@@ -176,7 +173,7 @@ class UserTurns:
         turn.moments["committed"] = now
         if (ended := turn.moments.get("speech_ended")) is not None:
             self._voice.taken_until(ended)
-        self._take_message(turn, message)
+        turn.take_message(message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
             if isinstance(delay := turn.metrics.get("end_of_turn_delay"), float):
@@ -234,12 +231,12 @@ class UserTurns:
         """The oldest turn that the next words of a realtime model's are of."""
         while (
             self._awaiting_transcript
-            and now - self._awaiting_transcript[0].moments["committed"] > UNTOLD_NS
+            and now - self._awaiting_transcript[0].moments["committed"] > AWAITED_NS
         ):
-            self._told()
+            self._end_awaiting()
         return self._awaiting_transcript[0] if self._awaiting_transcript else None
 
-    def _told(self) -> UserTurn:
+    def _end_awaiting(self) -> UserTurn:
         turn = self._awaiting_transcript.popleft()
         turn.wordless = not turn.text()
         self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
@@ -255,59 +252,10 @@ class UserTurns:
         if heard_until is not None and heard_until > turn.moments["speech_started"]:
             turn.moments["speech_ended"] = heard_until
 
-    def _take_message(self, turn: UserTurn, message: llm.ChatMessage) -> None:
-        turn.message_id = message.id
-        turn.transcript = message.text_content or turn.text()
-        # LiveKit says 0.0 where the STT tells no confidence.
-        turn.confidence = getattr(message, "transcript_confidence", None) or None
-        turn.metrics |= dict(message.metrics or {})
-
     def _end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
-        finished = to_unix_us(at) / 1e6 if at is not None else round(time.time(), 6)
-        if self._voice.levels is turn.span.streams.get("audio"):
-            self._voice.levels = None
-        self._spans.end(
-            turn.span,
-            status,
-            lambda: user_turn_result(self._spans, turn, PREFACTOR_STATUS[status], finished),
-            at=at,
-        )
+        self._turn_spans.end(turn, status, at=at)
         if turn is self._state.user_turn:
             self._state.user_turn = None
-
-    def _new(self, modality: str, at: int) -> UserTurn:
-        index = self._state.next_turn_index()
-        payload = {
-            "name": "user_turn",
-            "type": SpanType.USER_TURN.value,
-            "turn_index": index,
-            "modality": modality,
-            "created_at": round(time.time(), 6),
-            "started_at": to_unix_us(at) / 1e6,
-            "metadata": {},
-        }
-        self._signals.turn_beginning.emit()
-        owning_tool = self._state.open_owning_tool()
-        if owning_tool is not None:
-            at = max(at, owning_tool.started_ns)
-        streams: Mapping[str, AudioLevels] = {}
-        if modality == "audio" and self._state.realtime_listens:
-            # No STT has a span that the sound could be in.
-            voice, audio = self._voice, AudioLevels(at)
-            voice.refill(audio)
-            voice.levels = audio
-            streams = {"audio": audio}
-        span = self._spans.begin(
-            SpanType.USER_TURN, "user_turn", owning_tool, payload, streams=streams, at=at
-        )
-        turn = UserTurn(
-            span=span,
-            index=index,
-            modality=modality,
-            inside=owning_tool.id if owning_tool is not None else None,
-        )
-        self._recent.add_question(turn)
-        return turn
 
     def note_measured(self, kind: str, told: JSON) -> None:
         """LiveKit measured something of the turn that is open, or was the last."""
@@ -318,9 +266,9 @@ class UserTurns:
     def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
         """The user typed, or the program passed on words: a turn without a duration."""
         at = reply.span.started_ns if reply is not None else now_ns()
-        turn = self._new("text", at)
+        turn = self._turn_spans.begin("text", at)
         turn.moments["committed"] = at
-        self._take_message(turn, message)
+        turn.take_message(message)
         self._end(turn, Status.COMPLETE, at=at)
         return turn
 
@@ -336,8 +284,8 @@ class UserTurns:
             speech: The speech that LiveKit adds it with.
         """
         if self._awaiting_transcript and self._awaiting_transcript[0].finals:
-            self._take_message(self._awaiting_transcript[0], message)
-            return self._told()
+            self._awaiting_transcript[0].take_message(message)
+            return self._end_awaiting()
         known = (turn for turn in self._committed if turn.message_id == message.id)
         if (turn := next(known, None)) is not None:
             self._committed.remove(turn)
@@ -382,12 +330,12 @@ class UserTurns:
     @guarded("event.user_input_transcribed")
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         now = now_ns()
-        untold = self._awaiting_words(now)
+        awaited = self._awaiting_words(now)
         if not event.transcript:
-            if untold is not None and event.is_final:
-                self._told()
+            if awaited is not None and event.is_final:
+                self._end_awaiting()
             return  # nothing was heard, or will be told later
-        turn = untold or self.of_words(now)
+        turn = awaited or self.of_words(now)
         if event.language:
             turn.language = str(event.language)
         if event.speaker_id:
@@ -397,7 +345,7 @@ class UserTurns:
             turn.partials.append({"transcript": event.transcript, "created_at": event.created_at})
         else:
             turn.finals.append(event.transcript)
-            if turn is not untold:
+            if turn is not awaited:
                 turn.moments["final_transcript"] = now
                 if "committed" in turn.moments:
                     self._take(turn)
@@ -411,4 +359,4 @@ class UserTurns:
             end_utterance(self._spans, self._voice, open_turn.take_utterance())
             self._give_up(open_turn)
         while self._awaiting_transcript:
-            self._told()
+            self._end_awaiting()
