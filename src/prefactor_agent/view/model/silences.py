@@ -16,7 +16,8 @@ from ...conversation.stages import LEADING_SILENCE
 from ...core.json import JSON
 from . import stagenames
 from .calltree import CallTree
-from .derived import FirstSound, derive, first_sounds
+from .derived import derive
+from .facts import timeline_of
 from .moments import ENDS, user_ended, words_began
 from .sounds import heard_answers
 from .turns import Node, Turn, typed, unfinished
@@ -236,17 +237,19 @@ def _recorded_begin(call: CallTree, turn: Turn, answer: Node, latency: Recorded)
 
 
 def _all_derived(call: CallTree) -> Iterator[Silence]:
-    sounds: list[FirstSound] | None = None
-    for turn, answers in _to_derive(call):
-        sounds = first_sounds(call) if sounds is None else sounds
-        found = derive(call, turn, answers, sounds)
-        if found is None or recorded(found.answer) is not None:
+    waiting = [turn for turn, _ in _to_derive(call)]
+    timeline = timeline_of(call) if waiting else None
+    nodes = {node.span.id: node for turn in call.turns for node in turn.answers}
+    for turn in waiting:
+        found = derive(timeline, turn) if timeline is not None else None
+        answer = nodes.get(found.answer) if found is not None else None
+        if found is None or answer is None or recorded(answer) is not None:
             continue  # it is counted where it was recorded
         yield Silence(
             turn,
-            found.answer,
+            answer,
             found.begins_us,
-            (found.ends_us - found.begins_us) / 1000,
+            found.us / 1000,
             tuple(Stage(name, us / 1000) for name, us in found.stages.items()),
             over_budget={},
             budgets=budgets_of(call),

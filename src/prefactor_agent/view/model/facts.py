@@ -1,0 +1,144 @@
+"""The facts of a stored call in the form that :mod:`prefactor_agent.conversation` reads: what the
+spans of its turns, models, tools and voices have of moments.
+
+For speeches whose latency could not be recorded, because their process was killed or their version
+measured nothing. Moments are nanoseconds since the Unix epoch."""
+
+from __future__ import annotations
+
+from ...conversation import (
+    AgentSide,
+    ModelCall,
+    Part,
+    Question,
+    Segment,
+    Speech,
+    Timeline,
+    ToolRun,
+    UserSide,
+    VoiceCall,
+)
+from ...journal.reader import StoredSpan
+from .calltree import CallTree
+from .moments import first, user_moment, words_began
+from .sounds import heard_answers, leading_silence_us
+from .turns import Node, Turn, kind, typed
+from .values import as_int, as_list, mappings, text
+
+
+def timeline_of(call: CallTree) -> Timeline:
+    """All turns of a call."""
+    questions = [_question(call, turn, turn.user) for turn in call.turns if turn.user is not None]
+    speeches = [
+        _speech(call, turn, answer, heard=answer in heard_answers(turn))
+        for turn in call.turns
+        for answer in turn.answers
+    ]
+    return Timeline(
+        sorted(questions, key=lambda question: question.began),
+        sorted(speeches, key=lambda speech: speech.created),
+    )
+
+
+def _question(call: CallTree, turn: Turn, user: Node) -> Question:
+    moments = {
+        name: _ns(user_moment(call, turn, name))
+        for name in (
+            "speech_ended",
+            "vad_estimate",
+            "vad_ended",
+            "final_transcript",
+            "committed",
+            "hook_done",
+        )
+    }
+    side = UserSide(
+        heard_until=moments["speech_ended"],
+        vad_estimate=moments["vad_estimate"],
+        vad_ended=moments["vad_ended"],
+        final_transcript=moments["final_transcript"],
+        # An ended turn was taken, whether or not its version wrote down when.
+        committed=moments["committed"] or _ns(user.span.finished_us),
+        hook_done=moments["hook_done"],
+        typed=typed(user),
+    )
+    return Question(user.span.id, user.span.started_us * 1000, side)
+
+
+def _speech(call: CallTree, turn: Turn, answer: Node, *, heard: bool) -> Speech:
+    side = _side(call, answer)
+    return Speech(
+        id=answer.span.id,
+        created=side.created,
+        parts=(Part(side),),
+        question=turn.user.span.id if turn.user is not None else None,
+        heard=heard and side.sound() is not None,
+        ended=_ns(answer.span.finished_us),
+        tools=tuple(side.tools),
+        segments=tuple(_segments(call, answer)),
+    )
+
+
+def _side(call: CallTree, answer: Node) -> AgentSide:
+    segments = _segments(call, answer)
+    started = _ns(call.moment(answer.span, "playback_started"))
+    if started is None and segments:
+        started = min(segment.started for segment in segments)
+    return AgentSide(
+        created=_ns(call.moment(answer.span, "created")) or answer.span.started_us * 1000,
+        models=[_model_call(span) for span in _by_time(answer, "llm")],
+        tools=[
+            ToolRun(span.name, span.started_us * 1000, _ns(span.finished_us))
+            for span in _by_time(answer, "tool")
+        ],
+        voices=[
+            _voice_call(span, leading_silence_us(answer))
+            for span in _by_time(answer, "tts", "realtime")
+        ]
+        # Audio that was made and of which nobody knows whether it was played is no sound.
+        if started is not None
+        else (),
+        first_text=_ns(words_began(answer)),
+        playback_started=started,
+    )
+
+
+def _model_call(span: StoredSpan) -> ModelCall:
+    calls = mappings(as_list(span.result.get("tool_calls")))
+    return ModelCall(
+        called=span.started_us * 1000,
+        first_token=_ns(first(span, "output")),
+        ended=_ns(span.finished_us),
+        tools=tuple(dict.fromkeys(text(call.get("name")) for call in calls)),
+    )
+
+
+def _voice_call(span: StoredSpan, quiet_us: int) -> VoiceCall:
+    frame = _ns(first(span, "audio"))
+    return VoiceCall(
+        called=span.started_us * 1000,
+        text=_ns(first(span, "text")),
+        first_frame=frame,
+        sound_at=quiet_us * 1000,
+        late=((0, frame),) if frame is not None else (),
+        llm=kind(span) == "realtime",
+    )
+
+
+def _segments(call: CallTree, answer: Node) -> list[Segment]:
+    found = []
+    for segment in mappings(answer.span.result.get("segments")):
+        started, finished = as_int(segment.get("started_us")), as_int(segment.get("finished_us"))
+        if started is not None:
+            zero = call.started_us
+            ended = (zero + finished) * 1000 if finished is not None else None
+            found.append(Segment((zero + started) * 1000, ended))
+    return found
+
+
+def _by_time(answer: Node, *kinds: str) -> list[StoredSpan]:
+    return sorted(answer.spans(*kinds), key=lambda span: span.started_us)
+
+
+def _ns(us: int | None) -> int | None:
+    return us * 1000 if us is not None else None
