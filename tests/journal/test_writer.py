@@ -695,7 +695,7 @@ def test_a_journal_that_was_begun_anew_is_not_set_aside(path: Path) -> None:
     damaged = place.file_identity(path)
     assert damaged is not None
     aside: list[Path | None] = []
-    with place._alone(path.parent):
+    with place._locked(path.parent):
         second = threading.Thread(target=lambda: aside.append(place.set_aside(path, damaged)))
         second.start()
         second.join(0.1)

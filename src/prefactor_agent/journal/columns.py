@@ -1,5 +1,5 @@
-"""What passed through a stream, as it is kept: columns of equal length, in JSON. A line of the
-table ``chunks`` holds those of one write."""
+"""The chunks of a stream as the journal keeps them: JSON columns of equal length. Each row of the
+table ``chunks`` holds the chunks of one write."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _KINDS: dict[str, type] = {
     "text": str,
     "event": dict,
 }
-_FARTHEST = 2**53
-"""What a number is in every reader."""
+_LARGEST = 2**53
+"""JSON readers may round larger numbers."""
 
 
 def read(text: str) -> JSON:
-    """The columns of one line.
+    """The columns of one row.
 
     Raises:
-        ValueError: They are not as this program writes them: the file was changed, or damaged.
+        ValueError: This program did not write them: somebody changed the file, or it is damaged.
     """
     columns = from_json(text)
     if not isinstance(columns, dict) or not {"offset_us", "size"} <= columns.keys():
@@ -38,7 +38,7 @@ def read(text: str) -> JSON:
             raise ValueError(f"{name} is not as long as the others")
         if kind is None or not set(map(type, values)) <= {kind}:
             raise ValueError(f"{name} has something else in it")
-        if kind is int and values and not -_FARTHEST < min(values) <= max(values) < _FARTHEST:
+        if kind is int and values and not -_LARGEST < min(values) <= max(values) < _LARGEST:
             raise ValueError(f"{name} has a number that cannot be")
     if not all(-255 <= level <= 0 for level in columns.get("dbfs", ())):
         raise ValueError("dbfs has a level that cannot be")
@@ -46,7 +46,7 @@ def read(text: str) -> JSON:
 
 
 def joined(parts: Iterable[JSON]) -> JSON:
-    """The columns of several lines, one after the other."""
+    """The columns of several rows, one after the other."""
     whole: JSON = {}
     for part in parts:
         extend(whole, part)
@@ -54,7 +54,7 @@ def joined(parts: Iterable[JSON]) -> JSON:
 
 
 def extend(whole: JSON, part: JSON) -> None:
-    """Add the columns of a line to those of the lines before it. A row without an ``n`` counts
+    """Add the columns of a row to those of the rows before it. A chunk without an ``n`` counts
     once."""
     known, length = len(whole.get("offset_us", ())), len(part["offset_us"])
     if "n" in part and "n" not in whole:

@@ -1,4 +1,4 @@
-"""What the journal's thread writes, in one transaction and few statements."""
+"""Writes rows to the journal, in one transaction and few statements."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _CHANGED = """
     started_us = excluded.started_us, finished_us = excluded.finished_us,
         payload = excluded.payload, result = excluded.result
 """
-_AT_ONCE = (4, 16, 64, 256)
-"""Rows of one statement, those that there are not being NULL: sqlite3 gives up the GIL for each
-statement it runs, and taking it back from a busy event loop costs more than the writing. So few
-sizes, that each is compiled once."""
-_VALUES = 999
-"""What an old SQLite takes in one statement."""
-# A call can be wanted by more than who began to record it.
+_ROWS_AT_ONCE = (4, 16, 64, 256)
+"""Rows of one statement; rows that are missing are NULL. sqlite3 releases the GIL for each
+statement, and getting it back from a busy event loop costs more than the write. There are few
+sizes, so that each statement is compiled once."""
+_MOST_VALUES = 999
+"""The most values that an old SQLite takes in one statement."""
+# Another pipeline than the one that records a call may want it delivered.
 _RECORDED_BY = (
     "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
 )
@@ -40,7 +40,7 @@ class Batch(NamedTuple):
     rows: list[Row]
     chunks: list[Chunks]
     finished: list[tuple[int, str]]
-    """When each session that is over ended, and its id."""
+    """The end of each session that is over, in microseconds since the epoch, and its id."""
 
     def followed_by(self, later: Batch) -> Batch:
         return Batch(
@@ -55,7 +55,7 @@ def write(connection: sqlite3.Connection, batch: Batch, *, wanted: bool) -> None
         wanted: Its calls are to be delivered.
 
     Raises:
-        sqlite3.Error: Nothing of it is written.
+        sqlite3.Error: Nothing was written.
     """
     with transaction(connection):
         _insert(connection, "spans", batch.rows, _CHANGED)
@@ -64,15 +64,15 @@ def write(connection: sqlite3.Connection, batch: Batch, *, wanted: bool) -> None
             connection.executemany(_LEFT_OPEN, batch.finished)
         for row in batch.rows:
             if row.parent_id is None:
-                told = dumps(tool_options.declared_tools())
-                connection.execute(_RECORDED_BY, (this_process(), wanted, told, row.id))
+                tools = dumps(tool_options.declared_tools())
+                connection.execute(_RECORDED_BY, (this_process(), wanted, tools, row.id))
 
 
 def _insert(
     connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], changed: str = ""
 ) -> None:
     columns = len(rows[0]) if rows else 1
-    sizes = [size for size in _AT_ONCE if size * columns <= _VALUES]
+    sizes = [size for size in _ROWS_AT_ONCE if size * columns <= _MOST_VALUES]
     for begun in range(0, len(rows), sizes[-1]):
         part = rows[begun : begun + sizes[-1]]
         size = next(size for size in sizes if size >= len(part))

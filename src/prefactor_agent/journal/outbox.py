@@ -1,12 +1,12 @@
 """The to-do of delivery: which spans Prefactor has not acknowledged yet.
 
-A line of the table ``outbox`` is a span with something left to do; it goes away when the span's end
-was acknowledged, and not before. Triggers add the lines (schema.py), so the writer knows nothing of
-delivery. Every transaction here is short: the writer of a running call never waits for more than
-one.
+A row of the table ``outbox`` is a span with something left to do; it goes away when Prefactor has
+acknowledged the span's end, and not before. Triggers add the rows (schema.py), so the writer knows
+nothing of delivery. Every transaction here is short: the writer of a running call never waits for
+more than one.
 
-What there may be many rows of is read as one row of JSON, and written by one statement. sqlite3
-lets go of the GIL for each row it steps to; to have it back from a busy event loop takes up to
+Queries that can find many rows return them as one row of JSON, and one statement writes them.
+sqlite3 releases the GIL for each row it steps to; to get it back from a busy event loop takes up to
 5 ms, in which the loop wakes this thread for nothing each time it looks for events."""
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from . import schema
 from .process import alive, this_process
 
 LEASE_S = 30.0
-"""How long a process has a call to itself without saying so again."""
+"""How long a claim of a call holds, unless the process renews it."""
 FOREIGN_S = 900.0
-"""Without a sign for so long, a call recorded on another machine counts as left behind."""
+"""A call of another machine counts as left behind after so long without a new span."""
 BUSY_S = 5.0
 
 
@@ -117,7 +117,8 @@ class Outbox:
         """The calls with something left to do, oldest first.
 
         Args:
-            wanted: Without those that were recorded without a token, of which there may be years.
+            wanted: Leave out the calls that were recorded without a token; there may be years of
+                them.
         """
         only = " AND c.wanted = 1" if wanted else ""
         query = f"{_CALL} WHERE c.state < 4{only} ORDER BY s.started_us"
@@ -128,7 +129,7 @@ class Outbox:
         return CallRow(*row) if row else None
 
     def claim(self, session_id: str) -> bool:
-        """Take a call for this process, or keep it. ``False``: another process has it."""
+        """Claim a call for this process, or renew the claim. ``False``: another process has it."""
         now = _now_us()
         row = self._connection.execute(
             "SELECT owner, owned_until FROM calls WHERE session_id = ?", (session_id,)
@@ -156,7 +157,7 @@ class Outbox:
         return until > now + LEASE_S * 2e6 or alive(owner) is False
 
     def release(self) -> None:
-        """Let other processes have what this one had claimed."""
+        """Give up all claims of this process."""
         with self._writing() as connection:
             connection.execute("UPDATE calls SET owner = NULL WHERE owner = ?", (self._me,))
 
@@ -169,11 +170,11 @@ class Outbox:
             )
 
     def left_behind(self, row: CallRow) -> bool:
-        """Whether a call that says that it runs belongs to a process that is gone."""
+        """Whether a call is open only because its process is gone."""
         return row.status == "active" and left_behind(self._connection, row.session_id, row.process)
 
     def end_left_behind(self, session_id: str) -> None:
-        """End what a process that is gone had left open: failed, at its last sign of life."""
+        """End the spans that a process which is gone left open: failed, at its last write."""
         with self._writing() as connection:
             last = connection.execute(
                 "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
@@ -194,7 +195,7 @@ class Outbox:
     # Spans
 
     def due(self, session_id: str, after: int, spans: int, characters: int) -> list[Todo]:
-        """What is to be sent next, parents before children, up to a number and a size."""
+        """The spans to send next, parents before children, up to a number and a size."""
         found: list[Any] = self._as_json(
             "SELECT json_group_array(json_array(seq, outbox_state, sent, id, parent_id, type, "
             "status, started_us, finished_us, payload, result, parent_state)) FROM ("
@@ -232,7 +233,7 @@ class Outbox:
         return self._connection.execute(query, (session_id,)).fetchone() is not None
 
     def left(self, session_id: str) -> int:
-        """How many spans of a call are not at Prefactor and not parked."""
+        """How many spans of a call are neither delivered nor parked."""
         query = "SELECT count(*) FROM outbox WHERE session_id = ? AND state < 2"
         count: int = self._connection.execute(query, (session_id,)).fetchone()[0]
         return count
@@ -260,7 +261,7 @@ class Outbox:
         return None
 
     def keep_sent(self, sent: Iterable[tuple[str | None, int]]) -> None:
-        """Keep creates of spans that may change, before they go out: ``(text, seq)``."""
+        """Keep the creates of spans that may change, before they are sent: ``(text, seq)``."""
         with self._writing() as connection:
             connection.executemany("UPDATE outbox SET sent = ? WHERE seq = ?", sent)
 
@@ -271,12 +272,12 @@ class Outbox:
         parked: list[tuple[str, int]],
         remote: list[tuple[str, str, str]],
     ) -> None:
-        """What Prefactor answered to one request, in one transaction.
+        """Record what Prefactor answered to one request, in one transaction.
 
         Args:
-            opened: Spans that are there now, and still open there.
-            finished: Spans that are there with their end: off the list.
-            parked: Spans that were refused, each with the error.
+            opened: Spans that Prefactor has now, still open.
+            finished: Spans that Prefactor has with their end: nothing is left to do.
+            parked: Spans that Prefactor refused, each with the error.
             remote: ``(span_id, session_id, remote_id)`` where Prefactor made the id.
         """
         with self._writing() as connection:
@@ -300,7 +301,7 @@ class Outbox:
                 parked,
             )
             connection.executemany(
-                # Its children go somewhere else now. None of them can have arrived below it.
+                # Its children get another parent now. None of them can have arrived under it.
                 "UPDATE outbox SET sent = NULL WHERE session_id = "
                 "(SELECT session_id FROM outbox WHERE seq = ?1) AND state = 0 AND sent IS NOT NULL "
                 "AND (SELECT parent_id FROM spans WHERE id = span_id) = "
@@ -372,7 +373,7 @@ class Outbox:
         ]
 
     def unpark(self) -> int:
-        """Try again what was refused; returns how many spans that is."""
+        """Have refused spans and calls tried again; returns how many spans those are."""
         with self._writing() as connection:
             count = connection.execute(
                 "UPDATE outbox SET state = state - 2, due = 1 WHERE state >= 2"
@@ -390,10 +391,10 @@ class Outbox:
 
 
 def left_behind(connection: sqlite3.Connection, session_id: str, process: str | None) -> bool:
-    """Whether nobody writes to an open call any more.
+    """Whether the process that recorded an open call is gone.
 
     Args:
-        process: The one that records it; ``None``: the journal does not name it.
+        process: That process; ``None``: the journal does not name it.
     """
     if process is not None and (lives := alive(process)) is not None:
         return not lives

@@ -1,4 +1,4 @@
-"""The journal's file, and what SQLite keeps beside it: made, known again, moved out of the way."""
+"""The journal's file and those that SQLite keeps beside it: create, identify and rename them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 Identity = tuple[int, int]
 
-_NO_PLACE = (
+_NEVER_WRITABLE = (
     errno.EACCES,
     errno.EPERM,
     errno.EROFS,
@@ -27,8 +27,8 @@ _NO_PLACE = (
 
 
 def file_identity(path: Path) -> Identity | None:
-    """Which file is at a path now, if any: another one once the journal was removed, or set aside
-    as damaged and begun anew."""
+    """Which file is at a path now, if any. It is another one after the journal was removed, or a
+    damaged one was set aside and a new one created."""
     try:
         found = path.stat()
     except OSError:
@@ -37,14 +37,14 @@ def file_identity(path: Path) -> Identity | None:
 
 
 def wal(path: Path) -> Path:
-    """Where SQLite keeps what is not in the journal's file yet: where a link leads to, if it is
-    one."""
+    """The write-ahead log of a journal. SQLite keeps it beside the file, not beside a link to the
+    file."""
     real = Path(os.path.realpath(path))
     return real.with_name(real.name + "-wal")
 
 
 def size(path: Path) -> int:
-    """Bytes of a file; none of one that is not there."""
+    """The bytes of a file; 0 if there is no file."""
     try:
         return path.stat().st_size
     except FileNotFoundError:
@@ -52,24 +52,25 @@ def size(path: Path) -> int:
 
 
 def create_private(path: Path) -> None:
-    """Make the file, if it is not there, readable by its owner only.
+    """Create the file, readable by its owner only, if it is not there.
 
-    Never by opening the file itself: to close it again would let go of the locks that other
+    This never opens the file itself: closing it again would release the locks that other
     connections of this process hold on it (sqlite.org/howtocorrupt.html, 2.2), and the next process
-    that closes the journal would take its WAL away from under them.
+    that closes the journal would remove the WAL that they use.
 
     Raises:
         OSError
     """
-    # A link that leads nowhere: SQLite would make the file at its end, readable by others.
+    # SQLite would create the target of a dangling link itself, readable by others.
     path = Path(os.path.realpath(path))
     if path.exists():
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with _alone(path.parent):
+    with _locked(path.parent):
         if path.exists():
             return  # another process was faster
-        # Of a journal that was removed, and in use by who has not noticed: not for the new one.
+        # Left by a journal that was removed; whoever still has it open must not share them with
+        # the new one.
         _remove_beside(path)
         made, name = tempfile.mkstemp(dir=path.parent)  # 0600
         os.close(made)
@@ -85,15 +86,15 @@ def create_private(path: Path) -> None:
 
 
 def set_aside(path: Path, damaged: Identity | None) -> Path | None:
-    """Give a damaged file another name.
+    """Rename a damaged file.
 
     Returns:
-        That name; ``None``: another process was faster, what is at the path by now is another file.
+        The new name; ``None``: another process was faster, and the path has another file already.
 
     Raises:
         OSError
     """
-    with _alone(path.parent):
+    with _locked(path.parent):
         if file_identity(path) != damaged:
             return None
         aside = path.with_name(f"{path.name}.corrupt-{time.time_ns() // 1_000_000}")
@@ -103,17 +104,17 @@ def set_aside(path: Path, damaged: Identity | None) -> Path | None:
 
 
 def never_writable(error: Exception, path: Path) -> bool:
-    """Whether a write failed because there is no place to write to. A full disk, or no file
-    descriptor left, passes."""
+    """Whether a write failed because the place can never be written. A full disk, or a lack of file
+    descriptors, can pass."""
     if isinstance(error, OSError):
-        return error.errno in _NO_PLACE
+        return error.errno in _NEVER_WRITABLE
     if "unable to open" in str(error):
         return not os.access(path, os.R_OK | os.W_OK) or not os.access(path.parent, os.W_OK)
     return isinstance(error, sqlite3.Error) and "readonly" in str(error)
 
 
 def only_readable(error: sqlite3.Error, path: Path) -> bool:
-    """Whether SQLite failed to read because it may not write where the file lies."""
+    """Whether SQLite could not read because it may not write in the file's folder."""
     code = error.sqlite_errorcode & 0xFF
     folder = Path(os.path.realpath(path)).parent
     return code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not os.access(
@@ -127,8 +128,9 @@ def _remove_beside(path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """One process at a time, where the system has such locks. The end of a process ends its own."""
+def _locked(folder: Path) -> Iterator[None]:
+    """Lock a folder against other processes, where the system has such locks. The system releases
+    the lock of a process that ends."""
     with contextlib.ExitStack() as held:
         with contextlib.suppress(ImportError, OSError):
             import fcntl

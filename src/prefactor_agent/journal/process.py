@@ -1,7 +1,7 @@
-"""Which process recorded a call, and whether that process still lives.
+"""Which process recorded a call, and whether that process still runs.
 
-A process id alone comes back sooner or later: it is kept together with the machine (or container)
-and the moment at which the process began."""
+Systems reuse process ids, so the journal keeps an id together with the machine (or container) and
+the time at which the process started."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def this_process() -> str:
 
 
 def alive(process: str) -> bool | None:
-    """Whether a process still runs; ``None``: it ran on another machine, nobody can say here."""
+    """Whether a process still runs; ``None``: it ran on another machine, so this one cannot say."""
     machine, _, rest = process.rpartition("|")[0].rpartition("|")
     born = process.rpartition("|")[2]
     if machine != _machine() or not rest.isdigit():
@@ -29,7 +29,7 @@ def alive(process: str) -> bool | None:
 @functools.cache
 def _machine() -> str:
     parts = [socket.gethostname()]
-    try:  # two containers can have one name, and count their processes each from 1
+    try:  # two containers can share a name, and each counts its processes from 1
         parts.append(Path("/proc/sys/kernel/random/boot_id").read_text().strip()[:8])
         parts.append(str(Path("/proc/self/ns/pid").readlink()))
     except OSError:
@@ -40,7 +40,7 @@ def _machine() -> str:
 def _born(pid: int) -> str | None:
     stat = Path(f"/proc/{pid}/stat")
     if Path("/proc/self/stat").exists():
-        # In ticks since boot, which a step of the wall clock does not move (psutil's does).
+        # Ticks since boot: a step of the wall clock changes psutil's time, and not this one.
         try:
             fields = stat.read_text(errors="replace").rpartition(")")[2].split()
         except OSError:

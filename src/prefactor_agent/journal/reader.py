@@ -30,7 +30,7 @@ class JournalError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class StoredSpan:
-    """One span as it was kept. Times are microseconds since the Unix epoch."""
+    """One span as the journal has it. Times are microseconds since the Unix epoch."""
 
     id: str
     session_id: str
@@ -72,27 +72,27 @@ class StoredSpan:
 
     @property
     def at_provider(self) -> bool:
-        """A tool that the provider ran on its own side, told of when it was over: when it began
-        nobody knows."""
+        """Whether the model's provider ran this tool itself, and reported it when it was over:
+        nobody knows when it began."""
         ran = self.payload.get("run_by") == "provider" and self.finished_us is not None
         return ran and "duration_ms" not in self.result
 
     @property
     def duration_us(self) -> int | None:
-        """``None``: it is open, or nobody knows."""
+        """``None``: the span is open, or nobody knows when it began."""
         if self.finished_us is None or self.at_provider:
             return None
         return self.finished_us - self.started_us
 
     def stream(self, name: str) -> JSON:
-        """What passed through one of its streams; empty if it has no such stream."""
+        """What passed through one of the span's streams; empty if it has no such stream."""
         streams = self.result.get("streams")
         stream = streams.get(name) if isinstance(streams, dict) else None
         return stream if isinstance(stream, dict) else {}
 
 
 class Journal:
-    """A journal file, opened for reading.
+    """A journal, opened for reading.
 
     Raises:
         JournalError: There is no such file, or it is none of ours, damaged, newer or locked.
@@ -172,7 +172,7 @@ class Journal:
             return last
         if not name.isascii():  # SQLite takes no bytes that are not UTF-8
             raise JournalError(f"no call begins with {name!r}: see prefactor-agent sessions")
-        # The ids are of digits and small letters: anything else finds nothing, and is no pattern.
+        # Ids have digits and small letters: anything else finds nothing, and is no pattern.
         found = self._query(
             "SELECT session_id FROM spans WHERE parent_id IS NULL AND substr(id, 1, ?) = ? "
             "ORDER BY started_us DESC LIMIT 4",
@@ -220,13 +220,13 @@ class Journal:
         )
 
     def last_sign(self, session_id: str) -> int:
-        """The last moment at which a call was seen to run, in microseconds since the epoch."""
+        """When a call last recorded something, in microseconds since the epoch."""
         (ended,) = self._query(
             "SELECT max(coalesce(finished_us, started_us)) FROM spans WHERE session_id = ?",
             (session_id,),
         )[0]
         last: int = ended or 0
-        # What is open has told how far it was with its latest chunks only.
+        # Only its latest chunks say how far an open span has come.
         for started_us, columns in self._query(
             "SELECT started_us, columns FROM spans JOIN chunks ON chunks.rowid = "
             "(SELECT max(rowid) FROM chunks WHERE span_id = spans.id) "
@@ -240,7 +240,7 @@ class Journal:
     def alive(self, session_id: str) -> bool | None:
         """Whether the process that records a call still runs.
 
-        ``None``: nobody can say. It ran on another machine, or the journal does not name it."""
+        ``None``: it ran on another machine, or the journal does not name it."""
         if self._version < 2:
             return None
         rows = self._query("SELECT process FROM calls WHERE session_id = ?", (session_id,))

@@ -1,11 +1,11 @@
-"""Keeps the journal within its age and size. Whole calls leave it, the oldest first."""
+"""Keeps the journal within its age and size: whole calls are removed, the oldest first."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
 from collections.abc import Callable
-from operator import itemgetter
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,24 +15,24 @@ from .outbox import left_behind
 
 _DAY_US = 86_400_000_000
 _ROOM = 2
-"""So many times its limit the journal may grow while calls in it wait to be delivered."""
+"""The journal may grow to so many times its limit while calls in it wait to be delivered."""
 _PAUSE_S = 0.005
 """Between two calls, so that a writer never waits for more than one of them."""
 _WITHOUT_ROOT = (
     "SELECT s.session_id, min(s.started_us), 0, count(*), 0, 0 FROM spans s "
     "WHERE NOT EXISTS (SELECT 1 FROM spans r WHERE r.id = s.session_id) GROUP BY s.session_id"
 )
-"""Of calls during which the journal was removed: their session's own row comes with its end, or
-never, if their process died."""
+"""Calls during which the journal was removed: the session's row comes with its end, or never if the
+process died."""
 
 
 class Pruned(NamedTuple):
     calls: int
     spans: int
     undelivered: int
-    """Spans that went without having been delivered, though they were to be."""
+    """Spans that were removed although they still had to be delivered."""
     kept_undelivered: int
-    """Calls that are due to go, and stay because they are not delivered yet."""
+    """Calls that are old enough, and stay because they are not delivered yet."""
     bytes_before: int
     bytes_after: int
 
@@ -55,17 +55,17 @@ def prune(
 ) -> Pruned:
     """Remove calls that are older than ``days``, and the oldest ones above ``limit`` bytes. Calls
     that run stay. Those that wait to be delivered stay, too, unless ``undelivered`` is set or the
-    journal has grown to twice its limit; the answer says what was lost that way.
+    journal has grown to twice its limit; the result says what was lost that way.
 
     Args:
-        call: The id of the one that is to go, whatever its age; all others stay.
-        compact: Leave nothing in the log of what was removed, and give the space back to the disk,
-            if no call is running.
+        call: The id of the call to remove, whatever its age; all others stay.
+        compact: Leave nothing of what was removed in the log, and if no call is running give the
+            space back to the disk.
         stop: Asked before each call whether the rest can wait for the next time.
 
     Raises:
         sqlite3.Error, OSError: The journal cannot be read or written.
-        UnusableJournalError: It is none.
+        UnusableJournalError: The file is no journal.
     """
     with forks.fork_safe():
         connection = schema.connect(path, timeout=5.0)
@@ -79,35 +79,24 @@ def prune(
         calls = spans = lost = kept = 0
         oldest = time.time_ns() // 1000 - int(days * _DAY_US)
         running = _running(connection)
-        # A call without a token was never to be delivered: it goes like one that was.
-        query = (
-            "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1, "
-            "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
-            "(SELECT count(*) FROM outbox o WHERE o.session_id = s.id), coalesce(c.wanted, 0) "
-            "FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
-            "WHERE s.parent_id IS NULL"
-        )
-        found = [row for one in (query, _WITHOUT_ROOT) for row in connection.execute(one)]
-        for id_, started, waits, count, left, wanted in sorted(found, key=itemgetter(1)):
-            if call is None and started >= oldest and used <= limit:
+        for each in _by_age(connection):
+            if call is None and each.started_us >= oldest and used <= limit:
                 break
-            if id_ in running or call not in (None, id_):
+            if each.id in running or call not in (None, each.id):
                 continue
             if stop():
                 break
-            if waits and not undelivered and (call is not None or used <= limit * _ROOM):
+            if each.waits and not undelivered and (call is not None or used <= limit * _ROOM):
                 kept += 1
                 continue
-            calls, spans, lost = calls + 1, spans + count, lost + (left if wanted else 0)
-            used -= count * per_span
+            calls, spans = calls + 1, spans + each.spans
+            lost += each.undelivered if each.wanted else 0
+            used -= each.spans * per_span
             if not dry_run:
-                _remove(connection, id_)
+                _remove(connection, each.id)
                 time.sleep(_PAUSE_S)
         if calls and compact and not dry_run:
-            if not _running(connection):
-                connection.execute("VACUUM")  # it locks the file for as long as it takes
-            # What was written before is in the log still.
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            _compact(connection)
         return Pruned(calls, spans, lost, kept, before, size(path))
     finally:
         with forks.fork_safe():
@@ -132,8 +121,8 @@ def is_due(path: Path, *, days: float, limit: int) -> bool:
 
 
 def _running(connection: sqlite3.Connection) -> set[str]:
-    """The calls that somebody may still write to. Only delivery ends those that were left behind,
-    and not every journal is delivered."""
+    """The calls that a process may still write to. An open call may have been left behind: only
+    delivery ends those, and not every journal is delivered."""
     query = (
         "SELECT s.id, c.process FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
         "WHERE s.parent_id IS NULL AND s.status = 'active'"
@@ -141,6 +130,38 @@ def _running(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute(query).fetchall()
     rows += [(row[0], None) for row in connection.execute(_WITHOUT_ROOT).fetchall()]
     return {id_ for id_, process in rows if not left_behind(connection, id_, process)}
+
+
+class _Call(NamedTuple):
+    id: str
+    started_us: int
+    waits: int
+    """It is to be delivered and not done. A call that was recorded without a token never was to be:
+    it goes as one that is delivered."""
+    spans: int
+    undelivered: int
+    """Spans."""
+    wanted: int
+
+
+def _by_age(connection: sqlite3.Connection) -> list[_Call]:
+    """All calls, the oldest first."""
+    query = (
+        "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1, "
+        "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
+        "(SELECT count(*) FROM outbox o WHERE o.session_id = s.id), coalesce(c.wanted, 0) "
+        "FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
+        "WHERE s.parent_id IS NULL"
+    )
+    found = [_Call(*row) for one in (query, _WITHOUT_ROOT) for row in connection.execute(one)]
+    return sorted(found, key=attrgetter("started_us"))
+
+
+def _compact(connection: sqlite3.Connection) -> None:
+    if not _running(connection):
+        connection.execute("VACUUM")  # it locks the file for as long as it takes
+    # The log still has what was written before.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def _used(connection: sqlite3.Connection) -> int:

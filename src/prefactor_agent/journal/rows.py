@@ -1,4 +1,4 @@
-"""A span as it is kept: plain values and JSON. Runs on the journal's thread, never on the event
+"""Makes rows of plain values and JSON from spans. Runs on the journal's thread, never on the event
 loop."""
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .schema import Row as Row
 
 
 class Chunks(NamedTuple):
-    """One line of the table ``chunks``."""
+    """One row of the table ``chunks``."""
 
     span_id: str
     stream: str
@@ -28,7 +28,7 @@ class Chunks(NamedTuple):
 
 
 def span_row(span: Span, redactor: Redactor) -> Row:
-    """The row of a span as it is now; of one that has ended, with the exact sums of its streams."""
+    """The row of a span as it is now, and once it has ended with the exact sums of its streams."""
     status = span.status  # read first: once it says that the span has ended, the rest is final
     finished = span.finished_ns
     result: str | None = None
@@ -59,19 +59,19 @@ def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
             if columns := stream.take_rows(final=final):
                 text = dumps(redactor.columns(columns))
                 found.append(Chunks(span.id, name, text))
-        except Exception as error:  # it costs these chunks, and nothing beside them
+        except Exception as error:  # only these chunks are lost
             report("span.stream", error, span)
     return found
 
 
 def redacted_json(value: Any, span: Span, redactor: Redactor, *, is_result: bool = False) -> str:
-    """The JSON of a payload or a result, without what must not be kept, and bounded. Of one that
-    cannot be kept, what failed: it must not take other spans with it."""
+    """The JSON of a payload or a result, redacted and bounded. If that fails, JSON that names the
+    failure: one span must not cost the others."""
     try:
         text = dumps(value, span)
         payload = span.payload if isinstance(span.payload, Mapping) else {}
         if not redactor.text_is_clean(text, span.type, payload):
-            # From the text: there the user's values are plain, and its functions were called.
+            # Decoded from the text, in which all values are plain and functions have been called.
             value = from_json(text)
             text = dumps(redactor.value(value, span.type, payload, is_result=is_result))
         return bounded(text)
@@ -81,7 +81,7 @@ def redacted_json(value: Any, span: Span, redactor: Redactor, *, is_result: bool
 
 
 def dumps(value: Any, span: Span | None = None) -> str:
-    """JSON; a function in it is called for its value, a number that is none becomes null.
+    """The JSON text of a value. A function in it is called for its value; NaN becomes null.
 
     Args:
         span: Whose value it is, if it is one's.
@@ -92,7 +92,7 @@ def dumps(value: Any, span: Span | None = None) -> str:
     fallback = partial(_fallback, span)
     try:
         return _json(value, fallback)
-    except ValueError:  # half a surrogate pair in a text is the ordinary reason
+    except ValueError:  # most often because of half a surrogate pair in a text
         return _json(_well_formed(to_jsonable_python(value, fallback=fallback)), fallback)
 
 

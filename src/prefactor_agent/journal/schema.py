@@ -2,7 +2,7 @@
 
 One SQLite file holds the calls of all processes. ``PRAGMA user_version`` is the version of the
 tables: a file of an older version is migrated when it is opened for writing, a newer one is
-refused, and so is a file of another program's, before anything in it is touched."""
+refused, and so is a file of another program, before anything in it is touched."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ _STEPS: dict[int, str] = {
 
 
 class Row(NamedTuple):
-    """One line of the table ``spans``."""
+    """One row of the table ``spans``."""
 
     id: str
     session_id: str
@@ -120,8 +120,8 @@ class Row(NamedTuple):
 
 
 def connect(path: Path, timeout: float) -> sqlite3.Connection:
-    """The journal for reading and writing, made or brought up to date; safe when several processes
-    do it at once. What is written goes into a :func:`transaction`.
+    """Open the journal for reading and writing, and create it or bring it up to date; several
+    processes may do so at once. Writes go into a :func:`transaction`.
 
     Args:
         timeout: Seconds that a statement waits for other processes that write.
@@ -145,7 +145,7 @@ def connect(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def read_only(path: Path, timeout: float) -> sqlite3.Connection:
-    """A file that is there, for reading. What is in it is not looked at yet.
+    """Open an existing file for reading, without looking at what is in it.
 
     Args:
         timeout: Seconds that a statement waits for a process that writes.
@@ -157,9 +157,9 @@ def read_only(path: Path, timeout: float) -> sqlite3.Connection:
 
 
 def follow(path: Path, timeout: float) -> sqlite3.Connection | None:
-    """A file that is there, for reading, so that what is written later is seen. ``None``: nobody
-    writes to it now, and it lies where nothing can be written, so that SQLite, which wants its own
-    files beside it even to read, cannot tell whether somebody begins.
+    """Open an existing file for reading, so that later writes are seen. ``None``: that is not
+    possible now. SQLite needs files of its own beside the journal even to read it; no writer has
+    made them, and the folder cannot be written.
 
     Raises:
         As :func:`read_only`.
@@ -169,7 +169,7 @@ def follow(path: Path, timeout: float) -> sqlite3.Connection | None:
         version_of(connection)
     except sqlite3.Error as error:
         if not place.only_readable(error, path):
-            return connection  # whoever reads meets it again
+            return connection  # reading raises it again
         connection.close()
     else:
         return connection
@@ -187,7 +187,7 @@ def _open(path: Path, how: str, timeout: float) -> sqlite3.Connection:
 
 
 def refuse_directory(path: Path) -> None:
-    """Nor anything else that is no file: what SQLite says of it helps nobody.
+    """Refuse a directory, and anything else that is no file: SQLite's own message helps nobody.
 
     Raises:
         UnusableJournalError
@@ -199,7 +199,7 @@ def refuse_directory(path: Path) -> None:
 
 
 def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
-    """See that a file is a journal, or empty. Changes nothing.
+    """Refuse a file that is neither a journal that this version knows nor empty. Changes nothing.
 
     Raises:
         UnusableJournalError, sqlite3.Error
@@ -225,15 +225,15 @@ def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def _blank(path: Path) -> bool:
-    """Whether a file begins with zeros, as one of ours can after the machine lost its power.
+    """Whether a file begins with zeros, as a journal can after the machine lost its power.
 
-    To close the file lets go of this process's locks on it; what is no database has none."""
+    Closing the file releases this process's locks on it; a file that is no database has none."""
     with path.open("rb") as file:
         return not any(file.read(100))
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Make or bring up to date the tables of a journal; safe when several processes do it."""
+    """Create the tables or bring them up to date; several processes may do so at once."""
     if version_of(connection) == VERSION:
         return
     with transaction(connection):

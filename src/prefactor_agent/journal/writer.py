@@ -2,8 +2,8 @@
 
 On the event loop a span costs one ``deque.append``. The thread wakes at most every
 ``flush_interval``, takes what is there, and writes it in one transaction; it ends by itself when
-nothing is open any more. A file that cannot be written to stops the journal, never the agent: one
-line in the log says why, and what was lost is counted."""
+nothing is open any more. A file that cannot be written stops the journal, never the agent: one line
+in the log says why, and the trace says how many spans were lost."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from .inserts import Batch, write
 from .rows import Chunks, Row, chunk_rows, span_row
 
 QUEUE_LIMIT = 50_000
-"""Spans that wait for a disk that does not answer; further ones are counted as lost."""
+"""The most spans that wait for a disk that does not answer; more are counted as lost."""
 IDLE_SECONDS = 2.0
 BUSY_SECONDS = 5.0
 """How long one write waits for other processes that write to the same file."""
 
 _WRITTEN: Mapping[str, Any] = MappingProxyType({})
-"""The result of a span whose end has been written. A span that ends while its beginning still waits
-here may be written with its end before that is put: the put then has nothing to add."""
+"""The result of a span whose end has been written. A span can end while its beginning still waits
+in the queue: the first write then has the end, and when the end is put there is nothing to add."""
 
 
 class JournalWriter:
@@ -83,16 +83,16 @@ class JournalWriter:
     def _start(self) -> None:
         if not self._flushed_at_exit:
             self._flushed_at_exit = True
-            # At the end of the main process and of LiveKit's job processes alike: the latter leave
-            # through multiprocessing, which calls no atexit handlers, and a forked one forgets what
-            # was registered before.
+            # Runs at the end of the main process and of LiveKit's job processes. Those leave
+            # through multiprocessing, which calls no atexit handlers, and a forked process forgets
+            # what its parent registered.
             multiprocessing.util.Finalize(
                 None, _flush_at_exit, args=(weakref.ref(self),), exitpriority=100
             )
         self._thread = threading.Thread(target=self._run, name="prefactor-journal", daemon=True)
         try:
             self._thread.start()
-        except RuntimeError:  # the process ends: Python 3.12.1 starts no thread any more
+        except RuntimeError:  # the process ends: from 3.12.1 on, Python starts no more threads
             self._thread = None
 
     # Anywhere
@@ -139,7 +139,7 @@ class JournalWriter:
         with self._round:
             self._close()
             self._thread = None
-        # A span put just before that found a thread that was about to end.
+        # A span that was put just before found a thread that was about to end.
         if self._queue:
             self._start()
 
@@ -151,7 +151,7 @@ class JournalWriter:
             return False
 
     def _retain(self) -> None:
-        """Nothing is open any more: a good moment to let old calls go."""
+        """Remove old calls, now that nothing is open."""
         days, limit = self._keep
         try:
             if not self._path.exists() or not retention.is_due(self._path, days=days, limit=limit):
@@ -187,13 +187,13 @@ class JournalWriter:
                 self._open[span.id] = span
             row = span_row(span, self._redactor)
             if done:
-                # It refers back to the span: a cycle, which only gc would end.
+                # The result refers to the span: only the garbage collector would free both.
                 span.result = _WRITTEN
             if done and span.parent_id is None:
                 finished.append((row.finished_us or row.started_us, span.session_id))
                 row = self._with_losses(row)
             rows.append(row)
-        # Of one that has ended the end comes, or was lost.
+        # The end of an ended span is still in the queue, or was lost.
         self._open = {id_: span for id_, span in self._open.items() if span.open}
         for span in self._open.values():
             chunks += chunk_rows(span, self._redactor, final=False)
@@ -228,7 +228,7 @@ class JournalWriter:
 
     def _connect(self) -> sqlite3.Connection:
         if self._file.was_replaced():
-            # What is written into a deleted file nobody ever sees.
+            # Nobody would see what is written into a deleted file.
             with contextlib.suppress(sqlite3.Error):
                 self._file.close()
             logger.warning(
@@ -247,7 +247,8 @@ class JournalWriter:
             self._file.close()
 
     def _failed(self, error: Exception, batch: Batch) -> None:
-        """Disk full, or file locked: keep it for the next round. No place to write to: stop."""
+        """Keep the batch for the next round if the disk is full or the file is locked; stop if the
+        place can never be written."""
         self._close()
         if place.never_writable(error, self._path):
             self._stop(
@@ -269,7 +270,7 @@ class JournalWriter:
             )
 
     def _set_aside(self, error: Exception, batch: Batch) -> None:
-        """The file is damaged: keep it under another name and begin a new one."""
+        """Rename the damaged file, and begin a new one."""
         damaged = self._file.identity
         self._close()
         try:
@@ -312,16 +313,16 @@ writers: weakref.WeakSet[JournalWriter] = weakref.WeakSet()
 
 
 def _flush_at_exit(reference: weakref.ref[JournalWriter]) -> None:
-    # Ctrl-C: who waits for the end has waited enough. Raised from here, it would also keep the
-    # program's own finalizers from being run.
+    # After Ctrl-C the user has waited enough. Raised from here, it would also keep the program's
+    # own finalizers from running.
     with contextlib.suppress(KeyboardInterrupt):
         if (writer := reference()) is not None:
             writer.flush(writer._exit_timeout)
 
 
 def _forget_parent() -> None:
-    # Threads do not survive a fork, and a SQLite connection must not be used across one. What the
-    # parent had not written yet is the parent's to write.
+    # Threads do not survive a fork, and no process may use a SQLite connection of its parent. The
+    # parent writes what it had not written yet.
     for writer in list(writers):
         forks.never_close(writer._file.opened)
         writer._reset()
