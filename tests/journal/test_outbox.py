@@ -12,8 +12,9 @@ import pytest
 from prefactor_agent.config import Settings
 from prefactor_agent.core.span import Span, SpanType, Status
 from prefactor_agent.journal import schema
-from prefactor_agent.journal.outbox import Outbox, SpanState
+from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.process import alive, this_process
+from prefactor_agent.journal.todo import SpanState
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.spans.tree import SpanTree
 from support.waiting import PATIENCE

@@ -13,7 +13,7 @@ from ..core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
 from ..core.clock import unix_us_to_rfc3339
 from ..core.json import JSON
 from ..journal import columns
-from ..journal.outbox import SpanState, Todo
+from ..journal.todo import SpanState, Todo
 
 Streams = dict[str, list[str]]
 

@@ -23,7 +23,8 @@ from ..config import Settings
 from ..core.guard import failures, logger, report
 from ..core.json import JSON
 from ..journal.errors import StorageError
-from ..journal.outbox import CallRow, CallState, Outbox
+from ..journal.outbox import Outbox
+from ..journal.todo import CallRow, CallState
 from ..schemas.catalog import QUALITY
 from ..schemas.types import BASE_TYPES
 from .api import Api, DeniedError, LaterError, RefusedError

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..config import Settings
-from ..journal.outbox import CallRow, Outbox
+from ..journal.outbox import Outbox
 from ..journal.process import alive
+from ..journal.todo import CallRow
 from .api import Api, LaterError
 from .backoff import Backoff
 from .call_delivery import CallDelivery

@@ -10,8 +10,9 @@ from pathlib import Path
 from ..config import Settings
 from ..journal.current import CurrentFile
 from ..journal.errors import StorageError
-from ..journal.outbox import CallRow, Outbox
+from ..journal.outbox import Outbox
 from ..journal.process import alive, this_process
+from ..journal.todo import CallRow
 from .api import Api
 from .call_delivery import CallDelivery, OnTerminate
 

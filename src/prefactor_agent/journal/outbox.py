@@ -16,70 +16,21 @@ import sqlite3
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from ..core import forks
 from . import schema
 from .process import alive, this_process
+from .todo import CallRow, SpanState, Todo
 
 LEASE_S = 30.0
 """How long a claim of a call holds, unless the process renews it."""
 FOREIGN_S = 900.0
 """A call of another machine counts as left behind after so long without a new span."""
 BUSY_S = 5.0
-
-
-class SpanState(IntEnum):
-    NEW = 0
-    OPEN = 1  # created at Prefactor, not finished there
-    PARKED = 2  # its create was refused: kept with the error
-    STUCK = 3  # created; its end was refused
-
-
-class CallState(IntEnum):
-    NEW = 0
-    REGISTERED = 1
-    STARTED = 2
-    JUDGED = 3  # its quality payload is recorded
-    DONE = 4
-
-
-class Todo(NamedTuple):
-    """A span with something to send, as it was when it was read."""
-
-    seq: int
-    state: int
-    sent: str | None
-    id: str
-    parent_id: str | None
-    type: str
-    status: str
-    started_us: int
-    finished_us: int | None
-    payload: str
-    result: str | None
-    parent_state: int | None
-    """``None``: the parent has nothing left to do, so it is at Prefactor."""
-
-
-class CallRow(NamedTuple):
-    session_id: str
-    process: str | None
-    wanted: int
-    state: int
-    instance_id: str | None
-    registration: str | None
-    error: str | None
-    terminated: str | None
-    status: str
-    started_us: int
-    finished_us: int | None
-    tools: str | None
-    """JSON: by name, what the program says of its tools (:func:`..tool_options.declared_tools`)."""
 
 
 _CALL = (
