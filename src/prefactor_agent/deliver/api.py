@@ -1,15 +1,15 @@
-"""Prefactor's HTTP API: prefactor-http's client with the parts replaced that lose data.
+"""Prefactor's HTTP API: the client of prefactor-http, without the parts that lose data.
 
-What is used of prefactor-http 0.4: its configuration, its headers and its typed calls for agent
-instances. What is not, and why:
+This module uses the configuration, the headers and the typed calls for agent instances of
+prefactor-http 0.4. It does not use
 
-- Its retries: they ignore ``Retry-After`` and repeat calls that carry no idempotency key. It is set
-  to none; :mod:`.backoff` does it.
-- Its reading of answers: it drops the headers (``Retry-After``), and takes an answer that is no
-  JSON for a permanent refusal, though the call may have had its effect.
-- Its typed calls for spans and ``bulk``: they encode again what is JSON in the journal already, one
+- its retries: they ignore ``Retry-After`` and repeat requests that have no idempotency key. They
+  are turned off; :mod:`.backoff` replaces them;
+- its reading of answers: it drops the headers (``Retry-After``), and takes an answer that is no
+  JSON for a permanent refusal, although the request may have had its effect;
+- its typed calls for spans and ``bulk``: they encode again what is JSON in the journal already, one
   output of an unknown status spoils the whole answer, and an answer that lacks a field of the model
-  raises after the effect. A repeat has to be the same text as the first try, so the text is ours.
+  raises after the effect. A repeat has to be the same text as the first try.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ from .target import Target
 
 REQUEST_TIMEOUT_S = 15.0
 LONGEST_WAIT_S = 300.0
-"""What a ``Retry-After`` is cut to."""
+"""The longest ``Retry-After`` that is followed."""
 
 
 class LaterError(Exception):
-    """Nothing is known of what the call did: the same call has to be made again, later."""
+    """Nobody knows whether the request had its effect: send the same request again later."""
 
     def __init__(
         self, why: str, *, after: float | None = None, timeout: bool = False, failed: bool = False
@@ -41,11 +41,11 @@ class LaterError(Exception):
         self.after = after
         self.timeout = timeout
         self.failed = failed
-        """The service itself broke on the call (5xx)."""
+        """The service itself broke on the request (5xx)."""
 
 
 class RefusedError(PrefactorApiError):  # type: ignore[misc]  # it has no types of its own
-    """Prefactor understood the call and said no."""
+    """Prefactor understood the request and refused it."""
 
     code: str
     status_code: int
@@ -56,13 +56,13 @@ class RefusedError(PrefactorApiError):  # type: ignore[misc]  # it has no types 
 
 
 class DeniedError(RefusedError, PrefactorAuthError):  # type: ignore[misc]
-    """The token is not, or no longer, good for this (401, 403)."""
+    """Prefactor does not accept the token for this request (401, 403)."""
 
 
 class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its own
-    """A client for one target. Use it as an async context manager.
+    """A client for one target, to be used as an async context manager.
 
-    Raises (every call):
+    Raises (every request):
         LaterError, RefusedError, DeniedError
     """
 
@@ -84,7 +84,7 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
         return f"Api({self.config.api_url})"  # the configuration's own repr shows the token
 
     async def post(self, path: str, body: bytes) -> JSON:
-        """A call whose body is JSON text already."""
+        """Send a body that is JSON text already."""
         await self._ensure_session()
         return await self._call("POST", path, body, None)
 
@@ -96,7 +96,7 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
         json_data: JSON | None = None,
         idempotency_key: str | None = None,
     ) -> JSON:
-        # What prefactor-http's typed calls end up in.
+        # prefactor-http's typed calls end up here.
         body = None if json_data is None else to_json(json_data, inf_nan_mode="null")
         return await self._call(method, path, body, params)
 
@@ -115,7 +115,7 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
                 data=body,
                 params=params,
                 headers=headers,
-                allow_redirects=False,  # a redirect would take the token somewhere else
+                allow_redirects=False,  # a redirect would send the token somewhere else
             ) as response:
                 raw = await response.read()
                 status, answered = response.status, response.headers

@@ -1,4 +1,4 @@
-"""When to try again."""
+"""How long to wait after a failure."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import time
 
 
 class Backoff:
-    """Waits that double from failure to failure, each with jitter so that many processes do not
-    come back together; never shorter than what the service asked for."""
+    """Waits that double from failure to failure, with jitter so that many processes do not come
+    back at once, and that are never shorter than what the service asked for."""
 
     def __init__(self, first: float = 0.5, longest: float = 30.0) -> None:
         self._first, self._longest = first, longest
@@ -17,7 +17,7 @@ class Backoff:
         """Monotonic seconds: nothing is sent before."""
 
     def failed(self, after: float | None) -> float:
-        """Note a failure; returns how many seconds to wait."""
+        """Count a failure; returns how many seconds to wait."""
         step: float = min(self._longest, self._first * 2 ** min(self.failures, 16))
         wait = step * random.uniform(0.5, 1.0)  # noqa: S311  # nothing secret
         if after is not None:

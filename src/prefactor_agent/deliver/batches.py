@@ -1,5 +1,5 @@
-"""How much goes into one request, and what its answer says of each part. Touches nothing but its
-arguments."""
+"""How much goes into one bulk request, and what the answer says of each part. Has no side
+effects."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from .bodies import Body
 SPANS_PER_REQUEST = 500
 BYTES_PER_REQUEST = 1_000_000
 SMALL = 32_768
-"""What a payload is cut to when Prefactor calls a span too large."""
+"""Characters that a payload is cut to when Prefactor calls a span too large."""
 _AROUND = 160
 """Bytes of a bulk item around the fields of its span."""
 
 
 @dataclass
 class Limits:
-    """What one request may hold: less when the service cannot take it, more again when it can."""
+    """How much one request may hold: less after the service could not take it, then more again."""
 
     spans: int = SPANS_PER_REQUEST
     bytes: int = BYTES_PER_REQUEST
 
     def broke(self, spans: int) -> None:
-        """The service broke on so many. Perhaps it is one of them: fewer, to find out which."""
+        """The service broke on so many spans. Send fewer, to find out whether one of them is the
+        reason."""
         self.spans = max(1, min(self.spans, spans) // 4)
 
     def too_large(self, spans: int, characters: int) -> None:
-        """So much was more than the service takes."""
+        """The service does not take so much."""
         self.spans = max(1, spans // 2)
         self.bytes = max(SMALL, min(self.bytes, characters) // 2)
 
@@ -48,7 +49,7 @@ class Limits:
 
 
 def bulk(batch: list[Body]) -> str:
-    """The request."""
+    """The text of the request."""
     return '{"items":[' + ",".join(body.bulk_item for body in batch) + "]}"
 
 
@@ -62,14 +63,14 @@ class Refusal(NamedTuple):
 class Answered(NamedTuple):
     done: list[tuple[Body, JSON]]
     refused: Refusal | None
-    """The first: what stood behind it was not looked at."""
+    """The first refused body: the service did not look at those after it."""
 
 
 def read(batch: list[Body], answer: JSON) -> Answered:
-    """What the answer to a bulk request says.
+    """Read the answer to a bulk request.
 
     Raises:
-        LaterError: Nothing that can be understood.
+        LaterError: The answer cannot be understood.
     """
     outputs = answer.get("outputs")
     if not isinstance(outputs, dict):
@@ -79,7 +80,7 @@ def read(batch: list[Body], answer: JSON) -> Answered:
     for body in batch:
         output = outputs.get(body.key)
         if not isinstance(output, dict):
-            continue  # behind the first error, nothing was done
+            continue  # after the first error, Prefactor does nothing
         if output.get("status") == "success":
             done.append((body, output))
         elif refused is None:

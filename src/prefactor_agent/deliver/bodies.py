@@ -1,7 +1,7 @@
-"""What is sent of a span: pure functions from a line of the journal to JSON text.
+"""What is sent of a span: pure functions from a row of the journal to JSON text.
 
-The journal holds JSON already, and most of it goes out as it is: text is put together, not decoded
-and encoded again."""
+The journal has JSON text already, redacted and bounded. Most of it is sent as it is: bodies are put
+together from text, and nothing is decoded that does not change."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _NO_STREAMS: Streams = {}
 
 
 class Body(NamedTuple):
-    """One call about one span, to be sent by itself or in bulk."""
+    """One request about one span, to be sent by itself or in bulk."""
 
     todo: Todo
     key: str
-    """The idempotency key: the same from every process that makes this call."""
+    """The idempotency key: the same from every process that makes this request."""
     ends: bool
-    """Once acknowledged, nothing is left to do for the span."""
+    """Once Prefactor acknowledges it, nothing is left to do for the span."""
     remote_id: str | None
-    """Of a finish: the span. Of a create: ``None`` where Prefactor makes the id."""
+    """The span's id at Prefactor; ``None`` in a create where Prefactor makes the id."""
     fields: str
-    """JSON object."""
+    """A JSON object."""
 
     @property
     def finishes(self) -> bool:
@@ -42,7 +42,7 @@ class Body(NamedTuple):
     @property
     def bulk_item(self) -> str:
         if self.finishes:
-            # The fields beside the id: inside "details" they would be accepted and lost.
+            # The fields stand beside the id: inside "details" Prefactor accepts and ignores them.
             return (
                 f'{{"_type":"agent_spans/finish","idempotency_key":"{self.key}",'
                 f'"agent_span_id":"{self.remote_id}",{self.fields[1:]}'
@@ -68,7 +68,7 @@ def finish(todo: Todo, remote_id: str, streams: Streams, limit: int = PAYLOAD_LI
     """The end of a span that is open at Prefactor.
 
     Raises:
-        ValueError: The journal has something else than what this program writes.
+        ValueError: The row is damaged: this program did not write it so.
     """
     assert todo.finished_us is not None
     outcome = _object(todo.result or "{}") if streams else {}
@@ -95,8 +95,8 @@ def create(
         ValueError: As :func:`finish`.
     """
     ended = todo.status != "active"
-    # The dashboard reads tokens and errors from the payload, where a span that is sent open cannot
-    # have them yet; they are in the result in any case.
+    # Prefactor's dashboard reads tokens and errors from the payload. A span that is sent while it
+    # is open cannot have them there; the result has them in any case.
     in_payload = todo.state == SpanState.NEW and (
         todo.type == "livekit:llm" or todo.status == "failed"
     )
@@ -122,8 +122,8 @@ def create(
 
 
 def repeated(todo: Todo) -> Body:
-    """A create of an open span that may have arrived, word for word; the span may have ended
-    since.
+    """The create of an open span that may have arrived, word for word as it was sent; the span may
+    have ended since.
 
     Raises:
         ValueError: As :func:`finish`.
@@ -153,7 +153,7 @@ def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
     """The result, with what passed through the span's streams."""
     if not streams:
         return _kept(todo.result or "{}", limit)
-    # A program may have had anything in them redacted.
+    # The user may have redacted anything in them.
     summaries = dict(_mapping(outcome.get("streams")))
     share = STREAM_LIMIT // max(1, len(streams))
     for name, parts in streams.items():
@@ -162,17 +162,17 @@ def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
 
 
 def _kept(text: str, limit: int) -> str:
-    """A text of the journal, whose writer has bounded it: too long only for a smaller limit, or by
-    what was added when its process was gone."""
+    """A text of the journal. The writer has bounded it: it can only be too long for a smaller
+    limit, or through what was added to it when its process was gone."""
     return text if len(text) <= limit else bounded(text, limit)
 
 
 def limited(parts: list[str], limit: int) -> JSON:
-    """The chunk columns of one stream, in the order of time, up to ``limit`` characters; says how
-    many rows are left out.
+    """The chunk columns of one stream in the order of time, up to ``limit`` characters, and how
+    many rows were left out.
 
     Raises:
-        ValueError: They are not as this program writes them.
+        ValueError: They are damaged.
     """
     kept: list[JSON] = []
     omitted = used = 0

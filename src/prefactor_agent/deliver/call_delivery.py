@@ -1,9 +1,9 @@
-"""Carries calls from the journal to Prefactor, round by round.
+"""Delivers calls from the journal to Prefactor.
 
-Per call: register, start, then its spans, parents first, as many in one request as Prefactor takes;
-when the call is over and nothing is left of it, its quality and its end. Whatever stops this
-half-way, the next round, or another process, goes on from what the journal says was
-acknowledged."""
+For each call: register it, start it, send its spans (parents first, as many in one request as
+Prefactor takes), and once the call is over and nothing is left of it, record its quality and finish
+it. If anything stops this half-way, the next round or another process goes on from what the journal
+says was acknowledged."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ CALLS_AT_ONCE = 4
 
 @dataclass
 class CallDelivery:
-    """Delivers with one connection to Prefactor and one to the journal.
+    """Delivers calls over one connection to Prefactor and one to the journal.
 
     Raises (every coroutine):
         LaterError: Prefactor cannot be reached now.
-        DeniedError: The token is not good.
+        DeniedError: Prefactor does not accept the token.
         StorageError: The journal cannot be read or written now.
     """
 
@@ -55,7 +55,7 @@ class CallDelivery:
     sdk: str
     on_terminate: OnTerminate | None = None
     on_delivered: Callable[[str], None] = lambda _session_id: None
-    """Told when nothing is left to do of a call."""
+    """Called when nothing is left to do of a call."""
     progress: Progress = field(default_factory=Progress)
     _registered: dict[str, RegisteredCall] = field(default_factory=dict)
     _logged: set[str] = field(default_factory=set)
@@ -65,8 +65,8 @@ class CallDelivery:
         self._spans = SpanSender(self.api, self.outbox, self.progress, self._terminated)
 
     async def deliver(self, calls: list[CallRow]) -> None:
-        """Bring these calls up to date, several at once."""
-        # A call that could not be delivered the last time does not stand in the way of others.
+        """Deliver what is due of these calls, several calls at once."""
+        # Calls that could not be delivered the last time come last, so that they hold up no other.
         waiting = calls[::-1]
         waiting.sort(key=lambda row: self._failed_tries[row.session_id], reverse=True)
 
@@ -89,9 +89,9 @@ class CallDelivery:
             await asyncio.gather(*workers, return_exceptions=True)
 
     async def deliver_call(self, row: CallRow) -> None:
-        """Bring one call up to date. The caller has claimed it."""
-        # Perhaps a while ago, and those before it took longer than a claim holds: another process
-        # may have it now, or be done with it, or it was pruned.
+        """Deliver what is due of one call, which this process has claimed."""
+        # If the calls before this one took longer than a claim holds, another process may have it
+        # now, or be done with it, or it was pruned.
         now = self.outbox.call(row.session_id) if self.outbox.claim(row.session_id) else None
         if now is None or now.state == CallState.DONE or now.error is not None:
             self.forget(row.session_id)
@@ -100,7 +100,7 @@ class CallDelivery:
             await self._deliver_call(now)
 
     async def check(self, row: CallRow) -> None:
-        """Ask whether a call that runs may go on."""
+        """Ask Prefactor whether a running call may go on."""
         if row.instance_id is None or row.error is not None:
             return
         with self.parking_on_failure(row.session_id):
@@ -120,7 +120,7 @@ class CallDelivery:
             self._terminated(row.session_id, call, instance.termination_reason)
 
     def last_checked(self, session_id: str) -> float:
-        """When Prefactor last said whether this call may go on; 0: never."""
+        """When Prefactor last said whether this call may go on, in monotonic seconds; 0: never."""
         call = self._registered.get(session_id)
         if call is None:
             return 0.0
@@ -133,11 +133,12 @@ class CallDelivery:
 
     @contextlib.contextmanager
     def parking_on_failure(self, session_id: str) -> Iterator[None]:
-        """A call that is refused, or that we trip over, is parked: all others are delivered."""
+        """Park a call that Prefactor refuses or that delivery fails on, so that all others go
+        on."""
         try:
             yield
         except (LaterError, DeniedError, StorageError, OSError):
-            raise  # it is not about this call
+            raise  # not the fault of this call
         except CallParkedError as error:
             why, what = str(error), "Prefactor refuses a call"
         except Exception as error:
@@ -172,7 +173,7 @@ class CallDelivery:
             self.outbox.update_call(session_id, state=CallState.DONE)
         else:
             if now.state == CallState.STARTED:
-                await self._judge(now)
+                await self._record_quality(now)
             await self._finish(now)
         self.forget(session_id)
         self.progress.calls += 1
@@ -193,8 +194,8 @@ class CallDelivery:
                 from_json(row.tools) if row.tools else None,
             )
             text = to_json(body).decode()
-            # Kept before it is sent: what is registered later, by another process with other
-            # tools in sight, would be another body under the same idempotency key.
+            # Kept before it is sent: another process, which knows other tools, would later send
+            # another body under the same idempotency key.
             self.outbox.update_call(row.session_id, registration=text)
         try:
             instance = await self.api.agent_instances.register(
@@ -216,7 +217,7 @@ class CallDelivery:
         raise CallParkedError("its session is damaged in the journal")
 
     def _join(self, row: CallRow, given: JSON, tools: set[str]) -> CallRow:
-        """The program registered an instance itself, with the schemas that it chose."""
+        """Use the instance that the program registered itself, with the schemas that it chose."""
         schemas = self.settings.schemas or {}
         names = {entry["name"] for entry in schemas.get("span_type_schemas", ())} or BASE_TYPES
         types = [{"name": name} for name in sorted({*names, *tools})]
@@ -243,7 +244,7 @@ class CallDelivery:
         self.outbox.update_call(row.session_id, state=CallState.STARTED)
         return row._replace(state=CallState.STARTED)
 
-    async def _judge(self, row: CallRow) -> None:
+    async def _record_quality(self, row: CallRow) -> None:
         assert row.instance_id is not None
         payload = quality(self.outbox.outcomes(row.session_id))
         try:
@@ -255,7 +256,7 @@ class CallDelivery:
                     idempotency_key=f"{row.session_id}-quality",
                 )
         except CallParkedError:
-            pass  # a call without its quality is still a call: its end matters more
+            pass  # the end of the call matters more than its quality
         self.outbox.update_call(row.session_id, state=CallState.JUDGED)
 
     async def _finish(self, row: CallRow) -> None:
@@ -263,7 +264,7 @@ class CallDelivery:
         with self._done_if_conflict("finish"):
             await self.api.agent_instances.finish(
                 row.instance_id,
-                status=row.status,  # not active: the call has ended
+                status=row.status,  # the call has ended, so it is not active
                 timestamp=_moment(row.finished_us or row.started_us),
                 idempotency_key=f"{row.session_id}-finish",
             )
@@ -271,8 +272,8 @@ class CallDelivery:
 
     @contextlib.contextmanager
     def _done_if_conflict(self, what: str) -> Iterator[None]:
-        """A 409 says that the instance is past this step, so the step was made; so does an answer
-        that is not as the client's model wants it, as long as it was a 2xx."""
+        """Count a step as done when Prefactor answers 409: the instance is past it. The same holds
+        for a 2xx answer that does not fit the model of the client."""
         try:
             yield
         except PrefactorResponseContractError:
@@ -310,7 +311,7 @@ class CallDelivery:
             self.on_terminate(session_id, why)
         try:
             self.outbox.update_call(session_id, terminated=why or "no reason given")
-        except StorageError as error:  # the call has been told, and that is what counts
+        except StorageError as error:  # the call is ending, and that is what counts
             report("deliver.terminated", error)
 
 

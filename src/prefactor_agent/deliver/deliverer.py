@@ -1,9 +1,8 @@
 """The thread that delivers while the agent runs.
 
-It sleeps until the journal was written (:meth:`Deliverer.wake`), sends at most every
-:data:`INTERVAL_S`, and while a call is open asks once a second whether it may go on, if nothing was
-sent in that second: one small request per quiet call and second, none otherwise. It never touches
-the agent's event loop."""
+It sleeps until the journal is written (:meth:`Deliverer.wake`) and sends at most every
+:data:`INTERVAL_S`. For each open call of which it sent nothing for a second it asks Prefactor, in
+one small request, whether the call may go on. It never touches the agent's event loop."""
 
 from __future__ import annotations
 
@@ -27,11 +26,11 @@ from .target import Target, target
 
 INTERVAL_S = 0.4
 FIRST_WAIT_S = 0.5
-"""After the first failure in a row: see :class:`.backoff.Backoff`."""
+"""The wait after the first failure in a row: see :class:`.backoff.Backoff`."""
 
 
 def sdk_entry() -> str:
-    """This program and what it stands on, for the header and the runtime environment."""
+    """This program and the clients that it uses, for the header and the runtime environment."""
     names = ("prefactor-agent", "prefactor-core", "prefactor-http")
     return " ".join(f"{name}@{_version(name)}" for name in names)
 
@@ -44,15 +43,15 @@ def _version(name: str) -> str:
 
 
 class Deliverer:
-    """Delivers what this process records, and what gone processes left behind.
+    """Delivers what this process records, and what processes that are gone left behind.
 
     Args:
         on_terminate: Called on the delivering thread, once for each call that Prefactor wants to
-            end: with the session's id and the reason.
-        request_timeout: Seconds that one request may take; :data:`REQUEST_TIMEOUT_S` otherwise.
-        is_mine: Whether a call of this process, by its session's id, is for this deliverer; all
-            of them are otherwise.
-        on_delivered: Called on the delivering thread, with the session's id of a call of which
+            end, with the session's id and the reason.
+        request_timeout: Seconds that one request may take; by default :data:`REQUEST_TIMEOUT_S`.
+        is_mine: Whether this deliverer delivers a call of this process, by its session's id; by
+            default it delivers all.
+        on_delivered: Called on the delivering thread with the session's id of a call of which
             nothing is left to do.
     """
 
@@ -83,13 +82,14 @@ class Deliverer:
         self._round = threading.Condition()
         self._rounds = 0
         self._clean = False
+        self._outage_logged = False
         self.off: str | None = None
-        """Why nothing is delivered (any more) by this process."""
+        """Why this process delivers nothing (any more)."""
 
     # From any thread
 
     def start(self) -> None:
-        """Begin, if there is a token. Says in one line what is wrong with the settings."""
+        """Start the thread, if there is a token. Log in one line what is wrong with the settings."""
         with self._lock:
             if self._thread is not None or self.off is not None:
                 return
@@ -108,7 +108,7 @@ class Deliverer:
             self._thread.start()
 
     def wake(self) -> None:
-        """Something new is in the journal. Cheap: may be called after every write."""
+        """Note that something new is in the journal. Cheap enough to call after every write."""
         if self._pending:
             return
         self._pending = True
@@ -116,7 +116,7 @@ class Deliverer:
 
     def flush(self, timeout: float) -> bool:
         """Deliver what the journal has now, within ``timeout`` seconds. Returns whether nothing of
-        this process's calls is left (what was refused aside)."""
+        this process's calls is left, apart from what Prefactor refused."""
         deadline = time.monotonic() + timeout
         with self._round:
             if self._thread is None or self.off is not None:
@@ -139,7 +139,7 @@ class Deliverer:
                 self._flushing -= 1
 
     def stop(self, timeout: float = 2.0) -> None:
-        """End the thread; what is not delivered stays in the journal."""
+        """Stop the thread; the journal keeps what is not delivered."""
         thread = self._thread
         self._stopping = True
         self._poke()
@@ -182,55 +182,9 @@ class Deliverer:
 
     async def _rounds_until_stopped(self, rounds: Rounds) -> None:
         backoff = Backoff(FIRST_WAIT_S)
-        told = False
         while not self._stopping:
             self._pending = False
-            clean = False
-            before = rounds.progress()
-            try:
-                clean = await rounds.next()
-                if backoff.failures:
-                    backoff.succeeded()
-                    if told:
-                        logger.info("Prefactor answers again")
-                        told = False
-            except DeniedError as error:
-                self.off = str(error)
-                logger.error(
-                    "Prefactor does not accept the token (%s): nothing more is delivered, the "
-                    "journal keeps everything; run prefactor-agent push once the token is right",
-                    error,
-                )
-            except LaterError as error:
-                if rounds.progress() != before:
-                    backoff.succeeded()  # some of it got through
-                wait = backoff.failed(error.after)
-                if not told:
-                    told = True
-                    logger.warning(
-                        "Prefactor cannot be reached (%s): the journal keeps everything until it "
-                        "can; next try in %.1f s",
-                        error,
-                        wait,
-                    )
-            except UnusableJournalError as error:
-                self.off = str(error)  # the journal's writer has said so in the log
-            except (StorageUnavailableError, OSError) as error:
-                # Locked, on a full disk …: what was not acknowledged is sent again, word for word.
-                failures["deliver.journal"] += 1
-                if failures["deliver.journal"] == 1:
-                    logger.warning(
-                        "%s cannot be read or written now (%s): delivery waits until it can",
-                        self._settings.journal,
-                        error,
-                    )
-                backoff.failed(None)
-            except StorageError as error:
-                report("deliver.journal", error)
-                backoff.failed(None)
-            except Exception as error:
-                report("deliver.round", error)
-                backoff.failed(None)
+            clean = await self._one_round(rounds, backoff)
             with self._round:
                 self._rounds += 1
                 self._clean = clean
@@ -239,8 +193,71 @@ class Deliverer:
                 return
             await self._rest(rounds, backoff)
 
+    async def _one_round(self, rounds: Rounds, backoff: Backoff) -> bool:
+        """Returns whether nothing is left to send for calls of this process."""
+        before = rounds.progress()
+        try:
+            clean = await rounds.next()
+        except LaterError as error:
+            if rounds.progress() != before:
+                backoff.succeeded()  # Prefactor took some of it
+            wait = backoff.failed(error.after)
+            self._log_outage(error, wait)
+        except Exception as error:
+            self._fail(error)
+            backoff.failed(None)
+        else:
+            if backoff.failures:
+                backoff.succeeded()
+                self._log_recovery()
+            return clean
+        return False
+
+    def _fail(self, error: Exception) -> None:
+        """Log why a round failed, and turn delivery off if another round cannot help."""
+        match error:
+            case DeniedError():
+                self.off = str(error)
+                logger.error(
+                    "Prefactor does not accept the token (%s): nothing more is delivered, the "
+                    "journal keeps everything; run prefactor-agent push once the token is right",
+                    error,
+                )
+            case UnusableJournalError():
+                self.off = str(error)  # the journal's writer has logged it
+            case StorageUnavailableError() | OSError():
+                # Locked, on a full disk …: what was not acknowledged is sent again, word for word.
+                failures["deliver.journal"] += 1
+                if failures["deliver.journal"] == 1:
+                    logger.warning(
+                        "%s cannot be read or written now (%s): delivery waits until it can",
+                        self._settings.journal,
+                        error,
+                    )
+            case StorageError():
+                report("deliver.journal", error)
+            case _:
+                report("deliver.round", error)
+
+    def _log_outage(self, error: LaterError, wait: float) -> None:
+        """Log once that Prefactor cannot be reached."""
+        if self._outage_logged:
+            return
+        self._outage_logged = True
+        logger.warning(
+            "Prefactor cannot be reached (%s): the journal keeps everything until it can; next try "
+            "in %.1f s",
+            error,
+            wait,
+        )
+
+    def _log_recovery(self) -> None:
+        if self._outage_logged:
+            self._outage_logged = False
+            logger.info("Prefactor answers again")
+
     async def _rest(self, rounds: Rounds, backoff: Backoff) -> None:
-        """Until there is a reason for the next round."""
+        """Wait until there is a reason for the next round."""
         assert self._wakened is not None
         if backoff.remaining:
             await self._sleep(backoff.remaining, until_stopped=True)
@@ -280,8 +297,8 @@ _deliverers: weakref.WeakSet[Deliverer] = weakref.WeakSet()
 
 
 def _forget_parent() -> None:
-    # Threads do not survive a fork, and neither the loop nor the connections may be used across
-    # one: what the parent had begun is the parent's to go on with.
+    # Threads do not survive a fork, and a child must not use the loop or the connections of its
+    # parent. The parent goes on with what it had begun.
     for deliverer in list(_deliverers):
         deliverer._reset()
 

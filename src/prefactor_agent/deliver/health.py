@@ -1,4 +1,4 @@
-"""Is everything as it should be? What ``prefactor-agent doctor`` looks at."""
+"""What ``prefactor-agent doctor`` checks: the settings, the token, the service, the journal."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = ("prefactor-agent", "livekit-agents", "prefactor-core", "prefactor-h
 
 
 class Check(NamedTuple):
-    """One thing that was looked at. A note is worth knowing and no fault."""
+    """The result of one check. A note is worth knowing, but no fault."""
 
     name: str
     level: Level
@@ -86,7 +86,7 @@ async def _service(aim: Target) -> list[Check]:
 
 
 def clock_skew(date: str | None, before: float, after: float) -> float | None:
-    """Seconds that this machine's clock is ahead, measured on an answer's ``Date``."""
+    """Seconds by which this machine's clock is ahead, from the ``Date`` of an answer."""
     if date is None:
         return None
     try:

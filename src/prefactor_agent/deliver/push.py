@@ -1,4 +1,4 @@
-"""Delivers what a journal still holds, in the foreground, until it is done or cannot be done."""
+"""Delivers what a journal still has to deliver, in the foreground."""
 
 from __future__ import annotations
 
@@ -33,14 +33,15 @@ class Pushed:
     busy: int = 0
     """Calls that another process delivers."""
     running: int = 0
-    """Calls that still run: what they have so far is delivered, the rest is theirs."""
+    """Calls that still run: what they have so far is delivered; their process delivers the rest."""
     problem: str | None = None
 
 
 async def push(
     settings: Settings, aim: Target, outbox: Outbox, *, patience: float, watch: Watch
 ) -> Pushed:
-    """
+    """Deliver until nothing is left, or Prefactor cannot be reached.
+
     Args:
         patience: Seconds after which to give up when Prefactor cannot be reached.
 
@@ -56,7 +57,7 @@ async def push(
         ticker = asyncio.create_task(_tick(delivery, done, watch))
         try:
             while True:
-                calls = _mine(outbox, done)
+                calls = _claim(outbox, done)
                 before = delivery.progress.sent
                 try:
                     await delivery.deliver(calls)
@@ -80,8 +81,8 @@ async def push(
     return done
 
 
-def _mine(outbox: Outbox, done: Pushed) -> list[CallRow]:
-    """The calls to deliver here; those that a gone process left open are ended."""
+def _claim(outbox: Outbox, done: Pushed) -> list[CallRow]:
+    """Claim the calls to deliver here, and end what processes that are gone left open."""
     chosen: list[CallRow] = []
     done.busy = done.running = 0
     for row in outbox.calls():
@@ -96,7 +97,7 @@ def _mine(outbox: Outbox, done: Pushed) -> list[CallRow]:
             else:
                 done.running += 1
                 if row.wanted and row.process is not None and alive(row.process):
-                    continue  # its own process delivers it, and watches over it
+                    continue  # its own process delivers it
         chosen.append(row)
     return chosen
 

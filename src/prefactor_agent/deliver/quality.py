@@ -1,4 +1,4 @@
-"""How a call went, in a few numbers, from its spans."""
+"""The quality of a call: a few numbers from its spans."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pydantic_core import from_json
 from ..core.json import JSON
 
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
-_TOLD_BY_RESULT = {
+_READ = {
     "livekit:session",
     "livekit:assistant_turn",
     "livekit:llm",
@@ -20,18 +20,18 @@ _TOLD_BY_RESULT = {
     "livekit:tts",
     "livekit:realtime",
 }
-"""The others only count."""
+"""The types whose results are read; spans of other types are only counted."""
 
 
 def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
-    """The quality payload of a call: from type, status and result (JSON) of each of its spans. What
+    """The quality payload of a call, from type, status and result (JSON) of each of its spans. What
     was not measured is absent."""
     counts: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
     waits: list[float] = []
     judged: JSON = {}
     for type_, status, text in spans:
-        result = _read(text) if type_ in _TOLD_BY_RESULT else {}
+        result = _read(text) if type_ in _READ else {}
         if type_ == "livekit:session":
             judged = _judged(result)
         elif type_ == "livekit:user_turn":
@@ -42,7 +42,7 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
             latency: JSON = _object(result.get("latency"))
             if _is_number(perceived := latency.get("perceived_ms")):
                 waits.append(perceived)
-            # Where no budget is set nothing is over one, and nothing says so.
+            # Without a budget nothing is over one, so the count is left out below.
             counts["turns_over_budget"] += bool(latency.get("over_budget"))
         elif type_ == "livekit:error":
             counts["errors"] += 1
@@ -88,22 +88,22 @@ def _add_tokens(counts: Counter[str], result: JSON) -> None:
 
 def _judged(session: JSON) -> JSON:
     """The outcome, and how many judges said what: LiveKit counts a ``maybe`` as a half."""
-    told: JSON = {}
+    judged: JSON = {}
     if session.get("outcome") in ("success", "fail"):
-        told["outcome"] = session["outcome"]
+        judged["outcome"] = session["outcome"]
     evaluations = session.get("evaluations")
     if isinstance(evaluations, list) and evaluations:
         verdicts = [_object(one).get("verdict") for one in evaluations]
         points = sum({"pass": 1.0, "maybe": 0.5}.get(str(one), 0.0) for one in verdicts)
-        told["evaluations"] = len(verdicts)
-        told["evaluation_score"] = round(points / len(verdicts), 3)
-    return told
+        judged["evaluations"] = len(verdicts)
+        judged["evaluation_score"] = round(points / len(verdicts), 3)
+    return judged
 
 
 def _read(text: str | None) -> JSON:
     try:
         return _object(from_json(text)) if text else {}
-    except ValueError:  # damaged in the journal: the rest of the call counts all the same
+    except ValueError:  # damaged in the journal: the other spans still count
         return {}
 
 

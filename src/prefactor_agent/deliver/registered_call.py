@@ -1,4 +1,4 @@
-"""What delivery knows of a call between two rounds, and of its own work."""
+"""What delivery remembers between two rounds: each registered call, and its own progress."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ..schemas.catalog import TOOL_PREFIX
 
 
 class CallParkedError(Exception):
-    """The call as a whole is refused."""
+    """Prefactor refuses the call as a whole."""
 
 
 @dataclass
 class Progress:
-    """What was done so far, for whoever watches."""
+    """What was delivered so far."""
 
     sent: int = 0
-    """Beginnings and ends that were acknowledged."""
+    """Beginnings and ends of spans that Prefactor acknowledged."""
     spans: int = 0
-    """Spans that are done with."""
+    """Spans of which nothing is left to do."""
     parked: int = 0
     calls: int = 0
 
@@ -29,15 +29,15 @@ class RegisteredCall:
 
     instance_id: str
     remote: dict[str, str]
-    """The ids that Prefactor made itself, by our own."""
+    """The ids that Prefactor made itself, by the ids made here."""
     schemas: frozenset[str]
     last_checked: float = 0.0
     """When Prefactor last said whether the call may go on: monotonic seconds."""
     terminated: bool = False
 
     def schema(self, type_: str) -> str:
-        """The type a span is sent as. A tool that nobody knew of when the call was registered goes
-        under the type of all tools; its name is in the payload."""
+        """The type that a span is sent as. A tool that was not known when the call was registered
+        is sent under the type of all tools; its name is in the payload."""
         if type_ in self.schemas or not type_.startswith(TOOL_PREFIX):
             return type_
         return "livekit:tool"
@@ -48,6 +48,6 @@ class RegisteredCall:
 
 
 def related_id(span_id: str, instance_id: str) -> str:
-    """An id of ours in the partition of the instance, which is the account's: as
+    """The id of a span in the partition of the instance, which is the account's: as
     ``pfid.generate_related`` would make it, but the same every time."""
     return span_id[:10] + instance_id[10:16] + span_id[16:]

@@ -1,4 +1,4 @@
-"""How a call is registered: which version of the agent, which schemas, under which name."""
+"""How a call is registered: with which version of the agent, which schemas and which name."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ def registration(
     known_tools: Iterable[str],
     settings: Settings,
     sdk: str,
-    said_of_tools: JSON | None = None,
+    declared_tools: JSON | None = None,
 ) -> JSON:
-    """The body of the call, without what only the call's own retry needs.
+    """The body of the request that registers a call.
 
     Args:
         payload: Of the session's span.
         known_tools: Span types of tools that other calls used.
-        said_of_tools: By name, what the program says of its tools: all that it has, those of agents
-            that come later in the call too.
+        declared_tools: By name, what the program says of its tools: of all tools, also those of
+            agents that come later in the call.
     """
-    said = {name: ToolSchema(**options) for name, options in (said_of_tools or {}).items()}
+    declared = {name: ToolSchema(**options) for name, options in (declared_tools or {}).items()}
     known = payload.get("tools")
-    # A program may have had anything redacted: a text stands there then.
+    # The user may have redacted anything: then there is a text in its place.
     tools = {name for name in known if isinstance(name, str)} if isinstance(known, list) else set()
     name = settings.agent_name or str(
         payload.get("agent_class") or payload.get("agent_name") or "agent"
@@ -49,10 +49,10 @@ def registration(
         "agent_schema_version": agent_schema_version(
             {
                 *known_tools,
-                *(TOOL_PREFIX + tool for tool in (*tools, *said)),
+                *(TOOL_PREFIX + tool for tool in (*tools, *declared)),
                 *tool_types_of(payload),
             },
-            said,
+            declared,
             chosen=dict(settings.schemas) if settings.schemas else None,
         ),
         "external_identifier": _external(session_id, payload),
@@ -65,8 +65,8 @@ def registration(
 
 
 def _external(session_id: str, payload: JSON) -> str:
-    """The room and the job where there are any: what a user finds in LiveKit's own logs. With the
-    session's id, as a job can hold several sessions and the name has to be unique."""
+    """The names of the room and the job, if any, which a user finds in LiveKit's own logs, and the
+    session's id: a job can have several sessions, and the name has to be unique."""
     found = (_part(payload.get("room"), "name"), _part(payload.get("job"), "id"))
     parts = [part for part in found if isinstance(part, str) and part]
     return "/".join([*parts, session_id])[-200:]
@@ -77,8 +77,8 @@ def _part(value: Any, key: str) -> Any:
 
 
 def given_instance(payload: JSON) -> JSON | None:
-    """The instance that the program made for this call, if it did: ``id``, and ``supplied`` if the
-    program also starts and ends it.
+    """The instance that the program registered itself for this call, if it did: its ``id``, and
+    ``supplied`` if the program also starts and ends it.
 
     Args:
         payload: Of the session's span.
@@ -88,7 +88,7 @@ def given_instance(payload: JSON) -> JSON | None:
 
 
 def tool_types_of(payload: JSON) -> set[str]:
-    """The span types that the program chose for tools of its own.
+    """The span types that the program chose for its tools.
 
     Args:
         payload: Of the session's span.

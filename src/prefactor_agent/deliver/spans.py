@@ -1,5 +1,5 @@
-"""Sends the spans of a call: parents first, as many in one request as Prefactor takes, and each
-refusal at the cost of the span that it is about."""
+"""Sends the spans of a call: parents first, as many in one request as Prefactor takes. A refusal
+costs only the span that it is about."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from .registered_call import CallParkedError, Progress, RegisteredCall
 from .verdicts import Verdict, verdict
 
 POISON = 6
-"""So many times the service may break on one span alone before the span is parked."""
+"""A span is parked after the service has broken on it alone so many times."""
 REFUSALS_IN_A_ROW = 50
-"""So many spans of a call refused one after the other: something is wrong with the call."""
+"""After so many refused spans in a row, something is wrong with the call itself."""
 
 
 @dataclass
 class SpanSender:
-    """Remembers, for as long as the process runs, which simpler calls the service wants.
+    """Sends spans, and remembers for as long as the process runs which simpler requests the service
+    wants.
 
     Raises (every coroutine):
         LaterError, DeniedError, StorageError
@@ -39,17 +40,17 @@ class SpanSender:
     outbox: Outbox
     progress: Progress
     on_terminated: Callable[[str, RegisteredCall, Any], None]
-    """Told when an answer says that a call is to end: the session's id, the call, the reason."""
+    """Called when an answer says that a call must end: the session's id, the call, the reason."""
     use_bulk: bool = True
     use_ids: bool = True
     limits: Limits = field(default_factory=Limits)
     _broke: Counter[str] = field(default_factory=Counter)
 
     async def send(self, row: CallRow, call: RegisteredCall) -> None:
-        """Send what is due of a call, which this process has claimed.
+        """Send the due spans of a call, which this process has claimed.
 
         Raises:
-            CallParkedError: The call as a whole is refused.
+            CallParkedError: Prefactor refuses the call as a whole.
         """
         after, refusals = 0, 0
         while True:
@@ -57,7 +58,7 @@ class SpanSender:
             if not found:
                 return
             if not self.outbox.claim(row.session_id):
-                return  # this process was stopped for so long that another one went on
+                return  # this process was suspended for so long that another one took over
             batch = self._prepare(call, found)
             taken = self.limits.fit(batch)
             if not taken:
@@ -69,9 +70,9 @@ class SpanSender:
                 raise CallParkedError(f"the last {refusals} spans were refused")
 
     def _prepare(self, call: RegisteredCall, found: list[Todo]) -> list[Body]:
-        """The bodies of what can be sent now. A span whose parent is neither at Prefactor nor in
-        front of it in the same request waits; one whose parent was refused goes under the nearest
-        ancestor that is there."""
+        """The bodies of the spans that can be sent now. A span waits if its parent is neither at
+        Prefactor nor before it in the same request. If Prefactor refused the parent, the span goes
+        under the nearest ancestor that is there."""
         streams = self.outbox.streams(found)
         before: set[str] = set()
         prepared: list[Body] = []
@@ -87,7 +88,7 @@ class SpanSender:
             parent = todo.parent_id
             if todo.parent_state == SpanState.PARKED:
                 parent = self.outbox.delivered_ancestor(parent)
-            if parent is not None and parent not in before and not self._there(todo, parent):
+            if parent is not None and parent not in before and not self._is_there(todo, parent):
                 continue
             made = self._body(call, todo, parent, streams)
             prepared += made
@@ -102,8 +103,8 @@ class SpanSender:
         parent: str | None,
         streams: dict[str, bodies.Streams],
     ) -> list[Body]:
-        """The one body of a span. None of a span that the journal has as something else than what
-        this program writes: it is parked, and holds up no other."""
+        """The body of a span, as a list of one. Empty for a span that is damaged in the journal: it
+        is parked, so that it holds up no other."""
         columns = streams.get(todo.id, {})
         try:
             if todo.state == SpanState.OPEN:
@@ -126,17 +127,17 @@ class SpanSender:
             self.progress.parked += 1
             return []
 
-    def _there(self, todo: Todo, parent: str) -> bool:
+    def _is_there(self, todo: Todo, parent: str) -> bool:
         if parent == todo.parent_id:
             return todo.parent_state != SpanState.NEW
         return self.outbox.state(parent) != SpanState.NEW
 
     async def _send(self, row: CallRow, call: RegisteredCall, batch: list[Body]) -> tuple[int, int]:
-        """Send, and note what was answered. Returns how many were delivered and parked."""
+        """Send a batch and record the answers. Returns how many spans were delivered and parked."""
         uncertain = [body for body in batch if not body.ends and body.todo.sent is None]
         if uncertain:
-            # A span that is still open may be another one at the next try: what is sent now has
-            # to be sent again word for word, should the answer get lost.
+            # If the answer gets lost, the same request has to be sent again word for word; a span
+            # that is still open may have changed by then.
             self.outbox.keep_sent((body.fields, body.todo.seq) for body in uncertain)
         if self.use_bulk:
             return await self._send_bulk(row, call, batch)
@@ -144,7 +145,7 @@ class SpanSender:
         for index, body in enumerate(batch):
             delivered, parked = await self._send_single(row, call, body, batch[index + 1 :])
             sent += delivered
-            if not delivered:  # what comes after it may have counted on it
+            if not delivered:  # later spans may depend on it
                 return sent, parked
         return sent, 0
 
@@ -168,8 +169,8 @@ class SpanSender:
                 return 0, await self._refused(row, call, batch[0], Verdict.TOO_LARGE, str(error))
             if error.status_code == 401:
                 raise
-            # Not allowed or not there: one by one, for as long as this process runs. If it is the
-            # token that is not good, the first of them says so.
+            # Bulk is not allowed or not there: send one by one, for as long as this process runs.
+            # If the token is the reason, the first single request says so.
             self.use_bulk = False
             return 0, 0
         done, refused = batches.read(batch, answer)
@@ -232,10 +233,10 @@ class SpanSender:
         why: str,
         behind: Sequence[Body] = (),
     ) -> int:
-        """Deal with one refused span; returns 1 if it is parked.
+        """Act on the refusal of one span; returns 1 if the span is parked.
 
         Args:
-            behind: What stood behind it and was not looked at.
+            behind: The bodies after it, which the service did not look at.
         """
         todo = body.todo
         match judged:
@@ -253,7 +254,7 @@ class SpanSender:
                 return 0
             case Verdict.NO_CUSTOM_IDS if body.remote_id is not None:
                 self.use_ids = False
-                # What was kept for a repeat has ids of ours in it: its own, or its parent's.
+                # The creates that were kept for a repeat have ids made here in them.
                 again = [one.todo.seq for one in (body, *behind) if not one.finishes]
                 self.outbox.keep_sent((None, seq) for seq in again)
                 return 0
@@ -267,8 +268,8 @@ class SpanSender:
     async def _park_if_poison(
         self, row: CallRow, call: RegisteredCall, body: Body, error: LaterError
     ) -> int:
-        """A span that the service breaks on time and again, while it is well otherwise, must not
-        hold up all others for ever."""
+        """Park a span that the service breaks on again and again although it works otherwise: it
+        must not hold up the others for ever."""
         if not (error.failed or error.timeout) or error.after is not None:
             raise error
         self._broke[body.key] += 1
@@ -278,7 +279,7 @@ class SpanSender:
         return await self._refused(row, call, body, Verdict.PARK, f"{error}, {POISON} times")
 
     async def _send_cut(self, row: CallRow, call: RegisteredCall, body: Body, why: str) -> int:
-        """Too large as a whole: without its streams, and with short texts."""
+        """Send a span that is too large again, without its streams and with short texts."""
         todo = body.todo._replace(sent=None)
         if body.finishes:
             assert body.remote_id is not None

@@ -1,4 +1,4 @@
-"""Where to deliver to, checked once at the start."""
+"""Where to deliver to. Checked once, at the start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Target(NamedTuple):
 
 
 def target(settings: Settings) -> Target | None:
-    """Where the settings say; ``None`` when there is no token.
+    """The target that the settings name; ``None`` without a token.
 
     Raises:
         ConfigurationError: The URL or the token cannot be used.
@@ -58,7 +58,7 @@ def _url(text: str, allow_http: bool) -> str:
 
 
 def _shown(text: str) -> str:
-    """Without what stands before an ``@``, which may be a password."""
+    """The URL without what is before an ``@``, which may be a password."""
     return text.rpartition("@")[2][:80]
 
 

@@ -10,7 +10,7 @@ _PASSING = ("internal", "unavailable", "timeout", "too_many", "rate_limit", "gat
 
 
 class Verdict(Enum):
-    DONE = auto()  # an earlier try of ours had its effect
+    DONE = auto()  # an earlier try had its effect
     PARK = auto()
     TOO_LARGE = auto()
     NO_CUSTOM_IDS = auto()
@@ -21,8 +21,12 @@ class Verdict(Enum):
 
 
 def verdict(code: str, errors: JSON, *, finishes: bool, status: int | None = None) -> Verdict:
-    """``status`` is known of a call of its own only: inside a bulk answer there is just the
-    code."""
+    """What to do about a refusal.
+
+    Args:
+        finishes: The request was to end the span.
+        status: The HTTP status; ``None`` inside a bulk answer, which has only codes.
+    """
     if status in (401, 403) or code in ("unauthorized", "forbidden"):
         return Verdict.DENIED
     if status == 413 or "too_large" in code:
@@ -31,13 +35,13 @@ def verdict(code: str, errors: JSON, *, finishes: bool, status: int | None = Non
         return Verdict.LATER
     if finishes:
         if status == 409 or code in ("invalid_action", "conflict"):
-            # Only an active span can be finished: it has been, by a try whose answer was lost.
+            # Only an active span can be finished: an earlier try, whose answer was lost, did so.
             return Verdict.DONE
         if status == 404 or code == "not_found":
             return Verdict.UNKNOWN_SPAN
     if "idempotency_key" in errors:
-        # The key is of this span and this step alone: whoever used it was an earlier version of
-        # this program, with the same span.
+        # The key belongs to this span and this step: an earlier version of this program used it,
+        # for the same span.
         return Verdict.DONE
     if "agent_instance_id" in errors:
         return Verdict.UNKNOWN_INSTANCE
@@ -47,7 +51,7 @@ def verdict(code: str, errors: JSON, *, finishes: bool, status: int | None = Non
 
 
 def setting_at_fault(code: str, message: str, errors: JSON) -> str | None:
-    """The setting to look at when Prefactor refuses to register a call, if it is one."""
+    """The setting that is wrong when Prefactor refuses to register a call, if it is one."""
     for field in ("agent_id", "environment_id"):
         thing = field.removesuffix("_id")
         if field in errors or (code == "not_found" and thing in message):
