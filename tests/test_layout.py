@@ -63,11 +63,7 @@ KNOWN: dict[str, list[str]] = {
     "floors": [],
     "circles": [],
     "sizes": [
-        "conversation.budgets is too short",
         "journal.outbox is too long",
-        "record.turns.user_turns is too long",
-        "replay.audio is too short",
-        "view.terminal.output is too short",
     ],
     "sql": [],
 }

@@ -13,10 +13,9 @@ language model that was asked before the turn was over) finds the cursor past it
 so no stage is negative, nothing is counted twice, and the stages sum to the whole exactly."""
 
 from .answers import answered_question, question_of
-from .budgets import exceeded
 from .gaps import gaps_of, starved
 from .interruptions import cut_in_us, interrupted_by, overlap_of
-from .measure import Latency, lengths, measure, so_far
+from .measure import Latency, exceeded, lengths, measure, so_far
 from .playout import Playout
 from .sides import AgentSide, ModelCall, ToolRun, UserSide, VoiceCall
 from .silences import (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..core.json import JSON
@@ -27,7 +28,7 @@ class Latency:
     filler: bool = False
     """The silence was ended by words that came before the answer itself."""
     over_budget: dict[str, float] = field(default_factory=dict)
-    """See :func:`.budgets.exceeded`."""
+    """See :func:`exceeded`."""
 
     @property
     def perceived_us(self) -> int:
@@ -88,3 +89,20 @@ def so_far(asked: UserSide, reply: AgentSide | None, now: int) -> Latency | None
 def lengths(latency: Latency) -> dict[str, int]:
     """How long each stage took, in microseconds; one that came more than once with its sum."""
     return totals(latency.stages)
+
+
+def exceeded(latency: Latency, budgets: Mapping[str, float]) -> dict[str, float]:
+    """The budgets that a turn is over.
+
+    Args:
+        budgets: Seconds, by what they are for: ``perceived``, or a stage.
+
+    Returns:
+        How long each took that is over its budget, in seconds, by the same names.
+    """
+    took = {"perceived": latency.perceived_us, **lengths(latency)}
+    return {
+        name: took[name] / 1e6
+        for name, budget in budgets.items()
+        if took.get(name, 0) > budget * 1e6
+    }

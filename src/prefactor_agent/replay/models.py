@@ -8,9 +8,8 @@ from ..journal.reader import StoredSpan
 from ..view.model.calltree import CallTree
 from ..view.model.values import mapping, mappings
 from .asked import asked_in
-from .audio import audio_of
 from .format import Audio, Call, Failure, Request, Speech
-from .words import Words
+from .streams import Words, audio_of
 
 _USUAL_RATE = 24_000
 """The sample rate of a voice that failed before its first sound: LiveKit's usual one."""

@@ -10,8 +10,8 @@ from ..view.model.calltree import build
 from ..view.model.turns import kind
 from .format import Recording
 from .models import requests, speeches
+from .streams import Words
 from .user import UserSide
-from .words import Words
 
 _NAMED = 5
 """How many things that lack words are named in a refusal."""

@@ -8,9 +8,8 @@ from ..journal.reader import StoredSpan
 from ..view.model.calltree import CallTree, known_until
 from ..view.model.turns import Node
 from ..view.model.values import mappings
-from .audio import audio_of
 from .format import Event, UserTurn, Utterance
-from .words import Words
+from .streams import Words, audio_of
 
 _WORDLESS = ("start_of_speech", "end_of_speech")
 """Events of an STT that have no words."""

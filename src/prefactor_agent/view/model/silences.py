@@ -2,7 +2,7 @@
 
 Pure. What was recorded (docs/latency.md) counts: a speech that has ended and has no latency ended
 no silence. Only where it could not be recorded (the process was killed, or an older version wrote
-the call) the silence is worked out (:mod:`.derived`)."""
+the call) the silence is worked out of the moments that its spans have (:mod:`.facts`)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
-from ...conversation import UNATTRIBUTED, median, totals
+from ...conversation import (
+    UNATTRIBUTED,
+    first_sound_after,
+    latency_of,
+    lengths,
+    median,
+    totals,
+)
 from ...conversation.stages import LEADING_SILENCE
 from ...core.json import JSON
 from . import stagenames
 from .calltree import CallTree
-from .derived import derive
 from .facts import timeline_of
 from .moments import ENDS, user_ended, words_began
 from .sounds import heard_answers
@@ -238,19 +244,24 @@ def _recorded_begin(call: CallTree, turn: Turn, answer: Node, latency: Recorded)
 
 def _all_derived(call: CallTree) -> Iterator[Silence]:
     waiting = [turn for turn, _ in _to_derive(call)]
-    timeline = timeline_of(call) if waiting else None
+    if not waiting:
+        return
+    timeline = timeline_of(call)
     nodes = {node.span.id: node for turn in call.turns for node in turn.answers}
     for turn in waiting:
-        found = derive(timeline, turn) if timeline is not None else None
-        answer = nodes.get(found.answer) if found is not None else None
-        if found is None or answer is None or recorded(answer) is not None:
+        question = timeline.question(turn.user.span.id) if turn.user is not None else None
+        speech = first_sound_after(timeline, question) if question is not None else None
+        latency = latency_of(timeline, speech) if speech is not None else None
+        if speech is None or latency is None or latency.perceived_us <= 0:
+            continue
+        if recorded(answer := nodes[speech.id]) is not None:
             continue  # it is counted where it was recorded
         yield Silence(
             turn,
             answer,
-            found.begins_us,
-            found.us / 1000,
-            tuple(Stage(name, us / 1000) for name, us in found.stages.items()),
+            latency.start // 1000,
+            latency.perceived_us / 1000,
+            tuple(Stage(name, us / 1000) for name, us in lengths(latency).items()),
             over_budget={},
             budgets=budgets_of(call),
             derived=True,

@@ -11,6 +11,7 @@ from rich.text import Text
 from .draw import Glyphs, glyphs_for
 
 Draw = Callable[[int, Glyphs], Iterable[Text]]
+"""Makes the lines for an output of a width (in columns) and a set of characters."""
 
 
 def print_lines(draw: Draw, width: int | None = None) -> None:

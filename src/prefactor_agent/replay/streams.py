@@ -1,4 +1,4 @@
-"""Words out of a trace, which may lack them: they can have been redacted, cut, or not captured."""
+"""Words and audio out of a span's streams. Words may be missing: redacted, cut, or not captured."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from ..journal.reader import StoredSpan
 from ..redact import HIDDEN, REDACTED
-from .format import Text
+from .format import Audio, Text
 
 _GONE = re.compile(
     rf"<\d+ (?:characters|bytes|keys)(?: of base64)?>|{re.escape(REDACTED)}|{re.escape(HIDDEN)}"
@@ -55,3 +55,12 @@ class Words:
         for text in texts:
             self.whole(name, text)
         return Text(offset_us=tuple(data.get("offset_us", ())), text=tuple(texts))
+
+
+def audio_of(span: StoredSpan) -> Audio | None:
+    """What passed through a span's stream of audio; ``None``: nothing was recorded."""
+    data = span.stream("audio")
+    if not data.get("sample_rate") or not data.get("dbfs"):
+        return None
+    columns = {key: tuple(data[key]) for key in ("offset_us", "size", "dbfs")}
+    return Audio(sample_rate=data["sample_rate"], **columns)
