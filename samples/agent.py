@@ -86,7 +86,7 @@ class ShopAssistant(TracedAgent):
 def new_session(voice_activity: vad.VAD) -> AgentSession[None]:
     """The models of a call, which the offline demo uses as they are.
 
-    Turns are told by voice activity alone, so that nothing but the model provider is contacted.
+    Voice activity alone detects the turns, so that only the model provider is contacted.
     """
     return AgentSession(
         stt=openai.STT(),

@@ -22,7 +22,7 @@ from samples.offline.phone import CallFailedError, Heard, Phone, token
 from samples.offline.recording import RATE, stereo, write_wav
 from samples.offline.script import CALLER, Line
 from samples.offline.speech import Samples
-from samples.offline.terminal import quiet, tell
+from samples.offline.terminal import print_words, quiet
 from samples.offline.waveform import silences
 
 JWT = re.compile(r"eyJ[\w.-]+")
@@ -45,7 +45,7 @@ class Recording:
 
 
 Progress = Callable[[str, str], None]
-"""Told who (caller, heard, agent) and what, as the call goes on."""
+"""Called with who (caller, heard, agent) and what, as the call goes on."""
 
 
 async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recording:
@@ -55,7 +55,7 @@ async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recor
         CallFailedError: The agent did not come, did not answer, or left.
     """
     started_at = time.monotonic()
-    phone.on_heard = lambda heard: _tell(phone, heard, progress)
+    phone.on_heard = lambda heard: _report(phone, heard, progress)
     await phone.greeted()
     for number, one in enumerate(lines):
         if one.after == "talking":
@@ -70,7 +70,7 @@ async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recor
     return Recording(stereo(phone.microphone.track, phone.ear, started_at, time.monotonic()))
 
 
-def _tell(phone: Phone, heard: Heard, progress: Progress) -> None:
+def _report(phone: Phone, heard: Heard, progress: Progress) -> None:
     if heard.speaker != phone.identity:
         progress("agent", heard.text)
     elif heard.final:
@@ -90,7 +90,7 @@ def call(
     voice: Annotated[str, typer.Option(help="a voice of espeak-ng's")] = "en-us",
     wav: Annotated[Path, typer.Option(help="both voices go here")] = Path("demo-out/call.wav"),
 ) -> None:
-    """Call a running worker, and tell how long its silences were."""
+    """Call a running worker, and say how long its dead air was."""
     quiet()
     console = Console()
     room = room or f"call-{secrets.token_hex(3)}"
@@ -106,10 +106,10 @@ def call(
     write_wav(wav, recording.sound)
     silent = recording.dead_air
     if silent:
-        told = ", ".join(f"{seconds:.2f}" for seconds in silent)
+        listed = ", ".join(f"{seconds:.2f}" for seconds in silent)
         if len(silent) > 1:
-            told += f" s; median {median(silent):.2f} s, longest {max(silent):.2f}"
-        console.print(f"Dead air  {told} s", highlight=False, soft_wrap=True)
+            listed += f" s; median {median(silent):.2f} s, longest {max(silent):.2f}"
+        console.print(f"Dead air  {listed} s", highlight=False, soft_wrap=True)
     console.print(f"Recorded  {wav}  (caller left, agent right)", highlight=False, soft_wrap=True)
 
 
@@ -118,7 +118,7 @@ async def _call(
 ) -> Recording:
     async with Phone(voice=voice) as phone:
         await phone.dial(url, ticket)
-        return await hold(phone, lines, lambda who, what: tell(console, who, what))
+        return await hold(phone, lines, lambda who, what: print_words(console, who, what))
 
 
 if __name__ == "__main__":

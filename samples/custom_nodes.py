@@ -1,7 +1,7 @@
 """An agent that overrides all four nodes, traced as it is.
 
 An override is traced once, together with what it calls through `super()` or `Agent.default`: the
-spans tell what went into your node and what came out of it. Run it against a LiveKit server with
+spans say what went into your node and what came out of it. Run it against a LiveKit server with
 `python samples/custom_nodes.py dev`.
 """
 

@@ -45,14 +45,14 @@ def serve(
         try:
             with LiveKitServer(logs / "livekit.log", port=port) as livekit, models:
                 ready = models.wait_for(r"^OPENAI_BASE_URL=.*$")[0]
-                _tell(console, livekit, ready)
+                _print_settings(console, livekit, ready)
                 _wait()
         except StartError as error:
             console.print(str(error), soft_wrap=True, highlight=False)
             raise typer.Exit(1) from None
 
 
-def _tell(console: Console, livekit: LiveKitServer, models: str) -> None:
+def _print_settings(console: Console, livekit: LiveKitServer, models: str) -> None:
     python = Path(sys.executable)
     shown = python.relative_to(Path.cwd()) if python.is_relative_to(Path.cwd()) else python
     settings = " ".join(f"{key}={value}" for key, value in livekit.environment.items())

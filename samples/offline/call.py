@@ -157,7 +157,7 @@ class _Conversation:
 
 
 Progress = Callable[[str, str], None]
-"""Told who (caller, heard, tool, agent) and what, as the call goes on."""
+"""Called with who (caller, heard, tool, agent) and what, as the call goes on."""
 
 
 def _silent(_who: str, _what: str) -> None:

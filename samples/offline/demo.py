@@ -22,7 +22,7 @@ from support.prefactor_server import PrefactorServer
 
 from .call import run_call
 from .recording import stereo, write_wav
-from .terminal import quiet, tell
+from .terminal import print_words, quiet
 
 REPORT = Path("demo-out") / "call.html"
 
@@ -69,7 +69,7 @@ def main() -> None:
         prefactor_agent.configure(
             api_url=server.url, api_token=server.token, purpose="smoke_test", flush_timeout=10
         )
-        result = asyncio.run(run_call(lambda who, what: tell(console, who, what)))
+        result = asyncio.run(run_call(lambda who, what: print_words(console, who, what)))
         prefactor_agent.flush(10)
         journal = Journal(settings().journal)
         session_id = journal.find("last")

@@ -134,7 +134,7 @@ def _run_showing(command: list[str], environment: Mapping[str, str], console: Co
     Raises:
         UnavailableError: Go failed; the message is its last words.
     """
-    started = told = time.monotonic()
+    started = reported = time.monotonic()
     counts = {"modules": 0, "packages": 0}
     last = ""
     with (
@@ -157,8 +157,8 @@ def _run_showing(command: list[str], environment: Mapping[str, str], console: Co
                 f"{counts['packages']} packages compiled, {now - started:.0f} s"
             )
             status.update(text)
-            if not console.is_terminal and now - told > 15:
-                told = now
+            if not console.is_terminal and now - reported > 15:
+                reported = now
                 console.print(text, highlight=False, soft_wrap=True)
     if process.returncode:
         raise UnavailableError(last[:300])

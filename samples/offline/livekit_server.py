@@ -17,7 +17,7 @@ SECRET = "only-for-a-server-on-loopback-0123456789"
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of loopback that nobody uses now."""
+    """A port of loopback that is free now."""
     with socket.socket(socket.AF_INET, kind) as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -25,7 +25,7 @@ def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody uses this port of loopback now."""
+    """Whether this port of loopback is free now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -62,7 +62,7 @@ class LiveKitServer:
             },
             # How long the agent stays in a room that all others have left.
             "room": {"departure_timeout": 1},
-            # By default a worker gets no job, and nobody is told, while the machine is busy.
+            # By default a worker on a busy machine gets no job, without any message.
             "agents": {"target_load": 100},
         }
         self.program = Program(

@@ -1,4 +1,4 @@
-"""A caller in a real room: a voice, an ear, and what the room tells in text."""
+"""A caller in a real room: a voice, an ear, and the text streams of the room."""
 
 import asyncio
 import contextlib
@@ -98,7 +98,7 @@ class Phone:
         self.heard: list[Heard] = []
         """All text streams, in the order in which they began."""
         self.states: list[tuple[float, str]] = []
-        """The agent's, each with the `time.monotonic()` at which it was told."""
+        """The agent's, each with the `time.monotonic()` at which it was reported."""
         self.on_heard: Callable[[Heard], None] = lambda _: None
         """Called when a text stream has ended."""
         self.lost_at: float | None = None
@@ -180,13 +180,13 @@ class Phone:
             return [one for one in self.heard if one.speaker != self.identity]
 
         def listens_again() -> bool:
-            # A busy agent can be listening again before it has told that it speaks: LiveKit drops
-            # a state that a newer one overtakes. Then its words tell.
+            # A busy agent can be listening again before it has reported that it speaks: LiveKit
+            # drops a state that a newer one overtakes. Then its words count.
             spoken = [at for at, state in self.states if state == "speaking"]
             spoken += [one.begun_at for one in words() if one.ended]
             if self.state == "listening":
                 return max(spoken, default=0.0) > self._spoke_at
-            # It can also fail to tell that it listens.
+            # It can also fail to report that it listens.
             ended = [one.ended_at or 0.0 for one in words() if one.begun_at > self._spoke_at]
             return bool(ended) and 0.0 < min(ended) <= max(ended) < time.monotonic() - STATE_WITHIN
 
@@ -225,7 +225,7 @@ class Phone:
     async def until(
         self, condition: Callable[[], bool], what: str, timeout: float = PATIENCE
     ) -> None:
-        """Wait for something that the room tells.
+        """Wait for something that the room reports.
 
         Raises:
             CallFailedError: It did not come within so many seconds, or the room was closed. (An

@@ -72,7 +72,7 @@ class VoicePace:
 
 @dataclass
 class OfflineOpenAI:
-    """The server. Binds to loopback only, to a free port unless told one."""
+    """The server. Binds to loopback only, to a free port unless one is given."""
 
     port: int = 0
     pace: chat.Pace = field(default_factory=chat.Pace)
@@ -125,7 +125,7 @@ class OfflineOpenAI:
         if failure is None:
             return None
         failure.times -= 1
-        return _error(failure.status, "The server failed, as it was told to.")
+        return _error(failure.status, "The server failed, as it was asked to.")
 
     async def _models(self, _request: web.Request) -> web.Response:
         return web.json_response({"object": "list", "data": []})

@@ -8,7 +8,7 @@ from rich.text import Text
 STYLES = {"caller": "bold cyan", "heard": "dim", "tool": "yellow", "agent": "bold green"}
 
 
-def tell(console: Console, who: str, what: str) -> None:
+def print_words(console: Console, who: str, what: str) -> None:
     """Print what somebody said; what is too long for a line goes on below its beginning."""
     label = f"{who:>7}  "
     for part in Text(what).wrap(console, console.width - len(label)):

@@ -1,7 +1,7 @@
-"""The silences of a conversation, read off its waveform as one does by eye in an audio editor.
+"""The dead air of a conversation, read off its waveform as one does by eye in an audio editor.
 
-Shares nothing with what it is there to check: levels are peaks, not RMS, of windows of 2 ms, and
-sound is what stands out of the quiet by a fixed factor."""
+It shares no code with what it checks: levels are peaks, not RMS, of windows of 2 ms, and sound is
+what stands out of the quiet by a fixed factor."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def _without_runs(flags: npt.NDArray[np.bool_], of: bool, shorter: int) -> npt.N
 
 
 def silences(caller: Samples, agent: Samples, rate: int) -> list[tuple[float, float]]:
-    """Each silence that began with the end of the caller's voice and was ended by the agent's: when
-    it began, in seconds, and how long it was."""
+    """All dead air, from the end of the caller's voice to the beginning of the agent's: when it
+    began, in seconds, and how long it was."""
     hers, its = audible(caller, rate), audible(agent, rate)
     length = min(len(hers), len(its))
     found: list[tuple[float, float]] = []

@@ -7,7 +7,7 @@ import time
 import pytest
 from rich.console import Console
 from samples.offline.phone import CallFailedError, Phone
-from samples.offline.terminal import tell
+from samples.offline.terminal import print_words
 
 
 def tell_state(phone: Phone, *states: str) -> None:
@@ -51,7 +51,7 @@ async def test_what_happened_before_a_call_failed_is_told():
 
 def test_a_long_line_goes_on_below_its_beginning():
     console = Console(file=io.StringIO(), width=24)
-    tell(console, "agent", "We have 3 of the kettle left.")
+    print_words(console, "agent", "We have 3 of the kettle left.")
     assert console.file.getvalue() == (  # type: ignore[attr-defined]
         "  agent  We have 3 of\n"
         "         the kettle\n"
