@@ -22,7 +22,8 @@ _SILENT = -127
 
 
 class CallerMicrophone(io.AudioInput):
-    """Gives a frame of 20 ms at a time, ``speed`` times as fast as real time."""
+    """Gives 20 ms of the recorded call at a time, ``speed`` times as fast as they were said. A frame
+    sounds for as long as it takes: to the session, the caller speaks in real time."""
 
     def __init__(self, speed: float) -> None:
         super().__init__(label="caller")
@@ -31,6 +32,8 @@ class CallerMicrophone(io.AudioInput):
         self._levels: list[tuple[int, int, int]] = []
         self._at_us = 0
         self._due: float | None = None
+        self._samples_due = 0.0
+        """Samples that are still to be given, less than one."""
         self._waiting: list[tuple[Place, asyncio.Future[None]]] = []
 
     @property
@@ -79,7 +82,9 @@ class CallerMicrophone(io.AudioInput):
         # Late frames are made up for, but not a whole second of them at once.
         self._due = max(self._due + FRAME_US / 1e6 / self._speed, clock() - 0.5)
         await asyncio.sleep(max(0.0, self._due - clock()))
-        samples = RATE * FRAME_US // 1_000_000
+        self._samples_due += RATE * FRAME_US / 1e6 / self._speed
+        samples = max(1, int(self._samples_due))
+        self._samples_due -= samples
         pcm = tone(samples, self._level(), RATE)
         self._at_us += FRAME_US
         place = self.place
