@@ -148,6 +148,7 @@ class SessionRecorder:
         signals.speech_created.connect(self.realtime.on_speech_created)
         signals.speech_over.connect(self.realtime.settle)
         signals.speech_over.connect(self.tool_calls.on_speech_over)
+        signals.speech_over.connect(self.handoffs.on_speech_over)
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
         signals.sound_began.connect(self.budgets.sound_began)
@@ -245,5 +246,6 @@ class SessionRecorder:
         self.handoffs.settle()
         self.user_turns.cancel()
         self.assistant_turns.finish()
+        self.handoffs.end()
         for span in self.spans.open_spans():
             self.spans.end(span, Status.CANCELLED, {"status": "cancelled"})

@@ -67,7 +67,7 @@ def observed(
         except BaseException as error:
             call.raised(error)
             raise
-        if asyncio.iscoroutine(value):
+        if inspect.iscoroutine(value):  # asyncio's own test takes a generator for one before 3.12
             return _awaited(value, call)
         if isinstance(value, asyncio.Future):
             value.add_done_callback(functools.partial(_done, call))

@@ -23,6 +23,7 @@ from ..livekit import private as livekit_private
 from ..turns.assistant_turns import AssistantTurns
 from ..turns.context import current_tool, current_turn
 from ..turns.state import LatestHandoff, Scope
+from ..turns.turn import AssistantTurn
 
 _awaited: dict[int, int] = {}
 """When a task that has not been entered yet was awaited, by its ``id``: one that is a dataclass has
@@ -35,6 +36,10 @@ def awaited(task: Agent) -> None:
     if id(task) not in _awaited:
         _awaited[id(task)] = now_ns()
         weakref.finalize(task, _awaited.pop, id(task), None)
+
+
+class HandoffMissedError(Exception):
+    """LiveKit was about to give the call to another agent, and did not."""
 
 
 class Handoffs:
@@ -54,7 +59,7 @@ class Handoffs:
         untraced_span: Callable[[llm.FunctionCall], Span | None],
     ) -> None:
         self._scope = scope
-        self._spans, self._state = scope.spans, scope.state
+        self._spans, self._state, self._signals = scope
         self._assistant_turns = assistant_turns
         self._untraced_span = untraced_span
         self._active = weakref.ref(agent) if agent is not None else None
@@ -68,6 +73,8 @@ class Handoffs:
         """The tool whose body asked for another agent, without answering with it."""
         self._entering: tuple[Span, int] | None = None
         """A handoff whose new agent has not been entered yet, and the moment of the change."""
+        self._promised: Span | None = None
+        """The tool whose answer LiveKit took for a handoff that it has not made yet."""
 
     def begin_with(self, agent: Agent) -> None:
         """Learn which agent has the call first."""
@@ -134,6 +141,18 @@ class Handoffs:
                 span, Status.COMPLETE, {"status": "completed"}, at=changed_ns if at is None else at
             )
 
+    def on_speech_over(self, turn: AssistantTurn) -> None:
+        """A speech is over: the handoff that its tool asked for, if there is one, comes now."""
+        if turn.handed_over_by is not None:
+            self._promised = turn.handed_over_by
+
+    @guarded("handoff.missed")
+    def end(self) -> None:
+        """The session is over: a handoff that is missing is an error."""
+        if (tool := self._promised) is not None:
+            error = HandoffMissedError(f"the session closed before the handoff by {tool.name}")
+            self._signals.error.emit("AgentSession.update_agent", error, None, False, None)
+
     def _changed(self, session: AgentSession[Any], item: llm.AgentHandoff) -> None:
         changed_ns = min(now_ns(), from_wall(item.created_at))
         new = _current(session)
@@ -144,6 +163,8 @@ class Handoffs:
         if item.old_agent_id is None:
             return  # the first agent
         cause, tool, parent = self._cause(item, new)
+        if tool is self._promised:
+            self._promised = None
         left_ns, self._left_ns, self._asked_by = self._left_ns, None, None
         if new is not None and (awaited_ns := _awaited.pop(id(new), None)) is not None:
             left_ns = awaited_ns

@@ -39,7 +39,7 @@ from .updates import Updates
 
 _REMEMBERED = 256
 """Calls whose end LiveKit may never report (a reply that was interrupted) are forgotten in time."""
-_HANDOFF_NOT_TAKEN = "the agent handoff did not happen"
+_TURN_OVER = "the turn was over before LiveKit made the handoff"
 
 
 @dataclass(eq=False)
@@ -172,6 +172,8 @@ class ToolCalls:
             # The model gets it as an answer to a call of its own (voice/events.py,
             # ``_make_update_output``).
             answer = self._answers([update.id]).get(update.id)
+            if _gives_agent(known):
+                self._refuse(known, "LiveKit makes no handoff after a progress update")
             self._settle(known, answer, forget=known.answered)
         elif not known.traced and update.status != "done":
             self._settle(known, forget=False)
@@ -197,6 +199,8 @@ class ToolCalls:
 
     @guarded("tool.answer")
     def _answered(self, calls: _Answers, event: FunctionToolsExecutedEvent) -> None:
+        given = [known for known, _ in calls if _gives_agent(known)]
+        taken = given[-1] if given and event.has_agent_handoff else None
         for known, output in calls:
             known.answered = True
             if known.updates:
@@ -204,17 +208,26 @@ class ToolCalls:
                 output = None  # the report's, not the result's
             if known.ended is None and known.span is not None and known.span.open:
                 continue  # it goes on in the background
-            if known.ended and known.ended[0].given_agent and not event.has_agent_handoff:
-                ended, at = known.ended
-                reason = output.output if output is not None and output.is_error else ""
-                refused = outcome.handoff_refused(ended, reason or _HANDOFF_NOT_TAKEN)
-                known.ended = refused, at
+            if known is not taken and _gives_agent(known):
+                said = output.output if output is not None and output.is_error else ""
+                together = [one for one, _ in calls]
+                self._refuse(known, said or _why_refused(known, given, together))
             self._settle(known, output)
 
     def on_speech_over(self, turn: AssistantTurn) -> None:
         """A speech is over: nobody says any more what the model got."""
         for known in [one for one in self._calls.values() if one.turn is turn and one.ended]:
+            if _gives_agent(known):
+                self._refuse(known, _TURN_OVER)
             self._settle(known)
+
+    def _refuse(self, known: _Call, reason: str) -> None:
+        """Note that the agent that a tool answered with does not get the call."""
+        if known.ended is not None:
+            ended, at = known.ended
+            known.ended = outcome.handoff_refused(ended, reason), at
+        if known.turn is not None and known.turn.handed_over_by is known.span:
+            known.turn.handed_over_by = None
 
     def _settle(
         self, known: _Call, output: llm.FunctionCallOutput | None = None, *, forget: bool = True
@@ -310,6 +323,20 @@ def _went_well(known: _Call) -> bool:
     if known.ended is not None:
         return known.ended[0].status is Status.COMPLETE
     return known.span is not None and known.span.status is Status.COMPLETE
+
+
+def _gives_agent(known: _Call) -> bool:
+    return known.ended is not None and known.ended[0].given_agent
+
+
+def _why_refused(known: _Call, given: Sequence[_Call], calls: Sequence[_Call]) -> str:
+    """Why LiveKit makes no handoff for a call among those that were made together
+    (voice/agent_activity.py, ``_pipeline_reply_task_impl``)."""
+    if others := [one.call.name for one in given if one is not known]:
+        return f"{others[0]}, which was called together with it, answered with an agent, too"
+    if outcome.LAST_ANSWER_DECIDES and calls[-1] is not known:
+        return f"{calls[-1].call.name}, which was called together with it, ended later"
+    return "the program called the handoff off"
 
 
 def _open_turn(turn: AssistantTurn | None) -> Span | None:

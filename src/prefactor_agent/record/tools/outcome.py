@@ -16,6 +16,9 @@ from ..livekit import private as livekit_private
 from ..spans.outcome import describe_error
 
 _TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
+LAST_ANSWER_DECIDES = not hasattr(llm, "ToolResult")
+"""Of tools that were called together, the one that ends last decides whether there is a handoff: up
+to 1.7 (voice/agent_activity.py, ``_pipeline_reply_task_impl``)."""
 _COLLECTIONS = (list, tuple, set, frozenset)
 """What LiveKit looks through for agents (voice/generation.py, ``make_tool_output``)."""
 
