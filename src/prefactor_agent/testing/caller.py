@@ -22,8 +22,8 @@ _SILENT = -127
 
 
 class CallerMicrophone(io.AudioInput):
-    """Gives 20 ms of the recorded call at a time, ``speed`` times as fast as they were said. A frame
-    sounds for as long as it takes: to the session, the caller speaks in real time."""
+    """Gives 20 ms of the recorded call at a time, ``speed`` times as fast as they were said. A
+    frame sounds for as long as it takes: to the session, the caller speaks in real time."""
 
     def __init__(self, speed: float) -> None:
         super().__init__(label="caller")
