@@ -23,9 +23,10 @@ def write(path: Path, *calls: Sequence[StoredSpan]) -> Path:
         for name, stream in result.pop("streams", {}).items():
             columns = {k: v for k, v in stream.items() if isinstance(v, list)}
             streams[name] = {k: v for k, v in stream.items() if not isinstance(v, list)}
-            connection.execute(
-                "INSERT INTO chunks VALUES (?, ?, ?)", (span.id, name, json.dumps(columns))
-            )
+            if columns:
+                connection.execute(
+                    "INSERT INTO chunks VALUES (?, ?, ?)", (span.id, name, json.dumps(columns))
+                )
         told = None
         if span.finished_us is not None:
             told = json.dumps({**result, "streams": streams} if streams else result)
