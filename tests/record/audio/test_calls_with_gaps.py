@@ -230,15 +230,55 @@ KINDS.append((another_rate, realtime))
 @pytest.mark.parametrize(("gap", "line"), KINDS)
 async def test_what_is_said_after_a_gap_is_recorded_where_it_was_said(gap: Gap, line: Any) -> None:
     trace, call = await talk(gap, line)
+    check(trace, call)
+    assert len(trace.spans("stt")) == (3 if line is pipeline else 0)
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.4, 3.0])
+async def test_push_to_talk_is_recorded_where_it_was_said(pause: float) -> None:
+    """The program commits each turn while the input is disabled: LiveKit adds silence then."""
+    line = Line(
+        hears=ScriptedSTT("one", "two", "three"),
+        thinks=ScriptedLLM("A.", "B.", "C."),
+        turn_detection="manual",
+    )
+    call = Call(line.session, line.speaker)
+    with collecting() as trace:
+        async with line.to(TracedAgent(instructions="x")):
+            for count in (1, 2, 3):
+                line.session.input.set_audio_enabled(True)
+                call.phone.hears(after=0.05)
+                await call.phone.ends()
+                line.session.input.set_audio_enabled(False)
+                await asyncio.sleep(pause)
+                await line.session.commit_user_turn()
+                await call.answers(count)
+            await asyncio.sleep(0.1)
+    check(trace, call)
+
+
+def check(trace: Trace, call: Call) -> None:
     users, answers = trace.spans("user_turn"), trace.spans("assistant_turn")
+    root_us = trace.spans("session")[0].started_us
     assert len(users) == len(answers) == len(call.phone.said) == 3
     for number, (begun, ended) in enumerate(call.phone.said):
-        assert ms(users[number].started_us) == pytest.approx(begun * 1e3, abs=TOLERANCE_MS)
+        about = f"turn {number}"
+        user, moments = users[number], users[number].result["moments_us"]
+        ended_us = root_us + moments["speech_ended"]
+        assert ms(user.started_us) == pytest.approx(begun * 1e3, abs=TOLERANCE_MS), about
+        assert root_us + moments["speech_started"] == pytest.approx(user.started_us, abs=2), about
+        assert user.payload["started_at"] == pytest.approx(user.started_us / 1e6), about
+        assert ms(ended_us) == pytest.approx(ended * 1e3, abs=TOLERANCE_MS), about
         latency = answers[number].result["latency"]
         assert latency["basis"] == {"from": "audio", "to": "audio"}
         true_ms = (call.heard[number] - ended) * 1e3
-        assert latency["perceived_ms"] == pytest.approx(true_ms, abs=TOLERANCE_MS)
+        assert latency["perceived_ms"] == pytest.approx(true_ms, abs=TOLERANCE_MS), about
     for number, span in enumerate(trace.spans("stt")):
         begun, _ = call.phone.said[number]
-        assert ms(span.started_us) == pytest.approx(begun * 1e3, abs=TOLERANCE_MS)
-    assert len(trace.spans("stt")) == (3 if line is pipeline else 0)
+        assert ms(span.started_us) == pytest.approx(begun * 1e3, abs=TOLERANCE_MS), number
+    for span in (*users, *trace.spans("stt")):
+        audio = span.stream("audio")
+        if audio:
+            offsets = audio["rows"]["offset_us"] if "rows" in audio else audio["offset_us"]
+            assert offsets == sorted(offsets)
+            assert offsets[0] >= -TOLERANCE_MS * 1_000

@@ -188,16 +188,35 @@ def test_speech_goes_on_after_a_short_hold_and_begins_anew_after_a_long_one() ->
         assert voice.heard_until_ns == line.sounds[1][1]
 
 
-def test_silence_that_livekit_adds_moves_nothing() -> None:
-    """``commit_user_turn`` while the input is disabled, and the user speaks again at once."""
+@pytest.mark.parametrize("after_ms", [0, 30, 300, 3_000])
+@pytest.mark.parametrize("until_ms", [0, 30, 300, 3_000])
+def test_silence_that_livekit_adds_moves_nothing(after_ms: int, until_ms: int) -> None:
+    """``commit_user_turn`` some time after the input was disabled, and the user speaks again."""
     line, voice = Line(), UserVoice()
-    line.records(2_000, late=[0])
+    line.records(400, late=[0])
+    line.records(300, level=8_000, late=[0])
+    line.now += after_ms * MS
     for _ in range(10):
         line.frames.append((line.now, square(3_200, 16_000, 0.0)))
-    line.records(300, late=[0])
-    line.records(300, level=8_000, late=[0])
     line.heard_by(voice)
     assert (voice.onset_ns, voice.heard_until_ns) == line.sounds[0]
+    line.frames.clear()
+    line.now += until_ms * MS
+    line.records(600, late=[0])
+    line.records(300, level=8_000, late=[0])
+    line.heard_by(voice)
+    assert (voice.onset_ns, voice.heard_until_ns) == line.sounds[1]
+
+
+def test_long_frames_of_silence_that_were_recorded_are_counted() -> None:
+    line, voice = Line(frame_ms=200), UserVoice()
+    line.records(1_000, level=8_000, late=[0])
+    held_until = line.now + 2_000 * MS
+    line.records(1_000, late=[0], held_until=held_until)
+    line.records(400, level=8_000, late=[0], held_until=held_until)
+    line.records(1_000, late=[0], held_until=held_until)
+    line.heard_by(voice)
+    assert (voice.onset_ns, voice.heard_until_ns) == line.sounds[1]
 
 
 def test_what_was_recorded_before_the_session_ends_when_it_arrives() -> None:

@@ -82,9 +82,11 @@ class AudioClock:
         """Count one frame that arrived just now; returns the moment at which its audio began.
 
         Args:
-            padding: The frame can be silence that LiveKit added.
+            padding: The frame is silence that LiveKit added. It is not counted.
         """
         position = self.position
+        if padding and self._stretches:
+            return min(arrived_ns, max(self._anchor + position, arrived_ns - duration_ns))
         self.position = ended = position + duration_ns
         anchor = arrived_ns - ended
         late = anchor - self._anchor
@@ -101,9 +103,6 @@ class AudioClock:
             if self._late:
                 self._late.clear()
             if late < 0:
-                if padding and late < -_SLACK_NS and arrived_ns >= self.settles_ns:
-                    self.position = position
-                    return min(arrived_ns, self._anchor + position)
                 self._early(position, anchor, arrived_ns)
         return self._anchor + position
 
@@ -154,7 +153,9 @@ class AudioClock:
         if arrived_ns < self.settles_ns:
             if earlier > JITTER_NS:
                 self.settles_ns = arrived_ns + _SETTLES_NS
-            if not self._merge(anchor):
+            if self._merge(anchor):
+                self._slack, self.settles_ns = _SLACK_NS, arrived_ns
+            else:
                 self._move(anchor)
             return
         if arrived_ns >= self._slack_until_ns:

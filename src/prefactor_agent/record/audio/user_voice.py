@@ -29,7 +29,7 @@ _RECENT_NS = 2_000_000_000
 """A detector needs some hundred milliseconds of speech, and an STT its time on top."""
 _KEPT_NS = 10_000_000_000
 _PADDING_NS = 150_000_000
-"""The silence that LiveKit adds comes in frames longer than this (see clock.py)."""
+"""The silence that LiveKit adds (see clock.py) comes in frames longer than this."""
 _SEEN_NS = 1_000_000
 """What moves by less stays where it was recorded."""
 _UNFED = 500
@@ -63,6 +63,8 @@ class UserVoice:
         self._floor = 0.0
         self._heard: deque[tuple[int, float]] = deque(maxlen=300)
         """The position at which each window ended, and its level."""
+        self._frame_ns = 0
+        """The length of the longest frame that was no padding, where frames are long."""
         self._ended_ns = 0
         self._stretch_ns = 0
         self._before: _Before | None = None
@@ -88,7 +90,7 @@ class UserVoice:
         squares = mean_squares(frame)
         clock = self._clock
         position = clock.position
-        padding = duration > _PADDING_NS and to_dbfs(max(squares)) <= SILENCE_DBFS
+        padding = duration > _PADDING_NS and self._is_padding(duration, squares)
         begun = clock.advance(arrived_ns, duration, padding=padding)
         if clock.began or clock.moves:
             self._follow_clock(begun)
@@ -160,6 +162,12 @@ class UserVoice:
         self._unfed = sum(moment(position) >= audio.started_ns for position, _ in self._recent)
         if self._unfed and self._ended_ns >= self._clock.settles_ns:
             self._feed(audio)
+
+    def _is_padding(self, duration: int, squares: list[float]) -> bool:
+        """Whether a frame is silence that LiveKit added: longer than the frames of the input."""
+        if to_dbfs(max(squares)) > SILENCE_DBFS:
+            self._frame_ns = max(self._frame_ns, duration)
+        return duration > self._frame_ns
 
     def _feed(self, levels: AudioLevels) -> None:
         recent, moment = self._recent, self._clock.moment
