@@ -320,7 +320,7 @@ def _event(item: Any, text: str) -> JSON:
 
 
 class AudioLevels(Stream):
-    """Audio frames: how many samples, and how loud. Fed by voice.py.
+    """Audio frames: how many samples, and how loud. Fed by the two voices in record/audio.
 
     The loudness of a frame is worked out when it passes (the frame may be changed in place right
     after); what waits to be absorbed is one integer, ``samples << 8 | -level``.
