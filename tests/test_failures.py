@@ -169,6 +169,8 @@ NOT_IN_THIS_CALL = {
     "record.session.budgets:Budgets._due",
     "record.session.closing:Closing._on_done",
     "record.session.closing:Closing.may_follow",
+    "record.session.dtmf:Dtmf.on_received",
+    "record.session.dtmf:Dtmf.on_sent",
     "record.session.errors:Errors.on_event",
     "record.models.fallbacks:Fallbacks._on_change",
     "record.session.handoffs:awaited",
@@ -176,6 +178,7 @@ NOT_IN_THIS_CALL = {
     "record.session.job:Job.process_ends",
     "record.session.job:Job.shut_down",
     "record.tools.provider:_logged",
+    "record.models.realtime:Realtime._hear",
     "record.models.realtime:Realtime._note_item",
     "record.models.realtime:Realtime._note_reply",
     "record.models.realtime:Realtime._note_usage",
@@ -202,8 +205,8 @@ its room (record/session/test_job.py), a closing that breaks off (test_closing.p
 (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
-        "record.tools.untraced:UntracedTools.on_updated",
-        "record.tools.untraced:UntracedTools._untraced",
+        "record.tools.calls:ToolCalls.on_updated",
+        "record.tools.calls:ToolCalls._untraced",
     }
 
 

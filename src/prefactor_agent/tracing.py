@@ -21,6 +21,7 @@ from .core.span import Sink
 from .pipeline import Pipeline
 from .record.intercept.forms import HookCall, NodeCall
 from .record.livekit import private as livekit_private
+from .record.livekit import toolsets
 from .record.recorder import SessionRecorder
 from .record.session.job import current_job
 
@@ -244,6 +245,7 @@ def _end_with_job(trace: SessionRecorder, sink: Sink) -> None:
 
 
 tracer = SessionRegistry()
+toolsets.listen()  # LiveKit sets them up before it calls anything of an agent's
 
 
 def flush(timeout: float | None = None) -> bool:

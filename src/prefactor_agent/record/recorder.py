@@ -39,6 +39,7 @@ from .spans.tree import SpanTree
 from .tools import provider as provider_tools
 from .tools.calls import ToolCalls
 from .tools.provider import ProviderTools
+from .tools.toolsets import Toolsets
 from .turns.assistant_turns import AssistantTurns
 from .turns.context import TurnRefs
 from .turns.recent import RecentTurns
@@ -124,10 +125,9 @@ class SessionRecorder:
         self.nodes = Nodes(scope, self.voice, self.utterances, self.realtime, self.fallbacks)
         self.tool_calls = ToolCalls(scope)
         self.provider_tools = ProviderTools(scope)
+        self.toolsets = Toolsets(scope)
         self.handoffs = Handoffs(scope, session, agent, self.assistant_turns, self.tool_calls.span)
-        self.hooks = Hooks(
-            scope, self.user_turns, self.handoffs, self.closing, self.realtime.follow
-        )
+        self.hooks = Hooks(scope, self.user_turns, self.handoffs, self.closing, self._on_entered)
         self.history = History(scope, self.user_turns, self.assistant_turns, self.handoffs)
         self.session_span = SessionSpan(
             scope,
@@ -145,6 +145,7 @@ class SessionRecorder:
         signals.turn_beginning.connect(self.handoffs.poll_history)
         signals.speech_beginning.connect(self.realtime.follow_current)
         signals.speech_beginning.connect(self.handoffs.on_speech_beginning)
+        signals.speech_beginning.connect(self.toolsets.check)
         signals.speech_created.connect(self.realtime.on_speech_created)
         signals.speech_over.connect(self.realtime.settle)
         signals.speech_over.connect(self.tool_calls.on_speech_over)
@@ -182,7 +183,12 @@ class SessionRecorder:
         self.assistant_turns.playback.follow(session.output.audio)
         if agent is not None:
             self.realtime.follow(session, agent)
+        self.toolsets.check(agent)
         provider_tools.listen()
+
+    def _on_entered(self, session: AgentSession[Any], agent: Agent) -> None:
+        self.realtime.follow(session, agent)
+        self.toolsets.check(agent)
 
     @guarded("meet")
     def meet(self, agent: Agent) -> None:
@@ -192,6 +198,7 @@ class SessionRecorder:
             self._met = True
             self.handoffs.begin_with(agent)
             self.session_span.add_agent(session, agent)
+            self.toolsets.check(agent)
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if not self._met and (session := self.session) is not None:
@@ -238,6 +245,7 @@ class SessionRecorder:
         self.budgets.stop()
         self.fallbacks.stop()
         self.network.stop()
+        self.toolsets.stop()
         self.voice.levels = None
         self.forms.clear()
 

@@ -8,6 +8,8 @@ from typing import Any
 from livekit.agents import Agent, AgentSession
 
 from ...core.json import JSON, without_none
+from . import private as livekit_private
+from . import toolsets
 
 
 def describe_model(owner: Any) -> JSON:
@@ -45,13 +47,13 @@ def agent_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
     }
     tools = [*getattr(session, "tools", ())]
     if agent is None:
-        return {"models": models, "tools": tool_names(tools)}
+        return {"models": models, "tools": _offered(tools)}
     return {
         "agent_name": agent.id,
         "agent_class": type(agent).__name__,
         "models": models,
         "instructions": str(agent.instructions),
-        "tools": tool_names([*tools, *agent.tools]),
+        "tools": _offered([*tools, *agent.tools]),
     }
 
 
@@ -67,7 +69,13 @@ def session_payload(session: AgentSession[Any], agent: Agent | None) -> JSON:
 
 
 def tool_names(tools: Iterable[Any]) -> list[str]:
-    return [name for tool in tools if isinstance(name := getattr(tool, "id", None), str)]
+    """The names of the tools, those inside toolsets among them."""
+    return [*toolsets.names(tools)]
+
+
+def _offered(tools: list[Any]) -> list[str]:
+    """The names that a model is offered where a program gives it ``tools``."""
+    return tool_names([*tools, *livekit_private.added_tools(tools)])
 
 
 def _known(value: Any) -> str | None:

@@ -7,6 +7,7 @@ the oldest and the newest supported version."""
 from __future__ import annotations
 
 import asyncio
+import importlib
 from contextvars import ContextVar
 from typing import Any
 
@@ -16,6 +17,10 @@ from livekit.agents.voice import agent_activity
 
 _SPEECH: ContextVar[Any] | None = getattr(agent_activity, "_SpeechHandleContextVar", None)
 _IS_TOOL_OUTPUT: Any = getattr(llm_utils, "_is_valid_function_output", None)
+try:
+    _TOOL_EXECUTOR: Any = importlib.import_module("livekit.agents.voice.tool_executor")
+except ImportError:  # before 1.6
+    _TOOL_EXECUTOR = None
 _CHAIN = 8
 """Outputs that pass on to one another."""
 
@@ -115,3 +120,11 @@ def is_tool_output(value: Any) -> bool:
     """Whether LiveKit passes on to the model what a tool returned: in place of other values the
     model gets an error (llm/utils.py, ``make_function_call_output``)."""
     return _IS_TOOL_OUTPUT is None or _IS_TOOL_OUTPUT(value) is True
+
+
+def added_tools(tools: list[Any]) -> list[Any]:
+    """The tools that LiveKit offers the model besides, because some of ``tools`` can be cancelled
+    (voice/agent_activity.py, ``AgentActivity.tools``)."""
+    if _TOOL_EXECUTOR is None or not _TOOL_EXECUTOR.has_cancellable_tool(tools):
+        return []
+    return [_TOOL_EXECUTOR.cancel_task, _TOOL_EXECUTOR.get_running_tasks]
