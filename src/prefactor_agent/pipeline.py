@@ -1,4 +1,4 @@
-"""From the event loop to the journal, and from there to Prefactor."""
+"""Takes spans from the event loop to the journal, and from there to Prefactor."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ OnTerminate = Callable[[str, str | None], None]
 class Pipeline:
     """Keeps the spans of this process in the journal and, with a token, delivers them.
 
-    A :class:`.record.span.Sink`. What a call costs on the event loop is a ``deque.append``.
+    A :class:`.core.span.Sink`. A span costs one ``deque.append`` on the event loop.
 
     Args:
-        apart: For single calls, which a program sends somewhere else than the settings say; the
-            other pipelines of the process leave these alone.
+        apart: The pipeline is for single calls that a program sends somewhere else than the
+            settings say; the other pipelines of the process do not deliver these.
     """
 
     def __init__(
@@ -43,23 +43,23 @@ class Pipeline:
         self._starting: threading.Thread | None = None
         self._process = 0
         self._gave_up = False
-        """The last flush was not done in time."""
+        """The last flush did not finish in time."""
         self._keepers: list[Pipeline] = []
-        """Those that keep calls which are delivered here."""
+        """The pipelines that keep calls which this one delivers."""
 
     def begin(self) -> None:
-        """A call begins in this process: see that what it needs runs, also after a fork."""
+        """Start what a call of this process needs, also after a fork."""
         self._gave_up = False
         if not self.settings.delivers or self._process == os.getpid():
             return
         self._process = os.getpid()
-        # The client libraries take a while to import: not on the event loop.
+        # On a thread, because the client libraries take a while to import.
         self._starting = threading.Thread(
             target=self._start_delivery, name="prefactor-deliver-start", daemon=True
         )
         self._starting.start()
-        # After the journal's own, which has the higher priority: what it wrote last is delivered
-        # too.
+        # Runs after the journal's finalizer, which has the higher priority, so that the last spans
+        # are delivered, too.
         multiprocessing.util.Finalize(
             None, _deliver_at_exit, args=(weakref.ref(self),), exitpriority=90
         )
@@ -70,8 +70,8 @@ class Pipeline:
         self._writer.put(span)
 
     def take_over(self, session_id: str, keeper: Pipeline) -> None:
-        """Deliver a call, here, that ``keeper`` keeps in the same journal without delivering it.
-        Waits: not for the event loop."""
+        """Deliver a call that ``keeper`` keeps in the same journal without delivering it. Waits, so
+        never call it on the event loop."""
         from .journal.outbox import Outbox
 
         _apart[session_id] = self
@@ -91,7 +91,7 @@ class Pipeline:
             self._deliverer.wake()
 
     def stop(self) -> None:
-        """Deliver nothing more in this process; what is left stays in the journal."""
+        """Stop delivery in this process; the journal keeps what is left."""
         if self._deliverer is not None:
             self._deliverer.stop()
 
@@ -105,7 +105,7 @@ class Pipeline:
             kept = keeper._writer.flush(max(0.0, deadline - time.monotonic())) and kept
         if self._process != os.getpid() or self._starting is None:
             return kept  # without a token, or without a call
-        self._starting.join(max(0.0, deadline - time.monotonic()))  # of a call that was very short
+        self._starting.join(max(0.0, deadline - time.monotonic()))  # a call can be very short
         if self._deliverer is None:
             return False
         delivered = self._deliverer.flush(max(0.0, deadline - time.monotonic()))
@@ -129,8 +129,8 @@ class Pipeline:
 
 
 _apart: dict[str, Pipeline] = {}
-"""By session id, the pipeline of a call that does not go where the process's settings say, until
-all of it is there."""
+"""By session id, the pipeline of each call that is not sent where the process's settings say, until
+the call is delivered."""
 
 
 def _forget(session_id: str) -> None:
@@ -141,9 +141,9 @@ def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
     pipeline = reference()
     if pipeline is None:
         return
-    # Where the end of the job has waited already: LiveKit kills a process that takes 10 s to end.
+    # If the end of the job has waited already: LiveKit kills a process that takes 10 s to end.
     timeout = 0.0 if pipeline._gave_up else pipeline.settings.flush_timeout
-    with contextlib.suppress(KeyboardInterrupt):  # as at the end of the journal
+    with contextlib.suppress(KeyboardInterrupt):  # as in the journal's finalizer
         if pipeline._starting is not None and pipeline._process == os.getpid():
             pipeline._starting.join(timeout)
         if pipeline._deliverer is not None:

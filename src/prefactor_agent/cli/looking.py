@@ -139,7 +139,7 @@ def export(
             "chrome-trace: for ui.perfetto.dev and chrome://tracing.",
         ),
     ] = ExportFormat.JSONL,
-    # Every format is JSON: it is taken, as by the other commands, and changes nothing.
+    # Every format is JSON. The option is accepted, as by the other commands, and changes nothing.
     json: Annotated[bool, typer.Option("--json", hidden=True)] = True,
 ) -> None:
     """Write a call as JSON, for other programs.
@@ -280,7 +280,7 @@ def _moment_us(when: str, option: str, until_us: int | None = None) -> int:
 
 
 def _last(when: str, until: float) -> datetime:
-    """The last time that the clock showed this."""
+    """The last moment at which the clock showed this time."""
     latest = datetime.fromtimestamp(until).astimezone()
     moment = datetime.combine(latest.date(), Time.fromisoformat(when.zfill(5)))
     return moment if moment.astimezone() <= latest else moment - timedelta(days=1)
@@ -298,7 +298,7 @@ def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]
 
 
 def _write(lines: Iterable[str], path: Path | None = None) -> None:
-    """Lines of JSON, which is UTF-8 whatever the terminal's encoding."""
+    """Write lines of JSON, in UTF-8 whatever the encoding of the terminal is."""
     if path is not None:
         with writing_to(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{line}\n" for line in lines)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..journal.follow import Event
 
 _ID = 10
-"""Characters of a call's id: the millisecond it began in. A command takes them as its name."""
+"""The characters of a call's id that say when it began. Commands accept them as a name."""
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

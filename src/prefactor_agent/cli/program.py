@@ -1,4 +1,4 @@
-"""The program ``prefactor-agent``. Never imports LiveKit, so that it answers at once."""
+"""The program ``prefactor-agent``. It never imports LiveKit, so that it answers at once."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def options(
 
 
 def _leave_pipe() -> None:
-    """The reader (``head``, a pager) has seen enough; say nothing, also not at the last flush."""
+    """End without a message, also at the last flush: the reader (``head``, a pager) has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, the settings they run with, and how they say what is wrong."""
+"""What the commands share: options, settings and error messages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..config import ConfigurationError, Settings, expanded, settings
 
 
 def _expanded(journal: Path | None) -> Path | None:
-    """``--journal=~/j.db``: the shell leaves it as it is."""
+    """Expand ``--journal=~/j.db``, which the shell leaves as it is."""
     return None if journal is None else expanded(journal)
 
 
@@ -33,12 +33,12 @@ CallArgument = Annotated[
 
 
 def journal_path(journal: Path | None) -> Path:
-    """The journal to look at. A journal that is named needs no settings, which may be wrong."""
+    """The journal to look at. If the user names it, settings that are wrong do not matter."""
     return journal if journal is not None else settings().journal
 
 
 def settings_for(journal: Path | None) -> Settings:
-    """The settings, for a journal that is there; without it the command ends."""
+    """The settings, for a journal that exists; the command ends if it does not."""
     try:
         chosen = settings(journal)
     except ConfigurationError as error:
@@ -60,11 +60,11 @@ def writing_to(path: Path, option: str) -> Iterator[None]:
 
 
 def complain(why: object) -> None:
-    """Say in one line what is wrong."""
+    """Print in one line what is wrong."""
     typer.echo(f"prefactor-agent: {' '.join(str(why).split())}", err=True)
 
 
 def fail(why: object) -> NoReturn:
-    """Say in one line what is wrong, and end the command."""
+    """Print in one line what is wrong, and end the command."""
     complain(why)
     raise typer.Exit(1)

@@ -1,5 +1,5 @@
-"""What a program that was written for ``prefactor_livekit`` holds in its hands: prefactor-core's
-client and its handle to an agent instance."""
+"""The objects that programs written for ``prefactor_livekit`` use: prefactor-core's client and its
+handle to an agent instance."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _LOOK_S = 0.05
 
 
 class RefusedInstanceError(Exception):
-    """Prefactor does not take the call; the delivering thread has said why."""
+    """Prefactor refuses the call; the delivering thread has logged why."""
 
 
 def make_client(api_url: str, api_token: str, registry: SchemaRegistry) -> PrefactorCoreClient:
-    """A client that has not spoken to Prefactor yet.
+    """A client that has made no request yet.
 
     Raises:
         ValueError: The URL or the token is empty.
@@ -53,7 +53,7 @@ def with_sdk_entry(config: PrefactorCoreConfig) -> PrefactorCoreClient:
 
 
 def introduce(client: PrefactorCoreClient) -> None:
-    """Name this package in the requests of a client that somebody else made."""
+    """Name this package in the requests of a client that the program made."""
     client._set_sdk_header_entry(SDK_ENTRY)
 
 
@@ -80,8 +80,7 @@ def client_of(instance: AgentInstanceHandle) -> PrefactorCoreClient | None:
 def settings_of(
     client: PrefactorCoreClient, chosen: Settings, agent_id: str | None, agent_name: str | None
 ) -> Settings:
-    """The settings in force, but for what a client says: where to deliver, with which token, and
-    which schemas."""
+    """The settings in force, with the URL, the token and the schemas of a client."""
     http, registry = client._config.http_config, registry_of(client)
     return replace(
         chosen,
@@ -107,7 +106,7 @@ async def register(client: PrefactorCoreClient, settings: Settings) -> AgentInst
         environment_id=body.get("environment_id"),
         purpose=body.get("purpose"),
     )
-    # Not instance.start(): that queues it, and the first spans may be faster.
+    # instance.start() would only queue the request, and the first spans may be faster.
     await client._http.agent_instances.start(
         instance.id, timestamp=datetime.now(UTC), idempotency_key=f"{instance.id}-start"
     )
@@ -115,18 +114,19 @@ async def register(client: PrefactorCoreClient, settings: Settings) -> AgentInst
 
 
 def wait_for_instance(journal: Path, session_id: str, timeout: float) -> str:
-    """The id under which a call of this process was registered. Waits: not for the event loop.
+    """The id under which a call of this process was registered. Waits, so never call it on the
+    event loop.
 
     Args:
         timeout: In seconds.
 
     Raises:
-        TimeoutError: It is not registered yet.
-        RefusedInstanceError: It will not be.
+        TimeoutError: The call is not registered yet.
+        RefusedInstanceError: Prefactor refuses the call.
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if journal.exists():  # to open it would make it
+        if journal.exists():  # opening it would create it
             with contextlib.suppress(StorageError):
                 outbox = Outbox(journal)
                 try:
@@ -142,8 +142,8 @@ def wait_for_instance(journal: Path, session_id: str, timeout: float) -> str:
 
 
 class OfflineInstance(AgentInstanceHandle):  # type: ignore[misc]  # it has no types of its own
-    """Stands in for an instance that is not registered (yet): takes what a handle takes, and sends
-    nothing. Its id is that of the call in the journal, if there is a call."""
+    """Stands in for an instance that is not registered (yet): it has the methods of a handle, and
+    sends nothing. Its id is the id of the call in the journal, if there is a call."""
 
     def __init__(self, id_: str) -> None:
         super().__init__(id_, None)
@@ -178,6 +178,6 @@ class _Nowhere:
 
 
 def given(instance: AgentInstanceHandle, *, supplied: bool) -> Mapping[str, Any]:
-    """How a call says which instance it belongs to: see
+    """What a call records of the instance that it belongs to: see
     :func:`.registration.given_instance`."""
     return {"id": instance.id, "supplied": supplied}

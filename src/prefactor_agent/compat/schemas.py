@@ -1,7 +1,7 @@
-"""The schemas under the names that ``prefactor_livekit`` gave them, for programs written for it.
+"""The schemas under the names of ``prefactor_livekit``, for programs that were written for it.
 
-What it gives is a superset of what ``prefactor_livekit`` 0.1.5 gives: its span types with its keys
-and their types, and more of each. ``tests/compat`` holds the two against each other."""
+They are a superset of the schemas of ``prefactor_livekit`` 0.1.5: its span types with its keys and
+their types, and more of each. ``tests/compat`` compares the two."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ _KINDS: dict[str, JSON] = {
     "turn_index": {"type": "integer"},
     "status": {"type": "string", "enum": ["completed", "failed", "cancelled"]},
 }
-"""What kind of value a key of Prefactor's own has."""
+"""The schema of each key of ``prefactor_livekit``."""
 
 
 @dataclass(frozen=True)
 class LiveKitToolSchemaConfig:
-    """What is said of one tool: under which type its spans go, and what they hold.
+    """The schema of one tool: the type of its spans, and what they hold.
 
     Args:
         span_type: Type of the tool's spans; ``order`` and ``tool:order`` stand for
@@ -85,18 +85,18 @@ def compile_livekit_agent_schema(
     """Compile built-in and tool-specific LiveKit schemas.
 
     Args:
-        tool_schemas: By tool name, what is said of the tool.
+        tool_schemas: By tool name, the schema of the tool.
 
     Returns:
-        The schemas as a call is registered with them, and the span type of each of these tools.
+        The schemas as they are registered with a call, and the span type of each of these tools.
 
     Raises:
-        ValueError: A tool's schema is not one, or two tools share a span type.
+        ValueError: The schema of a tool is not valid, or two tools share a span type.
     """
     span_types: dict[str, str] = {}
     entries = [_typed(type_.entry()) for type_ in TYPES]
-    for name, said in (tool_schemas or {}).items():
-        config = _checked(name, said)
+    for name, given in (tool_schemas or {}).items():
+        config = _checked(name, given)
         type_ = span_type(config.span_type)
         if type_ in span_types.values():
             other = next(tool for tool, taken in span_types.items() if taken == type_)
@@ -109,17 +109,17 @@ def compile_livekit_agent_schema(
 def register_livekit_schemas(
     registry: SchemaRegistry, tool_schemas: ToolSchemas | None = None
 ) -> dict[str, str]:
-    """Register LiveKit schemas in a schema registry, that of the calls' quality among them.
+    """Register LiveKit schemas in a schema registry, including the schema of a call's quality.
 
     Args:
-        registry: Where to; what it holds already stays.
-        tool_schemas: By tool name, what is said of the tool.
+        registry: The registry; its other schemas stay.
+        tool_schemas: By tool name, the schema of the tool.
 
     Returns:
         The span type of each of these tools.
 
     Raises:
-        ValueError: A tool's schema is not one, or a type is registered already.
+        ValueError: The schema of a tool is not valid, or a type is registered already.
     """
     compiled, span_types = compile_livekit_agent_schema(tool_schemas=tool_schemas)
     for entry in compiled["span_type_schemas"]:
@@ -129,8 +129,8 @@ def register_livekit_schemas(
 
 
 def opened(registered: JSON) -> JSON:
-    """What a registry holds, with the built-in types as open as :mod:`.types` has them, where
-    nobody has changed them."""
+    """The schemas of a registry. Built-in types that the program has not changed are as open as in
+    :mod:`..schemas.types`."""
     entries = registered.get("span_type_schemas", [])
     return {
         **registered,
@@ -145,12 +145,12 @@ def _is_ours(entry: JSON) -> bool:
     return entry == _typed(_BUILT_IN[entry["name"]])
 
 
-def span_type(said: str) -> str:
-    """The full name of a tool's span type, of which the beginning may be left out."""
-    said = said.strip()
-    if said.startswith(TOOL_PREFIX):
-        return said
-    return f"livekit:{said}" if said.startswith("tool:") else TOOL_PREFIX + said
+def span_type(given: str) -> str:
+    """The full name of a tool's span type; programs may leave out its beginning."""
+    given = given.strip()
+    if given.startswith(TOOL_PREFIX):
+        return given
+    return f"livekit:{given}" if given.startswith("tool:") else TOOL_PREFIX + given
 
 
 def _typed(entry: JSON) -> JSON:
@@ -176,25 +176,25 @@ def _tool(type_: str, config: LiveKitToolSchemaConfig) -> JSON:
 
 
 def _checked(
-    name: str, said: LiveKitToolSchemaConfig | Mapping[str, Any]
+    name: str, given: LiveKitToolSchemaConfig | Mapping[str, Any]
 ) -> LiveKitToolSchemaConfig:
     where = f"Invalid tool_schemas.{name}"
-    if isinstance(said, Mapping):
-        if not isinstance(said.get("span_type"), str):
+    if isinstance(given, Mapping):
+        if not isinstance(given.get("span_type"), str):
             raise ValueError(f"{where}: expected an object with span_type")
-        said = LiveKitToolSchemaConfig(
-            said["span_type"],
-            said.get("input_schema"),  # type: ignore[arg-type]  # looked at below
-            said.get("result_schema", ANY_OBJECT),
+        given = LiveKitToolSchemaConfig(
+            given["span_type"],
+            given.get("input_schema"),  # type: ignore[arg-type]  # looked at below
+            given.get("result_schema", ANY_OBJECT),
         )
-    elif not isinstance(said, LiveKitToolSchemaConfig):
+    elif not isinstance(given, LiveKitToolSchemaConfig):
         raise ValueError(f"{where}: expected an object with span_type")
-    if not said.span_type.strip():
+    if not given.span_type.strip():
         raise ValueError(f"{where}.span_type: expected a non-empty string")
     for part in ("input_schema", "result_schema"):
-        if not isinstance(getattr(said, part), dict):
+        if not isinstance(getattr(given, part), dict):
             raise ValueError(f"{where}.{part}: expected an object")
-    return said
+    return given
 
 
 def _quality() -> JSON:

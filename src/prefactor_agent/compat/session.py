@@ -1,20 +1,20 @@
-"""Tracing a session by a wrapper around it, as ``prefactor_livekit`` does: for plain ``Agent``s,
-and for programs that were written for it.
+"""Traces a session with a wrapper around it, as ``prefactor_livekit`` does: for plain ``Agent``s,
+and for programs that were written for ``prefactor_livekit``.
 
-The names, the signatures and what they mean are those of ``prefactor_livekit`` 0.1.5. What differs:
+The names, the signatures and their meaning are those of ``prefactor_livekit`` 0.1.5. What differs:
 
-- Spans are recorded, journaled and delivered as those of a ``TracedAgent`` are, on a thread of
-  their own. So :meth:`PrefactorLiveKitSession.start` makes no request: the agent starts at once,
-  and also when Prefactor is down (``prefactor_livekit`` raises then, after several attempts).
+- Threads record, keep and deliver the spans, as with a ``TracedAgent``. So
+  :meth:`PrefactorLiveKitSession.start` makes no request, and the agent starts at once, also when
+  Prefactor is down (``prefactor_livekit`` raises then, after several attempts).
 - :meth:`~PrefactorLiveKitSession.attach` and :meth:`~PrefactorLiveKitSession.ensure_initialized`
-  give the handle of a registered instance, so they wait for Prefactor; but at most for
-  :data:`ANSWER_S`. Without an answer they warn, and give a handle that sends nothing: the trace is
-  in the journal all the same, and delivered later.
-- Nothing raises because a request failed, :meth:`~PrefactorLiveKitSession.close` included.
-- With neither a client nor an instance, the settings say where the trace goes. They hold in any
-  case for what is kept: redaction, the journal, ``disabled``.
-- The token goes over plain http to this machine only, unless ``configure(allow_http=True)``.
-- ``agent_id`` has the documented default, which stands for none, as ``None`` does.
+  return the handle of a registered instance, so they wait for Prefactor, but at most for
+  :data:`ANSWER_S`. Without an answer they warn and return a handle that sends nothing; the journal
+  has the trace, and it is delivered later.
+- No failed request raises, also in :meth:`~PrefactorLiveKitSession.close`.
+- With neither a client nor an instance, the settings say where the trace goes. Redaction, the
+  journal and ``disabled`` always follow the settings.
+- The token is sent over plain http to this machine only, unless ``configure(allow_http=True)``.
+- ``agent_id`` has the documented default, which means no id, as ``None`` does.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 LIVEKIT_SDK_HEADER_ENTRY = instances.SDK_ENTRY
 DEFAULT_AGENT_ID = "livekit-agent"
-"""Stands for no id: Prefactor's ids look otherwise, and its token knows the agent."""
+"""Means no id: Prefactor's ids look different, and its token knows the agent."""
 ANSWER_S = 5.0
 """How long ``attach``, ``ensure_initialized`` and ``close`` wait for Prefactor, in seconds."""
 
@@ -53,16 +53,16 @@ class PrefactorLiveKitSession:
     """Traces an ``AgentSession``, whatever its agents are.
 
     Args:
-        client: A client of prefactor-core that is initialized. Its URL, token and schemas are used;
-            it stays open.
+        client: An initialized client of prefactor-core. The wrapper uses its URL, token and
+            schemas, and leaves it open.
         agent_id: The agent's id at Prefactor, for an account-scoped token.
-        agent_name: What the agent is registered as; its class otherwise.
-        instance: An instance to put the spans into. It is neither started nor finished here.
+        agent_name: The name to register the agent with; by default its class.
+        instance: An instance to put the spans into. The wrapper neither starts nor finishes it.
         tool_schemas: By tool name, the type and the schema of a tool's spans.
 
     Raises:
         ValueError: ``client`` and ``instance`` are both given, or the client is not initialized, or
-            a tool's schema is not one.
+            the schema of a tool is not valid.
     """
 
     def __init__(
@@ -97,17 +97,17 @@ class PrefactorLiveKitSession:
         """Create a wrapper from raw configuration.
 
         Args:
-            api_url: Where Prefactor is.
-            api_token: A token of Prefactor's.
-            agent_id: As of the class.
-            agent_name: As of the class.
-            schema_registry: Schemas of the program's own; the built-in ones are added to it.
-            include_livekit_schemas: Whether they are.
-            tool_schemas: As of the class.
+            api_url: The URL of Prefactor.
+            api_token: A token for it.
+            agent_id: As in the class.
+            agent_name: As in the class.
+            schema_registry: The program's own schemas; the built-in ones are added to it.
+            include_livekit_schemas: Whether to add them.
+            tool_schemas: As in the class.
 
         Raises:
-            ValueError: The URL or the token is empty, or a tool's schema is not one, or a type is
-                registered twice.
+            ValueError: The URL or the token is empty, or the schema of a tool is not valid, or a
+                type is registered twice.
         """
         registry = SchemaRegistry() if schema_registry is None else schema_registry
         types: dict[str, str] = {}
@@ -123,8 +123,8 @@ class PrefactorLiveKitSession:
 
     @staticmethod
     def create_client(config: PrefactorCoreConfig) -> PrefactorCoreClient:
-        """A client for programs that manage it, and their instances, themselves; it is ready after
-        ``await client.initialize()``."""
+        """Create a client for programs that manage the client and their instances themselves. It is
+        ready after ``await client.initialize()``."""
         return instances.with_sdk_entry(config)
 
     def _set_up(
@@ -140,9 +140,9 @@ class PrefactorLiveKitSession:
         self._agent_name = agent_name
         self._supplied = instance
         self._opened: AgentInstanceHandle | None = None
-        """Registered here before there was a session that it belongs to."""
+        """An instance that was registered before its session began."""
         self._handle: AgentInstanceHandle | None = None
-        """Of the present session."""
+        """The handle of the present session."""
         self._session: AgentSession[Any] | None = None
         self._trace: SessionRecorder | None = None
         self._pipeline: Pipeline | None = None
@@ -152,7 +152,7 @@ class PrefactorLiveKitSession:
             instances.introduce(self._client)
 
     def _register(self, tool_schemas: ToolSchemas | None) -> dict[str, str]:
-        """Add what a program says of its tools to the schemas of its client."""
+        """Add the schemas of the program's tools to those of its client."""
         if not tool_schemas:
             return {}
         if self._supplied is not None or self._client is None:
@@ -166,7 +166,7 @@ class PrefactorLiveKitSession:
         Args:
             session: A session that has not started.
             agent: Its first agent.
-            **kwargs: For ``AgentSession.start()``, whose result is given back.
+            **kwargs: For ``AgentSession.start()``, whose result this returns.
         """
         self._begin(session, agent)
         return await session.start(agent, **kwargs)
@@ -188,8 +188,8 @@ class PrefactorLiveKitSession:
         """Initialize and return the active Prefactor instance.
 
         Returns:
-            The instance that the spans of the session go into, or of the next session if there is
-            none yet; when Prefactor does not answer in time, a handle that sends nothing.
+            The instance of the session's spans, or of the next session if there is none yet. If
+            Prefactor does not answer in time, a handle that sends nothing.
         """
         if self._supplied is not None:
             return self._supplied
@@ -199,9 +199,9 @@ class PrefactorLiveKitSession:
             return self._handle or instances.OfflineInstance(self._offline_id())
 
     async def close(self) -> None:
-        """End the trace, if its session has not ended, and wait until it is kept and, within the
-        ``flush_timeout`` of the settings, delivered. Closes what was made here, and nothing else.
-        """
+        """End the trace, if its session has not ended, and wait until the journal has it and,
+        within the ``flush_timeout`` of the settings, Prefactor, too. Closes only what the wrapper
+        made."""
         self._detach()
         if self._pipeline is not None:
             timeout = self._pipeline.settings.flush_timeout
@@ -238,7 +238,7 @@ class PrefactorLiveKitSession:
         session.on("close", listener(self._on_session_closed))
 
     def _join(self, trace: SessionRecorder, about: dict[str, Any]) -> None:
-        """A traced agent was there first: its trace is the one, and goes on."""
+        """Go on with the trace that a traced agent has begun."""
         trace.state.tool_types.update(self._tool_types)
         trace.spans.update(trace.spans.root, **about)
         keeper, ours = trace.spans.sink, self._pipeline
@@ -263,15 +263,15 @@ class PrefactorLiveKitSession:
         self._trace = self._handle = None
 
     def _on_session_closed(self, _event: Any) -> None:
-        """A program need not call :meth:`close`: what was made here ends with the session."""
+        """Close what the wrapper made. A program need not call :meth:`close`."""
         if self._owns_client and self._client is not None and instances.is_ready(self._client):
             self._closing = asyncio.ensure_future(self._close_client())
 
     # The instance
 
     async def _registered(self) -> AgentInstanceHandle | None:
-        """A handle to an instance that Prefactor knows; ``None``: it does not answer, or is not to
-        be asked."""
+        """A handle to a registered instance; ``None``: Prefactor does not answer, or the settings
+        forbid to ask it."""
         pipeline, trace = self._pipeline, self._trace
         if self._client is None or (trace is not None and pipeline is None):
             return None

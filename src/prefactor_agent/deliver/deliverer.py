@@ -89,7 +89,7 @@ class Deliverer:
     # From any thread
 
     def start(self) -> None:
-        """Start the thread, if there is a token. Log in one line what is wrong with the settings."""
+        """Start the thread, if there is a token. Log in one line what is wrong in the settings."""
         with self._lock:
             if self._thread is not None or self.off is not None:
                 return

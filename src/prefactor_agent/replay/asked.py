@@ -15,13 +15,13 @@ def asked_in(messages: Sequence[Any]) -> tuple[Asked, ...]:
     """What a request is about: the user's last message and what followed it, in the form of
     ``inputs.messages`` of the trace format.
 
-    The agent's instructions and its earlier words are not in it: the one is what a changed agent
-    changes, the other depends on when the user cut in."""
+    The agent's instructions and its earlier words are left out: a changed agent has other
+    instructions, and its words depend on when the user cut in."""
     items = mappings(list(messages))
     users = [index for index, item in enumerate(items) if item.get("role") == "user"]
     tail = items[users[-1] :] if users else items
     found = [one for item in tail if (one := _asked(item)) is not None]
-    # Tools that run side by side end in any order.
+    # Tools that run at the same time end in any order.
     return tuple(sorted(found, key=lambda one: (one.kind != "user", one.kind, one.name, one.text)))
 
 
@@ -40,7 +40,7 @@ def _asked(item: JSON) -> Asked | None:
 
 
 def canonical(arguments: str) -> str:
-    """JSON text of arguments in one spelling."""
+    """The JSON text of arguments in one spelling."""
     try:
         return json.dumps(json.loads(arguments or "{}"), sort_keys=True, ensure_ascii=False)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The file of a recorded call. Its offsets are in microseconds."""
+"""The format of a recorded call's file. Offsets are in microseconds."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Text(_Part):
 
 
 class Audio(_Part):
-    """Audio as far as it was recorded: when each chunk came, how long and how loud it was."""
+    """What was recorded of audio: when each chunk came, how long and how loud it was."""
 
     sample_rate: int
     offset_us: tuple[int, ...] = ()
@@ -48,7 +48,7 @@ class Utterance(_Part):
 
 
 class UserTurn(_Part):
-    """What the user said, and what it was said after. Offsets count from its first sound."""
+    """What the user said, and after what. Offsets count from its first sound."""
 
     number: int
     modality: str = "audio"
@@ -99,7 +99,7 @@ class Request(_Part):
     usage: dict[str, Any] | None = None
     failed: Failure | None = None
     optional: bool = False
-    """It was thrown away or broken off: whether it is made depends on who is faster."""
+    """It was dropped or interrupted: whether the agent makes it again depends on timing."""
 
 
 class Speech(_Part):
@@ -123,7 +123,8 @@ class Recording(_Part):
     speeches: tuple[Speech, ...]
 
     def dump(self) -> str:
-        """The file: JSON, with each list of plain values on one line, to be read in a diff."""
+        """The text of the file: JSON with each list of plain values on one line, for readable
+        diffs."""
         head = {"format": self.format, "version": self.version}
         return _dump(head | self.model_dump(mode="json", exclude_defaults=True), "")
 

@@ -1,4 +1,4 @@
-"""The models' side of a recorded call: what each was asked, and what it answered."""
+"""The models' side of a recorded call: what each was asked and what it answered."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from .format import Audio, Call, Failure, Request, Speech
 from .streams import Words, audio_of
 
 _USUAL_RATE = 24_000
-"""The sample rate of a voice that failed before its first sound: LiveKit's usual one."""
+"""LiveKit's usual sample rate, for a voice that failed before its first sound."""
 
 
 def requests(call: CallTree, words: Words, turn_at: Callable[[int], int]) -> Iterator[Request]:
-    """The LLM's requests that have ended, in the order in which they were made.
+    """The LLM requests that have ended, in the order in which the agent made them.
 
     Args:
         turn_at: The number of the user's turn at a moment (microseconds since the Unix epoch).
@@ -46,7 +46,7 @@ def requests(call: CallTree, words: Words, turn_at: Callable[[int], int]) -> Ite
 
 
 def speeches(call: CallTree, words: Words) -> Iterator[Speech]:
-    """The TTS's requests that came to something, in the order in which they were made."""
+    """The TTS requests that gave audio or failed, in the order in which the agent made them."""
     for number, span in enumerate(_by_time(call, "tts"), start=1):
         audio, failed = audio_of(span), _failure(span)
         if span.finished_us is not None and (audio is not None or failed is not None):

@@ -1,4 +1,4 @@
-"""Reads a recorded call out of its spans, or says what they lack."""
+"""Makes the file of a call from its spans, or says what they lack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class NotReplayableError(JournalError):
 
 
 def recording(spans: Sequence[StoredSpan]) -> Recording:
-    """What is needed to play a call again.
+    """The file of a call.
 
     Raises:
         NotReplayableError: Words that a replay needs were redacted, cut or not captured; or there

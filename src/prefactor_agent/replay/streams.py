@@ -13,32 +13,31 @@ _GONE = re.compile(
     rf"<\d+ (?:characters|bytes|keys)(?: of base64)?>|{re.escape(REDACTED)}|{re.escape(HIDDEN)}"
     r"|… \[\d+ more (?:characters|items)\]"
 )
-"""What stands in the place of words that the trace does not have (redact.py, bounds.py)."""
+"""What redaction and bounds put in the place of words (redact.py, bounds.py)."""
 _MASKED = re.compile(r"<(?:int|float|bool)>")
-"""What stands in the place of a whole value that is no text."""
+"""What redaction puts in the place of a value that is no text."""
 
 
 class Words:
-    """Takes words from a trace, and notes whose it does not have."""
+    """Takes words from a trace, and collects the names of what lacks words."""
 
     def __init__(self) -> None:
         self.missing: list[str] = []
-        """What lacks words, by the names that were given."""
 
     def lack(self, name: str) -> None:
         if name not in self.missing:
             self.missing.append(name)
 
     def whole(self, name: str, text: Any) -> str:
-        """A text with all of its words, or none of it."""
+        """A text, if all of its words are there; empty otherwise."""
         if not isinstance(text, str) or _GONE.search(text) or _MASKED.fullmatch(text.strip('"')):
             self.lack(name)
             return ""
         return text
 
     def pieces(self, name: str, span: StoredSpan, stream: str) -> Text:
-        """A stream's text. Chunks kept without their words get them from the whole text, if nothing
-        was taken out of that (a pattern that found nothing)."""
+        """The text of a stream. Chunks that were kept without their words get them from the whole
+        text, if nothing was taken out of that (a pattern that found nothing)."""
         data = span.stream(stream)
         texts = [str(text) for text in data.get("text", ())]
         sizes = data.get("size", ())

@@ -1,4 +1,4 @@
-"""The user's side of a recorded call: what they said, and after what of the agent's."""
+"""The user's side of a recorded call: what they said, and after which words of the agent."""
 
 from __future__ import annotations
 
