@@ -340,12 +340,16 @@ TYPES = (
         "{{ from }} to {{ to }}",
         _keys(
             **{"from": "the old agent", "to": "the new one"},
-            cause="tool, hook, task_completed or program",
+            cause="tool, hook, program, or how a task ended",
             tool_name="the tool that it came out of",
             call_id="the LLM's id of that call",
         ),
         _keys(),
-        fields("name type from to cause tool_name call_id created_at", metadata=shape()),
+        fields(
+            "name type from to cause tool_name call_id created_at",
+            error=fields("error_type"),
+            metadata=shape(),
+        ),
         fields("status", **parts.KEPT_END),
         TIMES_RISK,
     ),

@@ -179,6 +179,8 @@ def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
     assert livekit_private.interruption_source(Other()) is None
     assert not livekit_private.user_turn_claimed(object())
     assert not livekit_private.user_turn_claimed(None)
+    assert livekit_private.task_error(object()) is None
+    assert livekit_private.task_error(None) is None
     assert not livekit_private.counts_discarded(object())
     assert not livekit_private.counts_discarded(None)
     for nobody in (object(), None):

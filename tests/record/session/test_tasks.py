@@ -140,6 +140,35 @@ async def test_a_task_that_a_tool_awaits(sink: Recorder) -> None:
     )
 
 
+@pytest.mark.parametrize("base", [TracedAgentTask, AgentTask])
+@pytest.mark.parametrize("how", ["completed", "cancelled", "failed"])
+async def test_how_a_task_ended(how: str, base: Any, sink: Recorder) -> None:
+    class AskPin(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__(instructions="ask for the PIN")
+
+        async def on_enter(self) -> None:
+            if how == "cancelled":
+                self.cancel()
+            else:
+                self.complete("1234" if how == "completed" else ValueError("no PIN"))
+
+    await call(sink, [Use("book")], ["Done."], words=["a room"], agent=Desk(AskPin))
+    check(sink)
+    there, back = (handoff["payload"] for handoff in of(sink, "handoff"))
+    if base is AgentTask and not TOLD_AT_ONCE:
+        assert not {"cause", "error"} & {*there, *back}  # both changes were seen when all was over
+        return
+    assert there["cause"] == "tool"
+    assert back["cause"] == f"task_{how}"
+    errors = {
+        "completed": None,
+        "cancelled": {"error_type": "ToolError", "message": "AgentTask ask_pin is cancelled"},
+        "failed": {"error_type": "ValueError", "message": "no PIN"},
+    }
+    assert back.get("error") == errors[how]
+
+
 @dataclass
 class AskAge(TracedAgentTask[str]):
     """Compared by its fields, and so without a hash."""

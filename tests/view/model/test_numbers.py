@@ -36,6 +36,8 @@ def test_a_length_has_three_figures(ms: float, said: str) -> None:
         ({"cause": "program"}, "by the program"),
         ({"cause": "task_completed", "tool_name": "book"}, "back to book"),
         ({"cause": "task_completed"}, "the task is done"),
+        ({"cause": "task_failed"}, "the task failed"),
+        ({"cause": "task_cancelled", "tool_name": "book"}, "back to book, the task was cancelled"),
         ({}, ""),
     ],
 )

@@ -54,6 +54,13 @@ def interruption_source(speech: Any) -> str | None:
     return source if isinstance(source, str) else None
 
 
+def task_error(task: Any) -> BaseException | None:
+    """What an ``AgentTask`` ended with instead of a result; ``None``: it has one, or goes on
+    (voice/agent.py, ``complete``)."""
+    ended = getattr(task, "_AgentTask__fut", None)
+    return failure(ended) if isinstance(ended, asyncio.Future) and ended.done() else None
+
+
 def user_turn_claimed(session: Any) -> bool:
     """Whether the user "speaks" because a program says so, not because of a voice: LiveKit holds
     the state at ``speaking`` while it takes in a typed message (voice/agent_session.py

@@ -20,6 +20,7 @@ from ...core.guard import guarded
 from ...core.json import without_none
 from ...core.span import Span, SpanType, Status
 from ..livekit import private as livekit_private
+from ..spans.outcome import describe_error
 from ..turns.assistant_turns import AssistantTurns
 from ..turns.context import current_tool, current_turn
 from ..turns.state import LatestHandoff, Scope
@@ -28,6 +29,10 @@ from ..turns.turn import AssistantTurn
 _awaited: dict[int, int] = {}
 """When a task that has not been entered yet was awaited, by its ``id``: one that is a dataclass has
 no hash."""
+
+
+_BACK = ("task_completed", "task_cancelled", "task_failed")
+"""The causes of a change that brings the call back from a task."""
 
 
 @guarded("task.awaited")
@@ -162,7 +167,7 @@ class Handoffs:
         self.settle()
         if item.old_agent_id is None:
             return  # the first agent
-        cause, tool, parent = self._cause(item, new)
+        cause, tool, parent, error = self._cause(item, new)
         if tool is self._promised:
             self._promised = None
         left_ns, self._left_ns, self._asked_by = self._left_ns, None, None
@@ -184,6 +189,7 @@ class Handoffs:
                     "cause": cause,
                     "tool_name": tool.name if tool is not None else None,
                     "call_id": tool.payload.get("call_id") if tool is not None else None,
+                    "error": describe_error(error) if error is not None else None,
                     "created_at": item.created_at,
                     "metadata": {},
                 }
@@ -192,7 +198,7 @@ class Handoffs:
         )
         self._entering = (span, changed_ns)
         self._state.latest_handoff = LatestHandoff(span.started_ns, changed_ns)
-        if cause == "task_completed":
+        if cause in _BACK:
             self.settle()  # it is resumed, not entered
             if tool is not None:
                 self._assistant_turns.came_back(tool, changed_ns)
@@ -200,15 +206,13 @@ class Handoffs:
     def _set_owning_tool(self) -> None:
         self._state.owning_tool = self._tasks[-1].tool if self._tasks else None
 
-    def _cause(
-        self, item: llm.AgentHandoff, new: Agent | None
-    ) -> tuple[str | None, Span | None, Span | None]:
-        """What a change came out of, from the context that it is made in: a word, the tool that
-        it has to do with, and the tool below which it lies."""
+    def _cause(self, item: llm.AgentHandoff, new: Agent | None) -> _Cause:
+        """What a change came out of, from the context that it is made in."""
         if self._tasks and self._tasks[-1][:2] == (item.old_agent_id, item.new_agent_id):
-            tool = self._tasks.pop().tool
+            task = self._tasks.pop()
             self._set_owning_tool()
-            return "task_completed", tool, _open(tool)
+            error = livekit_private.task_error(task.task())
+            return _Cause(_how_ended(error), task.tool, _open(task.tool), error)
         request = livekit_private.running_function_call()
         running = current_tool.get()
         inside = self._untraced_span(request) if request is not None else None
@@ -217,20 +221,32 @@ class Handoffs:
             # Only a tool or a hook can await one (voice/agent.py, ``AgentTask.__await_impl``); a
             # hook of a task belongs to the tool that runs the task.
             tool = inside or (_open(self._tasks[-1].tool) if self._tasks else None)
-            self._tasks.append(_Task(item.new_agent_id, item.old_agent_id, tool))
+            self._tasks.append(_Task(item.new_agent_id, item.old_agent_id, tool, _ref(new)))
             self._set_owning_tool()
-            return "tool" if tool is not None else "hook", tool, tool
+            return _Cause("tool" if tool is not None else "hook", tool, tool)
         self._tasks.clear()  # none of them comes back any more
         self._set_owning_tool()
         turn = current_turn.of(self._scope)
         if turn is not None and turn.handed_over_by is not None:
             tool, turn.handed_over_by = turn.handed_over_by, None
-            return "tool", tool, None
+            return _Cause("tool", tool)
         if inside is None and running is not None and running.span is self._asked_by:
             inside = running.span
         if inside is not None:
-            return "tool", inside, None
-        return "program" if new is not None else None, None, None
+            return _Cause("tool", inside)
+        return _Cause("program" if new is not None else None)
+
+
+class _Cause(NamedTuple):
+    """What a change of the agent came out of."""
+
+    word: str | None
+    tool: Span | None = None
+    """The tool that it has to do with."""
+    parent: Span | None = None
+    """The tool below which it lies."""
+    error: BaseException | None = None
+    """What the task ended with from which the call comes back."""
 
 
 class _Task(NamedTuple):
@@ -240,6 +256,19 @@ class _Task(NamedTuple):
     comes_back_to: str | None
     tool: Span | None
     """The tool call that awaits it, if none of the hooks does."""
+    task: Callable[[], Agent | None]
+    """The task itself, if it is still there."""
+
+
+def _how_ended(error: BaseException | None) -> str:
+    if error is None:
+        return "task_completed"
+    # ``AgentTask.cancel`` completes it with this (voice/agent.py).
+    return "task_cancelled" if str(error).endswith(" is cancelled") else "task_failed"
+
+
+def _ref(agent: Agent | None) -> Callable[[], Agent | None]:
+    return weakref.ref(agent) if agent is not None else lambda: None
 
 
 def _open(span: Span | None, session_id: str | None = None) -> Span | None:

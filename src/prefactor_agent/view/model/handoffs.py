@@ -8,6 +8,12 @@ from ...journal.reader import StoredSpan
 
 _BY = {"tool": "a tool", "hook": "a hook", "program": "the program"}
 
+_ENDED = {
+    "task_completed": "is done",
+    "task_cancelled": "was cancelled",
+    "task_failed": "failed",
+}
+
 
 class Handoff(NamedTuple):
     """In words; each is empty if it is not known."""
@@ -25,8 +31,11 @@ def handoff_of(span: StoredSpan) -> Handoff:
         return str(found or "")
 
     tool, cause = name("tool_name"), name("cause")
-    if cause == "task_completed":
-        why = f"back to {tool}" if tool else "the task is done"
+    if cause in _ENDED:
+        ended = _ENDED[cause]
+        why = f"back to {tool}" if tool else f"the task {ended}"
+        if tool and cause != "task_completed":
+            why += f", the task {ended}"
     else:
         by = tool or _BY.get(cause, cause)
         why = f"by {by}" if by else ""
