@@ -108,7 +108,7 @@ def test_chunks_without_words_get_them_from_the_whole_text() -> None:
     assert recording(call).speeches == whole
 
 
-def test_calls_that_lack_something() -> None:
+def test_a_call_without_a_session_or_a_caller_is_refused() -> None:
     call = spans()
     with pytest.raises(NotReplayableError, match="the session's own span is missing"):
         recording(call[1:])
@@ -123,7 +123,7 @@ def test_calls_that_lack_something() -> None:
         recording([*call, realtime])
 
 
-def test_a_call_that_has_not_ended() -> None:
+def test_a_call_that_has_not_ended_is_replayed_as_far_as_it_went_or_refused() -> None:
     try:
         recorded = recording(unanswered_call())
     except NotReplayableError as refused:

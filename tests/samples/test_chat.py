@@ -78,7 +78,7 @@ def test_does_not_ask_for_tools_that_are_not_offered():
     assert chat.reply_to({**request(user(WHERE)), "tools": []}).text == FALLBACK
 
 
-def test_content_in_parts_and_in_another_spelling():
+def test_content_in_parts_and_in_another_spelling_is_understood():
     parts = [{"type": "text", "text": GOODBYE.upper().replace(".", " !")}]
     assert chat.reply_to(request(user(parts))).text == "You are welcome. Goodbye!"
 

@@ -74,7 +74,7 @@ async def spoken_to(server: RealtimeServer) -> Recorder:
 
 
 @pytest.mark.real_time
-async def test_with_the_providers_own_client() -> None:
+async def test_the_providers_own_client_is_traced() -> None:
     sink = await spoken_to(
         RealtimeServer(
             Use("price", {"item": "kettle"}), "Thirty pounds.", hears=["how much is the kettle"]
@@ -100,7 +100,7 @@ async def test_with_the_providers_own_client() -> None:
 
 
 @pytest.mark.real_time
-async def test_what_the_provider_runs_itself() -> None:
+async def test_a_tool_that_the_provider_runs_is_traced() -> None:
     """Told of by what the model's session passes on: when it began, and what came of it."""
     searched = {
         "id": "ws_1",

@@ -53,7 +53,7 @@ async def test_transcribes(server: OfflineOpenAI, http: aiohttp.ClientSession, s
     assert server.heard == [RETURN]
 
 
-async def test_a_file_that_is_no_wav(http: aiohttp.ClientSession):
+async def test_a_file_that_is_no_wav_is_refused(http: aiohttp.ClientSession):
     form = aiohttp.FormData()
     form.add_field("file", b"noise", filename="file.wav")
     async with http.post("audio/transcriptions", data=form) as response:
@@ -89,7 +89,7 @@ async def test_refuses_a_format_that_it_does_not_have(http: aiohttp.ClientSessio
         assert response.status == 400
 
 
-async def test_fails_as_often_as_told(server: OfflineOpenAI, http: aiohttp.ClientSession):
+async def test_fails_as_often_as_asked(server: OfflineOpenAI, http: aiohttp.ClientSession):
     server.failures.append(Failure(COMPLETIONS, times=2, status=503))
     statuses = []
     for _ in range(3):

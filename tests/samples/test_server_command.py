@@ -9,7 +9,7 @@ from samples.server import serve
 
 
 @pytest.mark.parametrize("option", ["--port", "--models-port"])
-def test_a_port_in_use_is_told_in_one_line(option: str, capsys: pytest.CaptureFixture[str]):
+def test_a_port_in_use_is_reported_in_one_line(option: str, capsys: pytest.CaptureFixture[str]):
     with socket.create_server(("127.0.0.1", 0)) as other:
         taken = other.getsockname()[1]
         ports = (taken, free_port()) if option == "--port" else (free_port(), taken)

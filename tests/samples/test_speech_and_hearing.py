@@ -38,7 +38,7 @@ def test_hears_nothing_in_noise(hearing: Hearing):
     assert hearing.transcribe(line(Sound(np.zeros(16_000, dtype=np.int16), 16_000))) == ""
 
 
-def test_silence_of_no_length(hearing: Hearing):
+def test_a_sound_of_no_length_has_no_words(hearing: Hearing):
     assert hearing.transcribe(Sound(np.zeros(0, dtype=np.int16), 16_000)) == ""
 
 
@@ -49,7 +49,7 @@ def test_resampling_keeps_the_length():
         assert sound.at(rate).seconds == pytest.approx(sound.seconds, abs=0.02)
 
 
-def test_trimming_and_leading_silence():
+def test_trimming_takes_silence_off_and_leading_silence_is_added():
     trimmed = speak("Hello there.").trimmed()
     assert abs(int(trimmed.samples[0])) > 200
     assert abs(int(trimmed.samples[-1])) > 200

@@ -48,7 +48,7 @@ async def typed(*replies: Any) -> AsyncIterator[AgentSession[None]]:
 ASKS = ([Use("lookup", {"order_id": "42"})], "It has shipped.")
 
 
-async def test_a_typed_turn(prefactor_trace: Trace) -> None:
+async def test_a_typed_turn_can_be_asserted_on(prefactor_trace: Trace) -> None:
     async with typed(*ASKS) as session:
         result = await session.run(user_input="Where is order 42?")
         result.expect.next_event().is_function_call(name="lookup", arguments={"order_id": "42"})
@@ -75,7 +75,7 @@ async def test_a_typed_turn(prefactor_trace: Trace) -> None:
     assert len(prefactor_trace.spans("tool_result")) == 1
 
 
-async def test_a_spoken_turn(prefactor_trace: Trace) -> None:
+async def test_a_spoken_turn_can_be_asserted_on(prefactor_trace: Trace) -> None:
     line = Line(hears=ScriptedSTT("Hello?"), thinks=ScriptedLLM("Hi there."))
     async with line.to(Shop()):
         await line.says()
@@ -90,7 +90,7 @@ async def test_a_spoken_turn(prefactor_trace: Trace) -> None:
     assert len(heard.stream("audio")["dbfs"]) > 10
 
 
-async def test_what_goes_wrong(prefactor_trace: Trace) -> None:
+async def test_errors_of_tools_and_models_can_be_asserted_on(prefactor_trace: Trace) -> None:
     replies = ([Use("lookup", {"order_id": "0"})], "There is none.", [APIConnectionError("gone")])
     line = Line(thinks=ScriptedLLM(*replies))
     line.session.output.audio = None
@@ -119,7 +119,7 @@ async def test_a_greeting_has_no_user(prefactor_trace: Trace) -> None:
     assert turn.latency is None
 
 
-async def test_what_is_not_there_is_told(prefactor_trace: Trace) -> None:
+async def test_what_is_not_there_is_named(prefactor_trace: Trace) -> None:
     assert "is the agent a TracedAgent" in str(prefactor_trace)
     twice = [Use("lookup", {"order_id": "1"}), Use("lookup", {"order_id": "2"})]
     async with typed(twice, "Both.", "None.") as session:
@@ -138,7 +138,7 @@ async def test_what_is_not_there_is_told(prefactor_trace: Trace) -> None:
         prefactor_trace.turns[5]
 
 
-async def test_the_tree(prefactor_trace: Trace) -> None:
+async def test_the_trace_prints_as_a_tree(prefactor_trace: Trace) -> None:
     async with typed(*ASKS) as session:
         await session.run(user_input="Where is order 42?")
     lines = [line.split("  (")[0] for line in str(prefactor_trace).splitlines()]

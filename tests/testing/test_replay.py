@@ -130,7 +130,7 @@ async def test_a_spoken_call_goes_as_it_went(prefactor_trace: Trace) -> None:
     ]
 
 
-async def test_from_a_file_and_faster(prefactor_trace: Trace, tmp_path: Path) -> None:
+async def test_a_file_is_played_faster(prefactor_trace: Trace, tmp_path: Path) -> None:
     recorded = await a_spoken_call()
     file = tmp_path / "call.json"
     file.write_text(replay(recorded).recording.dump(), encoding="utf-8")
@@ -143,7 +143,7 @@ async def test_from_a_file_and_faster(prefactor_trace: Trace, tmp_path: Path) ->
     ]
 
 
-async def test_a_typed_call(prefactor_trace: Trace) -> None:
+async def test_a_typed_call_goes_as_it_went(prefactor_trace: Trace) -> None:
     recorded = await a_typed_call()
     call = replay(recorded.spans(), speed=10)
     async with asyncio.timeout(20):
@@ -207,7 +207,7 @@ class Answers(Shop):
         (Answers, r"ended before LLM request 1 \(user turn 1, “Where is 42\?”\), which was about"),
     ],
 )
-async def test_where_a_typed_call_is_left(
+async def test_a_typed_call_says_where_it_was_left(
     prefactor_trace: Trace, agent: Callable[[], TracedAgent], says: str
 ) -> None:
     recorded = await a_typed_call()
@@ -218,7 +218,7 @@ async def test_where_a_typed_call_is_left(
     assert prefactor_trace.calls[0].close_reason == "user_initiated"
 
 
-async def test_where_a_spoken_call_is_left() -> None:
+async def test_a_spoken_call_says_where_it_was_left() -> None:
     recorded = await a_spoken_call()
     with pytest.raises(
         ReplayMismatch, match=r"before user turn 2 .*“Thanks\.”: the session closed"
@@ -234,7 +234,7 @@ async def test_other_results_can_be_let_pass(prefactor_trace: Trace) -> None:
     assert prefactor_trace.turns[0].assistant.text == "It has"
 
 
-async def test_the_models_alone(prefactor_trace: Trace) -> None:
+async def test_the_models_answer_without_the_caller(prefactor_trace: Trace) -> None:
     """Without the caller: in a session that the test itself drives."""
     call = replay((await a_typed_call()).spans(), speed=10)
     async with AgentSession[None](llm=call.llm, vad=None) as session:
@@ -273,13 +273,15 @@ class Filters(Shop):
         return super().stt_node(filtered(), model_settings)
 
 
-async def test_frames_that_were_made_anew(prefactor_trace: Trace) -> None:
+async def test_frames_that_a_node_makes_anew_are_understood(prefactor_trace: Trace) -> None:
     recorded = await a_spoken_call()
     await play(replay(recorded, speed=2), Filters())
     assert [turn.user.text for turn in prefactor_trace.turns] == ["Where is 42?", "Thanks."]
 
 
-async def test_words_that_were_never_recorded(prefactor_trace: Trace) -> None:
+async def test_words_that_were_never_recorded_are_spoken_at_the_recorded_pace(
+    prefactor_trace: Trace,
+) -> None:
     """They are spoken as fast as the recorded voice spoke."""
     call = replay(await a_spoken_call())
     async with AgentSession[None](tts=call.tts, vad=None) as session:
@@ -304,7 +306,7 @@ async def test_what_was_redacted_is_not_replayed() -> None:
         replay((await a_typed_call()).spans())
 
 
-def test_files_that_are_none(tmp_path: Path) -> None:
+def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "call.json"
     with pytest.raises(FileNotFoundError):
         replay(file)

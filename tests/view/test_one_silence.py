@@ -74,7 +74,7 @@ def over_budget() -> list[StoredSpan]:
         (lambda: killed(speaking()), [1500]),
     ],
 )
-def test_a_call_by_hand(
+def test_every_view_says_the_same_of_a_call_by_hand(
     made: Callable[[], list[StoredSpan]], silences: list[float], tmp_path: Path
 ) -> None:
     assert assert_one(made(), tmp_path) == of(silences)
@@ -197,7 +197,9 @@ async def typed(trace: Trace) -> None:
 
 
 @pytest.mark.parametrize("talk, count", [(filler, 1), (never_heard, 1), (task, 2), (typed, 1)])
-def test_a_recorded_call(talk: Talk, count: int, tmp_path: Path) -> None:
+def test_every_view_says_the_same_of_a_recorded_call(
+    talk: Talk, count: int, tmp_path: Path
+) -> None:
     trace = recorded(talk)
     said = assert_one(trace.spans(), tmp_path)
     assert said.count == count

@@ -135,10 +135,10 @@ def test_spans_that_overlap_get_a_lane_each() -> None:
 @pytest.mark.parametrize(
     "spans", [[], unanswered_call(), [session(None)], spoken_call()[1:], small()[4:5]]
 )
-def test_a_call_that_is_not_whole(spans: list[StoredSpan]) -> None:
+def test_a_call_that_is_not_whole_is_exported(spans: list[StoredSpan]) -> None:
     assert events(spans)
 
 
-def test_words_of_strangers_and_long_calls() -> None:
+def test_words_of_strangers_and_long_calls_are_exported() -> None:
     assert events(small(transcript=HOSTILE, output=HOSTILE, tool=HOSTILE))
     assert len(events(long(turns=100, seconds=600, chunks=5_000))) > 5_000

@@ -5,7 +5,7 @@ from dataclasses import replace
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.summary import summarize
 from prefactor_agent.view.model.turns import cut_off, unspoken_text, user_text
-from view.calls import SESSION, session, span, spoken_call, unanswered_call, us
+from view.calls import session, span, spoken_call, unanswered_call
 
 
 def test_a_question_and_its_answer_are_one_turn() -> None:
@@ -54,20 +54,20 @@ def test_say_in_a_tool_stands_alone() -> None:
     assert [turn.nodes[-1].span.id for turn in call.turns] == ["a1", "f"]
 
 
-def test_missing_parent_hangs_below_the_session() -> None:
+def test_a_span_whose_parent_is_missing_hangs_below_the_session() -> None:
     call = build([session(), span("x", "llm", 10, 20, "gone")])
     assert [node.span.id for node in call.loose] == ["x"]
     assert not call.turns
 
 
-def test_session_span_missing() -> None:
+def test_a_call_without_its_session_span_keeps_its_turns() -> None:
     call = build(spoken_call()[1:])
     assert call.session is None
     assert len(call.turns) == 1
     assert summarize(call).status == "lost"
 
 
-def test_no_spans_at_all() -> None:
+def test_a_call_of_no_spans_is_empty() -> None:
     call = build([])
     assert (call.turns, call.loose, call.session) == ((), (), None)
 
@@ -95,7 +95,7 @@ def test_unspoken_text_is_what_follows_the_spoken() -> None:
     assert unspoken_text(turn.answers[0]) == "Anything else?"
 
 
-def test_unspoken_text_of_an_answer_in_two_parts() -> None:
+def test_unspoken_text_follows_the_spoken_across_two_parts() -> None:
     parts = span(
         "a",
         "assistant_turn",
@@ -120,21 +120,3 @@ def test_speech_heard_to_its_end_was_not_cut_off() -> None:
     }
     (turn,) = build([session(), span("a", "assistant_turn", 0, 9, result=result)]).turns
     assert not cut_off(turn.answers[0])
-
-
-def test_summary_counts() -> None:
-    failed = span("t2", "tool:pay", 4000, 4100, "a1", status="failed")
-    error = span("e", "error", 4100, 4100, SESSION, status="failed")
-    summary = summarize(build([*spoken_call(), failed, error]))
-    assert (summary.agent, summary.room, summary.status) == ("Concierge", "lobby", "complete")
-    assert (summary.turns, summary.tools, summary.errors, summary.interrupted) == (1, 2, 2, 1)
-    assert summary.duration_us == 10_000_000
-
-
-def test_call_without_an_end_runs_until_it_has_been_silent_for_long() -> None:
-    call = build(unanswered_call())
-    assert call.last_us == us(3000)
-    soon = summarize(call, now_us=us(63_000))
-    assert (soon.status, soon.duration_us) == ("running", 63_000_000)
-    later = summarize(call, now_us=us(3_600_000))
-    assert (later.status, later.duration_us) == ("lost", 3_000_000)

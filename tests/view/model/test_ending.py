@@ -55,11 +55,11 @@ def closed(why: str | None, status: str = "complete", **result: Any) -> Any:
         (session(None), "still running", "open"),
     ],
 )
-def test_how_a_call_ended(span: Any, words: str, tone: str) -> None:
+def test_the_end_of_a_call_is_said_in_words(span: Any, words: str, tone: str) -> None:
     assert how(span) == (words, tone)
 
 
-def test_what_has_no_session_and_what_has_no_end() -> None:
+def test_a_call_without_a_session_or_an_end_says_so() -> None:
     assert how() == ("nothing was recorded", "open")
     assert how(*spoken_call()[1:]) == ("the session's own span is missing", "open")
     words, tone = how(session(None), now_ms=86_400_000)

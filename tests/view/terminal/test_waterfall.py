@@ -103,48 +103,6 @@ def test_the_heading_names_the_slowest_stage() -> None:
     assert "Turn 1 was the slowest: tool look_up took 1.00 s of its 2.40 s" in lines
 
 
-def test_a_recorded_latency_is_what_counts() -> None:
-    spans = spoken_call()
-    latency = {
-        "perceived_ms": 2300.0,
-        "stages": [
-            {"name": "vad", "ms": 400.0},
-            {"name": "llm_ttft", "ms": 600.0},
-            {"name": "tool:look_up", "ms": 500.0},
-            {"name": "llm_ttft_2", "ms": 800.0},
-        ],
-        "basis": {"from": "vad_end", "to": "audio"},
-    }
-    spans[3] = replace(spans[3], result={**spans[3].result, "latency": latency})
-    call = build(spans)
-    found = turn_bars(call, call.turns[0], silences(call).of(call.turns[0]))
-    assert found.silence is not None
-    assert (found.silence.begins_us, found.silence.ends_us) == (us(2400), us(4700))
-    assert found.slowest is not None
-    assert found.slowest[:2] == ("llm_ttft_2", 800_000)
-    assert found.slowest.bar is not None
-    assert found.slowest.bar.span is not None
-    assert found.slowest.bar.span.id == "l2"
-
-
-def test_the_silence_after_a_task_stands_where_it_was() -> None:
-    """The speech that the task came back to answers the last words in the task."""
-    spans = task_call()
-    spans[2].result["latency"] = {
-        "perceived_ms": 5600.0,
-        "stages": [
-            {"name": "tool:ask_address", "ms": 5500.0},
-            {"name": "leading_silence", "ms": 100.0},
-        ],
-        "basis": {"from": "audio", "to": "audio"},
-    }
-    spans[2].result["moments_us"]["user_speech_ended"] = 1_800_000
-    call = build(spans)
-    found = silences(call).of(call.turns[0])
-    assert found is not None
-    assert (found.begins_us, found.ends_us) == (us(6900), us(12_500))
-
-
 def test_what_was_cut_off_before_it_was_heard_ended_no_silence() -> None:
     spans = spoken_call()
     spans[3].result.update(spoken_text="", playback_position_s=0.0)
@@ -154,22 +112,6 @@ def test_what_was_cut_off_before_it_was_heard_ended_no_silence() -> None:
     assert not any("dead air:" in line or "s of dead air" in line for line in lines)
     assert not any(line.startswith("  agent") and "▇" in line for line in lines)
     assert summarize(build(spans)).worst_ms is None
-
-
-def test_a_voice_that_was_cut_off_in_its_leading_silence_was_not_heard() -> None:
-    spans = spoken_call()
-    spans[3].result["playback_position_s"] = 0.2
-    spans[-1].result["leading_silence_ms"] = 200
-    assert not silences(build(spans)).all
-    spans[-1].result["leading_silence_ms"] = 199
-    assert len(silences(build(spans)).all) == 1
-
-
-def test_an_agent_that_spoke_over_the_user_ended_no_silence() -> None:
-    spans = spoken_call()
-    spans[3].result["latency"] = {"perceived_ms": 0, "stages": [], "overlap_ms": 100.0}
-    spans[3].result["moments_us"]["playback_started"] = 1_900_000
-    assert not silences(build(spans)).all
 
 
 def test_one_silence_has_no_median() -> None:
@@ -189,7 +131,7 @@ def test_a_turn_over_budget_is_marked() -> None:
     assert not any("over budget" in line for line in drawn(spoken_call()))
 
 
-def test_at_80_columns() -> None:
+def test_a_turn_fits_80_columns() -> None:
     lines = drawn(spoken_call())
     start = next(i for i, line in enumerate(lines) if "turn 1 at" in line)
     assert "\n".join(lines[start:]) == (Path(__file__).parent / "at_80.txt").read_text().rstrip()
@@ -214,7 +156,7 @@ def test_what_a_narrow_terminal_has_no_room_for_goes_on_the_next_line() -> None:
     assert "Concierge · room lobby · 21 Nov 2026 06:31:12 UTC · 10.0 s" in lines
 
 
-def test_unspoken_text_and_the_cut_are_told_without_colours() -> None:
+def test_unspoken_text_and_the_cut_are_shown_without_colours() -> None:
     lines = drawn(spoken_call())
     cut = next(i for i, line in enumerate(lines) if "cut off by the caller" in line)
     assert "“It ships on Friday.”" in lines[cut - 1]
@@ -222,7 +164,7 @@ def test_unspoken_text_and_the_cut_are_told_without_colours() -> None:
     assert lines[cut + 1].split(maxsplit=2) == ["never", "said", "“Anything else?”"]
 
 
-def test_who_cut_it_off() -> None:
+def test_it_says_who_cut_an_answer_off() -> None:
     spans = spoken_call()
     spans[3].result["interrupted_by"] = "program"
     told = "cut off by the program after 2.00 s of playback"
@@ -296,7 +238,7 @@ def test_pauses_are_not_played() -> None:
     assert row(drawn(spans), "agent").endswith("600 ms")
 
 
-def test_typed_call() -> None:
+def test_a_typed_turn_waits_for_its_first_word() -> None:
     text = {
         "kind": "text",
         "count": 1,
@@ -330,7 +272,7 @@ def test_killed_call_says_that_it_has_no_end() -> None:
     assert lines[1] == ("no end was recorded: its process died, or has been silent for 15 minutes")
 
 
-def test_call_without_turns() -> None:
+def test_a_call_without_turns_says_so() -> None:
     assert drawn([session()])[-1] == "Nobody said anything."
     assert drawn([session(None)])[-1] == "Nobody said anything yet."
     lost = list(waterfall([session(None)], now_us=us(86_400_000)))
@@ -338,7 +280,7 @@ def test_call_without_turns() -> None:
     assert drawn([])[-1] == "Nobody said anything."
 
 
-def test_lost_spans_are_told() -> None:
+def test_lost_spans_are_reported() -> None:
     lines = drawn([session(lost_spans=3, tracer_failures=1)])
     assert "incomplete: 3 spans lost, 1 failure of the tracer itself" in lines
 
@@ -382,7 +324,7 @@ def test_hostile_text_is_shown_and_does_nothing() -> None:
     assert not any(c in text for c in "\x1b\x07\r\u202e\u2028")
 
 
-def test_ascii_where_the_encoding_has_no_more() -> None:
+def test_an_encoding_without_blocks_gets_ascii() -> None:
     assert glyphs_for("ascii") is glyphs_for("latin-1") is glyphs_for("no such") is ASCII
     assert glyphs_for("utf-8") is UNICODE
     assert "\n".join(drawn(spoken_call(), 80, ASCII)).isascii()
@@ -424,7 +366,7 @@ def test_redacted_and_cut_payloads_are_drawn_all_the_same(by: object) -> None:
     assert outline(leaves, us(20_000))
 
 
-def test_words_that_were_not_captured() -> None:
+def test_words_that_were_not_captured_are_shown_by_their_length() -> None:
     spans = spoken_call()
     masked = {"generated_text": "<34 characters>", "spoken_text": "<19 characters>"}
     spans[3] = replace(spans[3], result={**spans[3].result, **masked})

@@ -60,7 +60,7 @@ async def test_newest_first_with_what_matters(ui: Ui) -> None:
         assert said in page
 
 
-async def test_filters(ui: Ui) -> None:
+async def test_the_list_shows_only_the_calls_that_are_asked_for(ui: Ui) -> None:
     calm = renamed([session(), *spoken_call()[1:3]], "calm")
     calm[0] = replace(calm[0], payload={"agent_class": "Other", "room": {"name": "attic_1"}})
     failing = renamed([session(), replace(spoken_call()[5], status="failed")], "failing")
@@ -81,7 +81,7 @@ async def test_filters(ui: Ui) -> None:
     assert await ui.text("/?n=" + "9" * 400)
 
 
-async def test_what_counts_as_an_error_and_as_slow(ui: Ui) -> None:
+async def test_a_lost_call_counts_as_an_error_and_one_over_budget_as_slow(ui: Ui) -> None:
     quick = renamed(over_budget_call(), "over")
     quick[3].result["latency"]["perceived_ms"] = 1600.0
     fill(ui.journal, quick, renamed(unanswered_call(), "lost"), renamed(task_call(), "calm"))
@@ -191,7 +191,7 @@ async def test_nothing_can_be_changed(ui: Ui, method: str) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
 
 
-async def test_what_the_answers_say_to_a_browser(ui: Ui) -> None:
+async def test_answers_forbid_a_browser_to_share_frame_or_keep_them(ui: Ui) -> None:
     fill(ui.journal, spoken_call())
     for path in ("/", f"/calls/{spoken_call()[0].id}", "/none"):
         _, text, headers = await ui.get(path)
@@ -237,7 +237,7 @@ def begin(path: Path, call: str, id_: str) -> None:
     connection.close()
 
 
-async def test_what_changed_while_the_page_was_on_its_way_is_told(ui: Ui) -> None:
+async def test_what_changed_while_the_page_was_on_its_way_is_reported(ui: Ui) -> None:
     fill(ui.journal, unanswered_call())
     id_ = unanswered_call()[0].id
     assert not await (await events(ui, f"?call={id_}&since=5.2"))(1)
@@ -245,7 +245,7 @@ async def test_what_changed_while_the_page_was_on_its_way_is_told(ui: Ui) -> Non
     assert await (await events(ui, "?since=another"))()
 
 
-async def test_changes_are_told_as_they_come(ui: Ui) -> None:
+async def test_changes_are_reported_as_they_come(ui: Ui) -> None:
     changed = await events(ui, "?since=0")
     fill(ui.journal, unanswered_call())
     assert await changed()
