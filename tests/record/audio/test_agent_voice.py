@@ -159,6 +159,16 @@ def test_a_voice_behind_a_very_long_silence_is_found() -> None:
     assert len(voice._kept) <= KEPT_WINDOWS
 
 
+def test_a_voice_that_is_over_keeps_what_was_found_and_no_levels() -> None:
+    for audio in (np.concatenate([hiss(0.5, -50), speech(1.0, -12)]), nothing(0.5)):
+        voice = heard(audio)
+        found = voice.sound_begins_ns, voice.sound_ends_ns
+        voice.settle()
+        voice.settle()
+        assert (voice.sound_begins_ns, voice.sound_ends_ns) == found
+        assert not voice._kept
+
+
 @settings(max_examples=100, deadline=None)
 @given(
     level=st.integers(-32, -6),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import TYPE_CHECKING
 
 from ..spans.stream import AudioLevels
@@ -61,7 +62,7 @@ class AgentVoice:
             elif to_dbfs(square) > above:
                 self._ends_ns = at + _WINDOW_NS
         if len(self._kept) >= KEPT_WINDOWS:
-            self._settle()
+            self._bound()
         self._position_ns = position + samples * 1_000_000_000 // rate
         if rate != levels.sample_rate:
             samples = samples * levels.sample_rate // rate
@@ -94,12 +95,17 @@ class AgentVoice:
             self._ends_ns = kept[found.ends][0] + _WINDOW_NS
         return found
 
-    def _settle(self) -> None:
-        """As much is kept as is allowed: the beginning is final, or was silence so far."""
+    def settle(self) -> None:
+        """The call of the voice is over: keep what was found, and let the levels go."""
+        found = self._look()
+        self._goes_on_above = found.goes_on_above if found is not None else inf
+        self._kept = []
+
+    def _bound(self) -> None:
+        """As many levels are kept as may be: the beginning is final, or was silence so far."""
         found = self._look()
         if found is not None:
-            self._goes_on_above = found.goes_on_above
-            self._kept = []
+            self.settle()
         else:
             self._kept = self._kept[KEPT_WINDOWS // 2 :]
-        self._found = len(self._kept), found
+            self._found = len(self._kept), None

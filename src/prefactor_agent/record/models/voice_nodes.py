@@ -74,6 +74,7 @@ class TTSNodeCall(VoiceCall):
     def _outcome(self, finished_ns: int) -> JSON:
         self.text.absorb()
         self.audio.absorb()
+        self.voice.settle()
         voice, audio, seconds = self.voice, self.audio, self.audio.seconds
         first_text, first_audio = self.text.first, audio.first
         begins = voice.sound_begins_ns
@@ -152,6 +153,7 @@ class RealtimeNodeCall(VoiceCall):
 
     def _outcome(self, finished_ns: int) -> JSON:
         self.audio.absorb()
+        self.voice.settle()
         begins = self.voice.sound_begins_ns
         return {
             "frames": self.audio.count,
