@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+from conversation.timelines import Call, Tool, ns
 from conversation.turns import MS
-from prefactor_agent.conversation import AgentSide, ModelCall, VoiceCall, starved
+from prefactor_agent.conversation import AgentSide, ModelCall, VoiceCall, gaps_of, starved
+from prefactor_agent.conversation.gaps import Gap
+
+
+def gaps(call: Call, speech: str) -> list[Gap]:
+    timeline = call.timeline()
+    found = timeline.speech(speech)
+    assert found is not None
+    return gaps_of(found, [question.began for question in timeline.questions])
 
 
 def test_silence_inside_an_answer_is_told_with_its_cause():
@@ -25,3 +34,70 @@ def test_silence_inside_an_answer_is_told_with_its_cause():
     ]
     assert len(starved(spoken, until=800 * MS)) == 1
     assert starved(AgentSide(created=0)) == []
+
+
+def test_the_wait_between_the_first_words_and_the_rest_is_the_tools() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 3.8)], then=[(4.2, 4.8)])
+    assert gaps(call, a1) == [Gap(ns(1.8), 2_400_000, "tool:look")]
+
+
+def test_each_wait_between_several_parts_of_an_answer_has_its_own_cause() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(
+        1.4,
+        1.8,
+        answers=q1,
+        tools=[Tool("look", 1.5, 2.8), Tool("book", 3.5, 5.0)],
+        then=[(3.2, 3.6), (5.4, 6.0)],
+    )
+    assert gaps(call, a1) == [
+        Gap(ns(1.8), 1_400_000, "tool:look"),
+        Gap(ns(3.6), 1_800_000, "tool:book"),
+    ]
+
+
+def test_a_tool_that_took_less_than_half_of_the_wait_is_not_its_cause() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 2.0)], then=[(3.8, 4.2)])
+    assert gaps(call, a1) == [Gap(ns(1.8), 2_000_000, "llm")]
+
+
+def test_a_wait_after_the_model_had_written_everything_is_the_voices() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, then=[(2.8, 3.2)])
+    assert gaps(call, a1) == [Gap(ns(1.8), 1_000_000, "tts")]
+
+
+def test_a_user_who_speaks_between_the_parts_does_not_wait_for_the_rest() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 3.8)], then=[(4.2, 4.8)])
+    call.user(3.0, 3.4, committed=None)
+    assert gaps(call, a1) == []
+
+
+def test_what_follows_a_part_that_was_broken_off_is_no_gap() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, interrupted=True, played=0.2)
+    assert gaps(call, a1) == []
+
+
+def test_a_pause_for_a_breath_is_no_gap() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, then=[(1.99, 2.5)])
+    assert gaps(call, a1) == []
+
+
+def test_the_silence_that_a_part_begins_with_belongs_to_the_gap() -> None:
+    """The second part is played from 2.15 s on, and heard from 2.2 s."""
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 2.1)], then=[(2.2, 2.5)])
+    assert gaps(call, a1) == [Gap(ns(1.8), 400_000, "tool:look")]

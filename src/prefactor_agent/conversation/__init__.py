@@ -23,6 +23,7 @@ from .silences import (
     latency_of,
     later_answer,
     silence_ended_by,
+    silences_ended_by,
     waiting_so_far,
 )
 from .split import UNATTRIBUTED, totals
@@ -58,6 +59,7 @@ __all__ = [
     "percentile",
     "question_of",
     "silence_ended_by",
+    "silences_ended_by",
     "so_far",
     "starved",
     "summarize",

@@ -41,8 +41,10 @@ def _question_of(timeline: Timeline, speech: Speech, at: int, depth: int) -> Que
         goes_on = cause.ended is None or cause.ended > speech.created
         waited = goes_on or not _heard_since(timeline, found, speech.created)
         return found if waited else None
-    if latest is None or not speech.asks_model or latest.side.committed is None:
+    if latest is None or not speech.asks_model:
         return None
+    if latest.side.committed is None or latest.side.committed > speech.created:
+        return None  # the model does not know the question yet
     # The program has the model answer later: from a button, a timer, a task of its own.
     return None if _heard_since(timeline, latest, speech.created) else latest
 

@@ -78,7 +78,7 @@ def cut_in_us(speech: Speech) -> int | None:
         return None
     ended = speech.segments[0].finished if speech.segments else None
     until = speech.user_until if speech.user_until is not None else ended
-    if ended is None or until is None:
+    if ended is None or until is None or until <= sound[0]:
         return None
     return max(0, min(ended, until) - sound[0]) // 1000
 

@@ -52,13 +52,20 @@ class Latency:
         }
 
 
-def measure(asked: UserSide, reply: AgentSide, *, filler: bool = False) -> Latency | None:
+def measure(
+    asked: UserSide,
+    reply: AgentSide,
+    *,
+    begun: tuple[int, str] | None = None,
+    filler: bool = False,
+) -> Latency | None:
     """The latency of the reply that ended the silence; ``None`` if it was not heard.
 
     Args:
+        begun: Where the silence begins, and what that is based on. Default: the end of ``asked``.
         filler: Other words than the answer ended it.
     """
-    begun, ended = asked.end(), reply.sound()
+    begun, ended = begun or asked.end(), reply.sound()
     if begun is None or ended is None:
         return None
     (start, since), (end, until) = begun, ended

@@ -50,6 +50,7 @@ class UserSide:
             vad_ended=_before(self.vad_ended, moment),
             end_of_turn=_before(self.end_of_turn, moment),
             committed=_before(self.committed, moment),
+            hook_done=_before(self.hook_done, moment),
         )
 
     def end(self) -> tuple[int, str] | None:

@@ -7,6 +7,7 @@ silence then."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -37,17 +38,17 @@ class LaterAnswer(NamedTuple):
 
 
 def silence_ended_by(timeline: Timeline, speech: Speech) -> EndedSilence | None:
-    """The silence that a speech ended; ``None``: nobody waited for its sound, or it has none."""
-    if not speech.heard:
-        return None
-    for part in speech.parts:
-        sound = part.side.sound()
-        if sound is None or speech.part_at(sound[0]) is not part:
-            continue
-        found = _silence_before(timeline, speech, part, sound[0])
+    """The first silence that a speech ended; ``None``: nobody waited for its sound, or it has
+    none."""
+    return next(silences_ended_by(timeline, speech), None)
+
+
+def silences_ended_by(timeline: Timeline, speech: Speech) -> Iterator[EndedSilence]:
+    """The silences that a speech ended: more than one if it went on after the next question."""
+    for sound, part in speech.stretches():
+        found = _silence_before(timeline, speech, part, sound)
         if found is not None:
-            return found
-    return None
+            yield found
 
 
 def _silence_before(
@@ -57,26 +58,58 @@ def _silence_before(
     if question is None or (end := question.side.end()) is None:
         return None
     own = question_of(timeline, speech, max(part.since, speech.created))
-    tied = own is not None and own.id == question.id
+    tied = own is not None and _sounded(timeline, own).id == question.id
     if not question.side.is_over() or (not tied and end[0] > sound):
         return None  # the user still spoke
     if not tied and question.declined:
         return None
     if _heard_between(timeline, end[0], sound):
         return None
+    if tied and own is not None and own.id != question.id:
+        question = _with_late_words(question, own)
     return EndedSilence(question, part, tied)
 
 
 def _latest_question(timeline: Timeline, speech: Speech, moment: int) -> Question | None:
-    """What the user said last before a moment, as it was known when ``speech`` was first heard."""
-    open_then = speech.during
+    """What the user said last, aloud or in text, before a sound of ``speech``."""
     asked = [
-        open_then if open_then is not None and one.id == open_then.id else one
+        one
         for one in timeline.questions
-        if one.began < moment or (one.side.typed and one.began <= moment)
+        if (one.began < moment or (one.side.typed and one.began <= moment))
+        and (one.has_words or one.side.committed is not None)
+        and not one.side.soundless
     ]
-    told = [one for one in asked if one.has_words or one.side.committed is not None]
-    return told[-1] if told else None
+    return _as_heard(asked[-1], speech, moment) if asked else None
+
+
+def _as_heard(question: Question, speech: Speech, sound: int) -> Question:
+    """A question as it was known when ``speech`` was first heard, if the user went on after that in
+    the same turn: what was said before is what came before the sound."""
+    then, end = speech.during, question.side.end()
+    if then is None or then.id != question.id or end is None or end[0] <= sound:
+        return question
+    return then
+
+
+def _sounded(timeline: Timeline, question: Question) -> Question:
+    """The question that the sound of this one's words was part of: words that an STT sends late
+    are a turn of their own for LiveKit."""
+    if not question.side.soundless:
+        return question
+    before = (one for one in reversed(timeline.questions) if one.began < question.began)
+    return next((one for one in before if not one.side.soundless and one.has_words), question)
+
+
+def _with_late_words(question: Question, late: Question) -> Question:
+    """A question that was taken again, with words that came late."""
+    side = replace(
+        question.side,
+        final_transcript=late.side.final_transcript,
+        end_of_turn=late.side.end_of_turn,
+        committed=late.side.committed,
+        hook_done=late.side.hook_done,
+    )
+    return replace(question, side=side)
 
 
 def _heard_between(timeline: Timeline, begin: int, end: int) -> bool:
@@ -97,7 +130,12 @@ def latency_of(timeline: Timeline, speech: Speech) -> Latency | None:
     question, part, tied = found
     user = _held(timeline, question) if tied else question.side.until(speech.created)
     agent = _chained(timeline, speech, part, question, _CHAIN)
-    return measure(user, agent, filler=_is_filler(timeline, speech, found, agent))
+    return measure(
+        user,
+        agent,
+        begun=question.side.end(),
+        filler=_is_filler(timeline, speech, found, agent),
+    )
 
 
 def waiting_so_far(
@@ -116,11 +154,13 @@ def waiting_so_far(
 
 
 def first_sound_after(timeline: Timeline, question: Question) -> Speech | None:
-    """The speech that ended the silence after a question, if that is over."""
+    """The speech that ended the silence after a question, if that is over. What ended one in a
+    pause of the question is not it."""
+    end = question.side.end()
     for speech in timeline.speeches:
-        found = silence_ended_by(timeline, speech)
-        if found is not None and found.question.id == question.id:
-            return speech
+        for found in silences_ended_by(timeline, speech):
+            if found.question.id == question.id and found.question.side.end() == end:
+                return speech
     return None
 
 
@@ -160,7 +200,7 @@ def _chained(
     cause = timeline.speech(part.cause) if not own_word else None
     at = part.since or speech.created
     led_to = question_of(timeline, cause, at) if cause is not None and depth > 0 else None
-    if cause is None or led_to is None or led_to.id != question.id:
+    if cause is None or led_to is None or _sounded(timeline, led_to).id != question.id:
         return replace(part.side, cause=None, left=None, enter_began=None, enter_ended=None)
     chained = _chained(timeline, cause, cause.part_at(at), question, depth - 1)
     return replace(part.side, cause=chained)

@@ -6,8 +6,8 @@ spans. Which speech answers which question is in :mod:`.answers`, what ended a s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from .sides import AgentSide, ToolRun, UserSide, VoiceCall
 
@@ -84,8 +84,8 @@ class Speech:
         return self.parts[0].side
 
     def sounds(self) -> list[int]:
-        """When each part of it was first heard."""
-        found = [sound[0] for part in self.parts if (sound := part.side.sound()) is not None]
+        """When each stretch of it was first heard."""
+        found = [moment for moment, _ in self.stretches()]
         if not found and self.side.playback_started is None and self.ended is not None:
             return [self.ended]  # text alone, of an agent whose nodes nobody saw
         return found
@@ -93,6 +93,30 @@ class Speech:
     def part_at(self, moment: int) -> Part:
         """The part that the speech was in at a moment."""
         return next((part for part in reversed(self.parts) if part.since <= moment), self.parts[0])
+
+    def stretches(self) -> Iterator[tuple[int, Part]]:
+        """When each stretch of it was first heard, with the part that it was in, as from there on.
+
+        A speech with a tool has more than one: words, the tool, the rest."""
+        if not self.heard:
+            return
+        for part in self.parts:
+            sound = part.side.sound()
+            if sound is not None and self.part_at(sound[0]) is part:
+                yield sound[0], part
+        for segment in self.segments[1:]:
+            part = self.part_at(segment.started)
+            if part.side.playback_started in (None, segment.started):
+                continue
+            side = replace(
+                part.side,
+                voices=[segment.voice] if segment.voice is not None else [],
+                playback_started=segment.started,
+                played_ns=segment.played if segment.interrupted else None,
+                previous_ended=None,
+            )
+            if (sound := side.sound()) is not None:
+                yield sound[0], replace(part, side=side)
 
 
 @dataclass(frozen=True, slots=True)
