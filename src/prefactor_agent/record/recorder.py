@@ -246,6 +246,7 @@ class SessionRecorder:
         self.fallbacks.stop()
         self.network.stop()
         self.toolsets.stop()
+        self.nodes.stop()
         self.voice.levels = None
         self.forms.clear()
 

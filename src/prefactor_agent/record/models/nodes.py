@@ -16,6 +16,7 @@ from .fallbacks import Fallbacks
 from .llm_node import LLMNodeCall
 from .realtime import Realtime
 from .stt_node import STTNodeCall
+from .tts_input import TTSInputs
 from .voice_nodes import RealtimeNodeCall, TranscriptionNodeCall, TTSNodeCall
 
 
@@ -36,6 +37,7 @@ class Nodes:
         self._realtime = realtime
         self._fallbacks = fallbacks
         self._messages = Messages()
+        self._tts_inputs = TTSInputs()
 
     @guarded("node.begin")
     def open(
@@ -49,9 +51,13 @@ class Nodes:
             case "llm_node":
                 return LLMNodeCall(*call, self._messages)
             case "tts_node":
-                return TTSNodeCall(*call)
+                return TTSNodeCall(*call, self._tts_inputs)
             case "transcription_node":
                 return TranscriptionNodeCall(*call)
             case "realtime_audio_output_node":
                 return RealtimeNodeCall(*call, self._realtime)
         raise ValueError(f"{name} is no node")
+
+    def stop(self) -> None:
+        """The session is over."""
+        self._tts_inputs.stop()

@@ -6,19 +6,22 @@ from typing import Any
 
 from livekit import rtc
 from livekit.agents import Agent
+from livekit.agents.tokenize.basic import split_words
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.span import Span, SpanType, Status
 from ..audio.agent_voice import AgentVoice
+from ..livekit.models import model_of
 from ..spans.outcome import status_of
 from ..spans.stream import UNABSORBED, AudioLevels, Stream
 from ..turns.state import Scope
 from ..turns.turn import HeardVoice, realtime_tokens
 from .fallbacks import Fallbacks
-from .node_call import SpanCall, elapsed_ms
+from .node_call import SpanCall, elapsed_ms, live_session
 from .realtime import Realtime
+from .tts_input import GivenText, TTSInputs, giving
 
 
 class InputText:
@@ -65,16 +68,38 @@ class TTSNodeCall(VoiceCall):
     type = SpanType.TTS
     source = "tts_node"
 
+    def __init__(
+        self,
+        scope: Scope,
+        fallbacks: Fallbacks,
+        agent: Agent,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        inputs: TTSInputs,
+    ) -> None:
+        self._inputs = inputs
+        super().__init__(scope, fallbacks, agent, args, kwargs)
+
     def _begin(self, agent: Agent) -> Span:
+        self.given = GivenText(self._spans.session_id)
+        giving(self.given)
+        self._inputs.follow(model_of(agent, live_session(self._state), "tts"))
         self.text = Stream(self.started_ns)
         self._speak(self.text)
         self.watch_input("text", InputText(self.text, self._spans.session_id))
         return self._span(self._model(agent, "tts"), {"text": self.text, "audio": self.audio})
 
+    def end(self, error: BaseException | None) -> None:
+        """The node call is over."""
+        self.given.end()
+        super().end(error)
+
     def _outcome(self, finished_ns: int) -> JSON:
         self.text.absorb()
         self.audio.absorb()
         self.voice.settle()
+        text, given = "".join(self.text.text), self.given.text()
+        differs = bool(given) and "".join(given.split()) != "".join(text.split())
         voice, audio, seconds = self.voice, self.audio, self.audio.seconds
         first_text, first_audio = self.text.first, audio.first
         begins = voice.sound_begins_ns
@@ -82,7 +107,8 @@ class TTSNodeCall(VoiceCall):
         if seconds and first_text is not None and audio.last_ns is not None:
             factor = round((audio.last_ns - first_text) / 1e9 / seconds, 4)
         return {
-            "text": "".join(self.text.text),
+            "text": text,
+            "given_text": given if differs else None,
             "characters": self.text.total,
             "frames": audio.count,
             "audio_seconds": seconds,
@@ -90,7 +116,7 @@ class TTSNodeCall(VoiceCall):
             "real_time_factor": factor,
             "longest_gap_ms": round(audio.longest_gap_ns / 1e6, 3) if audio.count > 1 else None,
             "leading_silence_ms": begins / 1e6 if begins is not None else None,
-            "words_per_second": _words_per_second("".join(self.text.text), voice),
+            "words_per_second": _words_per_second(given if differs else text, voice),
         }
 
 
@@ -176,4 +202,6 @@ def _words_per_second(text: str, voice: AgentVoice) -> float | None:
     begun, ended = voice.sound_begins_ns, voice.sound_ends_ns
     if begun is None or ended is None or ended <= begun:
         return None
-    return round(len(text.split()) / ((ended - begun) / 1e9), 2)
+    # As LiveKit counts the words of an interruption: where no blanks divide them, each character.
+    words = sum(any(map(str.isalnum, word)) for word, *_ in split_words(text, split_character=True))
+    return round(words / ((ended - begun) / 1e9), 2)
