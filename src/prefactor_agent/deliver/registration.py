@@ -12,7 +12,7 @@ from prefactor_core.runtime import (  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..config import Settings
-from ..core.json import JSON
+from ..core.json import JSON, without_none
 from ..schemas.catalog import TOOL_PREFIX, agent_schema_version
 from ..schemas.entry import ToolSchema
 
@@ -61,7 +61,7 @@ def registration(
         "environment_id": settings.environment_id,
         "idempotency_key": f"{session_id}-register",
     }
-    return {key: value for key, value in body.items() if value is not None}
+    return without_none(body)
 
 
 def _external(session_id: str, payload: JSON) -> str:
