@@ -80,6 +80,8 @@ class Scene:
     sound_ms: int
     pace: float
     """How fast what was held arrives, as a part of real time."""
+    behind_ms: int
+    """How late all of it is until after the sound, beside that."""
     added_ms: int
     """Silence that LiveKit adds before the gap, all at once."""
 
@@ -97,6 +99,7 @@ scenes = st.builds(
     before_ms=st.integers(0, 400),
     sound_ms=st.integers(200, 900),
     pace=st.sampled_from([0, 0, 0.01, 0.1, 0.5]),
+    behind_ms=st.one_of(st.just(0), st.integers(0, 1_000)),
     added_ms=st.sampled_from([0, 0, 500, 2_000]),
 )
 
@@ -110,9 +113,10 @@ def play(line: Line, scene: Scene) -> None:
     line.now += scene.gap_ms * MS
     held_until = line.now + scene.held_ms * MS
     comes: dict[str, Any] = {"late": scene.late, "held_until": held_until, "pace": scene.pace}
-    line.records(scene.before_ms, **comes)
-    line.records(scene.sound_ms, level=8_000, **comes)
-    line.records(1_200 + 2 * scene.held_ms, **comes)
+    behind = {**comes, "late": [scene.behind_ms + late for late in scene.late]}
+    line.records(scene.before_ms, **behind)
+    line.records(scene.sound_ms, level=8_000, **behind)
+    line.records(1_200 + 2 * scene.behind_ms + 2 * scene.held_ms, **comes)
 
 
 @settings(max_examples=100, deadline=None)
@@ -241,6 +245,20 @@ def test_a_part_of_what_was_held_up_ends_when_it_arrives() -> None:
     line.records(1_000, late=[0], held_until=held_until)
     line.heard_by(voice)
     assert (voice.onset_ns, voice.heard_until_ns) == line.sounds[0]
+
+
+@pytest.mark.parametrize("late_ms", [70, 90, 300, 1_000])
+def test_a_line_that_is_behind_for_a_while_and_catches_up_was_never_cut(late_ms: int) -> None:
+    """A busy loop keeps all frames waiting: longer than a burst, and from within the speech on."""
+    line, voice = Line(), UserVoice()
+    line.records(600, late=[0])
+    line.records(300, level=8_000, late=[0])
+    line.records(300, level=8_000, late=[late_ms])
+    line.records(600, late=[late_ms])
+    line.records(1_500, late=[0])
+    line.heard_by(voice)
+    assert voice.onset_ns == line.sounds[0][0]
+    assert voice.heard_until_ns == line.sounds[1][1]
 
 
 def test_a_slow_sample_clock_is_followed() -> None:

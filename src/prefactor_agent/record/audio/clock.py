@@ -28,6 +28,8 @@ JITTER_NS = 5 * _MS
 _LATE_FOR_NS = 500 * _MS
 _SETTLES_NS = 200 * _MS
 """A burst is over when no frame has moved the stretch back for this long."""
+_BEHIND_NS = 5_000 * _MS
+"""How long a line can be behind before it catches up."""
 _SLACK_NS = 80 * _MS
 """How far a settled stretch can move back within ten seconds. A frame that is earlier was not
 recorded after the frames before it."""
@@ -137,6 +139,7 @@ class AudioClock:
         if arrived_ns - since_ns >= _LATE_FOR_NS:
             self.moves.append((self._anchor + position, anchor - self._anchor))
             self._add(position, anchor)
+            self._began_ns = since_ns
             del late[0]
 
     def _take_late(self, arrived_ns: int) -> None:
@@ -150,13 +153,13 @@ class AudioClock:
 
     def _early(self, position: int, anchor: int, arrived_ns: int) -> None:
         earlier = self._anchor - anchor
-        if arrived_ns < self.settles_ns:
+        if earlier > JITTER_NS and self._merge(anchor, arrived_ns):
+            self._slack, self.settles_ns = _SLACK_NS, arrived_ns
+            return
+        if arrived_ns < self.settles_ns or self._can_catch_up(anchor, arrived_ns):
             if earlier > JITTER_NS:
                 self.settles_ns = arrived_ns + _SETTLES_NS
-            if self._merge(anchor):
-                self._slack, self.settles_ns = _SLACK_NS, arrived_ns
-            else:
-                self._move(anchor)
+            self._move(anchor)
             return
         if arrived_ns >= self._slack_until_ns:
             self._slack, self._slack_until_ns = _SLACK_NS, arrived_ns + _SLACK_FOR_NS
@@ -166,7 +169,13 @@ class AudioClock:
             self._slack -= earlier
             self._move(anchor)
 
-    def _merge(self, anchor: int) -> bool:
+    def _can_catch_up(self, anchor: int, arrived_ns: int) -> bool:
+        """Whether audio that was held up at the beginning of the stretch can be all that it has:
+        the line was behind for longer than a burst takes."""
+        held_up = len(self._stretches) > 1 and anchor > self._stretches[-2][1] - _MERGES_NS
+        return held_up and arrived_ns - self._began_ns < _BEHIND_NS
+
+    def _merge(self, anchor: int, arrived_ns: int) -> bool:
         """There was no gap before the present stretch: it goes on with the one before."""
         merged = False
         while len(self._stretches) > 1:
@@ -180,7 +189,7 @@ class AudioClock:
             if later < 0:
                 self._move(anchor)
             elif later > JITTER_NS:
-                self._late = [(position, anchor, self._began_ns)]
+                self._late = [(position, anchor, arrived_ns)]
                 return True
             merged = True
         return merged
