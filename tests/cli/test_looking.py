@@ -70,14 +70,14 @@ def test_a_pipe_gets_no_control_sequences(journal: Path) -> None:
         assert "\r" not in done.stdout
 
 
-def test_no_color_on_a_terminal(journal: Path) -> None:
+def test_no_color_is_obeyed_on_a_terminal(journal: Path) -> None:
     coloured = run("show", journal=journal, FORCE_COLOR="1", TERM="xterm-256color")
     assert re.search(r"\x1b\[[0-9;]*3[0-7]", coloured.stdout)
     plain = run("show", journal=journal, FORCE_COLOR="1", TERM="xterm-256color", NO_COLOR="1")
     assert not re.search(r"\x1b\[([0-9]+;)*(3|4|9)[0-7]", plain.stdout)
 
 
-def test_width(journal: Path) -> None:
+def test_the_width_follows_the_option_and_the_terminal(journal: Path) -> None:
     wide = run("show", "--width", "120", journal=journal).stdout
     assert max(map(len, wide.splitlines())) == 120
     narrow = run("show", "--width", "20", journal=journal).stdout
@@ -86,20 +86,20 @@ def test_width(journal: Path) -> None:
     assert max(map(len, run("show", journal=journal, COLUMNS="0").stdout.splitlines())) == 80
 
 
-def test_output_that_has_no_box_drawing(journal: Path) -> None:
+def test_an_output_without_box_drawing_gets_ascii(journal: Path) -> None:
     done = run("show", journal=journal, PYTHONIOENCODING="ascii")
     assert done.returncode == 0
     assert done.stdout.isascii()
     assert "##" in done.stdout
 
 
-def test_svg(journal: Path, tmp_path: Path) -> None:
+def test_show_writes_an_svg(journal: Path, tmp_path: Path) -> None:
     done = run("show", "--svg", tmp_path / "call.svg", journal=journal)
     assert (done.returncode, done.stdout) == (0, "")
     ElementTree.parse(tmp_path / "call.svg")
 
 
-def test_show_as_json(journal: Path) -> None:
+def test_show_prints_one_json_object(journal: Path) -> None:
     told = json.loads(run("show", "--json", journal=journal).stdout)
     (turn,) = told["turns"]
     assert told["agent"] == "Concierge"
@@ -109,7 +109,7 @@ def test_show_as_json(journal: Path) -> None:
     assert [s["at_ms"] for s in turn["stages"] if s["stage"] == "llm"] == [2600.0, 4000.0]
 
 
-def test_sessions_newest_first(tmp_path: Path) -> None:
+def test_sessions_lists_the_newest_first(tmp_path: Path) -> None:
     later = [*renamed(unanswered_call(), "01m7yctfzzzz")]
     path = write(tmp_path / "j.db", spoken_call(), later)
     lines = run("sessions", journal=path).stdout.splitlines()
@@ -128,12 +128,12 @@ def test_sessions_newest_first(tmp_path: Path) -> None:
     assert told[1]["interrupted"] == 1
 
 
-def test_sessions_tell_the_longest_silence(tmp_path: Path) -> None:
+def test_sessions_shows_the_longest_silence(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", task_call())  # of 700 and of 300 ms
     assert " 700 ms " in run("sessions", journal=path).stdout
 
 
-def test_sessions_that_went_on_at_a_time(tmp_path: Path) -> None:
+def test_sessions_finds_the_calls_of_a_time(tmp_path: Path) -> None:
     hour_later = [
         replace(
             span,
@@ -176,7 +176,7 @@ def test_a_time_of_day_is_the_last_one(tmp_path: Path) -> None:
         assert len(printed.splitlines()) == found, clock
 
 
-def test_show_what_went_on_at_a_time(tmp_path: Path) -> None:
+def test_show_draws_the_turns_of_a_time(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", long(20, 1200, 400))  # from 06:31:12, a turn each two minutes
 
     def at(when: str) -> list[str]:
@@ -192,7 +192,7 @@ def test_show_what_went_on_at_a_time(tmp_path: Path) -> None:
     assert_one_line(run("show", "--at", "noon", journal=path), "--at takes a time (14:05)")
 
 
-def test_sessions_name_the_pages_that_are_here(
+def test_sessions_names_the_pages_that_are_here(
     journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -209,7 +209,7 @@ def test_sessions_name_the_pages_that_are_here(
     assert (tmp_path / written).as_uri() in coloured
 
 
-def test_sessions_in_a_directory_that_was_deleted(
+def test_sessions_works_in_a_directory_that_was_deleted(
     journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gone = tmp_path / "gone"
@@ -283,7 +283,7 @@ def test_export_has_every_key_in_order(journal: Path, tmp_path: Path) -> None:
     assert (tmp_path / "x.jsonl").read_text(encoding="utf-8") == done.stdout
 
 
-def test_export_for_perfetto(journal: Path, tmp_path: Path) -> None:
+def test_export_writes_a_chrome_trace(journal: Path, tmp_path: Path) -> None:
     done = run("export", "--format", "chrome-trace", "-o", tmp_path / "t.json", journal=journal)
     assert (done.returncode, done.stdout) == (0, "")
     trace = json.loads((tmp_path / "t.json").read_text(encoding="utf-8"))
@@ -291,7 +291,7 @@ def test_export_for_perfetto(journal: Path, tmp_path: Path) -> None:
     assert {event["ph"] for event in trace["traceEvents"]} == {"M", "X", "i", "C"}
 
 
-def test_export_of_a_call_that_has_not_ended(tmp_path: Path) -> None:
+def test_export_takes_a_call_that_has_not_ended(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", unanswered_call())
     root = json.loads(run("export", journal=path).stdout.splitlines()[0])
     assert (root["status"], root["finished_at"], root["duration_ms"]) == ("active", None, None)
@@ -309,7 +309,7 @@ def test_export_is_one_line_a_span_whatever_was_said(tmp_path: Path) -> None:
     assert "ñ" in done.stdout
 
 
-def test_export_as_a_file_to_test_with(journal: Path, tmp_path: Path) -> None:
+def test_export_writes_a_file_to_replay(journal: Path, tmp_path: Path) -> None:
     file = tmp_path / "call.json"
     done = run("export", "--format", "replay", "-o", file, journal=journal)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -321,7 +321,7 @@ def test_export_as_a_file_to_test_with(journal: Path, tmp_path: Path) -> None:
     assert_one_line(refused, "call.json", "No such file or directory")
 
 
-def test_export_of_what_cannot_be_replayed(tmp_path: Path) -> None:
+def test_export_refuses_a_call_that_cannot_be_replayed(tmp_path: Path) -> None:
     call = spoken_call()
     (said,) = [span for span in call if span.type == "livekit:user_turn"]
     said.result["transcript"] = "<35 characters>"
@@ -331,7 +331,7 @@ def test_export_of_what_cannot_be_replayed(tmp_path: Path) -> None:
     assert not (tmp_path / "call.json").exists()
 
 
-def test_stats_as_json(tmp_path: Path) -> None:
+def test_stats_prints_json(tmp_path: Path) -> None:
     latency = {"perceived_ms": 900.0, "stages": [{"name": "vad", "ms": 900.0}]}
     call = [
         replace(span, result={**span.result, "latency": latency})
@@ -348,18 +348,18 @@ def test_stats_as_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("which", [["--agent", "Nobody"], ["--version", "9"], ["--since", "0m"]])
-def test_stats_of_calls_that_there_are_none_of(which: list[str], journal: Path) -> None:
+def test_stats_says_that_no_call_matches(which: list[str], journal: Path) -> None:
     done = run("stats", *which, journal=journal)
     assert done.stdout.startswith("No such call has an answered turn: prefactor-agent sessions")
     assert json.loads(run("stats", "--json", *which, journal=journal).stdout)["turns"] == 0
 
 
-def test_call_by_the_beginning_of_its_id(journal: Path) -> None:
+def test_the_beginning_of_an_id_names_a_call(journal: Path) -> None:
     assert run("show", "01m7", journal=journal).returncode == 0
     assert run("export", spoken_call()[0].id, journal=journal).returncode == 0
 
 
-def test_version_and_help() -> None:
+def test_version_and_help_are_printed() -> None:
     assert run("--version").stdout == f"prefactor-agent {prefactor_agent.__version__}\n"
     shown = run("--help").stdout
     commands = shown.partition("Commands:")[2]
@@ -367,7 +367,7 @@ def test_version_and_help() -> None:
     assert "..." not in commands, "what a command does is told in one line"
 
 
-def test_wrong_use_is_told_by_a_usage_line() -> None:
+def test_wrong_use_prints_a_usage_line() -> None:
     done = run("show", "--no-such-option")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -413,14 +413,14 @@ def test_a_call_that_is_not_whole_is_shown(
 
 
 @VIEWS
-def test_a_call_that_is_not_there(command: str, journal: Path) -> None:
+def test_an_unknown_call_is_named_in_one_line(command: str, journal: Path) -> None:
     if command not in ("sessions", "stats"):
         done = run(*command.split(), "01zzz", journal=journal)
         assert_one_line(done, "no call begins with '01zzz': see prefactor-agent sessions")
 
 
 @COMMANDS
-def test_no_journal(command: str, tmp_path: Path) -> None:
+def test_a_missing_journal_is_named_in_one_line(command: str, tmp_path: Path) -> None:
     done = run(command, journal=tmp_path / "none" / "j.db")
     assert_one_line(done, "no call has been traced yet", str(tmp_path))
 
@@ -431,7 +431,7 @@ EACH = pytest.mark.parametrize(
 
 
 @EACH
-def test_no_home_directory(command: str) -> None:
+def test_an_unknown_home_directory_is_named_in_one_line(command: str) -> None:
     done = run(command, PREFACTOR_JOURNAL="~no-such-user/j.db")
     why = "no home directory is known for ~no-such-user/j.db: set PREFACTOR_JOURNAL to an absolute"
     if command == "doctor":
@@ -441,7 +441,7 @@ def test_no_home_directory(command: str) -> None:
 
 
 @EACH
-def test_a_named_journal_in_a_home_directory(command: str, tmp_path: Path) -> None:
+def test_the_journal_option_expands_a_home_directory(command: str, tmp_path: Path) -> None:
     (tmp_path / "j.db").write_bytes(b"no journal" * 500)
     words = ["tail", "--for", "0"] if command == "tail" else [command]
     done = run(*words, "--journal", "~/j.db", HOME=str(tmp_path))
@@ -451,7 +451,7 @@ def test_a_named_journal_in_a_home_directory(command: str, tmp_path: Path) -> No
 
 
 @COMMANDS
-def test_empty_journal(command: str, tmp_path: Path) -> None:
+def test_an_empty_journal_is_named_in_one_line(command: str, tmp_path: Path) -> None:
     (tmp_path / "j.db").touch()
     assert_one_line(run(command, journal=tmp_path / "j.db"), "no call has been traced yet")
     path = write(tmp_path / "tables.db")
@@ -459,20 +459,20 @@ def test_empty_journal(command: str, tmp_path: Path) -> None:
 
 
 @COMMANDS
-def test_newer_journal(command: str, journal: Path) -> None:
+def test_a_newer_journal_is_refused_in_one_line(command: str, journal: Path) -> None:
     with sqlite3.connect(journal) as connection:
         connection.execute("PRAGMA user_version = 99")
     assert_one_line(run(command, journal=journal), "newer prefactor-agent")
 
 
 @COMMANDS
-def test_corrupt_journal(command: str, tmp_path: Path) -> None:
+def test_another_file_is_refused_in_one_line(command: str, tmp_path: Path) -> None:
     (tmp_path / "j.db").write_bytes(b"this is no database at all" * 400)
     assert_one_line(run(command, journal=tmp_path / "j.db"), "is no journal")
 
 
 @COMMANDS
-def test_truncated_journal(command: str, journal: Path) -> None:
+def test_a_truncated_journal_is_named_in_one_line(command: str, journal: Path) -> None:
     with sqlite3.connect(journal) as connection:
         connection.execute("PRAGMA journal_mode = DELETE")
     connection.close()
@@ -481,12 +481,12 @@ def test_truncated_journal(command: str, journal: Path) -> None:
 
 
 @COMMANDS
-def test_journal_is_a_directory(command: str, tmp_path: Path) -> None:
+def test_a_directory_is_refused_in_one_line(command: str, tmp_path: Path) -> None:
     assert_one_line(run(command, journal=tmp_path), "is a directory")
 
 
 @COMMANDS
-def test_locked_journal(command: str, journal: Path) -> None:
+def test_a_locked_journal_is_named_in_one_line(command: str, journal: Path) -> None:
     holder = sqlite3.connect(journal, isolation_level=None)
     holder.execute("PRAGMA journal_mode = DELETE")
     holder.execute("BEGIN EXCLUSIVE")
@@ -507,40 +507,40 @@ def test_a_path_can_have_any_characters(tmp_path: Path) -> None:
     assert [file.name for file in tmp_path.rglob("*.db")] == [path.name]
 
 
-def test_wrong_id(journal: Path) -> None:
+def test_a_wrong_id_is_named_in_one_line(journal: Path) -> None:
     assert_one_line(run("show", "zzz", journal=journal), "no call begins with 'zzz'")
     assert_one_line(run("export", "%", journal=journal), "no call begins with '%'")
     assert_one_line(run("show", "\udcff\udcfe", journal=journal), "no call begins with")
 
 
 @pytest.mark.parametrize("words", ["sessions -n 99999999999999999999", "tail --interval inf"])
-def test_an_option_that_is_too_large(words: str, journal: Path) -> None:
+def test_a_number_that_is_too_large_is_refused(words: str, journal: Path) -> None:
     done = run(*words.split(), journal=journal)
     assert done.returncode == 2
     assert "less than or equal" in done.stderr or "range" in done.stderr
 
 
 @pytest.mark.parametrize("since", ["²d", "9" * 400 + "d"])
-def test_an_age_that_cannot_be(since: str, journal: Path) -> None:
+def test_an_impossible_age_is_refused_in_one_line(since: str, journal: Path) -> None:
     assert_one_line(run("stats", "--since", since, journal=journal), "--since takes a time")
 
 
 @pytest.mark.parametrize("words", ["--days inf", "--days 1e300", "--megabytes inf"])
-def test_prune_by_a_number_that_cannot_be(words: str, journal: Path) -> None:
+def test_prune_refuses_an_impossible_number(words: str, journal: Path) -> None:
     assert_one_line(run("prune", *words.split(), journal=journal), "takes a number up to 1000")
 
 
-def test_ambiguous_beginning(tmp_path: Path) -> None:
+def test_an_ambiguous_beginning_lists_the_ids(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", spoken_call(), renamed(unanswered_call(), "01m7zzzz"))
     assert_one_line(run("show", "01m7", journal=path), "01m7zzzz", "give more of the id")
 
 
-def test_unusable_setting(journal: Path) -> None:
+def test_a_wrong_setting_is_named_by_the_command(journal: Path) -> None:
     done = run("show", journal=journal, PREFACTOR_DISABLED="perhaps")
     assert_one_line(done, "PREFACTOR_DISABLED must be true or false")
 
 
-def test_place_that_cannot_be_written(journal: Path, tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_named(journal: Path, tmp_path: Path) -> None:
     trace = ["export", "--format", "chrome-trace", "-o"]
     for arguments in (["export", "-o"], trace, ["show", "--svg"], ["report", "-o"]):
         another = f"choose another with {arguments[-1]}"
@@ -552,12 +552,12 @@ def test_place_that_cannot_be_written(journal: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk(journal: Path) -> None:
+def test_a_full_disk_is_named_in_one_line(journal: Path) -> None:
     done = run("export", "-o", "/dev/full", journal=journal)
     assert_one_line(done, "/dev/full cannot be written (No space left on device)")
 
 
-def test_reader_that_has_seen_enough(tmp_path: Path) -> None:
+def test_a_reader_that_leaves_early_ends_the_command(tmp_path: Path) -> None:
     calls = [renamed(spoken_call(), f"{index:04}") for index in range(400)]
     path = write(tmp_path / "j.db", *calls)
     for arguments in ("sessions --limit 400", "sessions --limit 400 --json", "export", "show"):
@@ -572,7 +572,7 @@ def test_reader_that_has_seen_enough(tmp_path: Path) -> None:
         assert (done.stdout, done.stderr) == ("", ""), arguments
 
 
-def test_with_no_output_at_all(journal: Path) -> None:
+def test_a_command_works_without_an_output(journal: Path) -> None:
     for arguments in ("sessions", "show --json"):
         done = subprocess.run(
             f'{sys.executable} -c "{START}" {arguments} --journal {journal} >&-',
@@ -585,7 +585,7 @@ def test_with_no_output_at_all(journal: Path) -> None:
         assert (done.returncode, done.stderr) == (0, ""), arguments
 
 
-def test_as_a_user_runs_it(journal: Path) -> None:
+def test_the_program_runs_in_a_process_of_its_own(journal: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", START, "sessions", "--journal", journal],
         capture_output=True,
@@ -597,7 +597,7 @@ def test_as_a_user_runs_it(journal: Path) -> None:
     assert done.stderr == ""
 
 
-def test_at_a_terminal_sessions_say_how_to_go_on(journal: Path) -> None:
+def test_sessions_says_at_a_terminal_how_to_go_on(journal: Path) -> None:
     ours, theirs = pty.openpty()
     arguments = [sys.executable, "-c", START, "sessions", "--journal", str(journal)]
     with subprocess.Popen(arguments, stdout=theirs, close_fds=True) as process:
@@ -608,7 +608,7 @@ def test_at_a_terminal_sessions_say_how_to_go_on(journal: Path) -> None:
     assert "prefactor-agent ui" not in run("sessions", journal=journal).stdout
 
 
-def test_starts_without_livekit() -> None:
+def test_the_program_starts_without_livekit() -> None:
     modules = "import sys, prefactor_agent.cli, prefactor_agent.view.terminal.waterfall as w; " + (
         "print([m for m in sys.modules if m in ('livekit', 'numpy', 'pydantic', 'aiohttp')])"
     )

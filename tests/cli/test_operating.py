@@ -140,13 +140,13 @@ def test_push_says_in_one_line_what_is_wrong(
     assert "there is no token" in run("push", code=1)
 
 
-def test_doctor_works_with_nothing_set() -> None:
+def test_doctor_works_without_settings() -> None:
     said = run("doctor")
     assert "healthy" in said
     assert "PREFACTOR_API_TOKEN" in said
 
 
-def test_doctor_with_everything_in_order(
+def test_doctor_says_that_all_is_in_order(
     server: PrefactorServer, offline: Side, token: None
 ) -> None:
     whole_call(offline.writer)
@@ -185,12 +185,14 @@ def test_doctor_finds_what_is_wrong(
     assert "hunter" not in said
 
 
-def test_doctor_meets_a_page_instead_of_prefactor(server: PrefactorServer, token: None) -> None:
+def test_doctor_names_a_page_in_the_place_of_prefactor(
+    server: PrefactorServer, token: None
+) -> None:
     server.fault("html", status=200)
     assert "not Prefactor" in run("doctor", code=1)
 
 
-def test_doctor_looks_at_the_journal(tmp_path: Path, offline: Side) -> None:
+def test_doctor_checks_the_journal(tmp_path: Path, offline: Side) -> None:
     whole_call(offline.writer)
     offline.writer.flush(PATIENCE)
     journal = tmp_path / "journal.db"
@@ -208,7 +210,7 @@ def test_doctor_looks_at_the_journal(tmp_path: Path, offline: Side) -> None:
         assert "is a directory" in run(command, "--journal", str(tmp_path / "folder.db"), code=1)
 
 
-def test_the_skew_of_a_clock() -> None:
+def test_the_skew_of_a_clock_is_read_from_an_answers_date() -> None:
     date = "Sat, 21 Nov 2026 06:00:00 GMT"
     theirs = 1795240800.5
     assert health.clock_skew(date, theirs + 99, theirs + 101) == pytest.approx(100)
@@ -290,7 +292,7 @@ def test_tail_prints_lines_until_its_time_is_over(
 
 
 @pytest.mark.parametrize("command", ["push", "doctor", "tail", "prune"])
-def test_what_an_option_takes_is_named(command: str) -> None:
+def test_the_help_names_what_an_option_takes(command: str) -> None:
     told = " ".join(CliRunner().invoke(program, [command, "--help"]).output.split())
     assert "range" not in told
     assert "user's state directory" in told

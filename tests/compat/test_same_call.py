@@ -167,7 +167,9 @@ OF_TRACED: Reasons = {
 
 
 @pytest.mark.parametrize("agent", [Plain, Traced])
-async def test_theirs_is_in_ours(agent: type[Agent], server: PrefactorServer) -> None:
+async def test_our_trace_has_everything_of_theirs(
+    agent: type[Agent], server: PrefactorServer
+) -> None:
     reasons = {**REASONS, **(OF_TRACED if agent is Traced else {})}
     with PrefactorServer() as here:
         await one_call(agent(), server, here)

@@ -45,7 +45,7 @@ def by_name(compiled: JSON) -> JSON:
 
 
 @pytest.mark.parametrize("tools", [None, {}, TOOLS])
-def test_every_type_with_every_key(tools: JSON | None) -> None:
+def test_our_types_have_every_key_of_theirs(tools: JSON | None) -> None:
     wanted, wanted_types = theirs.compile_livekit_agent_schema(tools)
     found, found_types = ours.compile_livekit_agent_schema(tools)
     assert found_types == wanted_types
@@ -62,7 +62,7 @@ def test_the_check_sees_a_difference() -> None:
     assert list(missing({"enum": ["a", "b"]}, {"enum": ["a"]}, "")) != []
 
 
-def test_every_schema_by_its_name() -> None:
+def test_our_schemas_have_the_names_of_theirs() -> None:
     names = [name for name in theirs.__all__ if name.endswith("_SCHEMA")]
     assert len(names) == 10
     for name in names:
@@ -101,7 +101,7 @@ WRONG: list[Any] = [
 
 
 @pytest.mark.parametrize("tools", WRONG)
-def test_what_they_refuse_we_refuse_in_the_same_words(tools: Any) -> None:
+def test_we_refuse_what_they_refuse_in_the_same_words(tools: Any) -> None:
     with pytest.raises(ValueError) as wanted:
         theirs.compile_livekit_agent_schema(tools)
     with pytest.raises(ValueError) as found:

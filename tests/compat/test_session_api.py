@@ -77,7 +77,7 @@ SEED = {"agent_id": "livekit-agent"}
 @pytest.mark.parametrize(
     "name", ["__init__", "from_config", "attach", "start", "ensure_initialized", "close"]
 )
-def test_methods_take_what_theirs_take(name: str) -> None:
+def test_our_methods_take_what_theirs_take(name: str) -> None:
     wanted = parameters(getattr(theirs.PrefactorLiveKitSession, name))
     found = parameters(getattr(ours.PrefactorLiveKitSession, name))
     assert found == [(key, kind, SEED.get(key, default)) for key, kind, default in wanted]
@@ -89,7 +89,7 @@ def test_methods_take_what_theirs_take(name: str) -> None:
     "name",
     ["LiveKitToolSchemaConfig", "compile_livekit_agent_schema", "register_livekit_schemas"],
 )
-def test_functions_take_what_theirs_take(name: str) -> None:
+def test_our_functions_take_what_theirs_take(name: str) -> None:
     wanted, found = parameters(getattr(theirs, name)), parameters(getattr(ours, name))
     assert [one[:2] for one in found] == [one[:2] for one in wanted]
     assert [one[2] is inspect.Parameter.empty for one in found] == [
@@ -110,7 +110,7 @@ def test_every_public_name_is_here() -> None:
     assert PrefactorLiveKitSession is ours.PrefactorLiveKitSession
 
 
-async def test_what_they_refuse_we_refuse(server: PrefactorServer) -> None:
+async def test_we_refuse_what_they_refuse(server: PrefactorServer) -> None:
     client = client_for(server)
     instance = AgentInstanceHandle("x", client)
     wrong: list[JSON] = [{"client": client}, {"client": client, "instance": instance}]
@@ -142,7 +142,7 @@ async def test_a_plain_agent_is_traced(server: PrefactorServer) -> None:
     assert server.violations() == []
 
 
-async def test_around_a_traced_agent_it_is_one_trace(server: PrefactorServer) -> None:
+async def test_a_wrapper_around_a_traced_agent_makes_one_trace(server: PrefactorServer) -> None:
     await converse(wrapper(server), Traced())
     found = types_of(server)
     assert found.count("livekit:session") == 1
@@ -153,7 +153,7 @@ async def test_around_a_traced_agent_it_is_one_trace(server: PrefactorServer) ->
     assert server.violations() == []
 
 
-async def test_attached_to_a_traced_agent_that_runs_it_is_one_trace(
+async def test_a_wrapper_attached_to_a_running_traced_agent_makes_one_trace(
     server: PrefactorServer,
 ) -> None:
     tracer, session = wrapper(server), new_session()
@@ -211,7 +211,7 @@ async def test_an_agent_that_starts_after_attach_is_named_in_the_trace(sink: Mem
     assert payload["name"] == "livekit-session"
 
 
-async def test_an_instance_made_before_the_session_is_the_sessions(
+async def test_the_session_uses_an_instance_made_before_it(
     server: PrefactorServer,
 ) -> None:
     tracer = wrapper(server)
@@ -224,7 +224,7 @@ async def test_an_instance_made_before_the_session_is_the_sessions(
     assert server.violations() == []
 
 
-async def test_an_instance_for_which_no_session_came_is_finished(server: PrefactorServer) -> None:
+async def test_an_instance_without_a_session_is_finished(server: PrefactorServer) -> None:
     tracer = wrapper(server)
     await tracer.ensure_initialized()
     await tracer.close()
@@ -232,7 +232,7 @@ async def test_an_instance_for_which_no_session_came_is_finished(server: Prefact
     assert server.violations() == []
 
 
-async def test_a_client_of_the_programs_is_used_and_stays_open(server: PrefactorServer) -> None:
+async def test_a_client_of_the_program_is_used_and_stays_open(server: PrefactorServer) -> None:
     registry = SchemaRegistry()
     registry.register_type("shop:order", {"type": "object"})
     async with client_for(server, registry) as client:
@@ -253,7 +253,7 @@ async def test_a_client_of_the_programs_is_used_and_stays_open(server: Prefactor
     assert server.violations() == []
 
 
-async def test_an_instance_of_the_programs_is_used_and_not_finished(
+async def test_an_instance_of_the_program_is_used_and_not_finished(
     server: PrefactorServer,
 ) -> None:
     registry = SchemaRegistry()
@@ -280,7 +280,7 @@ async def test_an_instance_of_the_programs_is_used_and_not_finished(
     assert server.violations() == []
 
 
-async def test_two_wrappers_each_deliver_where_they_were_told(server: PrefactorServer) -> None:
+async def test_two_wrappers_each_deliver_to_their_own_url(server: PrefactorServer) -> None:
     with PrefactorServer() as elsewhere:
         one, other = wrapper(server), wrapper(elsewhere)
         await asyncio.gather(converse(one), converse(other))
@@ -290,7 +290,7 @@ async def test_two_wrappers_each_deliver_where_they_were_told(server: PrefactorS
         assert server.violations() == elsewhere.violations() == []
 
 
-async def test_whose_a_call_is_is_known_until_it_is_delivered_and_no_longer(
+async def test_the_pipeline_of_a_call_is_known_until_the_call_is_delivered(
     server: PrefactorServer,
 ) -> None:
     before = set(pipeline._apart)
@@ -312,7 +312,7 @@ async def test_whose_a_call_is_is_known_until_it_is_delivered_and_no_longer(
         assert types_of(elsewhere).count("livekit:session") == 1
 
 
-async def test_wrappers_that_are_told_the_same_share_their_threads(
+async def test_wrappers_with_the_same_settings_share_their_threads(
     server: PrefactorServer,
 ) -> None:
     def threads() -> list[str]:
@@ -353,7 +353,7 @@ async def test_one_wrapper_traces_one_session_after_the_other(server: PrefactorS
     assert reasons == ["detached", "user_initiated"]
 
 
-async def test_start_takes_and_gives_back_what_the_session_does() -> None:
+async def test_start_takes_and_returns_what_the_session_does() -> None:
     class Session(AgentSession[None]):
         async def start(self, agent: Agent, **options: Any) -> Any:
             await super().start(agent)
@@ -372,7 +372,7 @@ async def test_start_takes_and_gives_back_what_the_session_does() -> None:
 # Without Prefactor
 
 
-async def test_without_a_client_the_settings_say_where_to(
+async def test_without_a_client_the_settings_say_where_to_deliver(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     configure(api_url=server.url, api_token=server.token)
@@ -380,7 +380,9 @@ async def test_without_a_client_the_settings_say_where_to(
     assert "livekit:session" in types_of(server)
 
 
-async def test_without_a_token_there_is_the_journal(tmp_path: Path, warnings: list[str]) -> None:
+async def test_without_a_token_the_journal_has_the_call(
+    tmp_path: Path, warnings: list[str]
+) -> None:
     tracer = ours.PrefactorLiveKitSession()
     handle = await tracer.ensure_initialized()
     assert isinstance(handle, AgentInstanceHandle)
@@ -391,7 +393,7 @@ async def test_without_a_token_there_is_the_journal(tmp_path: Path, warnings: li
     assert warnings == []
 
 
-async def test_turned_off_it_only_starts_the_session(
+async def test_a_disabled_wrapper_only_starts_the_session(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     configure(disabled=True)
@@ -402,7 +404,7 @@ async def test_turned_off_it_only_starts_the_session(
     assert not (tmp_path / "journal.db").exists()
 
 
-async def test_prefactor_down_is_no_matter_for_the_agent(
+async def test_an_agent_starts_while_prefactor_is_down(
     server: PrefactorServer, tmp_path: Path, warnings: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``prefactor_livekit`` raises in ``start`` then, after several attempts. Here the agent starts
@@ -436,7 +438,7 @@ async def test_prefactor_down_is_no_matter_for_the_agent(
     assert types_of(server).count("livekit:session") >= 1
 
 
-async def test_a_token_that_is_not_good(server: PrefactorServer, warnings: list[str]) -> None:
+async def test_a_refused_token_is_a_warning(server: PrefactorServer, warnings: list[str]) -> None:
     tracer = ours.PrefactorLiveKitSession.from_config(server.url, "wrong")
     await tracer.ensure_initialized()
     await converse(tracer)

@@ -111,7 +111,7 @@ def calls_kept(tmp_path: Path) -> int:
 
 
 @pytest.mark.parametrize("name", BAD)
-async def test_a_wrong_setting(
+async def test_a_wrong_setting_is_named_in_one_line(
     name: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     wrong = BAD[name]
@@ -127,7 +127,7 @@ async def test_a_wrong_setting(
     assert "hunter2" not in caplog.text + said
 
 
-async def test_a_proxy_that_answers_with_a_page(
+async def test_a_page_of_a_proxy_is_named_in_one_line(
     server: PrefactorServer, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     server.fault("html", status=200)
@@ -138,7 +138,7 @@ async def test_a_proxy_that_answers_with_a_page(
     assert "a proxy stands between" in await asyncio.to_thread(doctor)
 
 
-async def test_a_switch_that_is_neither_on_nor_off(
+async def test_a_switch_that_is_neither_on_nor_off_turns_tracing_off(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Nothing is kept: it may be the one that says that nothing is to be."""

@@ -69,7 +69,7 @@ def test_a_span_that_the_service_breaks_on_holds_up_nobody(
     assert server.violations() == []
 
 
-def test_waits_double_and_never_undercut_what_was_asked() -> None:
+def test_waits_double_and_are_never_shorter_than_asked() -> None:
     backoff = Backoff(first=1.0, longest=8.0)
     waits = [backoff.failed(None) for _ in range(6)]
     for wait, step in zip(waits, [1, 2, 4, 8, 8, 8], strict=True):
@@ -79,7 +79,7 @@ def test_waits_double_and_never_undercut_what_was_asked() -> None:
     assert backoff.failed(None) <= 1.0
 
 
-def test_retry_after_in_its_two_forms() -> None:
+def test_both_forms_of_retry_after_are_read() -> None:
     assert seconds_of("2.5") == 2.5
     assert seconds_of("-1") == 0.0
     assert seconds_of("nan") is None

@@ -103,7 +103,7 @@ def test_a_child_that_was_sent_with_its_refused_parent_goes_under_the_next(
 
 
 @pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
-def test_ids_are_refused_by_a_service_that_looks_at_the_parent_first(
+def test_spans_arrive_when_ids_are_refused_after_the_parent_was_checked(
     server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch, bulk: bool
 ) -> None:
     """Parent and child are open, and in the same first request."""
@@ -171,7 +171,7 @@ def test_without_bulk_spans_go_one_by_one(server: PrefactorServer, side: Side, s
 
 
 @pytest.mark.parametrize("key", ["room", "job", "tools"])
-def test_a_part_of_the_session_that_a_program_has_redacted(
+def test_a_call_is_registered_when_parts_of_its_session_are_redacted(
     server: PrefactorServer, tmp_path: Path, key: str
 ) -> None:
     """Anything may stand in the place of anything: the call is registered without it."""
@@ -194,7 +194,7 @@ def test_a_part_of_the_session_that_a_program_has_redacted(
 
 
 @pytest.mark.parametrize("begun", [False, True])
-def test_a_call_that_delivery_trips_over_holds_up_no_other(
+def test_a_call_on_which_delivery_fails_holds_up_no_other(
     server: PrefactorServer, side: Side, caplog: pytest.LogCaptureFixture, begun: bool
 ) -> None:
     """Also while it runs, when there is nothing to send and it is only asked about."""
@@ -218,7 +218,9 @@ def test_a_call_that_delivery_trips_over_holds_up_no_other(
 
 
 @pytest.mark.parametrize("damage", ["{", "[]"])
-def test_a_kept_create_is_damaged(server: PrefactorServer, side: Side, damage: str) -> None:
+def test_a_span_whose_kept_create_is_damaged_is_parked(
+    server: PrefactorServer, side: Side, damage: str
+) -> None:
     call = begin_call(side.writer)
     turn = call.begin(SpanType.USER_TURN, "user_turn", None, {"turn_index": 1})
     side.write()
@@ -237,7 +239,7 @@ def test_a_kept_create_is_damaged(server: PrefactorServer, side: Side, damage: s
 
 
 @pytest.mark.usefixtures("no_tools")
-def test_a_service_that_takes_less_than_we_send(tmp_path: Path) -> None:
+def test_spans_arrive_at_a_service_that_takes_less(tmp_path: Path) -> None:
     with PrefactorServer(max_item=40_000, max_body=60_000, max_items=3) as server:
         side = Side(tmp_path, server)
         side.deliverer.start()

@@ -23,7 +23,7 @@ def asked(server: PrefactorServer) -> int:
     return sum(request["method"] == "GET" for request in server.requests())
 
 
-def test_a_quiet_call_hears_of_its_end_when_it_asks_next(
+def test_a_quiet_call_ends_after_its_next_status_request(
     server: PrefactorServer, side: Side
 ) -> None:
     assert rounds.POLL_S <= 1.0
@@ -44,7 +44,7 @@ def test_a_quiet_call_hears_of_its_end_when_it_asks_next(
     assert server.violations() == []
 
 
-def test_a_busy_call_hears_of_it_from_the_answer_to_its_spans(
+def test_a_busy_call_ends_after_the_answer_to_its_spans(
     server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
@@ -68,7 +68,7 @@ def test_a_busy_call_hears_of_it_from_the_answer_to_its_spans(
     assert server.violations() == []
 
 
-def test_a_call_hears_of_its_end_when_the_journal_cannot_be_written(
+def test_a_call_ends_although_the_journal_cannot_be_written(
     server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outbox, "BUSY_S", 0.05)
@@ -89,7 +89,7 @@ def test_a_call_hears_of_its_end_when_the_journal_cannot_be_written(
     assert server.violations() == []
 
 
-def test_a_callback_that_fails_stops_nothing(server: PrefactorServer, side: Side) -> None:
+def test_a_failing_callback_stops_nothing(server: PrefactorServer, side: Side) -> None:
     def fail(session: str, reason: str | None) -> None:
         raise RuntimeError("mine")
 

@@ -76,7 +76,7 @@ async def a_call() -> list[Any]:
     return [i.output for i in session.history.items if i.type == "function_call_output"]
 
 
-async def test_what_is_said_of_a_tool_reaches_prefactor_and_its_content_nothing(
+async def test_the_options_of_a_tool_reach_prefactor_and_its_content_does_not(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     settings = Settings(
@@ -106,7 +106,7 @@ async def test_what_is_said_of_a_tool_reaches_prefactor_and_its_content_nothing(
     arrived(server, settings.journal)
 
 
-async def test_another_process_registers_them_the_same(
+async def test_another_process_registers_the_same_tools(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     """The process that had the call has no token; who pushes has not imported the agent."""

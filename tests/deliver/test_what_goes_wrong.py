@@ -139,7 +139,7 @@ IMPATIENT = """
 """
 
 
-def test_ctrl_c_while_the_end_is_waited_for(tmp_path: Path) -> None:
+def test_ctrl_c_ends_the_wait_for_the_last_flush(tmp_path: Path) -> None:
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(IMPATIENT), str(tmp_path / "journal.db")],
         capture_output=True,
@@ -194,7 +194,7 @@ async def test_a_fault_costs_time_and_nothing_else(
     arrived(server, agent.settings.journal)
 
 
-async def test_down_at_the_start_and_up_later(
+async def test_a_call_arrives_when_the_service_comes_up_later(
     server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
 ) -> None:
     fault = server.fault("refuse")
@@ -208,7 +208,9 @@ async def test_down_at_the_start_and_up_later(
     arrived(server, agent.settings.journal)
 
 
-async def test_down_for_the_whole_call_then_push(server: PrefactorServer, agent: Agent) -> None:
+async def test_push_delivers_a_call_during_which_the_service_was_down(
+    server: PrefactorServer, agent: Agent
+) -> None:
     fault = server.fault("refuse")
     await agent.call()
     assert not await agent.flushed(0.5)
@@ -219,7 +221,9 @@ async def test_down_for_the_whole_call_then_push(server: PrefactorServer, agent:
     assert arrived(server, agent.settings.journal) == done.spans
 
 
-async def test_one_type_is_refused(server: PrefactorServer, agent: Agent) -> None:
+async def test_a_refused_span_type_parks_only_its_spans(
+    server: PrefactorServer, agent: Agent
+) -> None:
     server.fault("reject_type", schema_name="livekit:tts")
     await agent.call()
     await agent.delivered()
@@ -232,7 +236,7 @@ async def test_one_type_is_refused(server: PrefactorServer, agent: Agent) -> Non
     assert "is refused" in error
 
 
-async def test_counts_that_a_program_has_redacted(
+async def test_a_call_arrives_when_its_counts_are_redacted(
     server: PrefactorServer, settings: Settings
 ) -> None:
     """Anything may stand in the place of anything."""
@@ -243,7 +247,9 @@ async def test_counts_that_a_program_has_redacted(
     arrived(server, settings.journal)
 
 
-async def test_a_span_is_damaged_in_the_journal(server: PrefactorServer, agent: Agent) -> None:
+async def test_a_span_that_is_damaged_in_the_journal_is_parked(
+    server: PrefactorServer, agent: Agent
+) -> None:
     """It is kept with the reason, and holds up no other."""
     fault = server.fault("refuse")
     await agent.call()
@@ -261,7 +267,7 @@ async def test_a_span_is_damaged_in_the_journal(server: PrefactorServer, agent: 
     assert error.startswith("damaged in the journal: ")
 
 
-async def test_a_session_is_damaged_in_the_journal(
+async def test_a_session_that_is_damaged_in_the_journal_holds_up_no_other(
     server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The call is kept, and holds up no other."""
@@ -280,7 +286,7 @@ async def test_a_session_is_damaged_in_the_journal(
     assert len(server.instances()) == 1
 
 
-async def test_the_token_is_revoked_during_the_call(
+async def test_a_revoked_token_ends_delivery_and_not_the_journal(
     server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
 ) -> None:
     fault = server.fault("revoke", skip=3)
@@ -298,7 +304,7 @@ async def test_the_token_is_revoked_during_the_call(
 
 @pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
 @pytest.mark.parametrize("begun", [True, False], ids=["during the call", "from the start"])
-async def test_ids_made_here_are_refused(
+async def test_a_call_arrives_when_ids_made_here_are_refused(
     server: PrefactorServer, agent: Agent, bulk: bool, begun: bool
 ) -> None:
     if not bulk:
@@ -312,7 +318,7 @@ async def test_ids_made_here_are_refused(
     arrived(server, agent.settings.journal)
 
 
-async def test_the_service_is_restarted_during_the_call(
+async def test_a_call_arrives_when_the_service_is_restarted(
     server: PrefactorServer, agent: Agent
 ) -> None:
     talking = asyncio.create_task(agent.call(turns=4))
@@ -323,7 +329,9 @@ async def test_the_service_is_restarted_during_the_call(
     arrived(server, agent.settings.journal)
 
 
-async def test_a_payload_of_five_megabytes(server: PrefactorServer, agent: Agent) -> None:
+async def test_a_payload_of_five_megabytes_is_cut_and_says_so(
+    server: PrefactorServer, agent: Agent
+) -> None:
     await agent.call(turns=1, answer="a word, " * 655_360)
     await agent.delivered()
     arrived(server, agent.settings.journal)
@@ -333,7 +341,9 @@ async def test_a_payload_of_five_megabytes(server: PrefactorServer, agent: Agent
     assert found.result["original_size"] > 5_000_000
 
 
-async def test_a_backlog_of_ten_thousand_spans(server: PrefactorServer, settings: Settings) -> None:
+async def test_a_backlog_of_ten_thousand_spans_arrives(
+    server: PrefactorServer, settings: Settings
+) -> None:
     """Of calls that had no token when they were recorded; and one that goes on meanwhile."""
     offline = Side(settings.journal.parent, server, api_token=None)
     for _ in range(20):
@@ -358,7 +368,7 @@ def expected() -> Outcome:
     return asyncio.run(talk(traced=False))
 
 
-def test_two_processes_on_one_journal_forked_after_the_import(
+def test_two_forked_processes_each_deliver_their_own_call(
     server: PrefactorServer, settings: Settings, zygote: Zygote, expected: Outcome
 ) -> None:
     children = [zygote.fork(settings.journal, server.url, server.token) for _ in range(2)]
@@ -371,7 +381,7 @@ def test_two_processes_on_one_journal_forked_after_the_import(
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-async def test_a_fork_while_the_parent_delivers(
+async def test_a_fork_leaves_the_parents_call_to_the_parent(
     server: PrefactorServer, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(forks, "_LONGEST_S", PATIENCE)  # a disk may take longer than it waits
@@ -408,7 +418,7 @@ def _has_a_call_of_its_own(agent: Agent) -> bool:
 # The machine
 
 
-def test_the_disk_is_full_while_delivery_runs(
+def test_a_full_disk_is_waited_for_while_delivery_runs(
     server: PrefactorServer, settings: Settings, zygote: Zygote, expected: Outcome
 ) -> None:
     child = zygote.fork(settings.journal, server.url, server.token, trouble="disk_full")
@@ -429,7 +439,7 @@ def for_all() -> Iterator[Path]:
         yield Path(name)
 
 
-def test_the_journal_is_read_only(
+def test_what_a_read_only_journal_holds_can_be_pushed(
     server: PrefactorServer, for_all: Path, zygote: Zygote, expected: Outcome
 ) -> None:
     """Nothing of this call can be kept; what was kept before is delivered all the same."""
@@ -452,7 +462,7 @@ def test_the_journal_is_read_only(
     arrived(server, journal)
 
 
-async def test_the_journal_is_damaged(
+async def test_a_damaged_journal_is_replaced_while_delivery_runs(
     server: PrefactorServer, agent: Agent, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The call before was delivered; the file is damaged then, under an agent that runs on."""
@@ -476,7 +486,7 @@ async def test_the_journal_is_damaged(
     assert server.violations() == []
 
 
-async def test_the_clock_is_stepped_back_an_hour_during_the_call(
+async def test_a_clock_that_is_stepped_back_changes_no_times(
     server: PrefactorServer, agent: Agent, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seconds, nanoseconds, back = time.time, time.time_ns, [0]

@@ -50,7 +50,7 @@ def of(spans: list[StoredSpan], name: str) -> list[StoredSpan]:
     return [span for span in spans if span.name == name]
 
 
-async def test_half_an_emoji(tmp_path: Path) -> None:
+async def test_half_an_emoji_is_kept_as_a_replacement_character(tmp_path: Path) -> None:
     spans = await kept(tmp_path, ["so " + HALF, "\ude00 well"], said="hi " + HALF)
     (llm,) = of(spans, "llm")
     assert llm.result["text"] == "so \U0001f600 well"
@@ -58,7 +58,7 @@ async def test_half_an_emoji(tmp_path: Path) -> None:
     assert of(spans, "user_turn")[0].result["transcript"] == "hi \ufffd"
 
 
-async def test_half_an_emoji_in_what_a_tool_finds(tmp_path: Path) -> None:
+async def test_half_an_emoji_from_a_tool_is_kept_as_a_replacement_character(tmp_path: Path) -> None:
     spans = await kept(tmp_path, [Use("look")], ["so"])
     (_, result) = of(spans, "look")
     assert result.result["outputs"] == {"output": "seen \ufffd"}
@@ -66,7 +66,7 @@ async def test_half_an_emoji_in_what_a_tool_finds(tmp_path: Path) -> None:
     assert not guard.failures
 
 
-def test_what_cannot_be_kept_takes_nothing_with_it(tmp_path: Path) -> None:
+def test_a_value_that_cannot_be_kept_costs_no_other(tmp_path: Path) -> None:
     writer = JournalWriter(Settings(journal=tmp_path / "j.db", redact_keys=frozenset({"card"})))
     call = SpanTree(writer)
     call.announce({"name": "livekit-session"})
@@ -90,7 +90,7 @@ def test_what_cannot_be_kept_takes_nothing_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [None, HALF])
-def test_a_transcript_without_a_text(text: Any, tmp_path: Path) -> None:
+def test_a_transcript_without_a_text_is_counted(text: Any, tmp_path: Path) -> None:
     writer = JournalWriter(Settings(journal=tmp_path / "j.db"))
     call = SpanTree(writer)
     call.announce({})

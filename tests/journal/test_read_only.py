@@ -77,7 +77,9 @@ def test_a_call_that_runs_elsewhere_is_shown(path: Path, locked: Locked) -> None
     assert json.loads(done.stdout.splitlines()[0])["name"] == "written just now"
 
 
-def test_a_part_of_it_is_in_the_log(path: Path, locked: Locked, tmp_path: Path) -> None:
+def test_a_journal_with_an_unreadable_log_is_refused_with_a_remedy(
+    path: Path, locked: Locked, tmp_path: Path
+) -> None:
     log = path.with_name("j.db-wal")
     with closing(schema.connect(path, 1.0)) as writing:
         writing.execute("UPDATE spans SET name = 'written last'")

@@ -409,7 +409,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(path: Path, caplog, make: An
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_a_folder_is_no_journal(path: Path, caplog) -> None:
+def test_a_folder_is_refused_as_a_journal(path: Path, caplog) -> None:
     path.mkdir(parents=True)
     kept, call = begin(path)
     assert not kept.flush(PATIENCE)
@@ -418,7 +418,7 @@ def test_a_folder_is_no_journal(path: Path, caplog) -> None:
     assert "is a directory: set PREFACTOR_JOURNAL to a file in it" in line
 
 
-def test_a_device_or_a_pipe_is_no_journal(path: Path, caplog) -> None:
+def test_a_device_or_a_pipe_is_refused_as_a_journal(path: Path, caplog) -> None:
     path.parent.mkdir()
     os.mkfifo(path)
     for at in (path, Path(os.devnull)):
@@ -433,7 +433,7 @@ def test_a_device_or_a_pipe_is_no_journal(path: Path, caplog) -> None:
                 use(at)
 
 
-def test_what_went_wrong_is_told_and_not_that_it_cannot_be_undone(path: Path) -> None:
+def test_the_cause_is_raised_and_not_the_failed_rollback(path: Path) -> None:
     """SQLite ends a transaction by itself where the disk is full."""
     path.parent.mkdir()
     outbox = Outbox(path)
@@ -443,7 +443,7 @@ def test_what_went_wrong_is_told_and_not_that_it_cannot_be_undone(path: Path) ->
     outbox.close()
 
 
-def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path: Path, caplog) -> None:
+def test_a_place_that_cannot_be_written_is_logged_in_one_line(tmp_path: Path, caplog) -> None:
     (tmp_path / "file").write_text("")
     kept, call = begin(tmp_path / "file" / "journal.db")
     assert not kept.flush(PATIENCE)
@@ -496,7 +496,7 @@ def test_what_does_not_fit_the_queue_is_counted_in_the_trace(path: Path, monkeyp
     assert all(span.status != "active" for span in spans), "a lost end leaves nothing open"
 
 
-def test_an_old_process_meets_no_half_made_tables(path: Path) -> None:
+def test_writers_that_begin_at_once_agree_on_the_tables(path: Path) -> None:
     """Many writers that begin at once agree on one set of tables."""
     calls = [begin(path) for _ in range(8)]
     for kept, call in calls:
@@ -568,7 +568,7 @@ def test_a_second_writer_does_not_let_another_process_take_the_wal_away(path: Pa
     assert seen.stdout.split() == ["complete", "complete"]
 
 
-def test_no_file_descriptor_is_left_for_a_moment(
+def test_a_journal_waits_until_a_file_descriptor_is_free(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It passes, as a full disk does: the journal is not given up for it."""
@@ -589,7 +589,9 @@ def test_no_file_descriptor_is_left_for_a_moment(
     assert guard.failures.pop("journal.write") == 1
 
 
-def test_no_thread_can_be_started_any_more(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flush_writes_when_no_thread_can_be_started(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """So it is while Python 3.12.1 exits: what is put then is written by whoever flushes."""
 
     def refused(thread: threading.Thread) -> None:
@@ -602,7 +604,7 @@ def test_no_thread_can_be_started_any_more(path: Path, monkeypatch: pytest.Monke
     assert [span.status for span in Journal(path).call(call.root.id)] == ["complete"]
 
 
-def test_another_process_was_faster_to_set_a_damaged_journal_aside(path: Path) -> None:
+def test_a_journal_that_another_process_set_aside_is_not_set_aside_again(path: Path) -> None:
     """What is at the path by then is the new one, and stays."""
     mine, call = begin(path)
     assert mine.flush(PATIENCE)
@@ -620,7 +622,7 @@ def test_another_process_was_faster_to_set_a_damaged_journal_aside(path: Path) -
     assert {span.id for span in Journal(path).sessions()} == {call.root.id, other.root.id}
 
 
-def test_a_newer_program_takes_the_file_over_while_nothing_is_open(
+def test_a_file_that_a_newer_program_took_over_is_not_written(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(writer, "IDLE_SECONDS", 0.2)
@@ -636,7 +638,7 @@ def test_a_newer_program_takes_the_file_over_while_nothing_is_open(
     assert "no journal is written" in messages(caplog)[-1]
 
 
-def test_a_span_whose_end_was_lost_keeps_nothing_going(
+def test_the_thread_ends_although_the_end_of_a_span_was_lost(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "IDLE_SECONDS", 0.2)
@@ -652,7 +654,7 @@ def test_a_span_whose_end_was_lost_keeps_nothing_going(
     until(lambda: kept._thread is None)
 
 
-def test_a_row_that_cannot_be_written_costs_itself_and_not_the_journal(path: Path) -> None:
+def test_a_row_that_cannot_be_written_costs_no_other(path: Path) -> None:
     kept, call = begin(path)
     assert kept.flush(PATIENCE)
     with sqlite3.connect(path) as connection:
@@ -671,7 +673,7 @@ def test_a_row_that_cannot_be_written_costs_itself_and_not_the_journal(path: Pat
     assert guard.failures.pop("journal") == 1
 
 
-def test_who_is_told_of_a_write_cannot_undo_it(path: Path) -> None:
+def test_a_failing_callback_does_not_undo_a_write(path: Path) -> None:
     kept, call = begin(path)
 
     def told() -> None:
@@ -705,7 +707,7 @@ def test_a_journal_that_was_begun_anew_is_not_set_aside(path: Path) -> None:
     assert (aside, path.read_text()) == ([None], "new")
 
 
-def test_pruning_makes_way_for_what_is_to_be_written(path: Path) -> None:
+def test_pruning_stops_when_there_is_something_to_write(path: Path) -> None:
     kept, _ = begin(path)
     for _ in range(3):
         call = SpanTree(kept)
