@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from livekit import rtc
-from livekit.agents import Agent
+from livekit.agents import Agent, stt
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
@@ -57,6 +57,7 @@ class STTNodeCall(NodeArguments):
         super().__init__(args, kwargs)
         self._state, self._signals = scope.state, scope.signals
         self._utterances = utterances
+        self._refused = False
         self.watch_input("audio", InputAudio(voice, scope.session_id))
         owner = model_of(agent, live_session(scope.state), "stt")
         fallbacks.follow(owner)
@@ -64,9 +65,18 @@ class STTNodeCall(NodeArguments):
 
     @guarded("node.stt.event")
     def look(self, item: Any) -> None:
-        """The node yielded an event, or text."""
-        if item is not None:
+        """The node yielded something: an event, or what LiveKit takes for none and breaks off
+        (voice/audio_recognition.py, ``_stt_pump``; ``_stt_task`` in 1.5)."""
+        if isinstance(item, stt.SpeechEvent):
             self._utterances.hear(item)
+        elif not self._refused:
+            self._refused = True
+            self._error(AssertionError(f"STT node must yield SpeechEvent, got: {type(item)}"))
+
+    def _error(self, error: BaseException) -> None:
+        turn = self._state.user_turn
+        where = self._state.open_utterance() or (turn.span if turn is not None else None)
+        self._signals.error.emit("stt_node", error, where, None, None)
 
     def value(self, result: Any) -> None:
         """The node answered with nothing: the session has no STT."""
@@ -75,4 +85,4 @@ class STTNodeCall(NodeArguments):
     def end(self, error: BaseException | None) -> None:
         """The node call is over: the session, or its agent's part of it."""
         if error is not None and status_of(error) is Status.FAILED:
-            self._signals.error.emit("stt_node", error, self._state.open_utterance(), None, None)
+            self._error(error)
