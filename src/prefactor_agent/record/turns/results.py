@@ -160,8 +160,10 @@ def assistant_turn_result(
     for source in sources:
         source.absorb()
     # Of an agent that is not traced nobody saw what it generated.
-    generated = "".join("".join(source.text) for source in sources) if sources else None
-    spoken = generated or "" if facts.uncommitted else " ".join(facts.spoken)
+    generated = _joined("".join(source.text) for source in sources) if sources else None
+    spoken = _joined(facts.spoken)
+    if generated is not None and (facts.uncommitted or generated.split() == spoken.split()):
+        spoken = generated  # all of it: LiveKit commits it without the blanks around it
     measured = {kind: [read() for read in readings] for kind, readings in facts.measured.items()}
     played = [segment for segment in facts.segments if segment.position_s is not None]
     return without_none(
@@ -243,3 +245,12 @@ def _offsets(spans: SpanTree, moments: Mapping[str, int]) -> JSON:
 
 def _ms(seconds: Any) -> float | None:
     return round(seconds * 1000, 3) if isinstance(seconds, int | float) else None
+
+
+def _joined(texts: Iterable[str]) -> str:
+    """Texts one after the other, with a blank between two that have none there."""
+    whole = ""
+    for text in texts:
+        divided = not whole or not text or whole[-1].isspace() or text[0].isspace()
+        whole += text if divided else f" {text}"
+    return whole
