@@ -80,7 +80,7 @@ def traced_tool(
 
     Args:
         f: The function, or a ``FunctionTool`` or ``RawFunctionTool``.
-        data_risk: What Prefactor is told of the tool's data, in the form of prefactor-core's
+        data_risk: What is declared to Prefactor of the tool's data, in the form of prefactor-core's
             ``data_risk``: ``action_profile`` (``read_data`` … each ``unknown``, ``allowed`` or
             ``disallowed``), ``params_data_categories`` and ``result_data_categories``
             (``contact_information`` … each ``unknown``, ``included`` or ``excluded``). What is left
@@ -149,7 +149,7 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
 def _signature(call: Callable[..., Any]) -> inspect.Signature | None:
     try:
         return inspect.signature(call, **_AS_WRITTEN)
-    except (ValueError, TypeError):  # a builtin may tell none
+    except (ValueError, TypeError):  # a builtin may have none
         return None
 
 

@@ -10,7 +10,7 @@ import livekit.agents
 import pytest
 from livekit.agents import RunContext, function_tool
 
-from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
 from prefactor_agent.record.tools import updates
 from support.line import Line
 from support.scripted import ScriptedLLM, ScriptedSTT, Use
@@ -149,6 +149,39 @@ async def test_what_a_tool_begins_after_its_turn_lies_in_the_session(sink: Recor
     root = next(span for span in spans if span["parent_id"] is None)
     parents = [span["parent_id"] for span in spans if span["type"] == "livekit:tool:inner"]
     assert parents == [tool["id"], root["id"]]
+
+
+class Ask(TracedAgentTask[str]):
+    async def on_enter(self) -> None:
+        self.session.generate_reply()
+
+    async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+        self.complete("done")
+
+
+async def test_a_dialogue_that_a_background_tool_holds_lies_in_the_session(sink: Recorder) -> None:
+    @traced_tool
+    async def ask(ctx: RunContext[Any]) -> str:
+        """Ask."""
+        await ctx.update("one moment")
+        await asyncio.sleep(2)
+        answer: str = await Ask(instructions="ask")
+        return answer
+
+    line = Line(
+        hears=ScriptedSTT("fly me to Rome", "yes"),
+        thinks=ScriptedLLM([Use("ask")], "I search.", "Is that right?", *["Done."] * 3),
+    )
+    async with line.to(TracedAgent(instructions="x", tools=[ask])):
+        await line.says()
+        await line.answers(2)
+        await line.says()
+        await asyncio.sleep(1)
+    spans = check(sink)
+    tool = the_tool(spans, "ask")
+    assert tool["result"]["outcome"] == "returned"
+    root = next(span for span in spans if span["parent_id"] is None)
+    assert {turn["parent_id"] for turn in turns(spans)} == {root["id"]}
 
 
 @DECORATORS

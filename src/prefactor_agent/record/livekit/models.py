@@ -13,7 +13,7 @@ from . import toolsets
 
 
 def describe_model(owner: Any) -> JSON:
-    """Label, model and provider of an STT, LLM, TTS or VAD, as far as it tells."""
+    """Label, model and provider of an STT, LLM, TTS or VAD, as far as it has them."""
     if owner is None or not (hasattr(owner, "label") or hasattr(owner, "capabilities")):
         return {}
     kind = type(owner)

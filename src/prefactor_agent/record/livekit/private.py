@@ -28,7 +28,7 @@ _CHAIN = 8
 def running_function_call() -> llm.FunctionCall | None:
     """The function call that the current task was started for, if it runs a tool.
 
-    A tool that asks for a ``RunContext`` is told this publicly. For one that does not, LiveKit
+    A tool that asks for a ``RunContext`` gets this publicly. For one that does not, LiveKit
     notes it on the task (voice/generation.py ``_execute_tools_task``, voice/agent.py
     ``_set_activity_task_info``)."""
     try:
@@ -72,7 +72,7 @@ def user_turn_claimed(session: Any) -> bool:
 def holds_words(session: Any) -> bool | None:
     """Whether LiveKit holds words of the user's that it has not taken yet: it empties its
     transcript when it takes a turn and when it gives one up (voice/audio_recognition.py,
-    ``_audio_transcript``). ``None``: it cannot be told."""
+    ``_audio_transcript``). ``None``: it is not known."""
     activity = getattr(session, "_activity", None)
     recognition = getattr(activity, "_audio_recognition", None)
     words = getattr(recognition, "_audio_transcript", None)

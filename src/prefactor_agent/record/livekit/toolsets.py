@@ -1,6 +1,6 @@
 """Toolsets that could not be set up: an MCP server that does not start, say.
 
-LiveKit goes on without their tools, and no event tells of it. It logs the exception as an error
+LiveKit goes on without their tools, and emits no event. It logs the exception as an error
 (voice/agent_activity.py, ``_setup_toolsets`` and its ``_do_setup``; before there were toolsets that
 are set up, ``_list_mcp_tools_task`` of ``_start_session``), before the trace of its session begins.
 So the tracer reads these records, and keeps what failed until the trace of a session with this

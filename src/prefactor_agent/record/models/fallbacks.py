@@ -1,10 +1,9 @@
 """A ``FallbackAdapter`` that goes on to its next model.
 
-The session is told nothing of it: the adapter takes the error upon itself, and only where all of
-its models fail does an error of its own reach the session. What it does tell is that a model has
-become unavailable (``llm_availability_changed``, ``stt_…``, ``tts_…``: llm/fallback_adapter.py and
-its neighbours, in all versions), and it does so in the ``except`` block of the error and in a task
-of the node that the request belongs to."""
+The session gets no error of it: the adapter raises one of its own only where all of its models
+fail. It does emit an event when a model has become unavailable (``llm_availability_changed``,
+``stt_…``, ``tts_…``: llm/fallback_adapter.py and its neighbours, in all versions), in the
+``except`` block of the error and in a task of the node that the request belongs to."""
 
 from __future__ import annotations
 

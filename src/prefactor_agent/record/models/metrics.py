@@ -1,15 +1,15 @@
 """What LiveKit measures of its models: kept with the turn that it belongs to, and made into the LLM
 spans of agents whose nodes are not traced.
 
-The session's event ``metrics_collected`` is the only public one that tells it for single calls.
+The session's event ``metrics_collected`` is the only public one that has it for single requests.
 LiveKit calls it deprecated in favour of sums and of turns, and says so in the log of whoever
 subscribes through ``AgentSession.on``; through the emitter that a session is, it does not
 (voice/agent_session.py, ``on``; the same from 1.5.0 to 1.8.9). Where the event is gone, the trace
 goes without.
 
-A model that several sessions share tells all of them of each call (voice/agent_activity.py,
+A model that several sessions share emits each measurement to all of them (voice/agent_activity.py,
 ``_on_metrics_collected``, which even puts the speech of the one on what it passes to the other): so
-only what can be laid to a turn of this session is taken."""
+only what belongs to a turn of this session is taken."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ class ModelMetrics:
         if isinstance(measured, metrics.RealtimeModelMetrics) and self._state.realtime_used:
             return  # it knows which of its replies have a span of their own
         if turn is None or turn.outputs or any(voice.text is None for voice in turn.voices):
-            return  # not of this session, or its node has told
+            return  # not of this session, or its node has a span
         self.llm_span(turn, measured)
 
     def _turn(self, measured: Any) -> AssistantTurn | None:

@@ -1,6 +1,6 @@
 """A realtime model: it hears, thinks and speaks by itself, so there is no STT and no LLM node.
 
-What it says passes ``realtime_audio_output_node`` and ``transcription_node``; the rest is told by
+What it says passes ``realtime_audio_output_node`` and ``transcription_node``; the rest is in
 the public events of its session (llm/realtime.py, ``RealtimeSession``). The user's audio passes no
 node at all (voice/agent_activity.py, ``push_audio``): it is heard where LiveKit hands it to the
 model, or not at all where an STT hears it anyway."""
@@ -211,7 +211,7 @@ def _usage(event: Any) -> JSON | None:
     if not getattr(event, "request_id", None) or not hasattr(event, "input_token_details"):
         return None
     if not event.total_tokens and not event.input_tokens and not event.output_tokens:
-        return None  # zeros stand for what the provider did not tell (a cancelled reply)
+        return None  # zeros stand for what the provider did not count (a cancelled reply)
     usage: JSON = event.model_dump(
         include={
             "request_id",

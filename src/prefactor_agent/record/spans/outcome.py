@@ -26,7 +26,7 @@ def status_of(error: BaseException | None) -> Status:
 
 
 def error_of(future: asyncio.Future[Any]) -> BaseException | None:
-    """What work ended with that somebody else awaits, and is told of its error."""
+    """What a future ended with, whose error somebody else gets and handles."""
     if future.cancelled():
         return asyncio.CancelledError()
     return livekit_private.failure(future)

@@ -71,7 +71,7 @@ class Stream:
         self.started_ns = started_ns
         self.times: list[int] = []
         self.items: list[Any] = []
-        # The rows that nobody has taken yet, as columns.
+        # The rows that were not taken yet, as columns.
         self._offsets: list[int] = []
         self._sizes: list[int] = []
         self._values: list[Any] = []
@@ -314,7 +314,7 @@ def _event(item: Any, text: str) -> JSON:
     event: JSON = {"type": item.type.value}
     if item.alternatives:
         event["text"] = text
-        if item.alternatives[0].confidence:  # 0.0 is LiveKit's word for "not told"
+        if item.alternatives[0].confidence:  # LiveKit says 0.0 where it is not known
             event["confidence"] = round(item.alternatives[0].confidence, 4)
     return event
 

@@ -215,7 +215,7 @@ class ToolCalls:
             self._settle(known, output)
 
     def on_speech_over(self, turn: AssistantTurn) -> None:
-        """A speech is over: nobody says any more what the model got."""
+        """A speech is over: LiveKit reports no more of what the model got."""
         for known in [one for one in self._calls.values() if one.turn is turn and one.ended]:
             if _gives_agent(known):
                 self._refuse(known, _TURN_OVER)
