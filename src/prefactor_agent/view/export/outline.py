@@ -8,6 +8,7 @@ from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build
+from ..model.gaps import longest_gap
 from ..model.silences import silences
 from ..model.summary import summarize, summary_object
 from ..model.turns import Turn, generated_text, spoken_text, unspoken_text, user_text
@@ -24,7 +25,7 @@ def outline(
 
 
 def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
-    silence, slowest = found.silence, found.slowest
+    silence, slowest, gap = found.silence, found.slowest, longest_gap(turn)
     return {
         "number": turn.number,
         "at_ms": _at(call, turn.started_us),
@@ -35,6 +36,7 @@ def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
         "interrupted": turn.interrupted,
         "silence_ms": silence.ms if silence else None,
         "answer_ms": silence.answer_ms if silence else None,
+        "gap": {"ms": gap.ms, "cause": gap.cause} if gap else None,
         "slowest": {"stage": slowest.name, "ms": slowest.us / 1000} if slowest else None,
         "over_budget": silence.over_budget if silence else {},
         "inside": turn.inside.id if turn.inside else None,

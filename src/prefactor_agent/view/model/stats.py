@@ -12,6 +12,7 @@ from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, build
+from .gaps import longest_gap
 from .silences import silences
 from .values import mapping
 
@@ -24,6 +25,8 @@ class TurnLatency:
     perceived_ms: float
     stages: tuple[tuple[str, float], ...]
     over_budget: bool = False
+    gap_ms: float | None = None
+    """The longest silence inside the answer."""
 
     def by_stage(self) -> dict[str, float]:
         """How long each stage took; one that came more than once counts with its sum."""
@@ -50,6 +53,8 @@ class Stats:
     turns: int
     over_budget: int = 0
     lines: tuple[Line, ...] = field(default=())
+    gaps: Line | None = None
+    """The longest silence inside each answer that had one."""
 
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.name == name), None)
@@ -61,6 +66,7 @@ class Stats:
             "turns": self.turns,
             "over_budget": self.over_budget,
             "stages": [asdict(line) for line in self.lines],
+            "gaps": asdict(self.gaps) if self.gaps else None,
         }
 
 
@@ -80,6 +86,7 @@ def latencies(call: CallTree) -> list[TurnLatency]:
             perceived_ms=silence.ms,
             stages=tuple((stage.name, stage.ms) for stage in silence.stages),
             over_budget=bool(silence.over_budget),
+            gap_ms=gap.ms if (gap := longest_gap(silence.turn)) is not None else None,
         )
         for silence in silences(call).all
     ]
@@ -124,6 +131,7 @@ def collect(turns: Sequence[TurnLatency]) -> Stats:
     for turn in turns:
         for name, ms in turn.by_stage().items():
             values.setdefault(name, []).append(ms)
+    gaps = [turn.gap_ms for turn in turns if turn.gap_ms is not None]
     if turns:
         values[PERCEIVED] = [turn.perceived_ms for turn in turns]
     return Stats(
@@ -131,6 +139,7 @@ def collect(turns: Sequence[TurnLatency]) -> Stats:
         turns=len(turns),
         over_budget=sum(turn.over_budget for turn in turns),
         lines=tuple(_line(name, values[name]) for name in sorted(values, key=stagenames.place)),
+        gaps=_line("gap", gaps) if gaps else None,
     )
 
 

@@ -11,6 +11,7 @@ from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
 from ...journal.reader import Journal
 from .calltree import CallTree, build
+from .gaps import longest_gaps
 from .moments import about
 from .silences import needs_streams, silences
 from .values import as_int, mapping
@@ -45,6 +46,8 @@ class Summary:
     """The longest wait for an answer that something else was said before."""
     over_budget: int
     """Answers that were over a budget."""
+    worst_gap_ms: float | None = None
+    """The longest silence inside an answer."""
 
     @property
     def ended_us(self) -> int:
@@ -112,6 +115,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         worst_ms=found.worst.ms if found.worst else None,
         worst_answer_ms=found.worst_answer_ms,
         over_budget=found.over_budget,
+        worst_gap_ms=max((gap.ms for gap in longest_gaps(call)), default=None),
     )
 
 
@@ -133,6 +137,7 @@ def summary_object(summary: Summary) -> JSON:
         "silence_median_ms": summary.median_ms,
         "silence_worst_ms": summary.worst_ms,
         "answer_worst_ms": summary.worst_answer_ms,
+        "gap_worst_ms": summary.worst_gap_ms,
     }
 
 

@@ -16,9 +16,9 @@ from .draw import UNICODE, Glyphs
 
 _LEAST_ID = 8
 _HEADINGS = (
-    "call", "when", "agent", "room", "length", "dead air", "turns", "err", "cut", "status",
+    "call", "when", "agent", "room", "length", "dead air", "gap", "turns", "err", "cut", "status",
 )  # fmt: skip
-_RIGHT = frozenset({"length", "dead air", "turns", "err", "cut"})
+_RIGHT = frozenset({"length", "dead air", "gap", "turns", "err", "cut"})
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
 
@@ -46,8 +46,15 @@ def table(
     this_year = numbers.date(listed[0].started_us, "%Y") if listed else ""
     rows = [_row(call, shown, this_year) for call in listed]
     pages = [page_of(call.id) for call in listed]
-    rooms = any(call.room for call in listed)
-    columns = [index for index, name in enumerate(_HEADINGS) if name != "room" or rooms]
+    unused = {
+        name
+        for name, used in (
+            ("room", any(call.room for call in listed)),
+            ("gap", any(call.worst_gap_ms for call in listed)),
+        )
+        if not used
+    }
+    columns = [index for index, name in enumerate(_HEADINGS) if name not in unused]
     widths = [max(map(cell_len, cells)) for cells in zip(_HEADINGS, *rows, strict=True)]
     _squeeze(widths, columns, width)
     yield _line(_HEADINGS, columns, widths, glyphs, heading=True)
@@ -113,6 +120,7 @@ def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
         words.harmless(call.room or ""),
         numbers.length(call.duration_us),
         numbers.length(call.worst_ms * 1000) if call.worst_ms is not None else "",
+        numbers.length(call.worst_gap_ms * 1000) if call.worst_gap_ms is not None else "",
         *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )

@@ -20,9 +20,9 @@ def table(stats: Stats) -> RenderableType:
     drawn.add_column("stage")
     for heading in ("turns", "median", "p95", "worst"):
         drawn.add_column(heading, justify="right")
-    for line in stats.lines:
+    for line in (*stats.lines, *((stats.gaps,) if stats.gaps else ())):
         drawn.add_row(
-            _name(line.name),
+            "gap in an answer" if line is stats.gaps else _name(line.name),
             str(line.count),
             *(_show(ms) for ms in (line.median_ms, line.p95_ms, line.worst_ms)),
             style="bold" if line.name == PERCEIVED else None,

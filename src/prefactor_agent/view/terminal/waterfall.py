@@ -20,6 +20,7 @@ from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build, known_until
+from ..model.gaps import gaps
 from ..model.moments import about
 from ..model.silences import Silence, silences
 from ..model.summary import summarize
@@ -193,6 +194,9 @@ class _Turns(Lines):
             spoken = generated_text(answer)
         if spoken or not unspoken:
             yield from self.words("agent", spoken, "green")
+        for gap in gaps(answer):
+            silent = f"silent for {numbers.length(gap.ms * 1000)}, waiting for {gap.waits_for}"
+            yield self.row("", [], "", note=self.safe(silent), note_style="yellow")
         if cut_off(answer):
             yield self.row("", [], "", note=_how_cut_off(answer), note_style="yellow")
             if unspoken:
