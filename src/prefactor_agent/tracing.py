@@ -99,23 +99,23 @@ class SessionRegistry:
         return self.trace(session, agent)
 
     def trace(
-        self, session: AgentSession[Any], agent: Agent | None, way: TraceOptions | None = None
+        self, session: AgentSession[Any], agent: Agent | None, options: TraceOptions | None = None
     ) -> SessionRecorder | None:
         """The trace of a session; begins one if there is none.
 
         Args:
             agent: Whose session it is, if that is known yet.
-            way: What a program chose for this session; otherwise all is as the settings say.
+            options: What a program chose for this session; otherwise all is as the settings say.
         """
         trace = self._traces.get(session)
         if trace is None or trace.closed:
-            way = way or TraceOptions(self._find_sink())
-            sink = way.sink
+            options = options or TraceOptions(self._find_sink())
+            sink = options.sink
             if sink is None:
                 return None
             self._detached.discard(session)
             trace = self._traces[session] = SessionRecorder(
-                session, agent, sink, about=way.about, tool_types=way.tool_types
+                session, agent, sink, about=options.about, tool_types=options.tool_types
             )
             session_id = trace.spans.root.id
             self._end_with_process()

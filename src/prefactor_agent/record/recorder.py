@@ -230,6 +230,7 @@ class SessionRecorder:
             self.session_span.end(reason, error, lambda: self.on_ended())
             self.refs.clear()
             self.recent.clear()
+            self.signals.disconnect_all()
             self.on_closed()
 
     def _let_go(self) -> None:

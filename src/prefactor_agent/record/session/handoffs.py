@@ -112,7 +112,7 @@ class Handoffs:
         self._looked_at = last
         for item in reversed(found):
             self._latest = item.id
-            self._changed(session, item)
+            self._changed(session, item, alone=len(found) == 1)
 
     def exiting(self, agent: Agent) -> None:
         """``on_exit`` of an agent is called: for a handoff, or because the session closes."""
@@ -158,7 +158,7 @@ class Handoffs:
             error = HandoffMissedError(f"the session closed before the handoff by {tool.name}")
             self._signals.error.emit("AgentSession.update_agent", error, None, False, None)
 
-    def _changed(self, session: AgentSession[Any], item: llm.AgentHandoff) -> None:
+    def _changed(self, session: AgentSession[Any], item: llm.AgentHandoff, *, alone: bool) -> None:
         changed_ns = min(now_ns(), from_wall(item.created_at))
         new = _current(session)
         if new is not None and new.id != item.new_agent_id:
@@ -167,7 +167,7 @@ class Handoffs:
         self.settle()
         if item.old_agent_id is None:
             return  # the first agent
-        cause, tool, parent, error = self._cause(item, new)
+        cause, tool, parent, error = self._cause(item, new, alone)
         if tool is self._promised:
             self._promised = None
         left_ns, self._left_ns, self._asked_by = self._left_ns, None, None
@@ -206,8 +206,12 @@ class Handoffs:
     def _set_owning_tool(self) -> None:
         self._state.owning_tool = self._tasks[-1].tool if self._tasks else None
 
-    def _cause(self, item: llm.AgentHandoff, new: Agent | None) -> _Cause:
-        """What a change came out of, from the context that it is made in."""
+    def _cause(self, item: llm.AgentHandoff, new: Agent | None, alone: bool) -> _Cause:
+        """What a change came out of, from the context that it is made in.
+
+        Args:
+            alone: No other change was found with it: it has only just been made.
+        """
         if self._tasks and self._tasks[-1][:2] == (item.old_agent_id, item.new_agent_id):
             task = self._tasks.pop()
             self._set_owning_tool()
@@ -234,7 +238,7 @@ class Handoffs:
             inside = running.span
         if inside is not None:
             return _Cause("tool", inside)
-        return _Cause("program" if new is not None else None)
+        return _Cause("program" if new is not None and alone else None)
 
 
 class _Cause(NamedTuple):
