@@ -1,7 +1,7 @@
-"""What tracing costs, against the same work without it, measured in one run.
+"""Measures what tracing costs, against the same work without it, in one run.
 
 `make bench` (`PYTHONPATH=tests python -m benchmarks [NAME …]`) prints a table. Absolute times are
-this machine's; where a row has two sides they are measured in turns, and their medians compared."""
+those of the machine. Rows with two sides measure both by turns and compare the medians."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from prefactor_agent import TracedAgent
 from prefactor_agent.config import Settings
 from prefactor_agent.core.span import Status
 from prefactor_agent.pipeline import Pipeline
-from prefactor_agent.record.spans.tree import Call
+from prefactor_agent.record.spans.tree import SpanTree
 from prefactor_agent.view.report import render
 from support.prefactor_server import PrefactorServer
 
@@ -56,14 +56,14 @@ async def _drain(stream: AsyncIterable[Any]) -> None:
 
 
 async def _timestamped(stream: AsyncIterator[Any], stamps: list[int]) -> AsyncIterator[Any]:
-    """The floor: a pass-through generator that notes the time of each chunk, and nothing else."""
+    """The floor: a generator that passes chunks through and keeps the time of each."""
     async for item in stream:
         stamps.append(time.perf_counter_ns())
         yield item
 
 
 def _nodes(items: list[Any]) -> tuple[Agent, TracedAgent]:
-    """The same agent twice, plain and traced, whose nodes yield ``items``."""
+    """The same agent plain and traced; its nodes yield ``items``."""
 
     class Source:
         async def llm_node(self, chat_ctx: Any, tools: Any, model_settings: Any) -> Any:
@@ -84,7 +84,7 @@ def _nodes(items: list[Any]) -> tuple[Agent, TracedAgent]:
 
 
 async def _per_item(items: list[Any], call: Callable[[Any], Any], rounds: int) -> dict[str, float]:
-    """Nanoseconds an item through a node: plain, with the floor's generator, and traced."""
+    """Nanoseconds per item through a node: plain, with the floor's generator, and traced."""
     plain, traced = _nodes(items)
     best: dict[str, list[float]] = {"plain": [], "floor": [], "traced": []}
     async with Model() as model:
@@ -101,7 +101,7 @@ async def _per_item(items: list[Any], call: Callable[[Any], Any], rounds: int) -
                 started = time.perf_counter_ns()
                 await _drain(stream)
                 best[name].append((time.perf_counter_ns() - started) / len(items))
-                await asyncio.sleep(0.15)  # the journal's thread does its part in between
+                await asyncio.sleep(0.15)  # the journal's thread writes in between
         for session in sessions:
             await session.aclose()
     return {name: statistics.median(times) for name, times in best.items()}
@@ -164,7 +164,7 @@ async def turn() -> Row:
                 started = time.process_time()
                 await turns(sessions[name], agents[name], each)
                 if name == "traced":
-                    await asyncio.sleep(0.15)  # what the journal's thread still has to do counts
+                    await asyncio.sleep(0.15)  # the work of the journal's thread counts, too
                 cpu[name].append((time.process_time() - started) / each * 1e3)
         for session in sessions.values():
             await session.aclose()
@@ -192,7 +192,7 @@ async def importing() -> Row:
 
     code = "from prefactor_agent import TracedAgent, traced_tool\nprint(time.perf_counter() - t)"
     with tempfile.TemporaryDirectory() as folder:
-        # As installed: pip compiles what it installs, and a source tree may be told not to be.
+        # Compiled, as after an installation; a source tree may be set not to be.
         environment = {**os.environ, "PYTHONPYCACHEPREFIX": folder}
         environment.pop("PYTHONDONTWRITEBYTECODE", None)
         seconds(code, environment)
@@ -244,7 +244,8 @@ def _resident_mib() -> float:
 
 
 async def delivery() -> Row:
-    """With the service on this machine, so that the network takes nothing."""
+    """How soon Prefactor has a call, and the agent a termination. The service runs on this
+    machine, so the network costs nothing."""
 
     def wait(condition: Callable[[], object]) -> float:
         started = time.perf_counter()
@@ -252,24 +253,24 @@ async def delivery() -> Row:
             time.sleep(0.005)
         return time.perf_counter() - started
 
-    begun, ended, told = [], [], []
+    begun, ended, terminated = [], [], []
     with PrefactorServer() as server, tempfile.TemporaryDirectory() as folder:
         settings = Settings(
             Path(folder) / "journal.db", api_url=server.url, api_token=SecretStr(server.token)
         )
-        pipeline = Pipeline(settings, lambda session_id, reason: told.append(session_id))
+        pipeline = Pipeline(settings, lambda session_id, reason: terminated.append(session_id))
         pipeline.begin()
         for number in range(20):
-            call = Call(pipeline)
+            call = SpanTree(pipeline)
             call.announce({"name": "livekit-session"})
             begun.append(wait(lambda number=number: len(server.spans()) > number))
-            time.sleep(0.05 * number)  # another moment of the second between two questions
+            time.sleep(0.05 * number)  # another moment of the second between two requests
             server.terminate()
-            ended.append(wait(lambda number=number: len(told) > number))
+            ended.append(wait(lambda number=number: len(terminated) > number))
             call.end(call.root, Status.COMPLETE, {})
         pipeline.stop()
     return Row(
-        "call begun, until Prefactor has it; terminated, until told",
+        "call begun, until Prefactor has it; terminated, until the agent knows",
         "",
         "",
         f"{statistics.median(begun):.2f} s (worst {max(begun):.2f}); "
@@ -280,9 +281,8 @@ async def delivery() -> Row:
 
 
 async def page() -> Row:
-    from view.report_calls import long
-
     from view.browser import CHROMIUM, DRIVER, Browser, look, start
+    from view.report.report_calls import long
 
     what = "page of a two-hour call: opens; draws anew"
     if CHROMIUM is None or DRIVER is None:

@@ -1,4 +1,4 @@
-"""The silence that a caller hears over a real LiveKit server, against what the trace tells.
+"""Compares the silence that a caller hears over a real LiveKit server with the trace.
 
 `python -m benchmarks.latency_network`: half a minute a call, in real time, on the loopback. A
 worker is started as `python samples/agent.py dev`; a caller speaks over WebRTC and records both
@@ -39,7 +39,7 @@ it looks ahead (6.5 ms; RFC 6716, 2.1.4 and RFC 7587). No statistics tell it."""
 
 @dataclass
 class Turn:
-    """One answered question. All in milliseconds."""
+    """One answered question; all in milliseconds."""
 
     voice: str
     heard: float
@@ -67,7 +67,7 @@ async def _ear(phone: Phone) -> Reading | None:
 
 
 async def hold(site: Site, journal: Path, room: str, voice: str) -> list[Turn]:
-    """One call of some questions, by one voice."""
+    """Make one call with some questions, in one voice."""
     downs: list[float] = []
     ticket = token(KEY, SECRET, room, "caller")
     async with await Phone(voice=voice).dial(site.livekit.url, ticket) as phone:

@@ -1,4 +1,4 @@
-"""The silence that we report against the silence in the waveform, over many spoken turns.
+"""Compares the dead air that the trace reports with the silence in the waveform, over many turns.
 
 `python -m benchmarks.latency_truth`: about eight minutes, in real time, with no network. Each call
 is the real OpenAI and Silero plugins over HTTP; both sides are recorded where the room would be,
@@ -32,7 +32,7 @@ from samples.offline.waveform import silences
 from prefactor_agent.core.span import Span
 from prefactor_agent.tracing import tracer
 
-from .streaming_ears import StreamingEars
+from .streaming_stt import StreamingSTT
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Scene:
     speed: int = 195
     noise_dbfs: float = -70.0
     early_finals: bool = False
-    """The STT is final before the VAD is sure, as streaming ones are."""
+    """The STT is final before the VAD is sure, as streaming STTs are."""
     streaming: bool = False
-    """An STT that streams, with interims and ends of its own."""
+    """The STT streams, with interim results and ends of its own."""
     preemptive: bool = True
     leading_silence: float = 0.15
 
@@ -111,7 +111,7 @@ async def hold(scene: Scene, loaded: Any) -> list[Measured]:
         with _environment(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="offline"):
             hearing: Any = openai.STT()
             if scene.streaming:
-                hearing = StreamingEars([WHERE, KETTLE, CANCEL, RETURN])
+                hearing = StreamingSTT([WHERE, KETTLE, CANCEL, RETURN])
             if scene.early_finals:
                 hearing = stt.StreamAdapter(stt=hearing, vad=silero.VAD.load(
                     min_silence_duration=0.25

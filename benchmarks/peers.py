@@ -1,4 +1,4 @@
-"""What tracing and delivering costs, beside the alternatives, in one run.
+"""Measures what tracing and delivery cost, beside the alternatives, in one run.
 
 `python -m benchmarks.peers` (`make bench-peers`): the same text turns of a real AgentSession, each
 with one tool call and a 60-chunk reply, untraced, with LiveKit's own OpenTelemetry over OTLP/HTTP,
@@ -49,7 +49,7 @@ happens."""
 
 @dataclass
 class Run:
-    """What one process measured."""
+    """The figures of one process."""
 
     start_ms: float
     cpu_ms: float
@@ -125,7 +125,7 @@ OURS = "TracedAgent, delivered"
 
 @contextlib.asynccontextmanager
 async def _worst_lateness() -> AsyncIterator[list[float]]:
-    """How late the worst of many timers was, in ms, while the body ran."""
+    """How late the worst of many timers was while the body ran, in ms."""
     worst = [0.0]
 
     async def tick() -> None:
@@ -175,7 +175,7 @@ async def measure(setup: str, count: int) -> Run:
 
 
 async def _caught_up(setup: str, done: Done) -> None:
-    """Wait until what was recorded is delivered; the session goes on."""
+    """Wait until everything recorded is delivered; the session goes on."""
     if setup != "prefactor-livekit 0.1.5":
         await done()
     else:  # it has no flush but its end: its workers get the time that they need
@@ -199,7 +199,7 @@ def _run(setup: str, count: int, environment: dict[str, str]) -> Run:
 
 
 def _collector() -> tuple[subprocess.Popen[str], str]:
-    """Takes what OpenTelemetry sends, in a process of its own, and counts it on its end."""
+    """Take what OpenTelemetry sends, in a process of its own, and count it at the end."""
     code = """
 import http.server, sys
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -228,7 +228,7 @@ def _closed_port() -> int:
 
 
 def _backlog(url: str, token: str) -> float:
-    """Spans a second that a backlog of ten thousand is delivered with."""
+    """The spans per second at which a backlog of ten thousand is delivered."""
     from pydantic import SecretStr
     from tests.deliver.calls import SPANS_PER_TURN, whole_call
 
@@ -311,7 +311,7 @@ def _start_with_dead_api(name: str, gone: dict[str, str]) -> float:
 
 
 async def start_only(setup: str) -> float:
-    """Milliseconds until the agent has started; infinite where it did not."""
+    """Milliseconds until the agent has started; infinite if it did not."""
     async with Model() as model:
         session = AgentSession(llm=model)
         gc.collect()  # the garbage of the imports is no part of the start

@@ -1,8 +1,8 @@
-"""Several callers on one worker, for minutes on end, with tracing and without.
+"""Holds several calls on one worker for minutes, with tracing and without.
 
 `make soak`, or `python -m benchmarks.soak CALLERS MINUTES` with `tests` on PYTHONPATH. A real
-LiveKit server and worker, a process for each call. Each trace is checked afterwards, and the memory
-of each process told as it was after its greeting and before its end.
+LiveKit server and worker run, with a process for each call. Afterwards it checks each trace, and
+prints the memory of each process after its greeting and before its end.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ BREATH = 0.3
 
 @dataclass
 class Memory:
-    """Of one process, in MiB that it shares with no other: of what is shared, each share grows when
-    one of the processes ends."""
+    """The memory of one process in MiB that it shares with no other. (The shares of common memory
+    grow when one of the processes ends.)"""
 
     name: str
     start: float
@@ -47,7 +47,7 @@ def used(pid: int) -> float:
 
 
 async def hold(site: Site, worker: Worker, room: str, seconds: float) -> tuple[Memory, list[str]]:
-    """One caller, who asks until the time is over. Gives what was said."""
+    """Be one caller, who asks until the time is over. Returns what was said."""
     questions = itertools.cycle([WHERE, KETTLE, CANCEL])
     said: list[str] = []
     async with await site.phone(room) as phone:
@@ -67,7 +67,7 @@ async def hold(site: Site, worker: Worker, room: str, seconds: float) -> tuple[M
 
 
 async def soak(site: Site, worker: Worker, callers: int, seconds: float) -> dict[str, list[str]]:
-    """All callers at once; prints the memory, gives what was said in each room."""
+    """Run all callers at once; prints the memory, returns what was said in each room."""
     pid = worker.program.pid
     own = Memory("worker", used(pid))
     rooms = [f"soak-{number + 1}" for number in range(callers)]
@@ -85,7 +85,7 @@ async def soak(site: Site, worker: Worker, callers: int, seconds: float) -> dict
 
 
 def check(site: Site, worker: Worker, said: dict[str, list[str]]) -> int:
-    """Each call is whole, has each word, and is delivered. Gives the number of spans."""
+    """Check that each call is whole, has each word and is delivered. Returns how many spans."""
     spans = 0
     for room, words in said.items():
         trace = trace_of(worker.journal, room, timeout=30)
@@ -101,7 +101,7 @@ def main(
     callers: Annotated[int, typer.Argument()] = 4,
     minutes: Annotated[float, typer.Argument(help="each, with tracing and without")] = 2.0,
 ) -> None:
-    """Hold calls on one worker for minutes on end, and check what is left of them."""
+    """Hold calls on one worker for minutes, and check their traces."""
     quiet()
     console = Console()
     try:

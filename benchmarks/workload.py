@@ -1,4 +1,4 @@
-"""The work that is measured: text turns of a real AgentSession with a scripted model."""
+"""The measured work: text turns of a real AgentSession with a scripted model."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ KEPT_ITEMS = 12
 
 
 async def turns(session: AgentSession[Any], agent: Agent, count: int) -> None:
-    """Some turns, with a history that is kept short so that each costs the same."""
+    """Run some turns. The history is kept short, so that each turn costs the same."""
     for _ in range(count):
         await session.run(user_input="What is it?")
         if len(agent.chat_ctx.items) > KEPT_ITEMS:

@@ -8,7 +8,6 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from .config import Settings
@@ -17,9 +16,8 @@ from .core.span import Span
 from .journal.writer import JournalWriter
 
 if TYPE_CHECKING:
+    from .deliver.call_delivery import OnTerminate
     from .deliver.deliverer import Deliverer
-
-OnTerminate = Callable[[str, str | None], None]
 
 
 class Pipeline:

@@ -118,7 +118,7 @@ class Rounds:
         return row.process == self._me
 
     async def _check_if_quiet(self, row: CallRow, delivery: CallDelivery) -> None:
-        """Ask whether a call may go on, if nothing that was sent has told so lately."""
+        """Ask whether a call may go on, if no answer has said so lately."""
         if time.monotonic() - delivery.last_checked(row.session_id) < POLL_S:
             return
         fresh = delivery.outbox.call(row.session_id)

@@ -1,5 +1,5 @@
-"""A speech recognition that streams: it hears frame by frame, changes its mind, and decides by
-itself when a sentence is over, as hosted ones do. The recognizer is the offline one."""
+"""An STT that streams as hosted ones do: it recognizes frame by frame, revises its interim results,
+and decides by itself when a sentence is over. The recognizer is the offline one."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from samples.offline.hearing import SAMPLE_RATE, Hearing, grammar
 from samples.offline.speech import Sound
 
 QUIET_S = 0.3
-"""A sentence is over after so much quiet."""
+"""A sentence ends after so much silence, in seconds."""
 PIECE = SAMPLE_RATE // 10
-"""Samples that are listened to at once."""
+"""Samples that are recognized at once."""
 OVER_NOISE = 4.0
-"""How many times louder than the noise a voice is."""
+"""A voice is so many times louder than the noise."""
 
 
-class StreamingEars(stt.STT):
+class StreamingSTT(stt.STT):
     """Args:
     sentences: What a caller may say.
     """
@@ -51,16 +51,16 @@ class StreamingEars(stt.STT):
 
 class _Stream(stt.RecognizeStream):
     async def _run(self) -> None:
-        ears = self._stt
-        assert isinstance(ears, StreamingEars)
+        recognizer = self._stt
+        assert isinstance(recognizer, StreamingSTT)
         decoder = pocketsphinx.Decoder(
             lm=None, samprate=SAMPLE_RATE, loglevel="FATAL", bestpath=False
         )
-        decoder.add_jsgf_string("call", grammar(ears.sentences))
+        decoder.add_jsgf_string("call", grammar(recognizer.sentences))
         decoder.activate_search("call")
         heard: list[np.ndarray] = []
         fresh: list[np.ndarray] = []
-        noise, quiet, told = 60.0, 0.0, ""
+        noise, quiet, interim = 60.0, 0.0, ""
         speaks = False
         async for frame in self._input_ch:
             if not isinstance(frame, rtc.AudioFrame):
@@ -74,8 +74,8 @@ class _Stream(stt.RecognizeStream):
                 heard = [*heard[-20:], samples]  # the first sound of a word is soft
                 continue
             if not speaks:
-                speaks, quiet, told = True, 0.0, ""
-                self._tell(stt.SpeechEventType.START_OF_SPEECH, "")
+                speaks, quiet, interim = True, 0.0, ""
+                self._send(stt.SpeechEventType.START_OF_SPEECH, "")
                 decoder.start_utt()
                 decoder.process_raw(np.concatenate(heard).tobytes() if heard else b"", False, False)
             heard.append(samples)
@@ -85,18 +85,18 @@ class _Stream(stt.RecognizeStream):
                 piece, fresh = np.concatenate(fresh).tobytes(), []
                 await asyncio.to_thread(decoder.process_raw, piece, False, False)
                 now = decoder.hyp()
-                if now is not None and now.hypstr != told:
-                    told = now.hypstr
-                    self._tell(stt.SpeechEventType.INTERIM_TRANSCRIPT, told)
+                if now is not None and now.hypstr != interim:
+                    interim = now.hypstr
+                    self._send(stt.SpeechEventType.INTERIM_TRANSCRIPT, interim)
             if quiet >= QUIET_S:
                 decoder.end_utt()
                 sound = Sound(np.concatenate(heard), SAMPLE_RATE)
-                text = await asyncio.to_thread(ears.hearing.transcribe, sound)
+                text = await asyncio.to_thread(recognizer.hearing.transcribe, sound)
                 if text:
-                    self._tell(stt.SpeechEventType.FINAL_TRANSCRIPT, text)
-                self._tell(stt.SpeechEventType.END_OF_SPEECH, "")
+                    self._send(stt.SpeechEventType.FINAL_TRANSCRIPT, text)
+                self._send(stt.SpeechEventType.END_OF_SPEECH, "")
                 speaks, heard, fresh = False, [], []
 
-    def _tell(self, kind: stt.SpeechEventType, text: str) -> None:
-        said = [stt.SpeechData(language="en", text=text, confidence=1.0)] if text else []  # type: ignore[arg-type,unused-ignore]
-        self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=said))
+    def _send(self, kind: stt.SpeechEventType, text: str) -> None:
+        spoken = [stt.SpeechData(language="en", text=text, confidence=1.0)] if text else []  # type: ignore[arg-type,unused-ignore]
+        self._event_ch.send_nowait(stt.SpeechEvent(type=kind, alternatives=spoken))
