@@ -288,6 +288,7 @@ def _long(pairs: int, ms: float, chunks: int) -> Iterator[StoredSpan]:
             id=agent,
             payload={"turn_index": 2 * index + 2},
             result={
+                "user_turn_id": user,
                 "generated_text": answer,
                 "spoken_text": answer,
                 "interrupted": False,

@@ -25,14 +25,20 @@ from .sounds import heard_answers, leading_silence_us
 from .turns import Node, Turn, kind, typed
 from .values import as_int, as_list, mappings, text
 
+NEAR = 8
+"""Turns before and after one, within which its silence is looked for: a longer search would make
+the silences of a long call take the square of its turns."""
 
-def timeline_of(call: CallTree) -> Timeline:
-    """All turns of a call."""
-    questions = [_question(call, turn, turn.user) for turn in call.turns if turn.user is not None]
+
+def timeline_near(call: CallTree, turn: Turn) -> Timeline:
+    """The turns of a call around one of them."""
+    at = turn.number - 1
+    near = call.turns[max(0, at - NEAR) : at + NEAR + 1]
+    questions = [_question(call, one, one.user) for one in near if one.user is not None]
     speeches = [
-        _speech(call, turn, answer, heard=answer in heard_answers(turn))
-        for turn in call.turns
-        for answer in turn.answers
+        _speech(call, one, answer, heard=answer in heard_answers(one))
+        for one in near
+        for answer in one.answers
     ]
     return Timeline(
         sorted(questions, key=lambda question: question.began),

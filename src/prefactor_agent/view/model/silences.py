@@ -23,7 +23,7 @@ from ...conversation.stages import LEADING_SILENCE
 from ...core.json import JSON
 from . import stagenames
 from .calltree import CallTree
-from .facts import timeline_of
+from .facts import timeline_near
 from .moments import ENDS, user_ended, words_began
 from .sounds import heard_answers
 from .turns import Node, Turn, typed, unfinished
@@ -243,12 +243,9 @@ def _recorded_begin(call: CallTree, turn: Turn, answer: Node, latency: Recorded)
 
 
 def _all_derived(call: CallTree) -> Iterator[Silence]:
-    waiting = [turn for turn, _ in _to_derive(call)]
-    if not waiting:
-        return
-    timeline = timeline_of(call)
     nodes = {node.span.id: node for turn in call.turns for node in turn.answers}
-    for turn in waiting:
+    for turn, _ in _to_derive(call):
+        timeline = timeline_near(call, turn)
         question = timeline.question(turn.user.span.id) if turn.user is not None else None
         speech = first_sound_after(timeline, question) if question is not None else None
         latency = latency_of(timeline, speech) if speech is not None else None
