@@ -239,8 +239,7 @@ class PrefactorLiveKitSession:
 
     def _join(self, trace: SessionRecorder, about: dict[str, Any]) -> None:
         """Go on with the trace that a traced agent has begun."""
-        trace.state.tool_types.update(self._tool_types)
-        trace.spans.update(trace.spans.root, **about)
+        trace.add(about, self._tool_types)
         keeper, ours = trace.spans.sink, self._pipeline
         if not isinstance(keeper, Pipeline) or ours is None:
             return

@@ -200,6 +200,11 @@ class SessionRecorder:
             self.session_span.add_agent(session, agent)
             self.toolsets.check(agent)
 
+    def add(self, about: JSON, tool_types: Mapping[str, str]) -> None:
+        """Add what a program says itself of the session, which is traced already."""
+        self.state.tool_types.update(tool_types)
+        self.spans.update(self.spans.root, **about)
+
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if not self._met and (session := self.session) is not None:
             self.meet(session.current_agent)

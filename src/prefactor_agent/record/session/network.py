@@ -1,4 +1,4 @@
-"""What the network adds to the silence, as the agent's side of WebRTC tells it.
+"""What the network adds to the silence, as the agent's side of WebRTC measures it.
 
 The nodes see a caller's sound only after it has crossed the network and waited in the jitter
 buffer; both are in the statistics of the caller's track (livekit.rtc, ``Track.get_stats``, which

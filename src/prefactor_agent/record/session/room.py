@@ -129,7 +129,7 @@ class Room:
 
     @guarded("room.connection_state_changed")
     def _on_connection(self, _state: Any = None) -> None:
-        # No event tells who was in the room before the agent.
+        # There is no event for those who were in the room before the agent.
         if (room := self._room) is not None:
             self._dtmf.watch_sending(room)
             self._meet_all(room)

@@ -1,5 +1,5 @@
 """The changes of the user's and the agent's state, one span each; only where the settings ask for
-them: the turns tell the same, and what it led to."""
+them: the turns say the same, and what it led to."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class SessionState:
     """The realtime model tells what it heard."""
     realtime_listens: bool = False  # Realtime
     """The user's audio is heard on its way to the realtime model: no STT node passes it."""
-    untraced_spans: Mapping[str, Span] = field(default_factory=dict)  # UntracedTools
+    untraced_spans: Mapping[str, Span] = field(default_factory=dict)  # ToolCalls
     """The open spans of calls whose tools are not traced, by LiveKit's id of the item."""
 
     @property
