@@ -39,6 +39,49 @@ def test_text_chunks_are_kept_with_offset_size_and_text() -> None:
     assert "merged" not in summary
 
 
+def chunk(text: str = "", *, tool: bool = False, usage: bool = False) -> llm.ChatChunk:
+    calls = [llm.FunctionToolCall(name="look", arguments="{}", call_id="1")] if tool else []
+    delta = llm.ChoiceDelta(role="assistant", content=text, tool_calls=calls)
+    counted = llm.CompletionUsage(prompt_tokens=1, completion_tokens=0, total_tokens=1)
+    return llm.ChatChunk(id="r", delta=delta, usage=counted if usage else None)
+
+
+@pytest.mark.parametrize("absorbed", [False, True])
+@pytest.mark.parametrize(
+    ("chunks", "first"),
+    [
+        ([chunk(), chunk(), chunk("Hi"), chunk(" you")], 3),
+        ([chunk(), chunk(tool=True), chunk(usage=True)], 2),
+        (["", "Hi"], 2),
+        ([chunk(), chunk(usage=True)], None),
+        ([], None),
+    ],
+)
+def test_the_first_token_is_the_first_chunk_with_text_or_a_tool_call(
+    chunks: list, first: int | None, absorbed: bool
+) -> None:
+    output = LLMOutput(0)
+    put(output, [output.extract(one) for one in chunks])
+    if absorbed:
+        output.absorb()
+    assert output.first == (None if first is None else first * 1_000_000)
+    put(output, ["more"])
+    if first is not None:
+        assert output.first == first * 1_000_000
+
+
+def test_the_first_token_is_found_in_whichever_batch_it_was() -> None:
+    output = LLMOutput(0)
+    put(output, [chunk()])
+    output.absorb()
+    assert output.first is None
+    output.times.append(7)
+    output.items.append("Hi")
+    assert output.first == 7
+    output.absorb()
+    assert output.first == 7
+
+
 def test_nothing_is_said_of_a_stream_without_chunks() -> None:
     summary = Stream(0).summary()
     assert summary == {"kind": "text", "unit": "characters", "count": 0, "total": 0}

@@ -233,10 +233,13 @@ class LLMOutput(Stream):
     """What an LLM node yields: text, ``ChatChunk``s with text, tool calls and usage, flush
     marks."""
 
-    __slots__ = ("request_id", "tool_calls", "usage")
+    __slots__ = ("_token_at", "request_id", "token_ns", "tool_calls", "usage")
 
     def __init__(self, started_ns: int) -> None:
         super().__init__(started_ns)
+        self.token_ns: int | None = None
+        self._token_at: int | None = None
+        """Which of the chunks that are being absorbed is the first token."""
         self.tool_calls: list[JSON] = []
         self.usage: JSON | None = None
         self.request_id: str | None = None
@@ -258,8 +261,26 @@ class LLMOutput(Stream):
         except Exception:  # no chunk; what its attributes raise is its own affair
             return item
 
+    @property
+    def first(self) -> int | None:
+        """When the first token passed: a chunk with text or a tool call. Providers send empty
+        chunks before it (the role, a sign that they are alive)."""
+        if self.token_ns is not None:
+            return self.token_ns
+        items, times = self.items[:], self.times[:]
+        if len(items) != len(times):
+            return None  # another thread is absorbing them
+        return next((at for at, item in zip(times, items, strict=True) if _is_token(item)), None)
+
     def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
+        if self.token_ns is None:
+            self._token_at = next((at for at, one in enumerate(items) if _is_token(one)), None)
         return self.keep_text([self._text_of(item) for item in items])
+
+    def _measure(self, times: list[int], sizes: list[int]) -> None:
+        if self.token_ns is None and self._token_at is not None:
+            self.token_ns = times[self._token_at]
+        super()._measure(times, sizes)
 
     def _text_of(self, item: Any) -> str:
         if isinstance(item, str):
@@ -278,6 +299,13 @@ class LLMOutput(Stream):
                 {"call_id": call.call_id, "name": call.name, "arguments": call.arguments}
             )
         return delta.content or ""
+
+
+def _is_token(item: Any) -> bool:
+    if isinstance(item, str):
+        return item != ""
+    delta = item.delta if isinstance(item, llm.ChatChunk) else None
+    return delta is not None and bool(delta.content or delta.tool_calls)
 
 
 class SpeechEvents(Stream):

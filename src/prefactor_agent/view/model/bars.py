@@ -14,7 +14,7 @@ from ...conversation import stages
 from ...journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, known_until
-from .moments import first, user_ended
+from .moments import first, first_token, user_ended
 from .silences import Silence
 from .sounds import Sound, Stretch, heard, heard_answers, played
 from .turns import Turn, kind, typed
@@ -209,7 +209,7 @@ def _model_bar(span: StoredSpan, model: str, ended: int) -> Bar:
     """The bar of an LLM or a realtime model. A request that asks for tools is waited for until its
     end."""
     begun = span.started_us
-    mark = first(span, "output" if model == "llm" else "audio")
+    mark = first_token(span) if model == "llm" else first(span, "audio")
     asks_for_tools = span.result.get("tool_calls") and not any(
         as_list(span.stream("output").get("size"))
     )

@@ -20,7 +20,7 @@ from ...conversation import (
 )
 from ...journal.reader import StoredSpan
 from .calltree import CallTree
-from .moments import first, user_moment, words_began
+from .moments import first, first_token, user_moment, words_began
 from .sounds import heard_answers, leading_silence_us
 from .turns import Node, Turn, kind, typed
 from .values import as_int, as_list, mappings, text
@@ -113,7 +113,7 @@ def _model_call(span: StoredSpan) -> ModelCall:
     calls = mappings(as_list(span.result.get("tool_calls")))
     return ModelCall(
         called=span.started_us * 1000,
-        first_token=_ns(first(span, "output")),
+        first_token=_ns(first_token(span)),
         ended=_ns(span.finished_us),
         tools=tuple(dict.fromkeys(text(call.get("name")) for call in calls)),
     )

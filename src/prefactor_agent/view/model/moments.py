@@ -65,6 +65,19 @@ def words_began(answer: Node) -> int | None:
     return min((at for at in texts if at is not None), default=None)
 
 
+def first_token(span: StoredSpan) -> int | None:
+    """When the first token of a request to the model came: text, or a tool call."""
+    took = span.result.get("time_to_first_token_ms")
+    if isinstance(took, int | float):
+        return span.started_us + round(took * 1000)
+    data = span.stream("output")
+    rows = zip(as_list(data.get("offset_us")), as_list(data.get("size")), strict=False)
+    offset = next((as_int(offset) for offset, size in rows if size), None)
+    if offset is not None:
+        return span.started_us + offset
+    return first(span, "output") if span.result.get("tool_calls") else None
+
+
 def first(span: StoredSpan, stream: str) -> int | None:
     """When the first chunk of a stream passed."""
     data = span.stream(stream)
