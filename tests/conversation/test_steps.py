@@ -36,6 +36,17 @@ def test_a_streaming_stt_that_is_final_before_the_vad_costs_nothing():
     assert (stages["vad"], stages["endpointing"]) == (500, 150)
 
 
+def test_an_answer_that_was_held_back_for_a_cough_waited_for_that_not_for_playback():
+    held = reply(
+        models=[model(670, 1000)],
+        voices=[voice(1001, 1100, 1390)],
+        playing=1900,
+        held_until=ms(1895),
+    )
+    stages = told(measure(asked(), held))
+    assert (stages["false_interruption"], stages["playback"]) == (505, 5)
+
+
 def test_two_transcripts_in_a_turn_count_once_by_the_last():
     # The first part was final 800 ms before the user was done: only the last final is a moment.
     stages = told(

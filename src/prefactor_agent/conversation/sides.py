@@ -137,6 +137,9 @@ class AgentSide:
     speech before that is left out."""
     previous_ended: int | None = None
     """When the speech before it had played out."""
+    held_until: int | None = None
+    """When LiveKit let its audio be played, after it had held it back for a sound of the user's
+    that was no interruption."""
     playback_started: int | None = None
     played_ns: int | None = None
     """How much of its first stretch of audio was played; ``None``: all, or it still plays."""

@@ -25,6 +25,7 @@ REALTIME_TTFB = "realtime_ttfb"
 FIRST_SENTENCE = "first_sentence"
 TTS_TTFB = "tts_ttfb"
 PREVIOUS_SPEECH = "previous_speech"
+FALSE_INTERRUPTION = "false_interruption"
 PLAYBACK = "playback"
 LEADING_SILENCE = "leading_silence"
 
@@ -44,6 +45,7 @@ ORDER = (
     FIRST_SENTENCE,
     TTS_TTFB,
     PREVIOUS_SPEECH,
+    FALSE_INTERRUPTION,
     PLAYBACK,
     LEADING_SILENCE,
     UNATTRIBUTED,

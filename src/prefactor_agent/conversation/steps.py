@@ -170,7 +170,14 @@ def _speaking(reply: AgentSide) -> list[Step]:
     else:
         found.append(Step("first_sentence", begun, voice.text))
         found.append(Step("tts_ttfb", voice.text or voice.called, voice.first_frame))
-    found += [previous, Step("playback", voice.first_frame, reply.playback_started)]
+    held = reply.held_until
+    if held is not None and reply.playback_started is not None:
+        held = min(held, reply.playback_started)
+    found += [
+        previous,
+        Step("false_interruption", voice.first_frame, held),
+        Step("playback", voice.first_frame, reply.playback_started),
+    ]
     sound = reply.sound()
     if sound is not None and voice.sound_at is not None:
         playing = reply.playback_started or voice.first_frame

@@ -249,7 +249,7 @@ class AssistantTurns:
 
     @guarded("event.agent_false_interruption")
     def on_false_interruption(self, event: AgentFalseInterruptionEvent) -> None:
-        if (turn := self._state.playing) is not None:
+        if (turn := self._state.playing or self._state.speaking()) is not None:
             state = "false_interruption_resumed" if event.resumed else "false_interruption"
             turn.pauses.append((now_ns(), state))
 

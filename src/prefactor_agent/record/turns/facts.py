@@ -6,10 +6,11 @@ journal's thread: what comes of them is the same whoever asks first."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...conversation import Question
+from ...core.clock import now_ns
 from ...core.json import JSON
 from ...core.span import Span
 from ..spans.stream import LLMOutput, Stream
@@ -70,7 +71,7 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         latest=turn.latest.span.id if turn.latest is not None else None,
         told_to_answer=turn.told_to_answer,
         inside=turn.inside,
-        during=turn.during,
+        during=_as_understood(turn),
         user_until_ns=turn.heard_over.moments.get("speech_ended") if turn.heard_over else None,
         came_out=turn.came_out,
         cut_short=turn.cut_short,
@@ -98,3 +99,12 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         preemptive=turn.preemptive,
         moments=dict(turn.moments),
     )
+
+
+def _as_understood(turn: AssistantTurn) -> Question | None:
+    """The question that was open when the speech was first heard. Whether it was one at all is
+    known later: of a cough no words come."""
+    during, user = turn.during, turn.heard_over
+    if during is None or user is None or user.has_words(now_ns()):
+        return during
+    return replace(during, has_words=False)

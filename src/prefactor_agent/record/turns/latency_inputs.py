@@ -16,6 +16,7 @@ from ...conversation import (
     UserSide,
     VoiceCall,
 )
+from ...core.clock import now_ns
 from ...core.span import Span
 from ..spans.stream import LLMOutput
 from .facts import TurnFacts
@@ -35,7 +36,7 @@ def question_of(user: UserTurn) -> Question:
         id=user.span.id,
         began=user.span.started_ns,
         side=user_side(user),
-        has_words=user.heard_anything() or user.transcript is not None,
+        has_words=user.has_words(now_ns()),
         inside=user.inside,
         declined=user.declined,
     )
@@ -104,10 +105,19 @@ def agent_side(turn: TurnFacts, since: int = 0) -> AgentSide:
         if resumed is not None
         else None,
         previous_ended=turn.previous_ended_ns,
+        held_until=None if since else _held_until(turn),
         playback_started=segment.started_ns if segment is not None else None,
         played_ns=int(position * 1e9) if position is not None else None,
         silent=turn.cut_short and segment is None,
     )
+
+
+def _held_until(turn: TurnFacts) -> int | None:
+    """When audio that was held back from its beginning went on. What was paused while it played
+    tells of both, the pause and its end."""
+    if not turn.pauses or turn.pauses[0][1] != "false_interruption_resumed":
+        return None
+    return turn.pauses[0][0]
 
 
 def _model_call(output: LLMOutput) -> ModelCall:

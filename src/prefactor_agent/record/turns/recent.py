@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ...conversation import Timeline
+from ...core.clock import now_ns
 from ...core.json import JSON
 from .facts import TurnFacts, facts_of
 from .latency_inputs import question_of, timeline_of
@@ -80,4 +81,4 @@ class RecentTurns:
 
 
 def _has_words(turn: UserTurn) -> bool:
-    return turn.heard_anything() or turn.transcript is not None or "committed" in turn.moments
+    return "committed" in turn.moments or turn.has_words(now_ns())

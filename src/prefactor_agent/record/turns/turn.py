@@ -19,6 +19,9 @@ from ..spans.stream import LLMOutput, Stream
 from .utterance import Utterance
 
 PARTIALS_KEPT = 50
+WORDS_WITHIN_NS = 1_000_000_000
+"""A sound of which an STT has said nothing for this long, counted from when the voice detector
+reported its end, has no words: a cough, a door."""
 MEASURED_KEPT = 20
 """Requests that a turn keeps the metrics of, of each kind; a turn seldom has more than three."""
 
@@ -69,6 +72,17 @@ class UserTurn:
 
     def heard_anything(self) -> bool:
         return bool(self.finals or self.interims or self.utterance)
+
+    def has_words(self, now: int) -> bool:
+        """Whether something was understood of it, or still may be: it is more than a sound."""
+        if self.finals or self.interims or self.transcript is not None:
+            return True
+        if self.utterance is None:
+            return False
+        ended = self.moments.get("vad_ended")
+        if ended is None:
+            return not self.utterance.is_mute()
+        return now - ended < WORDS_WITHIN_NS
 
     def take_message(self, message: llm.ChatMessage) -> None:
         """LiveKit took the turn with this message."""

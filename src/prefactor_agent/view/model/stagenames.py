@@ -33,6 +33,7 @@ _STAGES = {
     stages.FIRST_SENTENCE: _Stage("first token to TTS", "tts", "llm"),
     stages.TTS_TTFB: _Stage("TTS to first audio", "tts", "tts"),
     stages.PREVIOUS_SPEECH: _Stage("previous speech", "play", "agent"),
+    stages.FALSE_INTERRUPTION: _Stage("held for a false interruption", "play"),
     stages.PLAYBACK: _Stage("first audio to playback", "play"),
     stages.LEADING_SILENCE: _Stage("leading silence of the voice", "quiet"),
     UNATTRIBUTED: _Stage("unattributed", "none"),
