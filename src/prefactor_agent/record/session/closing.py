@@ -3,8 +3,8 @@
 LiveKit emits ``close`` once it has taken the session apart, and not at all when that raises
 (voice/agent_session.py, ``_aclose_locked``; ``_aclose_impl`` in 1.5.0): a realtime model that could
 not connect does, from its own ``aclose``. Only who awaits ``AgentSession.aclose`` learns of it. So
-the recorder looks itself: when the task is done in which LiveKit closes by itself, and otherwise when the
-job or the process ends."""
+the recorder looks itself: when the task is done in which LiveKit closes by itself, and otherwise
+when the job or the process ends."""
 
 from __future__ import annotations
 
