@@ -27,7 +27,9 @@ def median(values: Sequence[float]) -> float:
 
 
 def summarize(latencies: Sequence[Latency]) -> JSON | None:
-    """What is said of a whole call; ``None``: no answer was heard."""
+    """What is said of a whole call; ``None``: nobody waited for an answer that was heard. An agent
+    that spoke while the user still did ended no silence, and is not counted."""
+    latencies = [latency for latency in latencies if latency.perceived_us > 0]
     if not latencies:
         return None
     perceived = [latency.perceived_us / 1000 for latency in latencies]
