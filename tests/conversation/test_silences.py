@@ -241,6 +241,24 @@ def test_an_answer_that_is_heard_over_the_user_ends_no_silence() -> None:
     assert call.latency(a1) is None  # the user still spoke
 
 
+def test_words_of_a_timer_over_a_user_who_goes_on_end_no_silence() -> None:
+    """Though the STT is done with the first of the user's sentences."""
+    call = Call()
+    q1 = call.user(0.3, 2.0, committed=2.3, final_transcript=1.2)
+    call.say(1.5, 1.7)
+    a1 = call.agent(2.6, answers=q1)
+    assert call.silences() == [Silence(q1, a1, 600)]
+
+
+def test_a_user_who_begins_in_the_leading_silence_of_a_speech_is_spoken_over() -> None:
+    call = Call()
+    q1 = call.user(0.98, 1.5, committed=1.8)
+    words = call.say(1.0, 1.4, interrupted=True)
+    a1 = call.agent(2.2, answers=q1)
+    assert call.silences() == [Silence(q1, a1, 700)]
+    assert call.latency(words) is None
+
+
 def test_an_answer_before_the_last_sound_that_belongs_to_its_question_has_an_overlap() -> None:
     """Sound that goes on for a moment after the turn was taken."""
     call = Call()

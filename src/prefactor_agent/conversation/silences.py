@@ -85,10 +85,11 @@ def _latest_question(timeline: Timeline, speech: Speech, moment: int) -> Questio
 def _as_heard(question: Question, speech: Speech, sound: int) -> Question:
     """A question as it was known when ``speech`` was first heard, if the user went on after that in
     the same turn: what was said before is what came before the sound."""
-    then, end = speech.during, question.side.end()
-    if then is None or then.id != question.id or end is None or end[0] <= sound:
+    then, side = speech.during, question.side
+    if then is None or then.id != question.id:
         return question
-    return then
+    end = side.end()
+    return question if side.is_over() and end is not None and end[0] <= sound else then
 
 
 def _sounded(timeline: Timeline, question: Question) -> Question:

@@ -114,6 +114,7 @@ class Speech:
                 playback_started=segment.started,
                 played_ns=segment.played if segment.interrupted else None,
                 previous_ended=None,
+                held_until=None,
             )
             if (sound := side.sound()) is not None:
                 yield sound[0], replace(part, side=side)
