@@ -10,8 +10,9 @@ from livekit.agents import Agent, AgentSession, FunctionToolsExecutedEvent, RunC
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.record.tools.outcome import LAST_ANSWER_DECIDES
-from support.line import NO_RETRIES
+from support.line import NO_RETRIES, until
 from support.scripted import ScriptedLLM, ScriptedTTS, Speaker, Use
+from support.scripted_realtime import ScriptedRealtime
 from support.tree import JSON, Recorder, check
 
 has_updates = pytest.mark.skipif(
@@ -74,8 +75,8 @@ async def call(*tools: str, cancels: bool = False) -> str:
 
 
 def results(sink: Recorder) -> dict[str, JSON]:
-    tools = (span for span in sink.spans if span.type.startswith("livekit:tool:"))
-    return {span.name: sink.plain(span)["result"] for span in tools}
+    tools = [span for span in sink.spans if span.type.startswith("livekit:tool:")]
+    return {span.name: sink.plain(span)["result"] for span in tools if not span.open}
 
 
 def refused(sink: Recorder) -> dict[str, str]:
@@ -100,6 +101,29 @@ async def test_a_handoff_that_happens_is_none_that_was_refused(sink: Recorder) -
     assert not refused(sink)
     assert results(sink)["to_second"]["outcome"] == "handoff"
     assert handoffs(sink) == ["second"]
+
+
+@pytest.mark.parametrize("tools", [("to_second",), ("to_second", "to_third")])
+async def test_with_a_realtime_model(tools: tuple[str, ...], sink: Recorder) -> None:
+    model = ScriptedRealtime([Use(name) for name in tools], "Kept.", heard=["move me"])
+    session: AgentSession[None] = AgentSession(llm=model)
+    session.output.audio = Speaker(speed=8)
+    async with asyncio.timeout(10):
+        await session.start(Router(instructions="router"))
+        session.generate_reply(user_input="move me")
+        await until(lambda: len(results(sink)) == len(tools) and all_over(sink))
+        await session.aclose()
+    check(sink)
+    if len(tools) == 1:
+        assert not refused(sink)
+        assert handoffs(sink) == ["second"]
+    else:
+        assert refused(sink).keys() == set(tools)
+        assert not handoffs(sink)
+
+
+def all_over(sink: Recorder) -> bool:
+    return not any(span.open for span in sink.of("livekit:assistant_turn"))
 
 
 @has_updates
