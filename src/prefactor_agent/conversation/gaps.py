@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from .playout import Playout
 from .sides import AgentSide, ModelCall, ToolRun
+from .stages import of_tool
 from .timeline import Segment, Speech
 
 GAP_NS = 200_000_000
@@ -71,7 +72,7 @@ def _between(speech: Speech, asked: Sequence[int]) -> Iterator[Gap]:
 def _cause(speech: Speech, begin: int, end: int) -> str:
     run = max(speech.tools, key=lambda tool: _shared(tool, begin, end), default=None)
     if run is not None and _shared(run, begin, end) > (end - begin) // 2:
-        return f"tool:{run.name}"
+        return of_tool(run.name)
     return _model_or_voice(speech.side.models, begin)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from . import stages
 from .answers import question_of
 from .measure import Latency, measure, so_far
 from .sides import AgentSide, UserSide
@@ -226,6 +227,6 @@ def _held(timeline: Timeline, question: Question) -> UserSide:
             for tool in speech.tools
             if tool.began < taken and (tool.ended is None or tool.ended > ended)
         ]
-        held_by = f"tool:{tools[-1].name}" if tools else "previous_speech"
+        held_by = stages.of_tool(tools[-1].name) if tools else stages.PREVIOUS_SPEECH
         return replace(side, held_by=held_by)
     return side

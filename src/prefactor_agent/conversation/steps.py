@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise, zip_longest
 
+from . import stages
 from .sides import AgentSide, ModelCall, ToolRun, UserSide
 from .split import Step
 
@@ -41,18 +42,18 @@ def until_commit(asked: UserSide, first: AgentSide | None) -> list[Step]:
     ):
         hook_done = first.created  # said by the hook itself
     return [
-        Step("vad", None, asked.vad_ended),
-        Step("transcript", None, asked.final_transcript),
+        Step(stages.VAD, None, asked.vad_ended),
+        Step(stages.TRANSCRIPT, None, asked.final_transcript),
         *_endpointing(asked),
-        Step("on_user_turn_completed", None, hook_done),
+        Step(stages.TURN_HOOK, None, hook_done),
     ]
 
 
 def _endpointing(asked: UserSide) -> list[Step]:
     if asked.held_by is None:
-        return [Step("endpointing", None, asked.committed)]
+        return [Step(stages.ENDPOINTING, None, asked.committed)]
     return [
-        Step("endpointing", None, asked.end_of_turn),
+        Step(stages.ENDPOINTING, None, asked.end_of_turn),
         Step(asked.held_by, None, asked.committed),
     ]
 
@@ -81,16 +82,16 @@ def _entering(speech: AgentSide) -> list[Step]:
     """How the agent that speaks got the call, or got it back from a task."""
     if (tool := speech.awaited) is not None:
         return [
-            Step("handoff", None, tool.began),
-            Step(f"tool:{tool.name}", tool.began, tool.ended),
+            Step(stages.HANDOFF, None, tool.began),
+            Step(stages.of_tool(tool.name), tool.began, tool.ended),
         ]
     if speech.enter_began is None:
         return []
     ended = speech.created if speech.enter_ended is None else speech.enter_ended
     return [
-        Step("handoff", None, speech.enter_began),
+        Step(stages.HANDOFF, None, speech.enter_began),
         # What on_enter still does after it had the agent speak is nothing that is waited for.
-        Step("on_enter", speech.enter_began, min(ended, speech.created)),
+        Step(stages.ON_ENTER, speech.enter_began, min(ended, speech.created)),
     ]
 
 
@@ -104,19 +105,20 @@ def _thinking(speech: AgentSide, end: int, *, speaks: bool) -> list[Step]:
     models = speech.models_before(voice)
     found: list[Step] = []
     for number, (model, following) in enumerate(zip_longest(models, models[1:]), start=1):
-        suffix = f"_{number}" if number > 1 else ""
-        found.append(Step(f"llm_queue{suffix}", None, model.called))
-        found.append(Step(f"llm_ttft{suffix}", model.called, model.first_token))
+        found.append(Step(stages.numbered(stages.LLM_QUEUE, number), None, model.called))
+        found.append(
+            Step(stages.numbered(stages.LLM_TTFT, number), model.called, model.first_token)
+        )
         if voice is not None and following is None:
             break  # what is spoken came out of this one
         until = following.called if following is not None else end
         waited = following is not None or (not speaks and bool(model.tools))
-        found += _calling_tools(model, speech.tools, until, suffix, waited=waited)
+        found += _calling_tools(model, speech.tools, until, number, waited=waited)
     return found
 
 
 def _calling_tools(
-    model: ModelCall, tools: Sequence[ToolRun], until: int, suffix: str, *, waited: bool
+    model: ModelCall, tools: Sequence[ToolRun], until: int, number: int, *, waited: bool
 ) -> list[Step]:
     """The tools that one request asked for, up to the next request.
 
@@ -126,12 +128,12 @@ def _calling_tools(
     runs = [run for run in tools if model.called <= run.began < until]
     found: list[Step] = []
     for name, began, ended in _critical(runs, until):
-        found.append(Step(f"llm_tool_call{suffix}", None, began))
-        found.append(Step(f"tool:{name}", began, ended))
+        found.append(Step(stages.numbered(stages.LLM_TOOL_CALL, number), None, began))
+        found.append(Step(stages.of_tool(name), began, ended))
     if not runs and waited and model.ended is not None:
         # Nobody watched the tool: all of the time until what came of it is its.
-        found.append(Step(f"llm_tool_call{suffix}", None, model.ended))
-        found.append(Step(f"tool:{'+'.join(model.tools) or 'unknown'}", model.ended, until))
+        found.append(Step(stages.numbered(stages.LLM_TOOL_CALL, number), None, model.ended))
+        found.append(Step(stages.of_tool("+".join(model.tools) or "unknown"), model.ended, until))
     return found
 
 
@@ -155,31 +157,31 @@ def _speaking(reply: AgentSide) -> list[Step]:
     models = reply.models_before(voice)
     token = models[-1].first_token if models else None
     begun = token if token is not None else reply.created
-    previous = Step("previous_speech", None, reply.previous_ended)
+    previous = Step(stages.PREVIOUS_SPEECH, None, reply.previous_ended)
     found: list[Step] = []
     if voice is None:
         if models:
-            found.append(Step("first_sentence", begun, reply.first_text))
+            found.append(Step(stages.FIRST_SENTENCE, begun, reply.first_text))
         if not reply.voices:
             # Ready-made audio, or text alone.
-            found += [previous, Step("playback", begun, reply.playback_started)]
+            found += [previous, Step(stages.PLAYBACK, begun, reply.playback_started)]
         return found
     if voice.llm:
-        found.append(Step("realtime_response", None, reply.created))
-        found.append(Step("realtime_ttfb", reply.created, voice.first_frame))
+        found.append(Step(stages.REALTIME_RESPONSE, None, reply.created))
+        found.append(Step(stages.REALTIME_TTFB, reply.created, voice.first_frame))
     else:
-        found.append(Step("first_sentence", begun, voice.text))
-        found.append(Step("tts_ttfb", voice.text or voice.called, voice.first_frame))
+        found.append(Step(stages.FIRST_SENTENCE, begun, voice.text))
+        found.append(Step(stages.TTS_TTFB, voice.text or voice.called, voice.first_frame))
     held = reply.held_until
     if held is not None and reply.playback_started is not None:
         held = min(held, reply.playback_started)
     found += [
         previous,
-        Step("false_interruption", voice.first_frame, held),
-        Step("playback", voice.first_frame, reply.playback_started),
+        Step(stages.FALSE_INTERRUPTION, voice.first_frame, held),
+        Step(stages.PLAYBACK, voice.first_frame, reply.playback_started),
     ]
     sound = reply.sound()
     if sound is not None and voice.sound_at is not None:
         playing = reply.playback_started or voice.first_frame
-        found.append(Step("leading_silence", playing, sound[0]))
+        found.append(Step(stages.LEADING_SILENCE, playing, sound[0]))
     return found
