@@ -27,7 +27,7 @@ from ...core.span import SpanType, Status
 from ..turns.assistant_turns import AssistantTurns
 from ..turns.context import current_turn
 from ..turns.state import Scope
-from ..turns.turn import AssistantTurn
+from ..turns.turn import MEASURED_KEPT, AssistantTurn, MeasuredRequest
 from ..turns.user_turns import UserTurns
 
 EVENT = "metrics_collected"
@@ -64,7 +64,7 @@ class ModelMetrics:
             case metrics.LLMMetrics() | metrics.RealtimeModelMetrics():
                 self._on_llm(measured)
             case metrics.TTSMetrics():
-                self._note(self._turn(measured), "tts", measured)
+                self._on_tts(measured)
             case metrics.InterruptionMetrics():
                 self._note(self._state.playing, "interruptions", measured)
             case metrics.STTMetrics():
@@ -80,7 +80,16 @@ class ModelMetrics:
             return  # it knows which of its replies have a span of their own
         if turn is None or turn.outputs or any(voice.text is None for voice in turn.voices):
             return  # not of this session, or its node has a span
+        if isinstance(measured, metrics.LLMMetrics) and len(turn.measured_models) < MEASURED_KEPT:
+            turn.measured_models.append(_request(measured.duration, measured.ttft))
         self.llm_span(turn, measured)
+
+    def _on_tts(self, measured: metrics.TTSMetrics) -> None:
+        turn = self._turn(measured)
+        self._note(turn, "tts", measured)
+        if turn is None or turn.voices or len(turn.measured_voices) >= MEASURED_KEPT:
+            return  # not of this session, or its node has a span
+        turn.measured_voices.append(_request(measured.duration, measured.ttfb))
 
     def _turn(self, measured: Any) -> AssistantTurn | None:
         """The turn that a model worked for: LiveKit names the speech; else the running one."""
@@ -155,6 +164,14 @@ class ModelMetrics:
 
 _live: weakref.WeakSet[ModelMetrics] = weakref.WeakSet()
 _MODEL = ("label", "model_name", "provider", "request_id")
+
+
+def _request(duration_s: float, first_s: float) -> MeasuredRequest:
+    """A request that is over just now: LiveKit says how long it took, and after which time its
+    first token or audio came (-1: none)."""
+    ended = now_ns()
+    called = ended - int(max(0.0, duration_s) * 1e9)
+    return MeasuredRequest(called, called + int(first_s * 1e9) if first_s >= 0 else None, ended)
 
 
 def as_json(measured: Any) -> JSON:

@@ -14,7 +14,7 @@ from ...core.clock import now_ns
 from ...core.json import JSON
 from ...core.span import Span
 from ..spans.stream import LLMOutput, Stream
-from .turn import AssistantTurn, HeardVoice, Resumed, Segment
+from .turn import AssistantTurn, HeardVoice, MeasuredRequest, Resumed, Segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,8 @@ class TurnFacts:
     outputs: Sequence[LLMOutput]
     texts: Sequence[Stream]
     voices: Sequence[HeardVoice]
+    measured_models: Sequence[MeasuredRequest]
+    measured_voices: Sequence[MeasuredRequest]
     tools: Sequence[Span]
     segments: Sequence[Segment]
     pauses: Sequence[tuple[int, str]]
@@ -83,6 +85,8 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         outputs=tuple(turn.outputs),
         texts=tuple(turn.texts),
         voices=tuple(turn.voices),
+        measured_models=tuple(turn.measured_models),
+        measured_voices=tuple(turn.measured_voices),
         tools=tuple(turn.tool_spans),
         segments=tuple(turn.segments),
         pauses=tuple(turn.pauses),

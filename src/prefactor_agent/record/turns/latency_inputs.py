@@ -94,9 +94,9 @@ def agent_side(turn: TurnFacts, since: int = 0) -> AgentSide:
     )
     return AgentSide(
         created=max(since, turn.created_ns),
-        models=[_model_call(output) for output in turn.outputs if output.started_ns >= since],
+        models=_model_calls(turn, since),
         tools=[_tool_run(span) for span in turn.tools if span.started_ns >= since],
-        voices=[_voice_call(one) for one in turn.voices if one.called_ns >= since],
+        voices=_voice_calls(turn, since),
         first_text=next(texts, None),
         left=None if since else turn.left_ns,
         enter_began=None if since else entered[0],
@@ -110,6 +110,27 @@ def agent_side(turn: TurnFacts, since: int = 0) -> AgentSide:
         played_ns=int(position * 1e9) if position is not None else None,
         silent=turn.cut_short and segment is None,
     )
+
+
+def _model_calls(turn: TurnFacts, since: int) -> list[ModelCall]:
+    """The requests to the language model: as its node saw them, else as LiveKit measured them."""
+    seen = [_model_call(output) for output in turn.outputs if output.started_ns >= since]
+    return seen or [
+        ModelCall(one.called_ns, one.first_ns, one.ended_ns)
+        for one in turn.measured_models
+        if one.called_ns >= since
+    ]
+
+
+def _voice_calls(turn: TurnFacts, since: int) -> list[VoiceCall]:
+    """The requests to the voice: as its node saw them, else as LiveKit measured them, who counts
+    from the first text."""
+    seen = [_voice_call(one) for one in turn.voices if one.called_ns >= since]
+    return seen or [
+        VoiceCall(one.called_ns, text=one.called_ns, first_frame=one.first_ns)
+        for one in turn.measured_voices
+        if one.called_ns >= since
+    ]
 
 
 def _held_until(turn: TurnFacts) -> int | None:

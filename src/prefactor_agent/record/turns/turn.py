@@ -123,6 +123,17 @@ class HeardVoice:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredRequest:
+    """A request to a model of an agent that is not traced, as LiveKit measured it once it was
+    over."""
+
+    called_ns: int
+    first_ns: int | None
+    """Its first token, or the first of its audio."""
+    ended_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Resumed:
     """A task came back to the tool that awaited it: the speech of the tool's goes on, and what the
     user said last, in the task, may wait for it."""
@@ -176,6 +187,9 @@ class AssistantTurn:
     measured: dict[str, list[Callable[[], JSON]]] = field(default_factory=dict)
     """LiveKit's measurements of single model calls, by kind of model, to be told when they are
     kept."""
+    measured_models: list[MeasuredRequest] = field(default_factory=list)
+    measured_voices: list[MeasuredRequest] = field(default_factory=list)
+    """The requests of an agent whose nodes are not traced."""
     tool_spans: list[Span] = field(default_factory=list)
     voices: list[HeardVoice] = field(default_factory=list)
     handed_over_by: Span | None = None
