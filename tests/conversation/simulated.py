@@ -207,7 +207,8 @@ class Simulation:
             planned.append(Reply(created, sounds, asks_model=how == "model", later=how == "model"))
 
     def _answered(self, question: str, committed: int, planned: list[Reply]) -> None:
-        if self._maybe():  # generated ahead, and not used
+        typed = any(sound == (committed, committed, question) for sound in self.truth.user)
+        if not typed and self._maybe():  # generated ahead, and not used
             planned.append(Reply(committed - 1, answers=question))
         if self._maybe():
             heard = self._after(committed + 1, planned)
