@@ -146,8 +146,9 @@ def _split(
         yield frames[begin:at]
 
 
-def _pauses(turn: StoredSpan) -> list[tuple[int, int | None]]:
-    """When the playback paused: from when to when, on the clock of the segments."""
+def held_back(turn: StoredSpan) -> list[tuple[int, int | None]]:
+    """When LiveKit held the playback back for what may have been an interruption: from when to
+    when, on the clock of the segments. ``None``: it did not go on."""
     pauses: list[tuple[int, int | None]] = []
     since: int | None = None
     for pause in mappings(turn.result.get("pauses")):
@@ -161,6 +162,12 @@ def _pauses(turn: StoredSpan) -> list[tuple[int, int | None]]:
             since = None
     if since is not None:
         pauses.append((since, None))
+    return pauses
+
+
+def _pauses(turn: StoredSpan) -> list[tuple[int, int | None]]:
+    """When the playback paused: from when to when, on the clock of the segments."""
+    pauses = held_back(turn)
     for hole in mappings(turn.result.get("gaps")):
         at, lasted = as_int(hole.get("at_us")), number(hole.get("ms"))
         if at is not None and lasted is not None:  # the player had nothing to play

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
 from ..model.handoffs import handoff_of
 from ..model.moments import heard_at
 from ..model.silences import Silence, Silences
+from ..model.sounds import held_back
 from ..model.turns import (
     TURNS,
     Node,
@@ -160,7 +160,7 @@ def _agent(call: CallTree, turn: Turn, node: Node, silences: Silences) -> Entry:
 def _agent_chips(node: Node, silence: Silence | None) -> Iterator[Chip]:
     yield from _how_it_went(node)
     yield from _over_budget(silence)
-    yield from _measured(node.span.result)
+    yield from _measured(node.span)
     yield from _status_chips(node.span, "never spoken")
 
 
@@ -186,8 +186,9 @@ def _over_budget(silence: Silence | None) -> Iterator[Chip]:
         yield f"over budget: {stagenames.label(name)} {numbers.milliseconds(ms)}{of}", "bad"
 
 
-def _measured(result: JSON) -> Iterator[Chip]:
-    """How long it took, how long it spoke on, where it had gaps."""
+def _measured(span: StoredSpan) -> Iterator[Chip]:
+    """How long it took, how long it spoke on, where it had gaps and was held back."""
+    result = span.result
     if (waited := number(result.get("answer_ms"))) is not None:
         yield f"answered after {numbers.milliseconds(waited)}", ""
     if (spoke_on := number(result.get("barge_in_ms"))) is not None:
@@ -195,6 +196,8 @@ def _measured(result: JSON) -> Iterator[Chip]:
     if holes := [number(hole.get("ms")) or 0.0 for hole in mappings(result.get("gaps"))]:
         many = f"{len(holes)} gaps" if len(holes) > 1 else "a gap"
         yield f"{many} in the audio, {numbers.milliseconds(sum(holes))}", "bad"
+    if held := [until - since for since, until in held_back(span) if until is not None]:
+        yield f"held for a false interruption, {numbers.milliseconds(sum(held) / 1000)}", ""
 
 
 def _status_chips(span: StoredSpan, cancelled: str) -> list[Chip]:

@@ -69,12 +69,14 @@ class Lines:
             line.append("".join(run), "dim" if guide else style)
         return line.append(note, note_style)
 
-    def words(self, who: str, text: str, style: str, text_style: str = "") -> Iterator[Text]:
-        """What somebody said, broken into lines."""
+    def words(
+        self, who: str, text: str, style: str, text_style: str = "", *, none: str = "(no words)"
+    ) -> Iterator[Text]:
+        """What somebody said, broken into lines; ``none``: what is said if that is nothing."""
         left, right = self.glyphs.quote, self.glyphs.unquote
         said = self.safe(text)
         if not said:
-            yield self.row(who, [], style, note="(no words)", note_style="dim")
+            yield self.row(who, [], style, note=none, note_style="dim")
             return
         lines = self._wrapped(f"{left}{said}{right}", _TEXT_LINES)
         for index, line in enumerate(lines):

@@ -23,6 +23,7 @@ from ..model.calltree import CallTree, build, known_until
 from ..model.gaps import gaps
 from ..model.moments import about
 from ..model.silences import Silence, silences
+from ..model.sounds import held_back
 from ..model.summary import summarize
 from ..model.turns import (
     Node,
@@ -34,7 +35,7 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
-from ..model.values import error_text, number, text
+from ..model.values import error_text, mappings, number, text
 from . import words
 from .callhead import Head
 from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
@@ -119,8 +120,9 @@ class _Turns(Lines):
         yield from self._heading(turn, found)
         if turn.user is not None:
             yield from self.words("caller", user_text(turn.user), "cyan")
+        wordless = not any(map(_words, turn.answers))
         for answer in (*turn.answers, *turn.dropped):
-            yield from self._answer(answer, dropped=answer in turn.dropped)
+            yield from self._answer(answer, dropped=answer in turn.dropped, alone=wordless)
         yield from self._over_budget(found.silence)
         yield from self._bars(turn, found)
         drawn = _drawn(found)
@@ -180,23 +182,30 @@ class _Turns(Lines):
                 line.append(f" {self.glyphs.dot} answered after ")
                 line.append(numbers.length(found.silence.answer_ms * 1000), "bold")
         elif turn.user is None:
-            line.append(f" on its own ({self.safe(_source(turn))})", "dim")
+            line.append(f" {self.safe(_occasion(turn))}", "dim")
         if turn.interrupted:
             line.append(f" {self.glyphs.dot} interrupted" if line.plain else " interrupted")
         return line
 
-    def _answer(self, answer: Node, *, dropped: bool) -> Iterator[Text]:
+    def _answer(self, answer: Node, *, dropped: bool, alone: bool) -> Iterator[Text]:
+        """What an answer said, and what befell it.
+
+        Args:
+            alone: No answer of the turn has words: that is worth a line.
+        """
         if dropped:
             yield from self.words("dropped", generated_text(answer), "dim")
             return
-        spoken, unspoken = spoken_text(answer), unspoken_text(answer)
-        if not spoken and not unspoken:
-            spoken = generated_text(answer)
-        if spoken or not unspoken:
-            yield from self.words("agent", spoken, "green")
+        spoken, unspoken = _words(answer), unspoken_text(answer)
+        if spoken or (alone and not unspoken):
+            yield from self.words("agent", spoken, "green", none=_why_wordless(answer))
         for gap in gaps(answer):
             silent = f"silent for {numbers.length(gap.ms * 1000)}, waiting for {gap.waits_for}"
             yield self.row("", [], "", note=self.safe(silent), note_style="yellow")
+        for since, until in held_back(answer.span):
+            if until is not None:
+                held = f"silent for {numbers.length(until - since)}, held for a false interruption"
+                yield self.row("", [], "", note=held, note_style="yellow")
         if cut_off(answer):
             yield self.row("", [], "", note=_how_cut_off(answer), note_style="yellow")
             if unspoken:
@@ -313,5 +322,31 @@ def _spoken(found: TurnBars) -> bool:
     return found.silence.audible if found.silence else any(b.kind == "user" for b in found.bars)
 
 
-def _source(turn: Turn) -> str:
-    return str(turn.answers[0].span.payload.get("source", "") if turn.answers else "")
+def _words(answer: Node) -> str:
+    """What an answer said; if nothing was heard of it and it was not broken off, what it would
+    have said."""
+    spoken = spoken_text(answer)
+    return spoken or ("" if unspoken_text(answer) else generated_text(answer))
+
+
+def _why_wordless(answer: Node) -> str:
+    """Why an answer has no words, as far as the trace tells."""
+    result = answer.span.result
+    if result.get("playback_position_s") and not answer.spans("tts", "realtime"):
+        return "(audio without words)"
+    requests = [span for span in answer.spans("llm") if span.status == "complete"]
+    if requests and not requests[-1].result.get("tool_calls") and not cut_off(answer):
+        return "(no words: the model's reply was empty)"
+    return "(no words)"
+
+
+def _occasion(turn: Turn) -> str:
+    """Why the agent spoke without a question: ``on its own (say)``."""
+    if not turn.answers:
+        return "on its own ()"
+    payload = turn.answers[0].span.payload
+    source = text(payload.get("source"))
+    tools = [text(one.get("tool_name")) for one in mappings(payload.get("reply_to"))]
+    if tools:
+        return f"with what {', '.join(tools)} reported ({source})"
+    return f"on its own ({source})"
