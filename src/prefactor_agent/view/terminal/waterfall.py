@@ -335,7 +335,8 @@ def _why_wordless(answer: Node) -> str:
     if result.get("playback_position_s") and not answer.spans("tts", "realtime"):
         return "(audio without words)"
     requests = [span for span in answer.spans("llm") if span.status == "complete"]
-    if requests and not requests[-1].result.get("tool_calls") and not cut_off(answer):
+    seen = requests and not requests[-1].payload.get("from_metrics")
+    if seen and not requests[-1].result.get("tool_calls") and not cut_off(answer):
         return "(no words: the model's reply was empty)"
     return "(no words)"
 
