@@ -104,4 +104,4 @@ async def test_an_answer_that_came_of_a_tools_report_names_the_tool(trace: Trace
     async with line.to(Shop(instructions="x")):
         await line.says()
         await line.answers(2)
-    assert "with what book reported (generate_reply)" in shown(trace)
+    assert "─ reports the result of book" in shown(trace)

@@ -43,4 +43,4 @@ def test_a_length_has_three_figures(ms: float, said: str) -> None:
 )
 def test_a_handoff_says_why(told: dict[str, str], why: str) -> None:
     handed = span("h", "handoff", 0, 1, payload={"from": "clerk", "to": "boss", **told})
-    assert handoff_of(handed) == ("clerk", "boss", why)
+    assert handoff_of(handed)[:3] == ("clerk", "boss", why)

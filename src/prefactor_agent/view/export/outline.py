@@ -9,9 +9,20 @@ from ...journal.reader import StoredSpan
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build
 from ..model.gaps import longest_gap
+from ..model.keys import Key, keys_of
 from ..model.silences import silences
 from ..model.summary import summarize, summary_object
-from ..model.turns import Turn, generated_text, spoken_text, unspoken_text, user_text
+from ..model.turns import (
+    Turn,
+    generated_text,
+    kind,
+    not_taken,
+    spoken_text,
+    unspoken_text,
+    user_text,
+)
+from ..model.updates import ReplyTo, Update, reply_to, updates
+from ..model.values import mapping
 
 
 def outline(
@@ -21,7 +32,8 @@ def outline(
     call = build(spans)
     found = silences(call)
     turns = [_turn(call, turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
-    return {**summary_object(summarize(call, now_us, alive)), "turns": turns}
+    summary = summary_object(summarize(call, now_us, alive))
+    return {**summary, "turns": turns, "dtmf": [_key(call, key) for key in keys_of(call)]}
 
 
 def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
@@ -30,6 +42,8 @@ def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
         "number": turn.number,
         "at_ms": _at(call, turn.started_us),
         "user": user_text(turn.user) if turn.user else None,
+        "taken": not not_taken(turn.user) if turn.user else None,
+        "reply_to": [_reply(one) for answer in turn.answers for one in reply_to(answer)],
         "agent": " ".join(filter(None, map(spoken_text, turn.answers))) or None,
         "unspoken": " ".join(filter(None, map(unspoken_text, turn.answers))) or None,
         "dropped": [generated_text(node) for node in turn.dropped],
@@ -44,7 +58,12 @@ def _turn(call: CallTree, turn: Turn, found: TurnBars) -> JSON:
     }
 
 
+def _reply(tool: ReplyTo) -> JSON:
+    return {"tool_id": tool.tool_id, "tool_name": tool.tool_name, "result": tool.result}
+
+
 def _stage(call: CallTree, bar: Bar) -> JSON:
+    tool = bar.span if bar.span is not None and kind(bar.span) == "tool" else None
     return {
         "stage": bar.label,
         "span_id": bar.span.id if bar.span else None,
@@ -53,6 +72,30 @@ def _stage(call: CallTree, bar: Bar) -> JSON:
         "first_ms": bar.first_us / 1000 if bar.first_us is not None else None,
         "dropped": bar.dropped,
         "status": bar.span.status if bar.span else None,
+        "outcome": tool.result.get("outcome") if tool else None,
+        "error": mapping(tool.result.get("error")) or None if tool else None,
+        "updates": [_update(call, one) for one in updates(call, tool)] if tool else [],
+    }
+
+
+def _update(call: CallTree, update: Update) -> JSON:
+    return {
+        "at_ms": _at(call, update.at_us),
+        "text": update.text,
+        "silent": update.silent,
+        "inline": update.inline,
+        "refused": update.refused,
+        "turn": update.turn.number if update.turn else None,
+    }
+
+
+def _key(call: CallTree, key: Key) -> JSON:
+    return {
+        "at_ms": _at(call, key.at_us),
+        "direction": "sent" if key.sent else "received",
+        "digit": key.digit,
+        "participant": key.participant or None,
+        "failed": key.failed,
     }
 
 

@@ -18,6 +18,7 @@ from .moments import first, first_token, user_ended
 from .silences import Silence
 from .sounds import Sound, Stretch, heard, heard_answers, played
 from .turns import Turn, kind, typed
+from .updates import answered_us, over_us
 from .values import as_list
 
 NEGLIGIBLE_US = 20_000
@@ -41,6 +42,8 @@ class Bar:
     sounds: tuple[Sound, ...] = ()
     open: bool = False
     """It has no end yet."""
+    background: bool = False
+    """It is a tool that had answered the model's call before it was over."""
     dropped: bool = False
     """It belongs to an answer that was thrown away."""
     span: StoredSpan | None = None
@@ -173,7 +176,7 @@ def _node_bar(call: CallTree, span: StoredSpan, *, dropped: bool) -> Bar | None:
             short = ended - begun < NEGLIGIBLE_US
             return None if short else _wait("handoff", begun, ended, span)
         case "tool":
-            bar = _tool_bar(span, ended, call.dialogue_starts.get(span.id))
+            bar = _tool_bar(call, span, ended)
         case "tts":
             bar = _tts_bar(span, ended)
         case model:
@@ -181,11 +184,15 @@ def _node_bar(call: CallTree, span: StoredSpan, *, dropped: bool) -> Bar | None:
     return replace(bar, open=span.finished_us is None, dropped=dropped, span=span)
 
 
-def _tool_bar(span: StoredSpan, ended: int, dialogue_starts: int | None) -> Bar:
-    """The bar of a tool. The dialogue of a tool that talks (an AgentTask) is not waited for."""
-    until = ended if dialogue_starts is None else min(ended, dialogue_starts)
-    begun = span.started_us
-    return Bar(span.name, "tool", begun, ended, waiting=(begun, until))
+def _tool_bar(call: CallTree, span: StoredSpan, ended: int) -> Bar:
+    """The bar of a tool, for as long as it ran. The dialogue of a tool that talks (an AgentTask) is
+    not waited for, nor one that goes on in the background."""
+    begun, ended = span.started_us, max(ended, over_us(call, span) or ended)
+    answered = answered_us(call, span)
+    others = (call.dialogue_starts.get(span.id), answered)
+    until = min([ended, *(max(at, begun) for at in others if at is not None)])
+    background = answered is not None and answered < ended
+    return Bar(span.name, "tool", begun, ended, waiting=(begun, until), background=background)
 
 
 def _tts_bar(span: StoredSpan, ended: int) -> Bar:

@@ -51,6 +51,10 @@ class CallTree:
         """The turn that a span belongs to; ``None``: it stands between the turns."""
         return self._turns_of_spans.get(span.id)
 
+    def turn_with(self, id_: str) -> Turn | None:
+        """The turn that the span with this id belongs to."""
+        return self._turns_of_spans.get(id_)
+
     @cached_property
     def dialogue_starts(self) -> dict[str, int]:
         """When the dialogue began that a tool holds, by the tool's id."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...journal.reader import StoredSpan
+from .values import error_text
 
 _BY = {"tool": "a tool", "hook": "a hook", "program": "the program"}
 
@@ -21,6 +22,11 @@ class Handoff(NamedTuple):
     giver: str
     taker: str
     why: str
+    error: str = ""
+    """What the task failed with that it comes back from; of one that was cancelled, LiveKit's error
+    says nothing more."""
+    failed: bool = False
+    """It comes back from a task that failed or was cancelled."""
 
 
 def handoff_of(span: StoredSpan) -> Handoff:
@@ -39,4 +45,10 @@ def handoff_of(span: StoredSpan) -> Handoff:
     else:
         by = tool or _BY.get(cause, cause)
         why = f"by {by}" if by else ""
-    return Handoff(name("from"), name("to"), why)
+    return Handoff(
+        name("from"),
+        name("to"),
+        why,
+        error=error_text(span.payload.get("error")) if cause == "task_failed" else "",
+        failed=cause in ("task_cancelled", "task_failed"),
+    )

@@ -48,10 +48,24 @@ class Summary:
     """Answers that were over a budget."""
     worst_gap_ms: float | None = None
     """The longest silence inside an answer."""
+    participant: str | None = None
+    """The identity of whom the session listens to."""
+    session_number: int | None = None
+    """Which session of its job it is, where there are several."""
+    sessions_together: int | None = None
+    """How many there are, once that is known."""
 
     @property
     def ended_us(self) -> int:
         return self.started_us + self.duration_us
+
+    @property
+    def which(self) -> str:
+        """``session 1 of 2``; empty if its job has no other."""
+        if self.session_number is None:
+            return ""
+        of = f" of {self.sessions_together}" if self.sessions_together else ""
+        return f"session {self.session_number}{of}"
 
 
 def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
@@ -116,6 +130,9 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         worst_answer_ms=found.worst_answer_ms,
         over_budget=found.over_budget,
         worst_gap_ms=max((gap.ms for gap in longest_gaps(call)), default=None),
+        participant=_participant(payload, result),
+        session_number=as_int(result.get("session_number", payload.get("session_number"))),
+        sessions_together=as_int(result.get("sessions_together")),
     )
 
 
@@ -125,6 +142,9 @@ def summary_object(summary: Summary) -> JSON:
         "id": summary.id,
         "agent": summary.agent,
         "room": summary.room,
+        "participant": summary.participant,
+        "session_number": summary.session_number,
+        "sessions_together": summary.sessions_together,
         "status": summary.status,
         "close_reason": summary.close_reason,
         "started_at": unix_us_to_rfc3339(summary.started_us),
@@ -145,6 +165,11 @@ def agent_of(payload: dict[str, object]) -> str:
     """The name that a person knows an agent by."""
     named = mapping(payload.get("job")).get("agent_name")
     return str(named or payload.get("agent_class") or payload.get("agent_name") or "agent")
+
+
+def _participant(payload: JSON, result: JSON) -> str | None:
+    known = mapping(result.get("participant")) or mapping(payload.get("participant"))
+    return _text(known.get("identity"))
 
 
 def _status(call: CallTree, now_us: int, alive: bool | None) -> str:

@@ -78,6 +78,11 @@ def thrown_away(node: Node) -> bool:
     return node.span.result.get("preemptive") == "dropped"
 
 
+def not_taken(node: Node) -> bool:
+    """Whether what the caller said was given up, and never taken as a turn."""
+    return kind(node.span) == "user_turn" and node.span.status == "cancelled"
+
+
 def unfinished(node: Node) -> bool:
     """Whether a speech has not ended, or never did: its process was killed."""
     return node.span.status == "active" or bool(node.span.result.get("lost_end"))

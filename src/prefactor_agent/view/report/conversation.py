@@ -11,6 +11,7 @@ from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
 from ..model.handoffs import handoff_of
+from ..model.keys import Keys, inputs
 from ..model.moments import heard_at
 from ..model.silences import Silence, Silences
 from ..model.sounds import held_back
@@ -27,7 +28,11 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
+from ..model.updates import Update, omitted, over_us, ran_us, reports, result_turn, updates
 from ..model.values import error_text, mapping, mappings, number, text
+
+KEYS = "keys-"
+"""What the page's ids of keys begin with, which have no span."""
 
 Chip = tuple[str, str]
 """A short remark, and its tone: ``bad``, ``open`` or none."""
@@ -35,7 +40,8 @@ Chip = tuple[str, str]
 
 @dataclass(slots=True)
 class Note:
-    """Something inside a turn, or between turns: a tool call, an error, a handoff."""
+    """Something inside a turn, or between turns: a tool call, an error, a handoff, keys that were
+    pressed."""
 
     kind: str
     span_id: str
@@ -44,6 +50,24 @@ class Note:
     status: str
     chips: list[str] = field(default_factory=list)
     fields: list[tuple[str, str]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    """What a tool reported while it ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A report of a tool. Times are microseconds from the beginning of the call."""
+
+    at_us: int
+    said: str
+    how: str
+    """What became of it, in words."""
+    turn: Turn | None = None
+    """The turn with the answer that was made for it."""
+
+    @property
+    def answer_id(self) -> str:
+        return self.turn.answers[0].span.id if self.turn and self.turn.answers else ""
 
 
 @dataclass(slots=True)
@@ -78,6 +102,9 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
             placed.append((heard_at(call, node) - call.started_us, 0 if user else 1, entry))
     for node in call.loose:
         placed += [(note.at_us, 2, note) for note in _notes(call, node)]
+    for number_, keys in enumerate(inputs(call), start=1):
+        note = _keys(call, keys, number_)
+        placed.append((note.at_us, 2, note))
     return [part for *_, part in sorted(placed, key=lambda one: one[:2])]
 
 
@@ -171,6 +198,8 @@ def _how_it_went(node: Node) -> Iterator[Chip]:
             text(result.get("interrupted_by")), text(result.get("interrupted_by"))
         )
         yield (f"interrupted by {by}" if by else "interrupted"), "bad"
+    if said := reports(node):
+        yield said, ""
     if thrown_away(node):
         yield "begun early, then dropped", ""
     elif result.get("preemptive") == "used":
@@ -221,7 +250,39 @@ def _own_error(call: CallTree, node: Node) -> Iterator[Note]:
 def _note(call: CallTree, span: StoredSpan) -> Note:
     make = {"error": _error, "handoff": _handoff}.get(kind(span), _tool)
     title, chips, fields = make(span)
-    return Note(kind(span), span.id, call.at(span), title, span.status, chips, fields)
+    note = Note(kind(span), span.id, call.at(span), title, span.status, chips, fields)
+    if note.kind == "handoff" and handoff_of(span).failed:
+        note.status = "failed"
+    if note.kind == "tool":
+        note.reports = list(_reports(call, span))
+    return note
+
+
+def _keys(call: CallTree, keys: Keys, number_: int) -> Note:
+    at = keys.started_us - call.started_us
+    status = "failed" if keys.keys[0].failed else "complete"
+    return Note("keys", f"{KEYS}{number_}", at, keys.words, status)
+
+
+def _reports(call: CallTree, tool: StoredSpan) -> Iterator[Report]:
+    """What a tool reported, and when it was over that went on in the background."""
+    for update in updates(call, tool):
+        at = update.at_us - call.started_us
+        yield Report(at, update.text, _became_of(update), update.turn)
+    if more := omitted(tool):
+        yield Report(call.at(tool), "", f"and {numbers.count(more, 'more report')}")
+    if (over := over_us(call, tool)) is not None:
+        after = numbers.length(over - (tool.finished_us or over))
+        how = f"over, {after} after its turn"
+        yield Report(over - call.started_us, "", how, result_turn(call, tool))
+
+
+def _became_of(update: Update) -> str:
+    if update.refused:
+        return "LiveKit refused it"
+    if update.inline:
+        return "the answer to the model"
+    return "for the model alone" if update.silent else ""
 
 
 Described = tuple[str, list[str], list[tuple[str, str]]]
@@ -237,9 +298,11 @@ def _error(span: StoredSpan) -> Described:
 
 
 def _handoff(span: StoredSpan) -> Described:
-    giver, taker, why = handoff_of(span)
+    found = handoff_of(span)
     chips = [_took(span)] if span.duration_us else []
-    return f"{giver or '?'} \u2192 {taker or '?'}", [why, *chips] if why else chips, []
+    fields = [("error", found.error)] if found.error else []
+    title = f"{found.giver or '?'} \u2192 {found.taker or '?'}"
+    return title, [found.why, *chips] if found.why else chips, fields
 
 
 def _tool(span: StoredSpan) -> Described:
@@ -260,15 +323,17 @@ def _tool(span: StoredSpan) -> Described:
     error, outputs = mapping(result.get("error")), result.get("outputs")
     if error:
         fields.append(("error", error_text(error) or _json(error)))
-    elif isinstance(outputs, dict) and set(outputs) == {"output"}:
-        fields.append(("result", _json(outputs["output"])))
-    elif outputs is not None:
-        fields.append(("result", _json(outputs)))
+    if outputs is not None:
+        only = isinstance(outputs, dict) and set(outputs) == {"output"}
+        value = _json(outputs["output"] if only else outputs)
+        fields.append(("returned" if error else "result", value))
+    if "model_output" in result:  # in place of what the body returned
+        fields.append(("model got", _json(result["model_output"])))
     return name, chips, fields
 
 
 def _took(span: StoredSpan) -> str:
-    return numbers.length(span.duration_us or 0)
+    return numbers.length((ran_us(span) if kind(span) == "tool" else span.duration_us) or 0)
 
 
 def _json(value: Any) -> str:

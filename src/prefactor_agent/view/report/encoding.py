@@ -14,8 +14,11 @@ from typing import Any
 from ...core.json import JSON
 from ...journal.reader import StoredSpan
 from ..model import stagenames
+from ..model.calltree import CallTree
+from ..model.keys import keys_of
 from ..model.silences import Silence
 from ..model.turns import kind
+from ..model.updates import over_us, updates
 from ..model.values import as_list, mapping
 from .curves import Run, level
 from .safe import ACTING
@@ -110,8 +113,8 @@ def encode(view: View) -> JSON:
     spans = call.spans_by_time
     place_of = {span.id: place for place, span in enumerate(spans)}
     stage_of = {name: index for index, name in enumerate(view.silences.stage_names)}
-    details, streams = _contents(spans, names, shared)
-    lasted = dict(_states(spans, call.last_us))
+    details, streams = _contents(call, names, shared)
+    lasted = {**dict(_states(spans, call.last_us)), **dict(_background(call))}
     turns = (call.turn_of(span) for span in spans)
     return {
         "tick_us": TICK_US,
@@ -127,6 +130,11 @@ def encode(view: View) -> JSON:
         "turn": varints(turn.number if turn else 0 for turn in turns),
         "anchor": [place_of.get(view.anchors.get(span.id, ""), -1) for span in spans],
         "streams": streams,
+        "keys": [
+            [call_us // TICK_US, key.digit, key.sent]
+            for key in keys_of(call)
+            if (call_us := key.at_us - call.started_us) >= 0
+        ],
         "user": [_run(run) for run in view.user],
         "agent": [_run(run) for run in view.agent],
         "stages": [[stagenames.label(name), style] for name, style in view.styles.items()],
@@ -140,12 +148,10 @@ def encode(view: View) -> JSON:
     }
 
 
-def _contents(
-    spans: Sequence[StoredSpan], names: _Strings, shared: _Shared
-) -> tuple[list[Any], list[Any]]:
+def _contents(call: CallTree, names: _Strings, shared: _Shared) -> tuple[list[Any], list[Any]]:
     """What each span says, and the streams of all of them."""
     details, streams = [], []
-    for place, span in enumerate(spans):
+    for place, span in enumerate(call.spans_by_time):
         result = span.result
         if "streams" in result:
             result = {key: value for key, value in result.items() if key != "streams"}
@@ -153,7 +159,31 @@ def _contents(
         for name, stream in mapping(span.result.get("streams")).items():
             if isinstance(stream, dict):
                 streams.append([place, names(name), *_stream(stream, shared)])
+        if kind(span) == "tool" and (reported := _reported(call, span)):
+            streams.append([place, names("updates"), *_stream(reported, shared)])
     return details, streams
+
+
+def _reported(call: CallTree, tool: StoredSpan) -> JSON:
+    """What a tool reported while it ran, in the form of a stream."""
+    found = [one for one in updates(call, tool) if one.at_us >= tool.started_us]
+    if not found:
+        return {}
+    return {
+        "count": len(found),
+        "offset_us": [one.at_us - tool.started_us for one in found],
+        "event": [
+            {"type": "for the model alone" if one.silent else "update", "text": one.text}
+            for one in found
+        ],
+    }
+
+
+def _background(call: CallTree) -> Iterator[tuple[str, int]]:
+    """How long each tool ran that outlived its turn."""
+    for tool in call.spans_by_time:
+        if kind(tool) == "tool" and (over := over_us(call, tool)) is not None:
+            yield tool.id, over - tool.started_us
 
 
 def _gap(

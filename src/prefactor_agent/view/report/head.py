@@ -34,6 +34,8 @@ class Head:
     """Of the ending: ``good``, ``bad`` or ``open``."""
     id: str
     outcome: str
+    which: str
+    """Which session of its job it is, where there are several."""
     judged: list[str]
     """What judges said of it."""
     tags: list[str]
@@ -71,6 +73,7 @@ def head_of(view: View) -> Head:
         tone=tone,
         id=session.id if session else (spans[0].session_id if spans else ""),
         outcome=": ".join(filter(None, map(text, map(result.get, ("outcome", "outcome_reason"))))),
+        which=view.summary.which,
         judged=[
             f"{text(one.get('name'))}: {text(one.get('verdict'))}"
             for one in mappings(result.get("evaluations"))

@@ -43,6 +43,9 @@ class Head(Lines):
     def _title(self, summary: Summary) -> Text:
         line = Text().append(self.safe(summary.agent), "bold")
         room = [f"room {self.safe(summary.room)}"] if summary.room else []
+        if summary.which:
+            caller = f" with {self.safe(summary.participant)}" if summary.participant else ""
+            room.append(summary.which + caller)
         when = [numbers.date(summary.started_us), numbers.length(summary.duration_us)]
         return line.append("".join(self._dot + part for part in (*room, *when)))
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from ...journal.reader import StoredSpan
 from ..model import numbers
 from ..model.handoffs import handoff_of
-from ..model.values import error_text, mapping
+from ..model.values import error_text
 from . import words
 from .draw import Glyphs, Scale, axis
 
@@ -24,7 +24,7 @@ MARGIN = 2 + LABEL + 1
 _MARK = 2
 """The columns of what an error begins with, or of the quotes around words."""
 _TEXT_LINES = 6
-_ERROR_LINES = 3
+_FEW_LINES = 3
 
 STYLES = {
     "user": "cyan",
@@ -78,7 +78,7 @@ class Lines:
         if not said:
             yield self.row(who, [], style, note=none, note_style="dim")
             return
-        lines = self._wrapped(f"{left}{said}{right}", _TEXT_LINES)
+        lines = self.wrapped(f"{left}{said}{right}", _TEXT_LINES)
         for index, line in enumerate(lines):
             yield self.row(
                 who if index == 0 else "", [], style, note=line, note_style=text_style or style
@@ -94,8 +94,9 @@ class Lines:
         yield from self.red(f"{text} at {at}" if at else text)
 
     def red(self, text: str) -> Iterator[Text]:
+        """What went wrong, in as few lines as it needs."""
         mark = self.glyphs.cross
-        for line in self._wrapped(self.safe(text), _ERROR_LINES):
+        for line in self.wrapped(self.safe(text)):
             yield self.indented(f"{mark:<{_MARK}}{line}", "bold red")
             mark = ""
 
@@ -103,11 +104,15 @@ class Lines:
         """Text without a label, where what belongs to one stands."""
         return Text(" " * MARGIN + text, style)
 
-    def handoff(self, span: StoredSpan) -> str:
-        """``handoff greeter → billing by transfer``."""
-        giver, taker, why = handoff_of(span)
-        why = f", {why}" if why else ""
-        return self.safe(f"handoff {giver or '?'} {self.glyphs.arrow} {taker or '?'}{why}")
+    def handoff(self, span: StoredSpan, at: str = "") -> tuple[str, str]:
+        """``handoff greeter → billing, by transfer``, with the time if it stands by itself; and its
+        style."""
+        found = handoff_of(span)
+        why = f", {found.why}" if found.why else ""
+        said = f"handoff {found.giver or '?'} {self.glyphs.arrow} {found.taker or '?'}{why}"
+        said += f" at {at}" if at else ""
+        error = f": {found.error}" if found.error else ""
+        return self.safe(said + error), "bold red" if found.failed else "blue"
 
     def axis(self, scale: Scale, zero_us: int) -> Text:
         """An axis of time, and the time of day that its 0 is at."""
@@ -141,29 +146,6 @@ class Lines:
     def safe(self, text: str) -> str:
         return words.harmless(text)
 
-    def _wrapped(self, text: str, lines: int) -> list[str]:
+    def wrapped(self, text: str, lines: int = _FEW_LINES) -> list[str]:
+        """Text as lines for :meth:`indented`, broken between words."""
         return words.wrap(text, self.room - _MARK, lines, self.glyphs.ellipsis)
-
-
-def tool_outcome(span: StoredSpan) -> tuple[str, str]:
-    """What a tool call came to, and its style."""
-    result = span.result
-    if error := result.get("error"):
-        return error_text(error), "red"
-    outputs = mapping(result.get("outputs"))
-    match result.get("outcome"):
-        case "returned" if "outputs" not in result:
-            return "done", ""
-        case "returned" | "tool_result":
-            return words.value(outputs.get("output", result.get("outputs"))), ""
-        case "handoff":
-            return f"handoff to {outputs.get('agent')}", ""
-        case "stop_response":
-            return "no reply wanted", ""
-        case "cancelled":
-            return "cancelled", "yellow"
-    if span.status == "active":
-        return "running", ""
-    if "outputs" in result:
-        return words.value(outputs.get("output", result["outputs"])), ""
-    return "no result: it did not end", "yellow"

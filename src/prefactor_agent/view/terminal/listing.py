@@ -61,8 +61,11 @@ def table(
     for row, page in zip(rows, pages, strict=True):
         yield _line(row, columns, widths, glyphs, page=page)
     written = [(row[0], page) for row, page in zip(rows, pages, strict=True) if page is not None]
-    if written:
+    together = [(row[0], call) for row, call in zip(rows, listed, strict=True) if call.which]
+    if written or together:
         yield Text()
+    for id_, call in together:
+        yield Text(words.fit(f"{id_}  {_which(call)}", width, glyphs.ellipsis))
     for id_, page in written:
         yield Text(f"page of {id_}  ").append(page.name, f"link {page.as_uri()}")
 
@@ -124,6 +127,12 @@ def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
         *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )
+
+
+def _which(call: Summary) -> str:
+    """Which of the sessions of one job a call is, and whose: they have a room in common."""
+    caller = f" with {call.participant}" if call.participant else ""
+    return words.harmless(f"{call.which}{caller}")
 
 
 def _gap(index: int) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -21,6 +20,7 @@ from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build, known_until
 from ..model.gaps import gaps
+from ..model.keys import Keys, inputs
 from ..model.moments import about
 from ..model.silences import Silence, silences
 from ..model.sounds import held_back
@@ -31,17 +31,22 @@ from ..model.turns import (
     cut_off,
     generated_text,
     kind,
+    not_taken,
     spoken_text,
     unspoken_text,
     user_text,
 )
-from ..model.values import error_text, mappings, number, text
+from ..model.updates import reports
+from ..model.values import error_text, number, text
 from . import words
 from .callhead import Head
 from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
-from .lines import FIRST, LENGTH, STYLES, Lines, tool_outcome
+from .lines import FIRST, LENGTH, STYLES, Lines
+from .tools import ToolLines
 
 LEAST_WIDTH = 60
+_REPORTS = 40
+"""Columns for what a turn reports."""
 
 
 def waterfall(
@@ -67,29 +72,37 @@ def _lines(
     drawn = [(turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
     head, summary = Head(call, page.width, page.glyphs), summarize(call, now_us, alive)
     yield from head.lines(summary, drawn, found)
-    loose = list(call.loose)
+    parts: list[Node | Keys] = [*call.loose, *inputs(call)]
+    between = sorted(parts, key=lambda part: _times(part)[0])
     if at_us is not None:
-        drawn = [(turn, bars) for turn, bars in drawn if _about(at_us, turn.nodes)]
-        loose = [node for node in loose if _about(at_us, [node])]
-        if not drawn and not loose:
+        drawn = [(turn, bars) for turn, bars in drawn if _about(at_us, *turn.nodes)]
+        between = [part for part in between if _about(at_us, part)]
+        if not drawn and not between:
             yield Text()
             yield Text("Nothing went on then.")
             return
     for turn, bars in drawn:
-        while loose and loose[0].span.started_us < turn.started_us:
-            yield from page.loose(loose.pop(0))
+        while between and _times(between[0])[0] < turn.started_us:
+            yield from page.between(between.pop(0))
         yield Text()
         yield from page.turn(turn, bars)
-    for node in loose:
-        yield from page.loose(node)
+    for part in between:
+        yield from page.between(part)
     if not call.turns:
         yield Text()
         yield Text(f"Nobody said anything{' yet' if summary.status == 'running' else ''}.")
 
 
-def _about(at_us: int, nodes: Sequence[Node]) -> bool:
-    spans = [span for node in nodes for span in node.within()]
-    return about(at_us, min(s.started_us for s in spans), max(map(known_until, spans)))
+def _about(at_us: int, *parts: Node | Keys) -> bool:
+    times = [_times(part) for part in parts]
+    return about(at_us, min(begun for begun, _ in times), max(ended for _, ended in times))
+
+
+def _times(part: Node | Keys) -> tuple[int, int]:
+    """From when to when a part of a call went on."""
+    if isinstance(part, Keys):
+        return part.started_us, part.ended_us
+    return part.span.started_us, max(map(known_until, part.within()))
 
 
 def export_svg(
@@ -115,6 +128,7 @@ class _Turns(Lines):
     def __init__(self, call: CallTree, width: int, glyphs: Glyphs) -> None:
         super().__init__(width, glyphs)
         self.call = call
+        self._tools = ToolLines(call, self)
 
     def turn(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
         yield from self._heading(turn, found)
@@ -123,6 +137,8 @@ class _Turns(Lines):
         wordless = not any(map(_words, turn.answers))
         for answer in (*turn.answers, *turn.dropped):
             yield from self._answer(answer, dropped=answer in turn.dropped, alone=wordless)
+            if turn.user is not None and (said := reports(answer)):  # else the heading says it
+                yield self.row("", [], "", note=self.safe(said), note_style="magenta")
         yield from self._over_budget(found.silence)
         yield from self._bars(turn, found)
         drawn = _drawn(found)
@@ -181,11 +197,22 @@ class _Turns(Lines):
             if found.silence.answer_ms is not None:
                 line.append(f" {self.glyphs.dot} answered after ")
                 line.append(numbers.length(found.silence.answer_ms * 1000), "bold")
-        elif turn.user is None:
-            line.append(f" {self.safe(_occasion(turn))}", "dim")
+        if turn.user is None:
+            self._on_its_own(line, turn)
+        elif not_taken(turn.user):
+            line.append(f" {self.glyphs.dot} not taken" if line.plain else " not taken", "yellow")
         if turn.interrupted:
             line.append(f" {self.glyphs.dot} interrupted" if line.plain else " interrupted")
         return line
+
+    def _on_its_own(self, line: Text, turn: Turn) -> None:
+        """Why the agent spoke without being asked."""
+        said = ", ".join(filter(None, map(reports, turn.answers)))
+        if said:
+            said = words.fit(self.safe(said), _REPORTS, self.glyphs.ellipsis)
+            line.append(f" {self.glyphs.dot} " if line.plain else " ").append(said, "magenta")
+        elif not line.plain:
+            line.append(f" on its own ({self.safe(_source(turn))})", "dim")
 
     def _answer(self, answer: Node, *, dropped: bool, alone: bool) -> Iterator[Text]:
         """What an answer said, and what befell it.
@@ -244,29 +271,27 @@ class _Turns(Lines):
         """What a bar came to: a tool's input and result, and what happened in it that has no bar of
         its own (``drawn``: what has one)."""
         if kind(span) == "tool":
-            yield self._tool(span)
+            yield from self._tools.tool(span)
         for note in turn.spans("error", "handoff"):
             if span.id == (note.id if note.id in drawn else note.parent_id):
                 yield from self._note(note)
 
     def _note(self, span: StoredSpan) -> Iterator[Text]:
         if kind(span) == "handoff":
-            yield self.indented(self.handoff(span), "blue")
+            said, style = self.handoff(span)
+            for line in self.wrapped(said):
+                yield self.indented(line, style)
         else:
             yield from self.error(span)
 
-    def _tool(self, span: StoredSpan) -> Text:
-        """What a tool was given, and what it came to."""
-        arguments = words.arguments(span.payload.get("inputs", {}))
-        outcome, style = tool_outcome(span)
-        # Both sides get half, and what one does not need the other has.
-        room = max(self.room - 4 - cell_len(outcome), self.room // 2 - 2)
-        mark = self.glyphs.cross if style == "red" else self.glyphs.arrow
-        line = self.indented().append(words.fit(self.safe(arguments), room), "dim")
-        return line.append(f" {mark} ", style).append(self.safe(outcome), style)
-
-    def loose(self, node: Node) -> Iterator[Text]:
+    def between(self, part: Node | Keys) -> Iterator[Text]:
         """What belongs to no turn."""
+        if isinstance(part, Keys):
+            yield from self._keys(part)
+        else:
+            yield from self._loose(part)
+
+    def _loose(self, node: Node) -> Iterator[Text]:
         for span in node.within():
             at = numbers.clock(self.call.at(span))
             if kind(span) == "error":
@@ -274,14 +299,21 @@ class _Turns(Lines):
                 yield from self.error(span, at)
             elif kind(span) == "handoff":
                 yield Text()
-                yield Text(f"  {self.handoff(span)} at {at}", "blue")
+                said, style = self.handoff(span, at)
+                yield from self.folded(Text(f"  {said}", style))
             elif kind(span) not in {"tool_result", "transcription", "state"}:
                 length = numbers.length(span.duration_us) if span.duration_us is not None else ""
                 line = f"{self.safe(span.name)} at {at}, in no turn  {length}"
                 yield Text()
                 yield Text("  " + line, "red" if span.status == "failed" else "dim")
                 if kind(span) == "tool":
-                    yield self._tool(span)
+                    yield from self._tools.tool(span)
+
+    def _keys(self, keys: Keys) -> Iterator[Text]:
+        """Keys that were pressed."""
+        at = numbers.clock(keys.started_us - self.call.started_us)
+        yield Text()
+        yield from self.folded(Text(f"  {self.safe(keys.words)} at {at}", "cyan"))
 
 
 def _how_cut_off(answer: Node) -> str:
@@ -303,6 +335,8 @@ def _remark(bar: Bar) -> str:
         return "at provider"
     if bar.open:
         return "not ended"
+    if bar.background:
+        return "background"
     if bar.first_us is not None:
         return f"{bar.first_name} {numbers.length(bar.first_us)}"
     return "cancelled" if _status(bar) == "cancelled" else ""
@@ -341,13 +375,5 @@ def _why_wordless(answer: Node) -> str:
     return "(no words)"
 
 
-def _occasion(turn: Turn) -> str:
-    """Why the agent spoke without a question: ``on its own (say)``."""
-    if not turn.answers:
-        return "on its own ()"
-    payload = turn.answers[0].span.payload
-    source = text(payload.get("source"))
-    tools = [text(one.get("tool_name")) for one in mappings(payload.get("reply_to"))]
-    if tools:
-        return f"with what {', '.join(tools)} reported ({source})"
-    return f"on its own ({source})"
+def _source(turn: Turn) -> str:
+    return text(turn.answers[0].span.payload.get("source")) if turn.answers else ""

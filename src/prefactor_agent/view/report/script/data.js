@@ -77,6 +77,10 @@ const worst = gaps.reduce((most, gap) => !most || gap.ms > most.ms ? gap : most,
 const stageLabel = stage => data.stages[stage][0];
 const stageStyle = stage => data.stages[stage][1];
 
+// Keys of a telephone, which have no spans.
+
+const keys = data.keys.map(([at, digit, sent]) => ({ at: at * TICK, digit: digit.length === 1 ? digit : '•', sent }));
+
 // Streams, by span. What a long call's chunks are is unpacked only when it is looked at.
 
 const streams = grouped(data.streams.map(([span, name, kind, facts, offsets, ...rest]) => [span, {

@@ -11,6 +11,7 @@ function describe(i) {
       clock(start[i], 3), daytime(start[i]), lengthOf(i, 'no end was recorded'), turnOf[i] ? `turn ${turnOf[i]}` : '',
     ].filter(Boolean).join(' · ')),
     ...links(i),
+    ...given(i),
     ...gapBefore.has(i) ? stages(gapBefore.get(i)) : [],
     ...list.length ? [replayBar(i)] : [],
     ...list.map(stream => streamView(stream, lanes[laneOf[i]])),
@@ -30,8 +31,25 @@ function closeButton() {
 }
 function links(i) {
   const parent = data.parent[i], below = (children.get(i) || []).slice(0, MOST_LINKS);
-  const all = [...parent >= 0 ? [link(parent, '↑ ' + kindOf(parent))] : [], ...below.map(child => link(child, kindOf(child)))];
+  const all = [
+    ...parent >= 0 ? [link(parent, '↑ ' + kindOf(parent))] : [],
+    ...below.map(child => link(child, kindOf(child))),
+    ...related(payloadOf(i).reply_to, 'tool_id').map(tool => link(tool, '← reports ' + kindOf(tool))),
+    ...related(resultOf(i).updates, 'reply_id').map(answer => link(answer, '→ ' + kindOf(answer))),
+  ];
   return all.length ? [el('p', 'links', ...all)] : [];
+}
+// The spans that a list refers to by their ids.
+function related(list, key) {
+  const parts = Array.isArray(list) ? unpack(list) : [];
+  const found = parts.map(part => part && spanOf.get(part[key])).filter(place => place !== undefined && place !== null);
+  return [...new Set(found)].slice(0, MOST_LINKS);
+}
+// What a voice was given to say in place of the text that its node was given.
+function given(i) {
+  const text = unpack(resultOf(i).given_text);
+  if (typeof text !== 'string' || !text) return [];
+  return [el('h3', '', 'Given to the voice', el('span', 'count', 'other words than the node got')), el('p', 'flow given', shown(text))];
 }
 function link(i, text) {
   const a = el('a', '', text);

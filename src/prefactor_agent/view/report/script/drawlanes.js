@@ -10,12 +10,12 @@ function drawLanes() {
     drawMarks(pen, 0, 0, lanesHeight);
     pen.textAlign = 'left';
     pen.font = '11px ' + FONT;
-    for (const lane of drawn) drawLane(pen, lane);
+    for (const lane of drawn) lane.label === 'Keys' ? drawKeys(pen, lane) : drawLane(pen, lane);
   });
   pen.textAlign = 'right';
   pen.font = '11.5px ' + FONT;
   for (const lane of drawn) {
-    pen.fillStyle = lane.spans.length ? colours.ink : colours.soft;
+    pen.fillStyle = lane.spans.length || lane.label === 'Keys' ? colours.ink : colours.soft;
     pen.fillText(lane.label, gutter - 8, lane.top + ROW / 2);
   }
 }
@@ -59,6 +59,22 @@ function drawSpan(pen, lane, span, left, right, y, crowd) {
       pen.fillStyle = colours.ink;
       pen.fillText(labelOf(span), Math.max(from, gutter) + 6, y + high / 2 + 0.5);
     });
+  }
+}
+// Each key at its moment, with its digit beside it, or beside those before it.
+const MOST_ASIDE = 40; // pixels
+function drawKeys(pen, lane) {
+  const high = ROW - 3;
+  let free = -Infinity;
+  for (const { at, digit, sent } of keys) {
+    const left = x(at);
+    if (left < gutter - 12 || left > width + 4) continue;
+    rect(pen, colours[sent ? 'agent' : 'user'], left, lane.top, 1.5, high);
+    const from = Math.max(left + 4, free);
+    if (from > left + MOST_ASIDE) continue;
+    pen.fillStyle = colours.ink;
+    pen.fillText(digit, from, lane.top + high / 2 + 0.5);
+    free = from + 2 + pen.measureText(digit).width;
   }
 }
 function drawDiamond(pen, colour, px, y) {
