@@ -181,11 +181,11 @@ def test_show_draws_the_turns_of_a_time(tmp_path: Path) -> None:
 
     def at(when: str) -> list[str]:
         printed = run("show", "--at", when, journal=path).stdout
-        assert "20 turns" in printed, "the head is of the whole call"
+        assert "10 turns" in printed, "the head is of the whole call"
         return re.findall(r"── turn (\d+) at", printed)
 
-    assert at("6:36") == at("06:36:00") == at("2026-11-21T06:36") == ["5", "6"]
-    assert at("06:31") == at("6:32") == ["1", "2"]
+    assert at("6:37") == at("06:37:00") == at("2026-11-21T06:37") == ["3", "4"]
+    assert at("06:31") == at("6:32") == ["1"]
     assert at("06:00") == at("2026-11-20T06:36") == []
     done = run("show", "--at", "06:00", journal=path)
     assert done.stdout.splitlines()[-1] == "Nothing went on then."

@@ -11,8 +11,9 @@ import pytest
 
 from prefactor_agent.view.report import render
 from view.browser import NEEDS_BROWSER, Browser, look, steps
-from view.calls import searching_call
+from view.calls import searching_call, spoken_call
 from view.report.report_calls import HOSTILE, long, session, small
+from view.tool_calls import background_call, key, keys_call
 
 selenium = pytest.importorskip("selenium", reason="selenium is not installed")
 
@@ -67,6 +68,33 @@ def test_the_length_of_what_the_provider_ran_is_not_known(open_page: Open) -> No
     details = page.one("[data-details]").text
     assert "time not known" in details
     assert "0.0 ms" not in details
+
+
+def test_the_details_set_apart_what_a_voice_was_given_in_place_of_the_nodes_text(
+    open_page: Open,
+) -> None:
+    spans = spoken_call()
+    assert "Given to the voice" not in open_page(spans, link="#p1").one("[data-details]").text
+    spans[-1].result["given_text"] = f"On <b>Friday</b>. {HOSTILE}"
+    page = open_page(spans, link="#p1")
+    assert "Given to the voice" in page.one("[data-details]").text
+    assert page.one("[data-details] .given").text.startswith("On <b>Friday</b>.")
+
+
+def test_the_details_link_a_background_tool_and_its_reports(open_page: Open) -> None:
+    page = open_page(background_call(), link="#t1")
+    assert "update: found three" in page.one("[data-details] .stream").text
+    links = page.js("return [...document.querySelectorAll('.links a')].map(a => a.hash)")
+    assert set(links) == {"#a1", "#a2"}
+    page = open_page(background_call(), link="#a3")
+    assert "reports Tool book" in page.one("[data-details] .links").text
+
+
+def test_keys_have_a_lane_of_their_own(open_page: Open) -> None:
+    tall = "return document.querySelector('[data-lanes]').offsetHeight"
+    without = open_page(keys_call()).js(tall)
+    pressed = [key(3000 + n, digit) for n, digit in enumerate("12<")]
+    assert open_page(keys_call(*pressed)).js(tall) > without
 
 
 def test_buttons_keys_and_wheel_zoom(open_page: Open) -> None:
