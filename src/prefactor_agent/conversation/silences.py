@@ -173,12 +173,30 @@ def later_answer(timeline: Timeline, speech: Speech) -> LaterAnswer | None:
         return None
     latest = _latest_question(timeline, speech, sound[0])
     end = question.side.end()
-    if end is None or latest is None or latest.id != question.id:
+    if end is None or latest is None:
         return None
-    first = first_sound_after(timeline, question)
+    if latest.id == question.id:
+        first = first_sound_after(timeline, question)
+    elif latest.inside != question.inside:
+        return None  # they talked in a task, which is no waiting
+    else:
+        # The user went on to something else, and was answered, while this one was still waited for.
+        first = _first_heard(timeline, end[0], sound[0])
     if first is None or first.id == speech.id:
         return None
     return LaterAnswer(first.id, max(0, sound[0] // 1000 - end[0] // 1000))
+
+
+def _first_heard(timeline: Timeline, begin: int, end: int) -> Speech | None:
+    """The speech that was heard first in between."""
+    heard = [
+        (moment, speech)
+        for speech in timeline.speeches
+        if speech.heard
+        for moment in speech.sounds()
+        if begin <= moment < end
+    ]
+    return min(heard, key=lambda one: one[0], default=(0, None))[1]
 
 
 def _is_filler(timeline: Timeline, speech: Speech, found: EndedSilence, agent: AgentSide) -> bool:
