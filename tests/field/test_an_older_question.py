@@ -1,4 +1,4 @@
-"""A question that is answered only after a newer one was: the caller waited for it all the while."""
+"""A question that is answered only after a newer one: the caller waited for it all the while."""
 
 from __future__ import annotations
 

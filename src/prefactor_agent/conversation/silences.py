@@ -182,6 +182,8 @@ def later_answer(timeline: Timeline, speech: Speech) -> LaterAnswer | None:
     else:
         # The user went on to something else, and was answered, while this one was still waited for.
         first = _first_heard(timeline, end[0], sound[0])
+        if first is not None and question_of(timeline, first) is None:
+            return None
     if first is None or first.id == speech.id:
         return None
     return LaterAnswer(first.id, max(0, sound[0] // 1000 - end[0] // 1000))
