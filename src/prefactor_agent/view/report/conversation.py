@@ -261,7 +261,7 @@ def _note(call: CallTree, span: StoredSpan) -> Note:
 def _keys(call: CallTree, keys: Keys, number_: int) -> Note:
     at = keys.started_us - call.started_us
     status = "failed" if keys.keys[0].failed else "complete"
-    return Note("keys", f"{KEYS}{number_}", at, keys.words, status)
+    return Note("dtmf", f"{KEYS}{number_}", at, keys.words, status)
 
 
 def _reports(call: CallTree, tool: StoredSpan) -> Iterator[Report]:
