@@ -198,7 +198,7 @@ def _run(setup: str, count: int, environment: dict[str, str]) -> Run:
     return Run(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _collector() -> tuple[subprocess.Popen[str], str]:
+def collector() -> tuple[subprocess.Popen[str], str]:
     """Take what OpenTelemetry sends, in a process of its own, and count it at the end."""
     code = """
 import http.server, sys
@@ -260,7 +260,7 @@ def compare(rounds: int, count: int) -> None:
     runs: dict[str, list[Run]] = {name: [] for name in SETUPS}
     requests: dict[str, list[float]] = {name: [] for name in SETUPS}
     dead: dict[str, list[float]] = {name: [] for name in SETUPS}
-    collector, collector_url = _collector()
+    receiver, collector_url = collector()
     try:
         # What prefactor-livekit sends is not all valid: it is taken as if it were.
         lenient = PrefactorServer(early_spans=True, late_spans=True, check_payloads=False)
@@ -289,7 +289,7 @@ def compare(rounds: int, count: int) -> None:
             server.reset()
             speeds = [_backlog(server.url, server.token) for _ in range(3)]
     finally:
-        collector.terminate()
+        receiver.terminate()
     _print(console, runs, requests, dead, statistics.median(speeds), count)
 
 
