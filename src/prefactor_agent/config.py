@@ -66,7 +66,8 @@ class Settings:
         ),
     )
     flush_interval: float = 0.1
-    """How often the journal is written at most: what a killed process can lose. Not chosen."""
+    """How soon what begins or ends is in the journal; words and loudness a little later: see
+    ``journal/schedule.py``. What a killed process can lose. Not chosen."""
     flush_timeout: float = field(
         default=5.0,
         metadata=_setting(

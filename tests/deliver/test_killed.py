@@ -62,7 +62,8 @@ def test_a_hundred_kills_lose_at_most_what_came_after_the_last_write(
         assert connection.execute("PRAGMA quick_check").fetchone() == ("ok",)
     connection.close()
     assert ran > KILLS // 4, "most should be in the middle of something"
-    # The flush interval and the time of one write, which is up to the machine.
+    # What begins or ends waits for the flush interval (tests/journal/test_killed.py has words and
+    # loudness), and then for one write, whose time is up to the machine.
     print(f"seconds lost: median {statistics.median(lost):.3f}, worst {max(lost):.3f}")
 
     outbox = Outbox(journal)

@@ -172,22 +172,6 @@ def test_the_thread_ends_when_nothing_is_open(path: Path, monkeypatch) -> None:
     assert len(Journal(path).sessions()) == 2
 
 
-def test_between_two_writes_is_the_flush_interval_and_no_more(path: Path) -> None:
-    waits = []
-
-    class Wake(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            waits.append(timeout)
-            return super().wait(timeout)
-
-    kept = JournalWriter(Settings(journal=path))
-    kept._wake = Wake()
-    call = SpanTree(kept)
-    call.announce({})
-    until(lambda: len(waits) >= 3)
-    assert set(waits) == {0.1}
-
-
 SCRIPT = """
     import sys, time
     from pathlib import Path

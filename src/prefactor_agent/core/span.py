@@ -44,6 +44,10 @@ class SpanType(StrEnum):
 class Stream(Protocol):
     """What passed through a span, chunk by chunk, as whoever keeps the span reads it."""
 
+    @property
+    def kind(self) -> str:
+        """``text``, ``event`` or ``audio``."""
+
     def take_rows(self, *, final: bool = False) -> JSON | None:
         """The chunks since the last call, by column, if there are enough of them to be written;
         all of them if ``final``."""

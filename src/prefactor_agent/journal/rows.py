@@ -18,6 +18,9 @@ from ..core.text import well_formed
 from ..redact import Redactor
 from .schema import Row as Row
 
+LEVELS = "audio"
+"""The kind of a stream of loudness: the one that is in no hurry."""
+
 
 class Chunks(NamedTuple):
     """One row of the table ``chunks``."""
@@ -51,11 +54,18 @@ def span_row(span: Span, redactor: Redactor) -> Row:
     )
 
 
-def chunk_rows(span: Span, redactor: Redactor, *, final: bool) -> list[Chunks]:
-    """What passed through the span's streams since the last call."""
+def chunk_rows(span: Span, redactor: Redactor, *, final: bool, levels: bool = True) -> list[Chunks]:
+    """What passed through the span's streams since the last call.
+
+    Args:
+        final: The span has ended.
+        levels: With its loudness.
+    """
     found: list[Chunks] = []
     for name, stream in span.streams.items():
         try:
+            if stream.kind == LEVELS and not levels:
+                continue
             if columns := stream.take_rows(final=final):
                 text = dumps(redactor.columns(columns))
                 found.append(Chunks(span.id, name, text))

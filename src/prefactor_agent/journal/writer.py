@@ -1,8 +1,8 @@
 """Writes spans to the journal, from a thread of its own.
 
-On the event loop a span costs one ``deque.append``. The thread wakes at most every
-``flush_interval``, takes what is there, and writes it in one transaction; it ends by itself when
-nothing is open any more. A file that cannot be written stops the journal, never the agent: one line
+On the event loop a span costs one ``deque.append``. The thread sleeps until something is due
+(:mod:`.schedule`), takes what is there, and writes it in one transaction; it ends by itself when no
+call is open any more. A file that cannot be written stops the journal, never the agent: one line
 in the log says why, and the trace says how many spans were lost."""
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ from . import place, retention, schema
 from .current import CurrentFile
 from .errors import UnusableJournalError, is_damaged
 from .inserts import Batch, write
-from .rows import Chunks, Row, chunk_rows, span_row
+from .rows import LEVELS, Chunks, Row, chunk_rows, span_row
+from .schedule import Schedule
 
 QUEUE_LIMIT = 50_000
 """The most spans that wait for a disk that does not answer; more are counted as lost."""
 IDLE_SECONDS = 2.0
+"""After so long without anything to write, old calls are removed; without an open call, the thread
+ends."""
 BUSY_SECONDS = 5.0
 """How long one write waits for other processes that write to the same file."""
 
@@ -61,9 +64,15 @@ class JournalWriter:
     def _reset(self) -> None:
         self._queue: deque[Span] = deque()
         self._open: dict[str, Span] = {}
+        """The open spans with streams, and the open sessions."""
         self._lost: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._schedule = Schedule(self._interval)
+        self._asking = threading.Lock()
+        self._asked = 0
+        """How many flushes there were."""
+        self._answered = 0
+        """How many of them a round has served."""
         self._round = threading.Lock()
         self._file = CurrentFile(self._path, _open, sqlite3.Connection.close)
         self._stopped: str | None = None
@@ -79,6 +88,8 @@ class JournalWriter:
         self._queue.append(span)
         if self._thread is None:
             self._start()
+        else:
+            self._schedule.put()
 
     def _start(self) -> None:
         if not self._flushed_at_exit:
@@ -99,23 +110,31 @@ class JournalWriter:
 
     def flush(self, timeout: float) -> bool:
         deadline = time.monotonic() + timeout
+        with self._asking:
+            self._asked += 1
+            asked = self._asked
         while self._stopped is None:
+            if self._thread is None and not self._holds_something():
+                return True
             if self._thread is None:
                 self._start()
             if self._thread is None:
                 self._round_here()
-            self._wake.set()
+            self._schedule.hurry()
             # Between two rounds nothing is under way.
             if not self._round.acquire(timeout=max(0.0, deadline - time.monotonic())):
                 break
-            written = not self._queue and self._retry is None and self._stopped is None
+            written = self._answered >= asked and not self._queue and self._retry is None
             self._round.release()
             if written:
-                return True
+                return self._stopped is None
             if time.monotonic() >= deadline:
                 break
             time.sleep(0.005)
         return False
+
+    def _holds_something(self) -> bool:
+        return bool(self._queue or self._open) or self._retry is not None
 
     def _round_here(self) -> None:
         with self._round:
@@ -125,17 +144,23 @@ class JournalWriter:
 
     def _run(self) -> None:
         idle_since = time.monotonic()
+        tidy = False
+        self._plan(idle=IDLE_SECONDS)
         while True:
-            self._wake.wait(self._interval)
-            self._wake.clear()
+            self._schedule.wait()
             with self._round:
                 busy = self._one_round()
             now = time.monotonic()
-            if busy or self._open:
+            if busy or self._has_streams():
                 idle_since = now
-            elif now - idle_since > IDLE_SECONDS:
-                break
-        self._retain()
+            elif now - idle_since >= IDLE_SECONDS:
+                if not tidy:
+                    self._retain()
+                tidy = True
+                if not self._open:
+                    break
+            tidy = tidy and not busy
+            self._plan(idle=None if tidy else IDLE_SECONDS)
         with self._round:
             self._close()
             self._thread = None
@@ -143,15 +168,30 @@ class JournalWriter:
         if self._queue:
             self._start()
 
+    def _plan(self, idle: float | None) -> None:
+        """Decide when the next round is."""
+        kinds = {stream.kind for span in self._open.values() for stream in span.streams.values()}
+        self._schedule.rest(words=bool(kinds - {LEVELS}), levels=LEVELS in kinds, idle=idle)
+        if self._asked != self._answered:
+            self._schedule.hurry()
+        elif self._queue or self._retry is not None:
+            self._schedule.soon()
+
+    def _has_streams(self) -> bool:
+        return any(span.streams for span in self._open.values())
+
     def _one_round(self) -> bool:
+        asked = self._asked
         try:
             return self._write_all()
         except Exception as error:
             report("journal", error)
             return False
+        finally:
+            self._answered = asked
 
     def _retain(self) -> None:
-        """Remove old calls, now that nothing is open."""
+        """Remove old calls, now that nothing happens."""
         days, limit = self._keep
         try:
             if not self._path.exists() or not retention.is_due(self._path, days=days, limit=limit):
@@ -183,7 +223,7 @@ class JournalWriter:
             if done:
                 self._open.pop(span.id, None)
                 chunks += chunk_rows(span, self._redactor, final=True)
-            elif span.streams:
+            elif span.streams or span.parent_id is None:
                 self._open[span.id] = span
             row = span_row(span, self._redactor)
             if done:
@@ -195,8 +235,9 @@ class JournalWriter:
             rows.append(row)
         # The end of an ended span is still in the queue, or was lost.
         self._open = {id_: span for id_, span in self._open.items() if span.open}
+        levels = self._schedule.takes_levels(everything=self._asked != self._answered)
         for span in self._open.values():
-            chunks += chunk_rows(span, self._redactor, final=False)
+            chunks += chunk_rows(span, self._redactor, final=False, levels=levels)
         batch = Batch(rows, chunks, finished)
         if self._retry is not None:
             batch, self._retry = self._retry.followed_by(batch), None
