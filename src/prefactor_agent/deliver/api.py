@@ -21,10 +21,17 @@ import time
 import aiohttp
 from prefactor_http import HttpClientConfig, PrefactorHttpClient
 from prefactor_http.exceptions import PrefactorApiError, PrefactorAuthError
+from prefactor_http.models.agent_instance import AgentInstance
+from prefactor_http.models.base import ApiResponse
 from pydantic_core import from_json, to_json
 
 from ..core.json import JSON
 from .target import Target
+
+_RESPONSE = ApiResponse[AgentInstance]
+"""The class that prefactor-http reads each answer about an instance with. pydantic holds such a
+class only as long as somebody uses it: without this reference each answer makes it anew, in 3 ms.
+"""
 
 REQUEST_TIMEOUT_S = 15.0
 LONGEST_WAIT_S = 300.0

@@ -57,7 +57,7 @@ class JournalWriter:
         self._keep = (settings.keep_days, settings.keep_bytes)
         self._wanted = settings.delivers
         self.after_write: Callable[[], None] | None = None
-        """Called on this thread when something new is in the file."""
+        """Called on this thread when a span in the file is new, or another than before."""
         self._reset()
         writers.add(self)
 
@@ -264,7 +264,7 @@ class JournalWriter:
             self._count_lost(batch.rows)
             raise
         else:
-            if self.after_write is not None:
+            if self.after_write is not None and batch.rows:
                 self.after_write()
 
     def _connect(self) -> sqlite3.Connection:
