@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
 from prefactor_agent.core.span import Span, SpanType, Status
@@ -22,6 +23,13 @@ from support.waiting import PATIENCE
 
 @pytest.fixture
 def writer(tmp_path: Path) -> JournalWriter:
+    token = SecretStr("a-token")
+    settings = Settings(journal=tmp_path / "journal.db", flush_interval=0.01, api_token=token)
+    return JournalWriter(settings)
+
+
+@pytest.fixture
+def tokenless(tmp_path: Path) -> JournalWriter:
     return JournalWriter(Settings(journal=tmp_path / "journal.db", flush_interval=0.01))
 
 
@@ -170,6 +178,95 @@ def test_what_a_gone_process_left_is_ended_as_failed(
     assert alive("elsewhere|1|1") is None
     outbox.end_left_behind(call.root.id)
     assert [status for _, status, _ in due(outbox, call)] == ["failed", "failed"]
+
+
+def listed(outbox: Outbox) -> list[str]:
+    query = "SELECT span_id FROM outbox ORDER BY seq"
+    return [row[0] for row in outbox._connection.execute(query)]
+
+
+def test_a_call_without_a_token_takes_no_rows_until_somebody_delivers_it(
+    tokenless: JournalWriter, outbox: Outbox
+) -> None:
+    call = begin(tokenless)
+    turn = call.begin(SpanType.ASSISTANT_TURN, "assistant_turn", None, {})
+    model = call.begin(SpanType.LLM, "llm", turn, {})
+    call.end(model, Status.COMPLETE, {})
+    assert tokenless.flush(PATIENCE)
+    assert listed(outbox) == []
+    assert outbox.backlog() | {"calls": 1, "unwanted": 1, "spans": 3} == outbox.backlog()
+
+    assert outbox.claim(call.root.id)
+    assert listed(outbox) == [call.root.id, turn.id, model.id], "parents before their children"
+    assert due(outbox, call) == [
+        ("livekit:session", "active", 0),
+        ("livekit:assistant_turn", "active", 0),
+        ("livekit:llm", "complete", 0),
+    ]
+    assert outbox.backlog()["spans"] == 3
+    later = ended(call, SpanType.STATE)
+    call.end(turn, Status.COMPLETE, {})
+    assert tokenless.flush(PATIENCE)
+    assert listed(outbox)[3:] == [later.id], "from then on its spans are listed as they come"
+    seq = outbox.due(call.root.id, 0, 10, 1_000_000)[0].seq
+    outbox.acknowledge([], [seq], [], [])
+    outbox.release()
+    assert outbox.claim(call.root.id)
+    assert listed(outbox) == [turn.id, model.id, later.id], "what was delivered is not listed again"
+
+
+def test_a_call_that_somebody_wants_delivered_is_listed(
+    tokenless: JournalWriter, outbox: Outbox
+) -> None:
+    call = begin(tokenless)
+    assert tokenless.flush(PATIENCE)
+    outbox.update_call(call.root.id, wanted=1)
+    ended(call, SpanType.STATE)
+    assert tokenless.flush(PATIENCE)
+    assert len(listed(outbox)) == 2
+
+
+def test_a_call_whose_session_is_written_last_is_listed_as_a_whole(
+    writer: JournalWriter, outbox: Outbox, tmp_path: Path
+) -> None:
+    """As after the journal was removed during the call."""
+    call = SpanTree(writer)
+    first = ended(call, SpanType.STATE)
+    assert writer.flush(PATIENCE)
+    assert listed(outbox) == []
+    call.announce({})
+    assert writer.flush(PATIENCE)
+    assert listed(outbox) == [first.id, call.root.id]
+
+
+def test_a_journal_of_the_third_version_keeps_its_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "old.db"
+    connection = sqlite3.connect(path, isolation_level=None)
+    for version in (1, 2, 3):
+        for statement in schema._statements(schema._STEPS[version]):
+            connection.execute(statement)
+    connection.execute("PRAGMA user_version = 3")
+    row = "INSERT INTO spans VALUES (?, ?, ?, 'livekit:state', 's', 'complete', 1, 2, '{}', '{}')"
+    for id_, session, parent in (("a", "a", None), ("b", "a", "a"), ("c", "c", None)):
+        connection.execute(row, (id_, session, parent))
+    connection.execute("UPDATE calls SET wanted = 1 WHERE session_id = 'a'")
+    connection.execute("DELETE FROM outbox WHERE span_id = 'b'")  # delivered
+    outbox = Outbox(path)
+    assert listed(outbox) == ["a", "c"]
+    assert outbox.claim("a")
+    assert outbox.claim("c")
+    assert listed(outbox) == ["a", "c"], "what was delivered is not delivered again"
+
+    # A program of that version that had it open goes on, and says after the spans that they are
+    # wanted.
+    connection.execute(row, ("d", "d", None))
+    connection.execute(row, ("e", "d", "d"))
+    assert listed(outbox) == ["a", "c"]
+    connection.execute("UPDATE calls SET wanted = max(wanted, 1) WHERE session_id = 'd'")
+    connection.execute(row, ("f", "d", "d"))
+    assert listed(outbox) == ["a", "c", "d", "e", "f"]
+    connection.close()
+    outbox.close()
 
 
 def test_an_older_journal_is_brought_up_to_date(tmp_path: Path) -> None:

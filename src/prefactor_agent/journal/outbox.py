@@ -2,8 +2,9 @@
 
 A row of the table ``outbox`` is a span with something left to do; it goes away when Prefactor has
 acknowledged the span's end, and not before. Triggers add the rows (schema.py), so the writer knows
-nothing of delivery. Every transaction here is short: the writer of a running call never waits for
-more than one.
+nothing of delivery: for a call of a process with a token as its spans are written, for any other
+when somebody claims it to deliver it. Every transaction here is short: the writer of a running call
+never waits for more than one.
 
 Queries that can find many rows return them as one row of JSON, and one statement writes them.
 sqlite3 releases the GIL for each row it steps to; to get it back from a busy event loop takes up to
@@ -96,7 +97,7 @@ class Outbox:
             if row is None or not self._may_take(row[0], row[1], now):
                 return False
             connection.execute(
-                "UPDATE calls SET owner = ?, owned_until = ? WHERE session_id = ?",
+                "UPDATE calls SET owner = ?, owned_until = ?, listed = 1 WHERE session_id = ?",
                 (self._me, now + int(LEASE_S * 1e6), session_id),
             )
         return True
@@ -306,7 +307,10 @@ class Outbox:
             "unwanted": one("SELECT count(*) FROM calls WHERE state < 4 AND wanted = 0").fetchone()[
                 0
             ],
-            "spans": one("SELECT count(*) FROM outbox WHERE state < 2").fetchone()[0],
+            "spans": one(
+                "SELECT (SELECT count(*) FROM outbox WHERE state < 2) + (SELECT count(*) FROM "
+                "calls c JOIN spans s ON s.session_id = c.session_id WHERE c.listed = 0)"
+            ).fetchone()[0],
             "parked": one("SELECT count(*) FROM outbox WHERE state >= 2").fetchone()[0],
             "parked_calls": one("SELECT count(*) FROM calls WHERE error IS NOT NULL").fetchone()[0],
         }

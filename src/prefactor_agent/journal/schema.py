@@ -15,7 +15,7 @@ from typing import NamedTuple
 from . import place
 from .errors import UnusableJournalError
 
-VERSION = 3
+VERSION = 4
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -100,6 +100,32 @@ _STEPS: dict[int, str] = {
     # may be another process, which has never seen them.
     3: """
     ALTER TABLE calls ADD COLUMN tools TEXT;
+    """,
+    # A call that nobody delivers takes no rows in the outbox. Once somebody does (its process has a
+    # token, or one that has claims it), its spans so far are listed, and the later ones with it.
+    4: """
+    ALTER TABLE calls ADD COLUMN listed INTEGER NOT NULL DEFAULT 0;  -- its spans are in the outbox
+    UPDATE calls SET listed = 1;
+    DROP TRIGGER span_begun;
+    CREATE TRIGGER span_begun AFTER INSERT ON spans
+        WHEN (SELECT listed FROM calls WHERE session_id = new.session_id) BEGIN
+        INSERT OR IGNORE INTO outbox (span_id, session_id, due) VALUES (new.id, new.session_id,
+            new.status <> 'active' OR new.type IN ('livekit:session',
+            'livekit:user_turn', 'livekit:assistant_turn', 'livekit:tool')
+            OR substr(new.type, 1, 13) = 'livekit:tool:');
+    END;
+    CREATE TRIGGER call_wanted AFTER UPDATE OF wanted ON calls
+        WHEN new.wanted = 1 AND new.listed = 0 BEGIN
+        UPDATE calls SET listed = 1 WHERE session_id = new.session_id;
+    END;
+    CREATE TRIGGER call_listed AFTER UPDATE OF listed ON calls
+        WHEN new.listed = 1 AND old.listed = 0 BEGIN
+        INSERT OR IGNORE INTO outbox (span_id, session_id, due)
+            SELECT id, session_id, status <> 'active' OR type IN ('livekit:session',
+                'livekit:user_turn', 'livekit:assistant_turn', 'livekit:tool')
+                OR substr(type, 1, 13) = 'livekit:tool:' FROM spans
+            WHERE session_id = new.session_id ORDER BY rowid;
+    END;
     """,
 }
 
