@@ -58,7 +58,7 @@ def _heard_since(timeline: Timeline, question: Question, until: int) -> bool:
         end[0] <= moment < until
         for speech in timeline.speeches
         if speech.heard
-        for moment in speech.sounds()
+        for moment in speech.sounds
     )
 
 

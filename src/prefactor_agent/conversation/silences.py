@@ -46,7 +46,7 @@ def silence_ended_by(timeline: Timeline, speech: Speech) -> EndedSilence | None:
 
 def silences_ended_by(timeline: Timeline, speech: Speech) -> Iterator[EndedSilence]:
     """The silences that a speech ended: more than one if it went on after the next question."""
-    for sound, part in speech.stretches():
+    for sound, part in speech.stretches:
         found = _silence_before(timeline, speech, part, sound)
         if found is not None:
             yield found
@@ -116,12 +116,7 @@ def _with_late_words(question: Question, late: Question) -> Question:
 
 def _heard_between(timeline: Timeline, begin: int, end: int) -> bool:
     """Whether the agent began to be heard in between."""
-    return any(
-        begin <= moment < end
-        for speech in timeline.speeches
-        if speech.heard
-        for moment in speech.sounds()
-    )
+    return any(begin <= moment < end for speech in timeline.speeches for moment in speech.sounds)
 
 
 def latency_of(timeline: Timeline, speech: Speech) -> Latency | None:
@@ -195,7 +190,7 @@ def _first_heard(timeline: Timeline, begin: int, end: int) -> Speech | None:
         (moment, speech)
         for speech in timeline.speeches
         if speech.heard
-        for moment in speech.sounds()
+        for moment in speech.sounds
         if begin <= moment < end
     ]
     return min(heard, key=lambda one: one[0], default=(0, None))[1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from .sides import AgentSide, ToolRun, UserSide, VoiceCall
 
@@ -51,7 +52,7 @@ class Part:
     since: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Speech:
     """A speech of LiveKit's: a turn of the assistant's."""
 
@@ -83,10 +84,12 @@ class Speech:
         """All that there was of it."""
         return self.parts[0].side
 
+    @cached_property
     def sounds(self) -> list[int]:
-        """When each stretch of it was first heard."""
-        found = [moment for moment, _ in self.stretches()]
-        if not found and self.side.playback_started is None and self.ended is not None:
+        """When each stretch of it was first heard; nothing, if it was not."""
+        found = [moment for moment, _ in self.stretches]
+        unseen = self.heard and not found and self.side.playback_started is None
+        if unseen and self.ended is not None:
             return [self.ended]  # text alone, of an agent whose nodes nobody saw
         return found
 
@@ -94,12 +97,14 @@ class Speech:
         """The part that the speech was in at a moment."""
         return next((part for part in reversed(self.parts) if part.since <= moment), self.parts[0])
 
-    def stretches(self) -> Iterator[tuple[int, Part]]:
+    @cached_property
+    def stretches(self) -> list[tuple[int, Part]]:
         """When each stretch of it was first heard, with the part that it was in, as from there on.
 
         A speech with a tool has more than one: words, the tool, the rest."""
-        if not self.heard:
-            return
+        return list(self._stretches()) if self.heard else []
+
+    def _stretches(self) -> Iterator[tuple[int, Part]]:
         for part in self.parts:
             sound = part.side.sound()
             if sound is not None and self.part_at(sound[0]) is part:

@@ -129,7 +129,7 @@ class Player:
         turn = self._turns[agent.id]
         turn.ended_ns = ns(agent.ended or agent.created)
         facts = self._recent.end_speech(turn)
-        self._told(EndedTurn(self._spans, facts, self._recent.timeline(), {}, {}))
+        self._told(EndedTurn(self._spans, facts, self._recent.later_timeline(), {}, {}))
 
 
 def _span(id_: str, began: float) -> Any:

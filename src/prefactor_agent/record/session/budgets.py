@@ -83,7 +83,7 @@ class Budgets:
         """The agent begins to be heard: if that ends a silence, was it longer than it may be?"""
         if not self.limits or self._callback is None:
             return
-        timeline = self._recent.timeline()()
+        timeline = self._recent.timeline()
         speech = timeline.speech(turn.span.id)
         ended = conversation.silence_ended_by(timeline, speech) if speech is not None else None
         if speech is None or ended is None:
@@ -106,7 +106,7 @@ class Budgets:
         state = self._state
         if state.closed or state.user_turn not in (None, asked):
             return  # the user speaks again: nobody waits
-        timeline = self._recent.timeline()()
+        timeline = self._recent.timeline()
         question = timeline.question(asked.span.id)
         if question is None or conversation.first_sound_after(timeline, question) is not None:
             return

@@ -174,7 +174,7 @@ class AssistantTurns:
 
     def _end(self, turn: AssistantTurn, status: Status, interrupted: bool) -> None:
         facts, spans, recent = self._recent.end_speech(turn), self._spans, self._recent
-        ended = EndedTurn(spans, facts, recent.timeline(), self._budgets, recent.networks())
+        ended = EndedTurn(spans, facts, recent.later_timeline(), self._budgets, recent.networks())
         self._ended.append(ended)
         finished = round(time.time(), 6)
         self._spans.end(

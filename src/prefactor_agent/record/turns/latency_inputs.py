@@ -23,10 +23,47 @@ from .facts import TurnFacts
 from .turn import HeardVoice, Segment, UserTurn
 
 
-def timeline_of(questions: Iterable[Question], turns: Iterable[TurnFacts]) -> Timeline:
-    """The facts of the last turns of a session."""
+class EndedSpeech:
+    """The facts of a speech that is over, brought into the form of a timeline once."""
+
+    def __init__(self, facts: TurnFacts) -> None:
+        self._facts: TurnFacts | None = facts
+        self._speech: Speech | None = None
+
+    def speech(self, *, final: bool) -> Speech:
+        """The speech, as it is known now.
+
+        Args:
+            final: Its streams can be absorbed: nobody is at them, and it is not the event loop that
+                asks. From then on it stays as it is.
+        """
+        facts = self._facts  # read first: it is let go of last
+        if self._speech is not None:
+            return self._speech
+        assert facts is not None
+        if not final:
+            return speech_of(facts)
+        for output in facts.outputs:
+            output.absorb()
+        speech = self._speech = speech_of(facts)
+        self._facts = None  # its streams are not needed any more
+        return speech
+
+
+def timeline_of(
+    questions: Iterable[Question], turns: Iterable[EndedSpeech | TurnFacts], *, final: bool
+) -> Timeline:
+    """The facts of the last turns of a session.
+
+    Args:
+        final: See :meth:`EndedSpeech.speech`.
+    """
     return Timeline(
-        sorted(questions, key=lambda one: one.began), [speech_of(turn) for turn in turns]
+        sorted(questions, key=lambda one: one.began),
+        [
+            turn.speech(final=final) if isinstance(turn, EndedSpeech) else speech_of(turn)
+            for turn in turns
+        ],
     )
 
 

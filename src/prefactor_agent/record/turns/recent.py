@@ -6,15 +6,17 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from ...conversation import Timeline
+from ...conversation import Question, Timeline
 from ...core.clock import now_ns
 from ...core.json import JSON
 from .facts import TurnFacts, facts_of
-from .latency_inputs import question_of, timeline_of
+from .latency_inputs import EndedSpeech, question_of, timeline_of
 from .turn import AssistantTurn, UserTurn
 
 QUESTIONS_KEPT = 8
 SPEECHES_KEPT = 16
+_CHANGING = 3
+"""The newest turns of the user's of which something may still come to be known."""
 
 
 class RecentTurns:
@@ -23,16 +25,20 @@ class RecentTurns:
     def __init__(self) -> None:
         self._users: deque[UserTurn] = deque(maxlen=QUESTIONS_KEPT)
         self._speeches: deque[AssistantTurn] = deque(maxlen=SPEECHES_KEPT)
-        self._ended: dict[str, TurnFacts] = {}
+        self._ended: dict[str, EndedSpeech] = {}
+        self._settled: dict[str, Question] = {}
 
     def add_question(self, turn: UserTurn) -> None:
         """A turn of the user's begins."""
+        if len(self._users) == QUESTIONS_KEPT:
+            self._settled.pop(self._users[0].span.id, None)
         self._users.append(turn)
 
     def drop_question(self, turn: UserTurn) -> None:
         """A turn of the user's was none: nobody waits for an answer to it."""
         if turn in self._users:
             self._users.remove(turn)
+            self._settled.pop(turn.span.id, None)
 
     def add_speech(self, turn: AssistantTurn) -> None:
         """LiveKit created a speech."""
@@ -42,7 +48,8 @@ class RecentTurns:
 
     def end_speech(self, turn: AssistantTurn) -> TurnFacts:
         """A speech is over: from here on its facts stay as they are."""
-        facts = self._ended[turn.span.id] = facts_of(turn)
+        facts = facts_of(turn)
+        self._ended[turn.span.id] = EndedSpeech(facts)
         return facts
 
     def user_turn(self, id_: str) -> UserTurn | None:
@@ -61,13 +68,26 @@ class RecentTurns:
             for one in self._users
         )
 
-    def timeline(self) -> Callable[[], Timeline]:
-        """The facts as they are now; they are put in the form of a timeline when that is called,
-        on any thread."""
-        questions = tuple(question_of(user) for user in self._users)
-        ended = self._ended
-        speeches = tuple(ended.get(one.span.id) or facts_of(one) for one in self._speeches)
-        return partial(timeline_of, questions, speeches)
+    def timeline(self) -> Timeline:
+        """The facts as they are now."""
+        return timeline_of(*self._facts(), final=False)
+
+    def later_timeline(self) -> Callable[[], Timeline]:
+        """The facts as they are now, to be brought into their form when the result is called, off
+        the event loop."""
+        return partial(timeline_of, *self._facts(), final=True)
+
+    def _facts(self) -> tuple[list[Question], list[EndedSpeech | TurnFacts]]:
+        ended, settled = self._ended, self._settled
+        questions = []
+        for age, user in enumerate(reversed(self._users)):
+            question = settled.get(user.span.id)
+            if question is None:
+                question = question_of(user)
+                if age >= _CHANGING:
+                    settled[user.span.id] = question
+            questions.append(question)
+        return questions, [ended.get(one.span.id) or facts_of(one) for one in self._speeches]
 
     def networks(self) -> dict[str, JSON]:
         """What the network did to the sound of the user's turns, by their ids."""
@@ -78,6 +98,7 @@ class RecentTurns:
         self._users.clear()
         self._speeches.clear()
         self._ended.clear()
+        self._settled.clear()
 
 
 def _has_words(turn: UserTurn) -> bool:

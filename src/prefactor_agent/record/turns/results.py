@@ -86,8 +86,6 @@ class EndedTurn:
         make_timeline: Callable[[], Timeline],
         networks: Mapping[str, JSON],
     ) -> None:
-        for output in facts.outputs:
-            output.absorb()
         timeline = make_timeline()
         speech = timeline.speech(facts.id)
         if speech is None:
