@@ -112,7 +112,9 @@ def test_a_tool_shut_the_job_down(site: Site, desk: Worker):
     (result,) = trace.of("tool_result")
     assert tool.status == result.status == "complete"
     assert result.result["outputs"] == {"output": "The call ends."}
-    assert trace.of("assistant_turn")[-1].status == "complete", "its tool did what it was called for"
+    assert trace.of("assistant_turn")[-1].status == "complete", (
+        "its tool did what it was called for"
+    )
 
 
 def test_prefactor_terminated_the_call(site: Site, shop: Worker, heard_after_termination: int):

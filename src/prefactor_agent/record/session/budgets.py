@@ -128,11 +128,13 @@ class Budgets:
 
     def _report(self, asked: UserTurn, found: conversation.Latency, *, answered: bool) -> None:
         over = conversation.exceeded(found, self.limits)
-        new = {name: seconds for name, seconds in over.items() if name not in asked.told_budgets}
+        new = {
+            name: seconds for name, seconds in over.items() if name not in asked.reported_budgets
+        }
         session = self._state.session
         if not new or session is None or self._callback is None:
             return
-        asked.told_budgets |= set(new)
+        asked.reported_budgets |= set(new)
         event = BudgetExceeded(
             session=session,
             exceeded=new,

@@ -113,7 +113,7 @@ class AssistantTurns:
         if asked is not None and is_hook_task(asked):
             turn.question = asked  # by the hook itself, or by LiveKit right after it
             return
-        turn.told_to_answer = asked is not None and asked is turn.latest
+        turn.from_hook = asked is not None and asked is turn.latest
         if (asking := self._state.user_turn) is not None:
             # LiveKit schedules a speech at once, but for one that it generates ahead.
             loop = asyncio.get_running_loop()

@@ -27,7 +27,7 @@ class TurnFacts:
     ended_ns: int | None
     question: str | None
     latest: str | None
-    told_to_answer: bool
+    from_hook: bool
     inside: str | None
     during: Question | None
     user_until_ns: int | None
@@ -71,7 +71,7 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         ended_ns=turn.ended_ns,
         question=turn.question.span.id if turn.question is not None else None,
         latest=turn.latest.span.id if turn.latest is not None else None,
-        told_to_answer=turn.told_to_answer,
+        from_hook=turn.from_hook,
         inside=turn.inside,
         during=_as_understood(turn),
         user_until_ns=turn.heard_over.moments.get("speech_ended") if turn.heard_over else None,

@@ -106,7 +106,7 @@ def speech_of(turn: TurnFacts) -> Speech:
         parts=tuple(parts),
         question=turn.question,
         latest=turn.latest,
-        asks_model=turn.source == "generate_reply" or turn.told_to_answer,
+        asks_model=turn.source == "generate_reply" or turn.from_hook,
         heard=turn.came_out,
         during=turn.during,
         user_until=turn.user_until_ns,

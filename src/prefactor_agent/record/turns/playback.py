@@ -87,7 +87,7 @@ class Playback:
         turn.moments["playback_finished"] = self._finished_ns = segment.finished_ns
 
 
-def _without_discarded(turn: AssistantTurn, segment: Segment, told_s: float) -> float:
+def _without_discarded(turn: AssistantTurn, segment: Segment, reported_s: float) -> float:
     """How much of a segment was played, in seconds: what was told, or what the time between its
     pauses allows, if less was played by as much as pauses can cost."""
     turned = [
@@ -96,7 +96,7 @@ def _without_discarded(turn: AssistantTurn, segment: Segment, told_s: float) -> 
         if state in ("paused", "resumed") and moment >= segment.started_ns
     ]
     if not turned or segment.finished_ns is None:
-        return told_s
+        return reported_s
     paused, *later = [*turned, segment.finished_ns]
     heard = [one for one in turn.voices if one.first_frame_ns and one.first_frame_ns < paused]
     late = heard[-1].voice.late if heard else ()
@@ -104,4 +104,4 @@ def _without_discarded(turn: AssistantTurn, segment: Segment, told_s: float) -> 
     played_ns += sum(until - since for since, until in zip(later[::2], later[1::2], strict=False))
     played_s = played_ns / 1e9
     pauses = (len(turned) + 1) // 2
-    return played_s if 0 < told_s - played_s < pauses * _DISCARDED_S else told_s
+    return played_s if 0 < reported_s - played_s < pauses * _DISCARDED_S else reported_s

@@ -48,7 +48,7 @@ class UserTurn:
     """LiveKit's measurements of single model calls, by kind of model."""
     network: JSON = field(default_factory=dict)
     """What the network did to its sound: see network.py."""
-    told_budgets: set[str] = field(default_factory=set)
+    reported_budgets: set[str] = field(default_factory=set)
     wordless: bool = False
     """A realtime model took it and did not say what it heard."""
     reply: AssistantTurn | None = None
@@ -155,7 +155,7 @@ class AssistantTurn:
     """The user's turn that LiveKit itself made the speech for: see ``conversation/timeline.py``."""
     latest: UserTurn | None = None
     """The newest turn of the user's when the speech was created."""
-    told_to_answer: bool = False
+    from_hook: bool = False
     """The program created it in a context that came out of that turn's hook."""
     ahead: bool = False
     """LiveKit generated it before it knew that the user's turn was over (preemptive)."""

@@ -257,11 +257,11 @@ class UserTurns:
         if turn is self._state.user_turn:
             self._state.user_turn = None
 
-    def note_measured(self, kind: str, told: JSON) -> None:
+    def note_measured(self, kind: str, measurement: JSON) -> None:
         """LiveKit measured something of the turn that is open, or was the last."""
         turn = self._state.user_turn or (self._committed[-1] if self._committed else None)
         if turn is not None:
-            turn.measured[kind] = told
+            turn.measured[kind] = measurement
 
     def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
         """The user typed, or the program passed on words: a turn without a duration."""

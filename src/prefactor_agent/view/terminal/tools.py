@@ -74,7 +74,7 @@ class ToolLines:
             yield self._indented(f"and {numbers.count(more, 'more report')}")
         if (over := over_us(self._call, span)) is not None:
             after = numbers.length(over - (span.finished_us or over))
-            told = _told_in(result_turn(self._call, span), self._lines.glyphs.arrow)
+            told = _said_in(result_turn(self._call, span), self._lines.glyphs.arrow)
             yield from self._wrapped(f"{self._clock(over)} over, {after} after its turn{told}")
 
     def _update(self, update: Update) -> Iterator[Text]:
@@ -87,7 +87,7 @@ class ToolLines:
         elif update.silent:
             how = ", for the model alone"
         else:
-            how = _told_in(update.turn, glyphs.arrow)
+            how = _said_in(update.turn, glyphs.arrow)
         style = "red" if update.refused else "magenta"
         yield from self._wrapped(f"{self._clock(update.at_us)} {said}{how}", style)
 
@@ -126,5 +126,5 @@ def tool_outcome(span: StoredSpan) -> tuple[str, str]:
     return "no result: it did not end", "yellow"
 
 
-def _told_in(turn: Turn | None, arrow: str) -> str:
+def _said_in(turn: Turn | None, arrow: str) -> str:
     return f" {arrow} turn {turn.number}" if turn is not None else ""
