@@ -74,8 +74,10 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## a few minutes; prints a table of ratios measured in one run
+bench: $(VENV)/.installed  ## a quarter of an hour; prints tables of ratios, each measured in one run
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.spoken_call
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_processes
 
 bench-peers: $(VENV)/.installed  ## ten minutes; the same beside prefactor-livekit and LiveKit's OpenTelemetry
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.peers

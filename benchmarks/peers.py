@@ -36,8 +36,10 @@ from rich.console import Console
 from rich.table import Table
 
 import prefactor_agent
+from prefactor_agent.core.span import Span
 from prefactor_agent.tracing import tracer
 
+from .collector import collector
 from .workload import Model, Plain, Traced, turns
 
 Done = Callable[[], Awaitable[object]]
@@ -100,6 +102,20 @@ async def _ours(session: AgentSession[Any], **settings: Any) -> tuple[Agent, Don
     return Traced(instructions="x"), done
 
 
+class _Nowhere:
+    """A sink that keeps nothing: what is left is the cost on the event loop alone."""
+
+    def put(self, span: Span) -> None: ...
+
+    def flush(self, timeout: float) -> bool:
+        return True
+
+
+async def _thrown_away(session: AgentSession[Any]) -> tuple[Agent, Done]:
+    tracer.send_to(_Nowhere())
+    return Traced(instructions="x"), _nothing
+
+
 async def _journal(session: AgentSession[Any]) -> tuple[Agent, Done]:
     return await _ours(session)
 
@@ -117,6 +133,7 @@ SETUPS = {
     "none": _none,
     "LiveKit's OpenTelemetry, OTLP/HTTP": _opentelemetry,
     "prefactor-livekit 0.1.5": _prefactor_livekit,
+    "TracedAgent, spans thrown away": _thrown_away,
     "TracedAgent, journal only": _journal,
     "TracedAgent, delivered": _delivered,
 }
@@ -196,28 +213,6 @@ def _run(setup: str, count: int, environment: dict[str, str]) -> Run:
             check=True,
         )
     return Run(**json.loads(done.stdout.splitlines()[-1]))
-
-
-def collector() -> tuple[subprocess.Popen[str], str]:
-    """Take what OpenTelemetry sends, in a process of its own, and count it at the end."""
-    code = """
-import http.server, sys
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        print(len(body), flush=True)
-        self.send_response(200); self.send_header("content-length", "0"); self.end_headers()
-    def log_message(self, *_): pass
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, start_new_session=True
-    )
-    assert process.stdout is not None
-    return process, f"http://127.0.0.1:{int(process.stdout.readline())}/v1/traces"
 
 
 def _closed_port() -> int:
@@ -336,19 +331,22 @@ def _print(
         "",
         "CPU ms a turn",
         "added",
+        "to OpenTelemetry's",
         "wall ms a turn",
         "API requests a turn",
         "start, API dead",
         "worst stall of the loop",
         title=f"{count} turns with a tool and 60 chunks; medians of {len(runs['none'])} runs",
     )
+    telemetry = _added(runs, "LiveKit's OpenTelemetry, OTLP/HTTP")
     for name, all_runs in runs.items():
-        added = [one.cpu_ms - none.cpu_ms for one, none in zip(all_runs, runs["none"], strict=True)]
+        added = _added(runs, name)
         start = statistics.median(dead[name])
         table.add_row(
             name,
             f"{_median(all_runs, 'cpu_ms'):.2f}",
-            "" if name == "none" else f"{statistics.median(added):+.2f}",
+            "" if name == "none" else f"{added:+.2f}",
+            "" if name == "none" else f"{added / telemetry:.2f}",
             f"{_median(all_runs, 'wall_ms'):.2f}",
             f"{statistics.median(requests[name]):.2f}" if "OpenTel" not in name else "",
             f"{start:.0f} ms" if start != float("inf") else "never started",
@@ -356,6 +354,13 @@ def _print(
         )
     console.print(table)
     console.print(f"A backlog of 10,000 spans is delivered with {speed:.0f} spans/s.")
+
+
+def _added(runs: dict[str, list[Run]], name: str) -> float:
+    """What a setup adds: the median of the differences within a round."""
+    return statistics.median(
+        one.cpu_ms - none.cpu_ms for one, none in zip(runs[name], runs["none"], strict=True)
+    )
 
 
 def _median(runs: list[Run], name: str) -> float:
