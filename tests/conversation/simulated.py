@@ -158,7 +158,9 @@ class Simulation:
     def _spoken(self, began: int, declined: bool, planned: list[Reply]) -> tuple[str, int, int]:
         """A question aloud, with or without a pause, in which the program may say something."""
         sounds = [(began, began + self._some(10, 100))]
-        if self._maybe():
+        # What a question was like when the later part of a speech was heard, nobody notes.
+        heard_on = any(sound.began + LEAD >= began for sound in self.truth.agent)
+        if not heard_on and self._maybe():
             pause, first = self._some(30, 150), sounds[0][1]
             sounds.append((first + pause, first + pause + self._some(10, 100)))
             if pause > VAD + LEAD + 2 and self._maybe():

@@ -102,7 +102,9 @@ class AssistantTurns:
             taken.reply = turn
             self.link(turn, taken)
             return
-        cause = current_turn.of(self._scope)
+        # Code that is at work for no speech created earlier ones by itself, and remembers them.
+        at_work = livekit_private.running_speech() is not None
+        cause = current_turn.of(self._scope) if at_work else None
         if cause is not None:
             turn.caused_by = cause.span.id
             left, changed, entered = self._state.latest_handoff

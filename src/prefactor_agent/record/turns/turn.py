@@ -12,6 +12,7 @@ from typing import Any
 from livekit.agents import llm
 
 from ...conversation import Question
+from ...core.clock import from_wall
 from ...core.json import JSON
 from ...core.span import Span
 from ..audio.agent_voice import AgentVoice
@@ -91,6 +92,15 @@ class UserTurn:
         # LiveKit says 0.0 where the STT tells no confidence.
         self.confidence = getattr(message, "transcript_confidence", None) or None
         self.metrics |= dict(message.metrics or {})
+
+    def take_end(self, message: llm.ChatMessage) -> None:
+        """LiveKit says with the turn's message when it decided that the turn was over (1.5: only
+        when it adds the message to the history)."""
+        metrics: Any = message.metrics or {}
+        stopped, delay = metrics.get("stopped_speaking_at"), metrics.get("end_of_turn_delay")
+        taken = self.moments.get("committed")
+        if taken is not None and isinstance(stopped, float) and isinstance(delay, float):
+            self.end_of_turn_ns = min(taken, from_wall(stopped + delay))
 
     def take_utterance(self) -> Utterance | None:
         """The utterance that is open, which the turn has no more."""

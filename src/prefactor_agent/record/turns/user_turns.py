@@ -108,14 +108,16 @@ class UserTurns:
         """Whether LiveKit holds no words of a turn any more when a new sound begins: it has taken
         it, and waits for something before it says so, or it has given the words up (they were said
         over a speech that nobody may interrupt; ``clear_user_turn``)."""
-        ended = turn.moments.get("speech_ended")
-        if not turn.finals or "vad_ended" not in turn.moments or ended is None or at <= ended:
+        quiet = turn.moments.get("vad_ended")
+        ended = turn.moments.get("speech_ended", quiet)  # nobody heard it of an untraced agent
+        if not turn.finals or quiet is None or ended is None or at <= ended:
             return False
         return livekit_private.holds_words(self._state.session) is False
 
     def _let_go(self, turn: UserTurn) -> None:
         end_utterance(self._spans, self._voice, turn.take_utterance(), at=now_ns())
-        self._voice.taken_until(turn.moments["speech_ended"])
+        if (ended := turn.moments.get("speech_ended")) is not None:
+            self._voice.taken_until(ended)
         self._set_aside.append(turn)
         self._state.user_turn = None
 
@@ -176,8 +178,7 @@ class UserTurns:
         turn.take_message(message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
             turn.moments["vad_estimate"] = min(now, from_wall(stopped))
-            if isinstance(delay := turn.metrics.get("end_of_turn_delay"), float):
-                turn.end_of_turn_ns = min(now, from_wall(stopped + delay))
+        turn.take_end(message)
         self._signals.turn_committed.emit(turn)
         if self._state.realtime_used and not turn.text():
             self._take(turn)
@@ -288,6 +289,7 @@ class UserTurns:
             return self._end_awaiting()
         known = (turn for turn in self._committed if turn.message_id == message.id)
         if (turn := next(known, None)) is not None:
+            turn.take_end(message)
             self._committed.remove(turn)
             return turn
         if speech is not None and (asked := speech.question) is not None:
