@@ -85,7 +85,9 @@ def stages(result: JSON) -> dict[str, float]:
 
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("preemptive", [True, False])
-async def test_a_plain_turn(streaming: bool, preemptive: bool, sink: MemorySink) -> None:
+async def test_a_plain_turn_has_all_its_stages(
+    streaming: bool, preemptive: bool, sink: MemorySink
+) -> None:
     line = Line(
         ScriptedLLM([Wait(0.3), "Noon."]),
         Heard("what time is it", delay=0.02),
@@ -130,7 +132,9 @@ async def test_a_filler_from_a_tool_ends_the_silence(sink: MemorySink) -> None:
     assert answer["answer_ms"] > filler["latency"]["perceived_ms"] + 700
 
 
-async def test_the_first_words_of_the_agent_that_was_handed_over_to(sink: MemorySink) -> None:
+async def test_the_first_words_of_the_agent_that_was_handed_over_to_end_the_silence(
+    sink: MemorySink,
+) -> None:
     class Sales(TracedAgent):
         async def on_enter(self) -> None:
             await asyncio.sleep(0.15)
@@ -154,7 +158,7 @@ async def test_the_first_words_of_the_agent_that_was_handed_over_to(sink: Memory
     assert "filler" not in heard[0]["latency"]
 
 
-async def test_a_turn_that_the_hook_answers_without_a_model(sink: MemorySink) -> None:
+async def test_words_of_the_hook_without_a_model_end_the_silence(sink: MemorySink) -> None:
     class Parrot(TracedAgent):
         async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
             await asyncio.sleep(0.1)
@@ -186,7 +190,7 @@ async def test_what_the_program_says_later_by_itself_is_no_answer(sink: MemorySi
     assert "latency" not in result
 
 
-async def test_a_manual_turn(sink: MemorySink) -> None:
+async def test_a_manual_turn_waits_for_the_program(sink: MemorySink) -> None:
     line = Line(
         ScriptedLLM(["Noon."]), "what time is it", turn_detection="manual",
         preemptive_generation={"enabled": False},
@@ -202,7 +206,7 @@ async def test_a_manual_turn(sink: MemorySink) -> None:
     assert waited >= 600
 
 
-async def test_a_typed_turn(sink: MemorySink) -> None:
+async def test_the_silence_after_a_typed_turn_begins_when_it_came_in(sink: MemorySink) -> None:
     session: AgentSession[None] = AgentSession(llm=ScriptedLLM([Wait(0.1), "Noon."]))
     await session.start(TracedAgent(instructions="help"))
     await session.run(user_input="what time is it")
@@ -212,7 +216,7 @@ async def test_a_typed_turn(sink: MemorySink) -> None:
     assert stages(result)["llm_ttft"] == pytest.approx(100, abs=1)
 
 
-async def test_a_barge_in(sink: MemorySink) -> None:
+async def test_a_barge_in_lasts_until_the_agents_last_sound(sink: MemorySink) -> None:
     line = Line(
         ScriptedLLM(["A very long answer that goes on and on. " * 30], ["Yes."]),
         "what time is it",

@@ -58,7 +58,7 @@ async def recording(seconds: float) -> AsyncIterator[rtc.AudioFrame]:
 
 
 @pytest.mark.parametrize("voice", [True, False])
-async def test_say_a_recording(voice: bool, sink: Recorder) -> None:
+async def test_a_recording_is_a_turn_with_or_without_a_voice(voice: bool, sink: Recorder) -> None:
     """Ready audio goes past the voice; a session without any voice can play it too."""
     options: JSON = {"tts": ScriptedTTS()} if voice else {}
     session: AgentSession[None] = AgentSession(**options)
@@ -79,7 +79,9 @@ async def test_say_a_recording(voice: bool, sink: Recorder) -> None:
 
 
 @pytest.mark.parametrize("spoken", [True, False])
-async def test_say_what_is_not_kept_in_the_history(spoken: bool, sink: Recorder) -> None:
+async def test_what_is_said_and_not_kept_in_the_history_has_its_words(
+    spoken: bool, sink: Recorder
+) -> None:
     """LiveKit commits no message then: what was played to its end was said all the same."""
     session: AgentSession[None] = AgentSession(tts=ScriptedTTS(seconds_per_character=0.005))
     session.output.audio = Speaker(speed=4) if spoken else None
@@ -93,7 +95,7 @@ async def test_say_what_is_not_kept_in_the_history(spoken: bool, sink: Recorder)
     assert session.history.messages() == []
 
 
-async def test_the_choice_of_tools_of_one_reply(sink: Recorder) -> None:
+async def test_the_choice_of_tools_of_one_reply_is_recorded(sink: Recorder) -> None:
     session: AgentSession[None] = AgentSession(
         llm=ScriptedLLM([Use("price", {"item": "tea"})], "Three.", "Hello.")
     )
@@ -108,7 +110,7 @@ async def test_the_choice_of_tools_of_one_reply(sink: Recorder) -> None:
     assert third["tool_choice"] == "none"
 
 
-async def test_the_most_steps_that_tools_may_take(sink: Recorder) -> None:
+async def test_a_reply_ends_after_the_most_steps_that_tools_may_take(sink: Recorder) -> None:
     model = ScriptedLLM(*([Use("price", {"item": item})] for item in ("tea", "jam")), "Enough.")
     session: AgentSession[None] = AgentSession(llm=model, max_tool_steps=1)
     await session.start(Talker())
@@ -122,7 +124,7 @@ async def test_the_most_steps_that_tools_may_take(sink: Recorder) -> None:
     assert (turn["result"]["spoken_text"], turn["result"]["tool_calls"]) == ("Enough.", 2)
 
 
-async def test_a_tool_that_waits_until_it_was_heard(sink: Recorder) -> None:
+async def test_a_tool_may_wait_until_its_words_were_heard(sink: Recorder) -> None:
     class Patient(Talker):
         @traced_tool
         async def hang_up(self, context: RunContext[None]) -> str:
@@ -146,7 +148,9 @@ async def test_a_tool_that_waits_until_it_was_heard(sink: Recorder) -> None:
 
 
 @pytest.mark.parametrize("force", [True, False])
-async def test_a_speech_that_nobody_may_interrupt(force: bool, sink: Recorder) -> None:
+async def test_a_speech_that_nobody_may_interrupt_is_stopped_by_force_only(
+    force: bool, sink: Recorder
+) -> None:
     line = Line(
         hears=ScriptedSTT("stop it"),
         thinks=ScriptedLLM("Well."),
@@ -178,7 +182,7 @@ async def test_a_speech_that_nobody_may_interrupt(force: bool, sink: Recorder) -
         assert result["playback_position_s"] == pytest.approx(len(LONG) * 0.04 + 0.0, abs=0.2)
 
 
-async def test_stopped_before_a_word_was_heard(sink: Recorder) -> None:
+async def test_a_speech_that_was_stopped_before_a_word_is_cancelled(sink: Recorder) -> None:
     line = Line(thinks=ScriptedLLM(LONG), speaks=ScriptedTTS(first_byte=5))
     async with line.to(Talker()):
         speech = line.session.generate_reply(instructions="talk")
@@ -198,7 +202,7 @@ async def test_stopped_before_a_word_was_heard(sink: Recorder) -> None:
 # Who takes the user's turn
 
 
-async def test_a_turn_that_the_stt_takes(sink: Recorder) -> None:
+async def test_the_stt_may_take_the_turn(sink: Recorder) -> None:
     ears = HandSTT()
     line = Line(hears=ears, thinks=ScriptedLLM("Noon."), turn_detection="stt")
     async with line.to(Talker()):
@@ -217,7 +221,7 @@ async def test_a_turn_that_the_stt_takes(sink: Recorder) -> None:
     assert answer["result"]["latency"]["basis"] == {"from": "audio", "to": "audio"}
 
 
-async def test_a_turn_that_the_program_takes(sink: Recorder) -> None:
+async def test_the_program_may_take_the_turn(sink: Recorder) -> None:
     """As with a button: nothing is taken before the program says so."""
     line = Line(
         hears=ScriptedSTT("what time", "is it"),
@@ -237,7 +241,7 @@ async def test_a_turn_that_the_program_takes(sink: Recorder) -> None:
     assert [utterance["parent_id"] for utterance in of(sink, "stt")] == [user["id"]] * 2
 
 
-async def test_a_turn_that_the_program_clears(sink: Recorder) -> None:
+async def test_words_that_the_program_clears_are_no_part_of_the_next_turn(sink: Recorder) -> None:
     """What was cleared is no part of the turn's words; the utterance was heard all the same."""
     line = Line(
         hears=ScriptedSTT("never mind", "what time is it"),
@@ -260,7 +264,7 @@ async def test_a_turn_that_the_program_clears(sink: Recorder) -> None:
     assert answer["result"]["user_turn_id"] == of(sink, "user_turn")[-1]["id"]
 
 
-async def test_a_user_who_is_away(sink: Recorder) -> None:
+async def test_a_user_who_is_away_is_in_no_turn(sink: Recorder) -> None:
     prefactor_agent.configure(states=True)
     session: AgentSession[None] = AgentSession(
         llm=ScriptedLLM(), stt=ScriptedSTT(), user_away_timeout=0.2
@@ -275,7 +279,7 @@ async def test_a_user_who_is_away(sink: Recorder) -> None:
     assert [span["payload"]["actor"] for span in gone] == ["user"]
 
 
-async def test_sound_in_the_background(sink: Recorder) -> None:
+async def test_sound_in_the_background_is_no_speech(sink: Recorder) -> None:
     """Another source that plays all the time is no speech of the agent's, and ends no turn."""
 
     async def rain() -> AsyncIterator[rtc.AudioFrame]:

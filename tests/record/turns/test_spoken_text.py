@@ -34,7 +34,9 @@ def the_turn(sink: Recorder) -> JSON:
     "first", ["Let me look.", "Let me look. ", "Let me look.\n", " Let me look. "]
 )
 @pytest.mark.parametrize("second", ["It is 3.", " It is 3.", "It is  3. "])
-async def test_an_answer_before_and_after_a_tool(first: str, second: str, sink: Recorder) -> None:
+async def test_an_answer_before_and_after_a_tool_is_spoken_as_it_was_generated(
+    first: str, second: str, sink: Recorder
+) -> None:
     await answers([first, Use("look")], second)
     result = the_turn(sink)
     assert result["spoken_text"] == result["generated_text"] == result["outputs"]["text"]
@@ -45,7 +47,7 @@ async def test_an_answer_before_and_after_a_tool(first: str, second: str, sink: 
         assert len(between) == 1
 
 
-async def test_blanks_around_an_answer(sink: Recorder) -> None:
+async def test_blanks_around_an_answer_are_no_difference(sink: Recorder) -> None:
     await answers("  It is 3.  ")
     result = the_turn(sink)
     assert result["spoken_text"] == result["generated_text"]

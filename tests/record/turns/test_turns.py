@@ -56,7 +56,7 @@ def captioned(line: Line) -> Line:
     return line
 
 
-async def test_interrupted_by_the_program(sink: Recorder) -> None:
+async def test_the_program_that_interrupts_is_named(sink: Recorder) -> None:
     line = captioned(Line(thinks=ScriptedLLM(LONG), speaks=slow_voice()))
     async with line.to(Talker()):
         speech = line.session.generate_reply(instructions="talk")
@@ -80,7 +80,9 @@ async def test_interrupted_by_the_program(sink: Recorder) -> None:
     in_order(turn, "created", "playback_started", "playback_finished")
 
 
-async def test_interrupted_by_the_users_voice(sink: Recorder) -> None:
+async def test_the_voice_that_interrupts_is_named_with_how_long_both_were_heard(
+    sink: Recorder,
+) -> None:
     ears = HandSTT()
     line = Line(
         hears=ears,
@@ -228,7 +230,7 @@ async def test_what_was_thrown_away_at_a_pause_was_not_played(coughs: int, sink:
 
 
 @pytest.mark.parametrize("slow", [False, True])
-async def test_a_preemptive_generation_that_is_used(slow: bool, sink: Recorder) -> None:
+async def test_a_preemptive_generation_that_is_used_says_so(slow: bool, sink: Recorder) -> None:
     reply = ["It is ", Wait(0.6 if slow else 0.0), "noon."]
     line = Line(
         hears=ScriptedSTT(Heard("what time is it"), pause=0.05),
@@ -256,7 +258,7 @@ async def test_a_preemptive_generation_that_is_used(slow: bool, sink: Recorder) 
     in_order(turn, "created", "user_committed", "playback_started")
 
 
-async def test_a_preemptive_generation_that_is_dropped(sink: Recorder) -> None:
+async def test_a_preemptive_generation_that_is_dropped_says_so(sink: Recorder) -> None:
     class Changing(Talker):
         async def on_user_turn_completed(self, chat_ctx: Any, new_message: Any) -> None:
             chat_ctx.add_message(role="system", content="it is raining")
@@ -288,7 +290,7 @@ async def test_a_preemptive_generation_that_is_dropped(sink: Recorder) -> None:
     assert (early["status"], late["status"]) == ("cancelled", "complete")
 
 
-async def test_a_preemptive_generation_dropped_for_a_later_transcript(sink: Recorder) -> None:
+async def test_a_later_transcript_drops_a_preemptive_generation(sink: Recorder) -> None:
     ears = HandSTT()
     line = Line(
         hears=ears,
@@ -314,7 +316,7 @@ async def test_a_preemptive_generation_dropped_for_a_later_transcript(sink: Reco
     assert [s["parent_id"] for s in of(sink, "stt")] == [user["id"]] * 2
 
 
-async def test_no_reply_is_wanted(sink: Recorder) -> None:
+async def test_a_turn_that_wants_no_reply_is_complete_without_one(sink: Recorder) -> None:
     class Quiet(Talker):
         async def on_user_turn_completed(self, chat_ctx: Any, new_message: llm.ChatMessage) -> None:
             await asyncio.sleep(0.05)
@@ -339,7 +341,7 @@ async def test_no_reply_is_wanted(sink: Recorder) -> None:
     assert "tracer_failures" not in root["result"]
 
 
-async def test_two_turns_in_one_call(sink: Recorder) -> None:
+async def test_each_of_two_turns_has_its_own_answer(sink: Recorder) -> None:
     line = Line(hears=ScriptedSTT("one", "two"), thinks=ScriptedLLM("First.", "Second."))
     async with line.to(Talker()):
         for count in (1, 2):
@@ -369,8 +371,8 @@ async def test_two_turns_in_one_call(sink: Recorder) -> None:
         )
 
 
-async def test_a_user_who_goes_on_after_a_short_pause(sink: Recorder) -> None:
-    """The pause was long enough for the turn to be taken, too short to begin a new sound."""
+async def test_a_user_who_goes_on_after_the_turn_was_taken_begins_another(sink: Recorder) -> None:
+    """The pause was just long enough for that."""
     line = Line(hears=ScriptedSTT("One.", "Two."), thinks=ScriptedLLM("First.", "Second."))
     async with line.to(Talker()):
         line.microphone.play([*silence(0.3), *sound(0.4), *silence(0.4), *sound(0.4)])

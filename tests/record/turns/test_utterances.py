@@ -39,7 +39,7 @@ def heard_at(sink: Recorder, node: JSON) -> list[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_one_spoken_turn(streaming: bool, sink: Recorder) -> None:
+async def test_a_spoken_turn_has_one_span_of_the_stt(streaming: bool, sink: Recorder) -> None:
     heard = Heard("what time is it", ["what", "what time"] if streaming else [])
     line = Line(hears=ScriptedSTT(heard, streaming=streaming), thinks=ScriptedLLM("Noon."))
     async with line.to(Listener()):
@@ -91,7 +91,7 @@ async def test_one_spoken_turn(streaming: bool, sink: Recorder) -> None:
     assert len(stt["chunks"]["events"]["offset_us"]) >= (4 if streaming else 1)
 
 
-async def test_interims_and_two_finals_in_one_utterance(sink: Recorder) -> None:
+async def test_an_utterance_keeps_its_interims_and_both_its_finals(sink: Recorder) -> None:
     ears = HandSTT()
     line = Line(hears=ears, thinks=ScriptedLLM("Fine."), turn_detection="stt")
     async with line.to(Listener()):
@@ -120,7 +120,7 @@ async def test_interims_and_two_finals_in_one_utterance(sink: Recorder) -> None:
     in_order(user, "speech_started", "vad_started", "final_transcript", "vad_ended", "committed")
 
 
-async def test_two_utterances_in_one_turn(sink: Recorder) -> None:
+async def test_a_turn_may_have_two_utterances(sink: Recorder) -> None:
     ears = HandSTT()
     line = Line(hears=ears, thinks=ScriptedLLM("Fine."), turn_detection="manual")
     async with line.to(Listener()):
@@ -152,7 +152,7 @@ async def test_two_utterances_in_one_turn(sink: Recorder) -> None:
         assert len([1 for _, level in frames if level > -60]) == 30
 
 
-async def test_an_stt_that_sends_only_transcripts(sink: Recorder) -> None:
+async def test_an_stt_that_sends_only_transcripts_has_its_utterances(sink: Recorder) -> None:
     ears = HandSTT()
     line = Line(hears=ears, thinks=ScriptedLLM("One.", "Two."))
     async with line.to(Listener()):
@@ -175,7 +175,7 @@ async def test_an_stt_that_sends_only_transcripts(sink: Recorder) -> None:
         assert heard_at(sink, stt)[0][1] == LOUD
 
 
-async def test_a_false_start_without_words(sink: Recorder) -> None:
+async def test_a_false_start_without_words_is_cancelled(sink: Recorder) -> None:
     line = Line(hears=ScriptedSTT(Heard(""), "hello"), thinks=ScriptedLLM("Hi."))
     async with line.to(Listener()):
         await line.says(0.3, then=2.5)
@@ -193,7 +193,7 @@ async def test_a_false_start_without_words(sink: Recorder) -> None:
     assert false_start["finished_us"] <= turn["started_us"]
 
 
-async def test_a_false_start_that_only_the_vad_heard(sink: Recorder) -> None:
+async def test_a_false_start_that_only_the_vad_heard_is_cancelled(sink: Recorder) -> None:
     ears = HandSTT()
     line = Line(hears=ears, thinks=ScriptedLLM("Hi."))
     async with line.to(Listener()):
@@ -211,7 +211,7 @@ async def test_a_false_start_that_only_the_vad_heard(sink: Recorder) -> None:
     check(sink)
 
 
-async def test_an_stt_that_fails_and_is_called_again(sink: Recorder) -> None:
+async def test_an_stt_that_fails_and_is_called_again_goes_on_with_the_turn(sink: Recorder) -> None:
     calls = 0
 
     class Counting(Listener):
