@@ -15,7 +15,7 @@ from support.scripted import ScriptedLLM, ScriptedSTT, Use
 
 class Shop(TracedAgent):
     @traced_tool
-    async def pay(self, ctx: RunContext[None]) -> str:
+    async def pay_bill(self, ctx: RunContext[None]) -> str:
         """Pay."""
         ctx.disallow_interruptions()
         await asyncio.sleep(3.0)
@@ -24,8 +24,8 @@ class Shop(TracedAgent):
 
 async def test_says_how_long_the_caller_waited_for_its_answer(trace: Trace) -> None:
     line = Line(
-        hears=ScriptedSTT("pay", "are you there"),
-        thinks=ScriptedLLM([Use("pay")], "Yes, I am.", "It is paid."),
+        hears=ScriptedSTT("pay_bill", "are you there"),
+        thinks=ScriptedLLM([Use("pay_bill")], "Yes, I am.", "It is paid."),
     )
     async with line.to(Shop(instructions="x")):
         await line.says()

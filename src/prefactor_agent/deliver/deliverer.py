@@ -24,7 +24,7 @@ from .call_delivery import OnTerminate
 from .rounds import Rounds
 from .target import Target, target
 
-INTERVAL_S = 0.8
+INTERVAL_S = 0.4
 """So that what begins is at Prefactor within a second: the journal's writer takes 0.1 s of it."""
 FIRST_WAIT_S = 0.5
 """The wait after the first failure in a row: see :class:`.backoff.Backoff`."""
