@@ -1,0 +1,1 @@
+"""Delivery of ended spans to an OpenTelemetry backend, over OTLP."""
