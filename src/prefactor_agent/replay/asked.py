@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.json import JSON
-from ..view.model.values import mapping, mappings
+from ..core.values import mapping, mappings
 from .format import Asked
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from ..core.values import mapping, mappings
 from ..journal.reader import StoredSpan
 from ..view.model.calltree import CallTree
-from ..view.model.values import mapping, mappings
 from .asked import asked_in
 from .format import Audio, Call, Failure, Request, Speech
 from .streams import Words, audio_of

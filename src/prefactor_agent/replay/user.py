@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..core.values import mappings
 from ..journal.reader import StoredSpan
 from ..view.model.calltree import CallTree, known_until
 from ..view.model.turns import Node
-from ..view.model.values import mappings
 from .format import Event, UserTurn, Utterance
 from .streams import Words, audio_of
 

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..conversation import totals
+from ..core.values import mapping
 from ..journal.reader import StoredSpan
 from ..view.model.calltree import build
 from ..view.model.silences import Silence, recorded, silences
 from ..view.model.turns import Node, generated_text, kind, spoken_text, user_text
 from ..view.model.turns import Turn as TurnTree
-from ..view.model.values import mapping
 from .collect import Collector
 from .results import Assistant, Call, Failed, Latency, NamedSequence, ToolCall, Tools, Turn, User
 from .snapshot import snapshot

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..core.values import mapping
 from ..journal.reader import StoredSpan
 from ..view.model.turns import kind
-from ..view.model.values import mapping
 
 _ORDER = ("stt", "llm", "tool", "tool_result", "transcription", "tts", "realtime")
 """Siblings below a turn run at the same time: their place is by type, so that two runs of one test

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...core.json import JSON
+from ...core.values import mapping
 from ...journal.reader import StoredSpan
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build
@@ -22,7 +23,6 @@ from ..model.turns import (
     user_text,
 )
 from ..model.updates import ReplyTo, Update, reply_to, updates
-from ..model.values import mapping
 
 
 def outline(

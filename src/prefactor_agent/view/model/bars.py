@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ...conversation import stages
+from ...core.values import as_list
 from ...journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, known_until
@@ -19,7 +20,6 @@ from .silences import Silence
 from .sounds import Sound, Stretch, heard, heard_answers, played
 from .turns import Turn, kind, typed
 from .updates import answered_us, over_us
-from .values import as_list
 
 NEGLIGIBLE_US = 20_000
 """Waits of the machinery that are too short to get a row."""

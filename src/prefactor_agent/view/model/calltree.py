@@ -12,10 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ...core.values import as_int, as_list, mapping
 from ...journal.reader import StoredSpan
 from .pairing import pair
 from .turns import TURNS, Node, Turn, kind
-from .values import as_int, as_list, mapping
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+from ...core.values import error_text, mapping, text
 from .calltree import CallTree
 from .summary import Summary
-from .values import error_text, mapping, text
 
 Tone = Literal["good", "bad", "open"]
 

@@ -18,12 +18,12 @@ from ...conversation import (
     UserSide,
     VoiceCall,
 )
+from ...core.values import as_int, as_list, mappings, text
 from ...journal.reader import StoredSpan
 from .calltree import CallTree
 from .moments import first, first_token, user_moment, words_began
 from .sounds import heard_answers, leading_silence_us
 from .turns import Node, Turn, kind, typed
-from .values import as_int, as_list, mappings, text
 
 NEAR = 8
 """Turns before and after one, within which its silence is looked for: a longer search would make

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...core.values import mappings, number, text
 from .calltree import CallTree
 from .stagenames import label
 from .turns import Node, Turn
-from .values import mappings, number, text
 
 _CAUSES = {"llm": "the model", "tts": "the voice"}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ...core.values import error_text
 from ...journal.reader import StoredSpan
-from .values import error_text
 
 _BY = {"tool": "a tool", "hook": "a hook", "program": "the program"}
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ...core.text import count
+from ...core.values import as_int, mappings, text
 from .calltree import CallTree
-from .values import as_int, mappings, text
 
 _APART_US = 5_000_000
 """Keys that follow each other within this time are one input."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
+from ...core.values import text
 from ...journal.reader import StoredSpan
 from .turns import Node, Turn, kind, thrown_away, unfinished
-from .values import text
 
 
 def pair(nodes: list[Node], inside: dict[str, StoredSpan]) -> tuple[Turn, ...]:

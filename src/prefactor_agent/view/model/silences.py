@@ -21,13 +21,13 @@ from ...conversation import (
 )
 from ...conversation.stages import LEADING_SILENCE
 from ...core.json import JSON
+from ...core.values import mapping, mappings, number, text
 from . import stagenames
 from .calltree import CallTree
 from .facts import timeline_near
 from .moments import ENDS, user_ended, words_began
 from .sounds import heard_answers
 from .turns import Node, Turn, typed, unfinished
-from .values import mapping, mappings, number, text
 
 
 @dataclass(frozen=True, slots=True)

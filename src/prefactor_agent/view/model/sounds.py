@@ -10,10 +10,10 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from ...core.json import JSON
+from ...core.values import as_int, as_list, mappings, number, text
 from ...journal.reader import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
-from .values import as_int, as_list, mappings, number, text
 
 SILENCE_DBFS = -127
 """The level of a frame without any sound."""

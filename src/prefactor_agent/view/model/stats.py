@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass, field
 from ...conversation import median, percentile, totals
 from ...conversation.stages import PERCEIVED
 from ...core.json import JSON
+from ...core.values import mapping
 from ...journal.reader import StoredSpan
 from . import stagenames
 from .calltree import CallTree, build
 from .gaps import longest_gap
 from .silences import silences
-from .values import mapping
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,12 @@ from itertools import islice
 
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
+from ...core.values import as_int, mapping
 from ...journal.reader import Journal
 from .calltree import CallTree, build
 from .gaps import longest_gaps
 from .moments import about
 from .silences import needs_streams, silences
-from .values import as_int, mapping
 
 QUIET_US = 15 * 60 * 1_000_000
 """A call without an end and without a sign for this long has most likely lost its process. Used

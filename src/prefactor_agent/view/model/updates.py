@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ...core.values import as_int, as_list, mappings, number, text
 from ...journal.reader import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
-from .values import as_int, as_list, mappings, number, text
 
 _RESULT = "_final"
 """How LiveKit's id of a report ends that is the result of the tool."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...core.values import error_text, mapping, mappings, number, text
 from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
@@ -29,7 +30,6 @@ from ..model.turns import (
     user_text,
 )
 from ..model.updates import Update, omitted, over_us, ran_us, reports, result_turn, updates
-from ..model.values import error_text, mapping, mappings, number, text
 
 KEYS = "keys-"
 """What the page's ids of keys begin with, which have no span."""

@@ -12,6 +12,7 @@ from itertools import chain, pairwise
 from typing import Any
 
 from ...core.json import JSON
+from ...core.values import as_list, mapping
 from ...journal.reader import StoredSpan
 from ..model import stagenames
 from ..model.calltree import CallTree
@@ -19,7 +20,6 @@ from ..model.keys import keys_of
 from ..model.silences import Silence
 from ..model.turns import kind
 from ..model.updates import over_us, updates
-from ..model.values import as_list, mapping
 from .curves import Run, level
 from .safe import ACTING
 from .view import View

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ...core.json import JSON
+from ...core.values import as_list, mapping, mappings, text
 from ..model import numbers
 from ..model.ending import ending
 from ..model.silences import Silence, Stage
 from ..model.turns import user_text
-from ..model.values import as_list, mapping, mappings, text
 from .view import View
 
 _ASKED = 60

@@ -8,10 +8,10 @@ from itertools import groupby
 from rich.cells import cell_len
 from rich.text import Text
 
+from ...core.values import error_text
 from ...journal.reader import StoredSpan
 from ..model import numbers
 from ..model.handoffs import handoff_of
-from ..model.values import error_text
 from . import words
 from .draw import Glyphs, Scale, axis
 

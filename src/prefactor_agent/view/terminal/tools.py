@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from rich.cells import cell_len
 from rich.text import Text
 
+from ...core.values import error_text, mapping, text
 from ...journal.reader import StoredSpan
 from ..model import numbers
 from ..model.calltree import CallTree
 from ..model.turns import Turn
 from ..model.updates import Update, omitted, over_us, result_turn, updates
-from ..model.values import error_text, mapping, text
 from . import words
 from .lines import Lines
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from ...core.values import error_text, number, text
 from ...journal.reader import StoredSpan
 from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
@@ -37,7 +38,6 @@ from ..model.turns import (
     user_text,
 )
 from ..model.updates import reports
-from ..model.values import error_text, number, text
 from . import words
 from .callhead import Head
 from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided

@@ -6,7 +6,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from ...core.json import JSON
+from .json import JSON
 
 
 def number(value: Any) -> float | None:
