@@ -37,8 +37,9 @@ FLOORS = {
     "record": "record.models record.tools record.session record.turns record.intercept record.audio"
     " record.spans record.livekit conversation config core",
     "journal": "redact tool_options config core",
-    "deliver": "journal schemas config core",
-    "pipeline": "deliver journal config core",
+    "deliver.prefactor": "journal schemas config core",
+    "deliver": "deliver.prefactor journal config core",
+    "pipeline": "deliver deliver.prefactor journal config core",
     "view": "",
     "view.model": "journal conversation core",
     "view.terminal": "view.model journal conversation core",
@@ -50,11 +51,12 @@ FLOORS = {
     "tracing": "pipeline record record.session record.intercept record.livekit config core",
     "agent": "tracing record.session record.intercept",
     "tools": "record.tools record.turns record.intercept record.livekit tool_options core",
-    "compat": "tracing pipeline record deliver journal schemas config core",
+    "compat": "tracing pipeline record deliver deliver.prefactor journal schemas config core",
     "testing": "tracing replay view.model journal record.livekit redact tool_options config"
     " conversation core",
-    "cli": "view.terminal view.report view.export view.ui view.model replay deliver journal config"
-    " core .",  # the last is the package itself, which has the version
+    "cli": "view.terminal view.report view.export view.ui view.model replay deliver"
+    # The last is the package itself, which has the version.
+    " deliver.prefactor journal config core .",
     ".": "agent tools tracing compat config record.session",
 }
 """By floor, the floors that it may import."""

@@ -8,7 +8,7 @@ from prefactor_http.models.agent_instance import AgentSchemaVersionForRegister, 
 from pydantic import BaseModel
 
 from prefactor_agent.core.span import SpanType
-from prefactor_agent.deliver.quality import quality
+from prefactor_agent.deliver.prefactor.quality import quality
 from prefactor_agent.schemas.catalog import QUALITY, agent_schema_version
 from prefactor_agent.schemas.entry import ToolSchema
 from prefactor_agent.tool_options import DATA_RISK

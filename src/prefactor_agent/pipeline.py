@@ -16,8 +16,8 @@ from .core.span import Span
 from .journal.writer import JournalWriter
 
 if TYPE_CHECKING:
-    from .deliver.call_delivery import OnTerminate
     from .deliver.deliverer import Deliverer
+    from .deliver.prefactor.call_delivery import OnTerminate
 
 
 class Pipeline:

@@ -51,9 +51,9 @@ def push(
     """Deliver what the journal still holds."""
     import asyncio
 
-    from ..deliver.api import DeniedError
+    from ..deliver.prefactor.api import DeniedError
+    from ..deliver.prefactor.target import target
     from ..deliver.push import push as deliver
-    from ..deliver.target import target
     from ..journal.errors import StorageError
 
     chosen = settings_for(journal)

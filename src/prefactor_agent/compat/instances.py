@@ -24,7 +24,7 @@ from pydantic import SecretStr
 from ..config import Settings
 from ..core.json import JSON
 from ..deliver.deliverer import sdk_entry
-from ..deliver.registration import registration
+from ..deliver.prefactor.registration import registration
 from ..journal.errors import StorageError
 from ..journal.outbox import Outbox
 from .schemas import opened

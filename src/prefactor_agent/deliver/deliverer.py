@@ -18,11 +18,11 @@ from ..config import ConfigurationError, Settings
 from ..core.forks import at_fork
 from ..core.guard import failures, logger, report
 from ..journal.errors import StorageError, StorageUnavailableError, UnusableJournalError
-from .api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
 from .backoff import Backoff
-from .call_delivery import OnTerminate
+from .prefactor.api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
+from .prefactor.call_delivery import OnTerminate
+from .prefactor.target import Target, target
 from .rounds import Rounds
-from .target import Target, target
 
 INTERVAL_S = 0.4
 """So that what begins is at Prefactor within a second: the journal's writer takes 0.1 s of it."""

@@ -16,9 +16,9 @@ from ..core.text import count
 from ..journal import health, retention
 from ..journal.errors import StorageError, UnusableJournalError
 from ..journal.outbox import Outbox
-from .api import Api, DeniedError, LaterError, RefusedError
 from .deliverer import sdk_entry
-from .target import Target, target
+from .prefactor.api import Api, DeniedError, LaterError, RefusedError
+from .prefactor.target import Target, target
 
 Level = Literal["ok", "note", "problem"]
 

@@ -11,11 +11,11 @@ from ..config import Settings
 from ..journal.outbox import Outbox
 from ..journal.process import alive
 from ..journal.todo import CallRow
-from .api import Api, LaterError
 from .backoff import Backoff
-from .call_delivery import CallDelivery
 from .deliverer import sdk_entry
-from .target import Target
+from .prefactor.api import Api, LaterError
+from .prefactor.call_delivery import CallDelivery
+from .prefactor.target import Target
 
 Watch = Callable[["Pushed"], None]
 

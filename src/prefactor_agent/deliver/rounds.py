@@ -13,8 +13,8 @@ from ..journal.errors import StorageError
 from ..journal.outbox import Outbox
 from ..journal.process import alive, this_process
 from ..journal.todo import CallRow
-from .api import Api
-from .call_delivery import CallDelivery, OnTerminate
+from .prefactor.api import Api
+from .prefactor.call_delivery import CallDelivery, OnTerminate
 
 POLL_S = 1.0
 """A running call that has heard nothing from Prefactor for so long asks whether it may go on."""

@@ -8,7 +8,7 @@ from livekit.agents import AgentSession, JobContext
 from livekit.agents.evals import JudgeGroup, JudgmentResult
 
 from prefactor_agent import TracedAgent
-from prefactor_agent.deliver.quality import quality
+from prefactor_agent.deliver.prefactor.quality import quality
 from support.job import Job
 from support.scripted import ScriptedLLM
 from support.tree import JSON, Recorder, check

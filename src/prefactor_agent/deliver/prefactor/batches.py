@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..core.json import JSON
+from ...core.json import JSON
 from .api import LaterError
 from .bodies import Body
 

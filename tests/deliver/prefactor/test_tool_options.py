@@ -12,8 +12,8 @@ from pydantic import SecretStr
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.config import Settings
+from prefactor_agent.deliver.prefactor.target import target
 from prefactor_agent.deliver.push import push
-from prefactor_agent.deliver.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..schemas.catalog import TOOL_PREFIX
+from ...schemas.catalog import TOOL_PREFIX
 
 
 class CallParkedError(Exception):

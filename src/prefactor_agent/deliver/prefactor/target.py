@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from ..config import ConfigurationError, Settings
+from ...config import ConfigurationError, Settings
 
 
 class Target(NamedTuple):

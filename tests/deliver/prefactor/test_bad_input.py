@@ -21,7 +21,7 @@ from prefactor_agent.tracing import tracer
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE, until
 
-from .talk import talk
+from ..talk import talk
 
 app = typer.Typer()
 register(app)

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json, to_json
 
-from ..core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
-from ..core.clock import unix_us_to_rfc3339
-from ..core.json import JSON
-from ..journal import columns
-from ..journal.todo import SpanState, Todo
+from ...core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
+from ...core.clock import unix_us_to_rfc3339
+from ...core.json import JSON
+from ...journal import columns
+from ...journal.todo import SpanState, Todo
 
 Streams = dict[str, list[str]]
 

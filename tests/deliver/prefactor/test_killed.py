@@ -13,15 +13,15 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
+from prefactor_agent.deliver.prefactor.target import target
 from prefactor_agent.deliver.push import push
-from prefactor_agent.deliver.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
 
+from ..processes import Put, Zygote
 from .arrived import arrived
-from .processes import Put, Zygote
 
 KILLS = 100
 AT_ONCE = 4

@@ -9,7 +9,7 @@ from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
-from ..core.json import JSON
+from ...core.json import JSON
 
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _READ = {

@@ -19,14 +19,14 @@ from typing import Any
 from prefactor_http import PrefactorResponseContractError
 from pydantic_core import from_json, to_json
 
-from ..config import Settings
-from ..core.guard import failures, logger, report
-from ..core.json import JSON
-from ..journal.errors import StorageError
-from ..journal.outbox import Outbox
-from ..journal.todo import CallRow, CallState
-from ..schemas.catalog import QUALITY
-from ..schemas.types import BASE_TYPES
+from ...config import Settings
+from ...core.guard import failures, logger, report
+from ...core.json import JSON
+from ...journal.errors import StorageError
+from ...journal.outbox import Outbox
+from ...journal.todo import CallRow, CallState
+from ...schemas.catalog import QUALITY
+from ...schemas.types import BASE_TYPES
 from .api import Api, DeniedError, LaterError, RefusedError
 from .quality import quality
 from .registered_call import CallParkedError, Progress, RegisteredCall

@@ -9,13 +9,14 @@ from types import SimpleNamespace
 import pytest
 
 from prefactor_agent.core.span import SpanType, Status
-from prefactor_agent.deliver import call_delivery, rounds, spans
+from prefactor_agent.deliver import rounds
+from prefactor_agent.deliver.prefactor import call_delivery, spans
 from prefactor_agent.journal import outbox
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
-from .calls import begin_call, end_call, user_turn
-from .conftest import Side
+from ..calls import begin_call, end_call, user_turn
+from ..conftest import Side
 
 
 def asked(server: PrefactorServer) -> int:

@@ -26,8 +26,8 @@ from pydantic import SecretStr
 from prefactor_agent.config import Settings
 from prefactor_agent.core import forks
 from prefactor_agent.deliver import deliverer
+from prefactor_agent.deliver.prefactor.target import target
 from prefactor_agent.deliver.push import Pushed, push
-from prefactor_agent.deliver.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.pipeline import Pipeline
@@ -36,11 +36,11 @@ from support import waiting
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
 
+from ..calls import SPANS_PER_TURN, whole_call
+from ..conftest import Side
+from ..processes import Zygote
+from ..talk import Outcome, talk
 from .arrived import arrived
-from .calls import SPANS_PER_TURN, whole_call
-from .conftest import Side
-from .processes import Zygote
-from .talk import Outcome, talk
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -13,20 +13,20 @@ from pathlib import Path
 
 import pytest
 
-from prefactor_agent.deliver.api import Api
-from prefactor_agent.deliver.call_delivery import CallDelivery
-from prefactor_agent.deliver.target import target
+from prefactor_agent.deliver.prefactor.api import Api
+from prefactor_agent.deliver.prefactor.call_delivery import CallDelivery
+from prefactor_agent.deliver.prefactor.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
+from ..calls import begin_call, tool, whole_call
+from ..conftest import Side
+from ..processes import Zygote
 from .arrived import arrived
-from .calls import begin_call, tool, whole_call
-from .conftest import Side
-from .processes import Zygote
 
-HERE = Path(__file__).parents[1]
+HERE = Path(__file__).parents[2]
 
 RECORDER = """
     import sys, time

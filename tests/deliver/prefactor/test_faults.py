@@ -11,13 +11,13 @@ import pytest
 from pydantic_core import from_json
 
 from prefactor_agent.core.span import SpanType, Status
-from prefactor_agent.deliver.api import Api, RefusedError
+from prefactor_agent.deliver.prefactor.api import Api, RefusedError
 from prefactor_agent.journal.outbox import Outbox
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
-from .calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
-from .conftest import Side
+from ..calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
+from ..conftest import Side
 
 pytestmark = pytest.mark.usefixtures("quick")
 

@@ -13,14 +13,14 @@ from prefactor_agent.config import Settings
 from prefactor_agent.core.ids import Ids
 from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.deliver import deliverer
-from prefactor_agent.deliver.api import Api
+from prefactor_agent.deliver.prefactor.api import Api
 from prefactor_agent.deliver.rounds import POLL_S
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.settings import PARTITION
 from support.waiting import PATIENCE, until
 
-from .calls import SPANS_PER_TURN, USAGE, begin_call, end_call, llm, tool, whole_call
-from .conftest import Side
+from ..calls import SPANS_PER_TURN, USAGE, begin_call, end_call, llm, tool, whole_call
+from ..conftest import Side
 
 
 def test_a_finished_call_arrives_whole_in_one_bulk_request(

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from ..core.json import JSON
-from ..journal.outbox import Outbox
-from ..journal.todo import CallRow, SpanState, Todo
+from ...core.json import JSON
+from ...journal.outbox import Outbox
+from ...journal.todo import CallRow, SpanState, Todo
 from . import batches, bodies
 from .api import Api, DeniedError, LaterError, RefusedError
 from .batches import SMALL, Limits

@@ -11,10 +11,10 @@ from prefactor_core.runtime import (  # type: ignore[import-untyped]
 )
 from pydantic_core import to_json
 
-from ..config import Settings
-from ..core.json import JSON, without_none
-from ..schemas.catalog import TOOL_PREFIX, agent_schema_version
-from ..schemas.entry import ToolSchema
+from ...config import Settings
+from ...core.json import JSON, without_none
+from ...schemas.catalog import TOOL_PREFIX, agent_schema_version
+from ...schemas.entry import ToolSchema
 
 
 def registration(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from ..core.json import JSON
+from ...core.json import JSON
 
 _PASSING = ("internal", "unavailable", "timeout", "too_many", "rate_limit", "gateway")
 

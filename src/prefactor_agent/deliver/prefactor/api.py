@@ -4,7 +4,7 @@ This module uses the configuration, the headers and the typed calls for agent in
 prefactor-http 0.4. It does not use
 
 - its retries: they ignore ``Retry-After`` and repeat requests that have no idempotency key. They
-  are turned off; :mod:`.backoff` replaces them;
+  are turned off; :mod:`..backoff` replaces them;
 - its reading of answers: it drops the headers (``Retry-After``), and takes an answer that is no
   JSON for a permanent refusal, although the request may have had its effect;
 - its typed calls for spans and ``bulk``: they encode again what is JSON in the journal already, one
@@ -25,7 +25,7 @@ from prefactor_http.models.agent_instance import AgentInstance
 from prefactor_http.models.base import ApiResponse
 from pydantic_core import from_json, to_json
 
-from ..core.json import JSON
+from ...core.json import JSON
 from .target import Target
 
 _RESPONSE = ApiResponse[AgentInstance]

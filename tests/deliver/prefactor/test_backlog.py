@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.deliver.api import Api
+from prefactor_agent.deliver.prefactor.api import Api
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
 
-from .calls import begin_call, user_turn, whole_call
-from .conftest import Side
+from ..calls import begin_call, user_turn, whole_call
+from ..conftest import Side
 
 
 def test_the_writer_does_not_wait_for_a_delivery(

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.deliver import spans
-from prefactor_agent.deliver.api import Api, LaterError, seconds_of
 from prefactor_agent.deliver.backoff import Backoff
+from prefactor_agent.deliver.prefactor import spans
+from prefactor_agent.deliver.prefactor.api import Api, LaterError, seconds_of
 from prefactor_agent.journal.outbox import Outbox
 from support.prefactor_server import PrefactorServer
 
-from .calls import SPANS_PER_TURN, begin_call, end_call, tool, user_turn, whole_call
-from .conftest import Side
+from ..calls import SPANS_PER_TURN, begin_call, end_call, tool, user_turn, whole_call
+from ..conftest import Side
 
 pytestmark = pytest.mark.usefixtures("quick")
 
