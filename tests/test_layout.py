@@ -40,6 +40,7 @@ FLOORS = {
     "deliver.prefactor": "journal schemas config core",
     "deliver": "deliver.prefactor journal config core",
     "pipeline": "deliver deliver.prefactor journal config core",
+    "rewrite": "",
     "view": "",
     "view.model": "journal conversation core",
     "view.terminal": "view.model journal conversation core",
@@ -56,7 +57,7 @@ FLOORS = {
     " conversation core",
     "cli": "view.terminal view.report view.export view.ui view.model replay deliver"
     # The last is the package itself, which has the version.
-    " deliver.prefactor journal config core .",
+    " deliver.prefactor journal config rewrite core .",
     ".": "agent tools tracing compat config record.session",
 }
 """By floor, the floors that it may import."""

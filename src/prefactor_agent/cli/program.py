@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..config import ConfigurationError
 from ..journal.reader import JournalError
-from . import looking, operating
+from . import looking, operating, starting
 from .shared import complain
 
 app = typer.Typer(
@@ -70,3 +70,4 @@ def _leave_pipe() -> None:
 
 looking.register(app)
 operating.register(app)
+starting.register(app)

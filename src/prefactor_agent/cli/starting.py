@@ -1,0 +1,82 @@
+"""The command that traces an agent which is not traced yet: ``init``."""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..config import ConfigurationError
+from .shared import fail
+
+if TYPE_CHECKING:
+    from ..rewrite import Rewritten
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(init)
+
+
+def init(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="AGENT.py…", help="The files that define your agents.")
+    ],
+    write: Annotated[
+        bool, typer.Option("--write", "-w", help="Change the files; without it, only show how.")
+    ] = False,
+) -> None:
+    """Trace the agents of a file.
+
+    Shows the diff; --write applies it. Every file is read before the first is changed. A file that
+    cannot be followed is refused.
+    """
+    rewritten = {path: _rewritten(path) for path in files}
+    for path, new in rewritten.items():
+        if new.changes:
+            _show_diff(path, new)
+            if write:
+                _replace(path, new.source)
+        else:
+            typer.echo(f"{path}: nothing to change", err=True)
+        for use in new.left:
+            typer.echo(f"{path}:{use.line}: {use.before} stays, as it makes no agent", err=True)
+    if not write and any(new.changes for new in rewritten.values()):
+        typer.echo("Nothing is changed yet: add --write to apply this.", err=True)
+
+
+def _rewritten(path: Path) -> Rewritten:
+    try:
+        from ..rewrite import NotUnderstoodError, traced
+    except ModuleNotFoundError:
+        fail("init wants libcst: pip install 'prefactor-agent[init]'")
+    try:
+        return traced(path.read_bytes())
+    except NotUnderstoodError as error:
+        fail(f"{path}: {error}; nothing was changed")
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
+
+
+def _show_diff(path: Path, new: Rewritten) -> None:
+    before, after = (
+        text.decode("utf-8", "replace").splitlines() for text in (path.read_bytes(), new.source)
+    )
+    for line in difflib.unified_diff(before, after, f"a/{path}", f"b/{path}", lineterm=""):
+        typer.echo(line)
+
+
+def _replace(path: Path, source: bytes) -> None:
+    """Write the file as a whole or not at all, with its mode, behind a link, too."""
+    target = path.resolve()
+    try:
+        with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as new:
+            new.write(source)
+        shutil.copymode(target, new.name)
+        Path(new.name).replace(target)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written ({error.strerror})") from None
