@@ -38,6 +38,7 @@ FLOORS = {
     " record.spans record.livekit conversation config core",
     "journal": "redact tool_options config core",
     "deliver.prefactor": "journal schemas config core",
+    "deliver.otlp": "journal redact schemas config conversation core",
     "deliver": "deliver.prefactor journal config core",
     "pipeline": "deliver deliver.prefactor journal config core",
     "rewrite": "",

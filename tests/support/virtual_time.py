@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 from unittest.mock import patch
 
@@ -94,9 +95,9 @@ class _Jumping(selectors.DefaultSelector):
         return ready
 
 
-def run(main: Coroutine[Any, Any, T]) -> T:
+def run(main: Coroutine[Any, Any, T], look: float = 0.0) -> T:
     """``asyncio.run`` on a :class:`VirtualLoop`."""
-    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+    with asyncio.Runner(loop_factory=partial(VirtualLoop, look=look)) as runner:
         return runner.run(main)
 
 
