@@ -22,6 +22,7 @@ FLOORS = {
     "config": "checks core",
     "tool_options": "config core",
     "redact": "config schemas core",
+    "stored": "core",
     # record: recorder → {models, tools, session} → turns → {intercept, audio} → spans → livekit
     "record.livekit": "core",
     "record.spans": "record.livekit core",
@@ -36,29 +37,29 @@ FLOORS = {
     " conversation config core",
     "record": "record.models record.tools record.session record.turns record.intercept record.audio"
     " record.spans record.livekit conversation config core",
-    "journal": "redact tool_options config core",
+    "journal": "stored redact tool_options config core",
     "deliver.prefactor": "journal schemas config core",
     "deliver.otlp": "journal redact schemas config conversation core",
     "deliver": "deliver.prefactor journal config core",
     "pipeline": "deliver deliver.prefactor journal config core",
     "rewrite": "",
     "view": "",
-    "view.model": "journal conversation core",
-    "view.terminal": "view.model journal conversation core",
-    "view.report": "view.model journal conversation core",
-    "view.export": "view.model journal conversation core",
-    "view.ui": "view.report view.model journal config conversation core",
-    "replay": "view.model journal redact core",
+    "view.model": "stored conversation core",
+    "view.terminal": "view.model stored conversation core",
+    "view.report": "view.model stored conversation core",
+    "view.export": "view.model stored conversation core",
+    "view.ui": "view.report view.model stored config conversation core",
+    "replay": "view.model stored redact core",
     # What a user's program and tests meet, which joins the rest.
     "tracing": "pipeline record record.session record.intercept record.livekit config core",
     "agent": "tracing record.session record.intercept",
     "tools": "record.tools record.turns record.intercept record.livekit tool_options core",
     "compat": "tracing pipeline record deliver deliver.prefactor journal schemas config core",
-    "testing": "tracing replay view.model journal record.livekit redact tool_options config"
+    "testing": "tracing replay view.model journal stored record.livekit redact tool_options config"
     " conversation core",
     "cli": "view.terminal view.report view.export view.ui view.model replay deliver"
     # The last is the package itself, which has the version.
-    " deliver.prefactor journal config rewrite core .",
+    " deliver.prefactor journal stored config rewrite core .",
     ".": "agent tools tracing compat config record.session",
 }
 """By floor, the floors that it may import."""
@@ -79,6 +80,7 @@ KNOWS_HTTP = ("deliver.", "view.ui.", "compat.instances")
 KNOWS_LIVEKIT = {"record", "agent", "tools", "tracing", "compat", "testing"}
 WITHOUT_LIVEKIT = [
     "cli",
+    "stored",
     "journal",
     "deliver",
     "view",

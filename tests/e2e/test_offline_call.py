@@ -17,8 +17,9 @@ from samples.offline.server import COMPLETIONS, OfflineOpenAI
 
 from prefactor_agent.config import Settings
 from prefactor_agent.core import guard
-from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.journal.reader import Journal
 from prefactor_agent.pipeline import Pipeline
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.tracing import tracer
 from support.waiting import PATIENCE
 

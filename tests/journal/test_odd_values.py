@@ -13,10 +13,11 @@ from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.config import Settings
 from prefactor_agent.core import guard
 from prefactor_agent.core.span import Status
-from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.spans.stream import SpeechEvents
 from prefactor_agent.record.spans.tree import SpanTree
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.tracing import tracer
 from support.scripted import ScriptedLLM, Use
 from support.waiting import PATIENCE

@@ -13,11 +13,12 @@ import pytest
 from prefactor_agent.config import Settings
 from prefactor_agent.core.span import Status
 from prefactor_agent.journal import schedule, writer
-from prefactor_agent.journal.reader import Journal, JournalError, StoredSpan
+from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.schedule import Schedule
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.spans.stream import AudioLevels, Stream
 from prefactor_agent.record.spans.tree import SpanTree
+from prefactor_agent.stored.span import StoredSpan
 from support.waiting import PATIENCE, until
 
 SAMPLES = 240 << 8 | 30

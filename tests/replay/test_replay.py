@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.journal.reader import StoredSpan
 from prefactor_agent.replay import Asked, NotReplayableError, Recording, asked_in, recording
 from prefactor_agent.replay.asked import canonical
+from prefactor_agent.stored.span import StoredSpan
 from view.calls import spoken_call, unanswered_call
 
 

@@ -14,8 +14,8 @@ from livekit.agents import AgentSession, APIConnectionError, TurnHandlingOptions
 
 import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool
-from prefactor_agent.journal.reader import StoredSpan
 from prefactor_agent.replay import NotReplayableError
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.testing import Replay, ReplayMismatch, Trace, collecting, replay
 from support.line import Line
 from support.scripted import (

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 
 ZERO_US = 1_795_242_672_000_000
 SESSION = "01m7yctfytk4y4mq7hx2eescvvtttk2w"

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from prefactor_agent.journal import schema
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 
 
 def write(path: Path, *calls: Sequence[StoredSpan]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 
 
 def turn(call: str, index: int, *, over: bool = False, **stages: float) -> StoredSpan:

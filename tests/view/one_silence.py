@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefactor_agent.conversation import median
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model import numbers
 from view.commandline import run
 from view.journals import write

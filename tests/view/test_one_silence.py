@@ -12,7 +12,7 @@ import pytest
 from livekit.agents import AgentSession, RunContext
 
 from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.testing import Trace, collecting
 from prefactor_agent.view.export.outline import outline
 from support import virtual_time

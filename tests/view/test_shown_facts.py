@@ -16,7 +16,7 @@ from livekit.agents import AgentSession, RunContext
 from rich.cells import cell_len
 
 from prefactor_agent import TracedAgent, traced_tool
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.testing import collecting
 from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.calltree import build

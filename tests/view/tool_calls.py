@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from view.calls import answer, question, session, span
 
 

@@ -10,13 +10,16 @@ from contextlib import closing
 from datetime import datetime, timedelta
 from datetime import time as Time  # noqa: N812
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..config import ConfigurationError
-from ..journal.reader import Journal, StoredSpan
+from ..journal.reader import JournalPlace
+from ..stored.source import Place, Source
+from ..stored.span import StoredSpan
 from .shared import CallArgument, JournalOption, journal_path, writing_to
 
 WidthOption = Annotated[
@@ -55,14 +58,16 @@ def sessions(
     Dead air is the longest silence before an answer.
     """
     from ..view.export.jsonlines import json_line
-    from ..view.model.summary import summaries, summary_object
+    from ..view.model.digest import Wanted, digests
+    from ..view.model.summary import summary_object
     from ..view.terminal.listing import how_to_see, page_of, table
 
     with closing(_open(journal)) as opened:
-        listed = list(summaries(opened, limit, _moment_us(at, "--at") if at is not None else None))
+        wanted = Wanted(at_us=_moment_us(at, "--at") if at is not None else None)
+        listed = [digest.summary for digest in islice(digests(opened, wanted), limit)]
         if not listed:
             opened.find()  # says that there is none
-        ids = [id_ for id_, _ in opened.heads()]
+        ids = opened.ids_around()
     if json:
         pages = (page_of(call.id) for call in listed)
         _write(
@@ -201,15 +206,17 @@ def ui(
     """
     from ..view.ui import serve
 
-    path = journal_path(journal)
+    place = _place(journal)
 
     def ready(address: str) -> None:
-        typer.echo(f"The calls in {path}:\n\n  {address}\n\nFor this machine only. Ctrl-C ends it.")
+        typer.echo(
+            f"The calls in {place.name}:\n\n  {address}\n\nFor this machine only. Ctrl-C ends it."
+        )
         sys.stdout.flush()
         if open_:
             typer.launch(address)
 
-    serve(path, port, ready)
+    serve(place, port, ready)
 
 
 def stats(
@@ -238,8 +245,8 @@ def stats(
     from rich.console import Console
 
     from ..view.export.jsonlines import json_line
-    from ..view.model.stats import chosen, collect, latencies
-    from ..view.model.summary import read
+    from ..view.model.digest import Wanted, digests
+    from ..view.model.stats import collect
     from ..view.terminal.stats import compare, table
 
     found = []
@@ -247,10 +254,10 @@ def stats(
     with closing(_open(journal)) as opened:
         opened.find()  # says so if there is no call at all
         since_us = _moment_us(since, "--since") if since is not None else None
-        for wanted in versions:
-            calls = chosen(opened.sessions(), since_us=since_us, agent=agent, version=wanted)
-            turns = [turn for call in calls for turn in latencies(read(opened, call.id))]
-            found.append(collect(turns))
+        for one in versions:
+            wanted = Wanted(since_us=since_us, agent=agent, version=one)
+            calls = digests(opened, wanted)
+            found.append(collect(turn for call in calls for turn in call.turns))
     if json:
         _write(json_line(each.as_json()) for each in found)
     elif (since or agent or version) and not any(each.turns for each in found):
@@ -286,15 +293,20 @@ def _last(when: str, until: float) -> datetime:
     return moment if moment.astimezone() <= latest else moment - timedelta(days=1)
 
 
-def _open(path: Path | None) -> Journal:
-    return Journal(journal_path(path))
+def _place(journal: Path | None) -> Place:
+    """Where the calls are that a command is to look at."""
+    return JournalPlace(journal_path(journal))
+
+
+def _open(journal: Path | None) -> Source:
+    return _place(journal).open()
 
 
 def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:
     """All spans of a call, and whether the process that records it still runs."""
-    with closing(_open(path)) as journal:
-        session_id = journal.find(call)
-        return journal.call(session_id), journal.alive(session_id)
+    with closing(_open(path)) as source:
+        session_id = source.find(call)
+        return source.call(session_id), source.alive(session_id)
 
 
 def _write(lines: Iterable[str], path: Path | None = None) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from .. import __version__
 from ..config import ConfigurationError
-from ..journal.reader import JournalError
+from ..stored.source import SourceError
 from . import looking, operating, starting
 from .shared import complain
 
@@ -37,7 +37,7 @@ def main() -> None:
             reconfigure(errors="replace")
     try:
         app()
-    except (JournalError, ConfigurationError, OSError) as error:
+    except (SourceError, ConfigurationError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         complain(error)

@@ -8,91 +8,52 @@ import re
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from ..core.json import JSON
+from ..stored.source import Listed, SourceError
+from ..stored.span import StoredSpan, with_streams
 from . import process, schema
 from .columns import extend
 from .columns import read as read_columns
 from .errors import UnusableJournalError
+from .follow import ChangeSign
 from .schema import Row
 
+_EARLIEST = -(2**63)
 NO_COLUMNS: Mapping[str, Any] = MappingProxyType({})
 
 
-class JournalError(Exception):
-    """The journal cannot be read, or has no such call. The message is one line that says what to
-    do."""
+class JournalError(SourceError):
+    """The journal cannot be read, or has no such call."""
 
 
-@dataclass(frozen=True, slots=True)
-class StoredSpan:
-    """One span as the journal has it. Times are microseconds since the Unix epoch."""
+def stored_span(
+    row: Row, payload: JSON, result: JSON, columns: Mapping[str, JSON] = NO_COLUMNS
+) -> StoredSpan:
+    """The span of a row.
 
-    id: str
-    session_id: str
-    parent_id: str | None
-    type: str
-    name: str
-    status: str
-    started_us: int
-    finished_us: int | None
-    payload: JSON
-    result: JSON
-
-    @classmethod
-    def of(
-        cls, row: Row, payload: JSON, result: JSON, columns: Mapping[str, JSON] = NO_COLUMNS
-    ) -> StoredSpan:
-        """The span of a row.
-
-        Args:
-            columns: What passed through its streams, by their names: see :mod:`.columns`.
-        """
-        if columns:
-            streams = dict(_mapping(result.get("streams")))
-            for name, part in columns.items():
-                streams[name] = {**_mapping(streams.get(name)), **part}
-            result = {**result, "streams": streams}
-        return cls(
-            id=row.id,
-            session_id=row.session_id,
-            parent_id=row.parent_id,
-            type=row.type,
-            name=row.name,
-            status=row.status,
-            started_us=row.started_us,
-            finished_us=row.finished_us,
-            payload=payload,
-            result=result,
-        )
-
-    @property
-    def at_provider(self) -> bool:
-        """Whether the model's provider ran this tool itself, and reported it when it was over:
-        nobody knows when it began."""
-        ran = self.payload.get("run_by") == "provider" and self.finished_us is not None
-        return ran and "duration_ms" not in self.result
-
-    @property
-    def duration_us(self) -> int | None:
-        """``None``: the span is open, or nobody knows when it began."""
-        if self.finished_us is None or self.at_provider:
-            return None
-        return self.finished_us - self.started_us
-
-    def stream(self, name: str) -> JSON:
-        """What passed through one of the span's streams; empty if it has no such stream."""
-        streams = self.result.get("streams")
-        stream = streams.get(name) if isinstance(streams, dict) else None
-        return stream if isinstance(stream, dict) else {}
+    Args:
+        columns: What passed through its streams, by their names: see :mod:`.columns`.
+    """
+    return StoredSpan(
+        id=row.id,
+        session_id=row.session_id,
+        parent_id=row.parent_id,
+        type=row.type,
+        name=row.name,
+        status=row.status,
+        started_us=row.started_us,
+        finished_us=row.finished_us,
+        payload=payload,
+        result=with_streams(result, columns),
+    )
 
 
 class Journal:
-    """A journal, opened for reading.
+    """A journal, opened for reading: a :class:`..stored.source.Source`.
 
     Raises:
         JournalError: There is no such file, or it is none of ours, damaged, newer or locked.
@@ -128,13 +89,20 @@ class Journal:
             )
         )
 
-    def heads(self) -> list[tuple[str, str]]:
-        """Id and status of all calls, newest first."""
-        return self._query(
-            "SELECT id, status FROM spans WHERE parent_id IS NULL "
-            "ORDER BY started_us DESC, rowid DESC",
-            (),
+    def listing(self, since_us: int | None = None) -> Iterator[Listed]:
+        rows = self._rows(
+            "SELECT session_id, status, started_us, finished_us FROM spans WHERE parent_id IS NULL "
+            "AND started_us >= ? ORDER BY started_us DESC, rowid DESC",
+            (_EARLIEST if since_us is None else since_us,),
         )
+        for id_, status, started_us, finished_us in rows:
+            yield Listed(id_, status, started_us, finished_us, None)
+
+    def ids_around(self) -> list[str]:
+        return [row[0] for row in self._query("SELECT id FROM spans WHERE parent_id IS NULL", ())]
+
+    def keep(self, digests: Mapping[str, str]) -> None:
+        pass
 
     def saying(self, words: str) -> set[str]:
         """The calls in which somebody said this, or a part of it; ASCII letters of either case."""
@@ -161,9 +129,9 @@ class Journal:
             JournalError: No call, or more than one, is meant.
         """
         if name == "last":
-            newest = self.sessions(limit=1)
-            if newest:
-                return newest[0].session_id
+            newest = next(self.listing(), None)
+            if newest is not None:
+                return newest.id
             # The session's own span may be missing, as any other.
             rows = self._query("SELECT session_id FROM spans ORDER BY started_us DESC LIMIT 1", ())
             if not rows:
@@ -267,7 +235,7 @@ class Journal:
         fields = ", ".join(Row._fields)
         query = f"SELECT {fields} FROM spans WHERE {where}"  # noqa: S608  # never the user's words
         for row in map(Row._make, self._query(query, values)):
-            yield StoredSpan.of(
+            yield stored_span(
                 row,
                 self._object(row, row.payload),
                 self._object(row, row.result or "{}"),
@@ -288,8 +256,12 @@ class Journal:
         return JournalError(f"{self.path} is damaged at the span {span_id}: {what}")
 
     def _query(self, sql: str, values: Iterable[Any]) -> list[Any]:
+        return list(self._rows(sql, values))
+
+    def _rows(self, sql: str, values: Iterable[Any]) -> Iterator[Any]:
+        """The rows, read as they are taken."""
         try:
-            return self._connection.execute(sql, tuple(values)).fetchall()
+            yield from self._connection.execute(sql, tuple(values))
         except sqlite3.Error as error:
             raise self._trouble(error) from None
 
@@ -303,5 +275,22 @@ class Journal:
         return JournalError(f"{self.path} is damaged or no journal ({error})")
 
 
-def _mapping(value: Any) -> JSON:
-    return value if isinstance(value, dict) else {}
+class JournalPlace:
+    """A journal as a :class:`..stored.source.Place`; it need not exist yet."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    def check(self) -> None:
+        if self.path.exists():
+            self.open().close()
+
+    def open(self) -> Journal:
+        return Journal(self.path)
+
+    def changes(self) -> ChangeSign:
+        return ChangeSign(self.path)

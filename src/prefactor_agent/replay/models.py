@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ..core.values import mapping, mappings
-from ..journal.reader import StoredSpan
+from ..stored.span import StoredSpan
 from ..view.model.calltree import CallTree
 from .asked import asked_in
 from .format import Audio, Call, Failure, Request, Speech

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..core.clock import unix_us_to_rfc3339
-from ..journal.reader import JournalError, StoredSpan
+from ..stored.source import SourceError
+from ..stored.span import StoredSpan
 from ..view.model.calltree import build
 from ..view.model.turns import kind
 from .format import Recording
@@ -17,7 +18,7 @@ _NAMED = 5
 """How many things that lack words are named in a refusal."""
 
 
-class NotReplayableError(JournalError):
+class NotReplayableError(SourceError):
     """The trace of a call lacks what a replay needs. The message says what."""
 
 

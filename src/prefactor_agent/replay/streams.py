@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..journal.reader import StoredSpan
 from ..redact import HIDDEN, REDACTED
+from ..stored.span import StoredSpan
 from .format import Audio, Text
 
 _GONE = re.compile(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ..core.values import mappings
-from ..journal.reader import StoredSpan
+from ..stored.span import StoredSpan
 from ..view.model.calltree import CallTree, known_until
 from ..view.model.turns import Node
 from .format import Event, UserTurn, Utterance

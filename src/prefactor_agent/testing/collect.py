@@ -8,9 +8,10 @@ from .. import config
 from ..core.json import JSON
 from ..core.span import Span
 from ..journal.columns import extend
-from ..journal.reader import StoredSpan
+from ..journal.reader import stored_span
 from ..journal.rows import chunk_rows, span_row
 from ..redact import Redactor
+from ..stored.span import StoredSpan
 from ..tool_options import hidden_tools
 
 
@@ -58,7 +59,7 @@ class Collector:
         columns = self.columns(span, redactor)
         row = span_row(span, redactor)
         result: JSON = json.loads(row.result) if row.result else {}
-        stored = StoredSpan.of(row, json.loads(row.payload), result, columns)
+        stored = stored_span(row, json.loads(row.payload), result, columns)
         if not open_now:
             self._ended[span.id] = stored
         return stored

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from livekit.agents import Agent, AgentSession
 from pydantic import ValidationError
 
-from ..journal.reader import StoredSpan
 from ..replay import Recording, recording
+from ..stored.span import StoredSpan
 from .caller import CallerMicrophone
 from .conversation import Conversation
 from .hearing import Place, ReplaySTT, ReplayVAD

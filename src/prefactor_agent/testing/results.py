@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, overload
 
-from ..journal.reader import StoredSpan
+from ..stored.span import StoredSpan
 
 T = TypeVar("T")
 

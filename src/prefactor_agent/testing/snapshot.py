@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.json import JSON
-from ..journal.reader import StoredSpan
+from ..stored.span import StoredSpan
 from ..view.model.turns import kind
 from .tree import children
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..conversation import totals
 from ..core.values import mapping
-from ..journal.reader import StoredSpan
+from ..stored.span import StoredSpan
 from ..view.model.calltree import build
 from ..view.model.silences import Silence, recorded, silences
 from ..view.model.turns import Node, generated_text, kind, spoken_text, user_text

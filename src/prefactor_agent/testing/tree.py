@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..core.values import mapping
-from ..journal.reader import StoredSpan
+from ..stored.span import StoredSpan
 from ..view.model.turns import kind
 
 _ORDER = ("stt", "llm", "tool", "tool_result", "transcription", "tts", "realtime")

@@ -9,7 +9,8 @@ from typing import Any
 from prefactor_agent.core.clock import unix_us_to_rfc3339
 from prefactor_agent.deliver.prefactor.registered_call import related_id
 from prefactor_agent.journal.outbox import Outbox
-from prefactor_agent.journal.reader import Journal, StoredSpan
+from prefactor_agent.journal.reader import Journal
+from prefactor_agent.stored.span import StoredSpan
 from support.prefactor_server import PrefactorServer
 
 JSON = dict[str, Any]

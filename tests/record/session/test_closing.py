@@ -19,7 +19,7 @@ from prefactor_agent.core import guard
 from prefactor_agent.record.session.closing import Closing
 from prefactor_agent.record.session.job import Job as RecordedJob
 from prefactor_agent.tracing import tracer
-from prefactor_agent.view.model.summary import summary_of
+from prefactor_agent.view.model.digest import summary_of
 from support.exits import run_to_its_end
 from support.job import LINKED, Job, person
 from support.line import until

@@ -18,7 +18,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.record.session import job as record_job
 from prefactor_agent.record.session.room import Room
 from prefactor_agent.tracing import tracer
-from prefactor_agent.view.model.summary import summary_of
+from prefactor_agent.view.model.digest import summary_of
 from support.exits import run_to_its_end
 from support.job import LINKED, Job, person
 from support.line import NO_RETRIES, until

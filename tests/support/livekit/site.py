@@ -16,7 +16,7 @@ from samples.offline.processes import Program
 
 from livekit import api
 from prefactor_agent.journal.outbox import Outbox
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from support.prefactor_server import PrefactorServer, Span
 from support.waiting import PATIENCE
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from prefactor_agent.journal.reader import Journal, JournalError, StoredSpan
+from prefactor_agent.journal.reader import Journal, JournalError
+from prefactor_agent.stored.span import StoredSpan
 from support.waiting import PATIENCE
 
 PARENTS = {

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.export.chrome_trace import chrome_trace
 from view.calls import session, span, spoken_call, unanswered_call
 from view.report.report_calls import HOSTILE, long, small

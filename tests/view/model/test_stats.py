@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from prefactor_agent.view.model.stats import chosen, collect, turns_of
+from prefactor_agent.view.model.latencies import turns_of
+from prefactor_agent.view.model.stats import collect
 from view.latencies import SPANS, span, turn
 
 
@@ -51,15 +52,3 @@ def test_stages_stand_in_the_order_in_which_they_happen():
         "perceived", "vad", "llm_ttft", "llm_tool_call", "tool:x", "llm_queue_2", "llm_ttft_2",
         "tts_ttfb", "leading_silence", "unattributed",
     ]  # fmt: skip
-
-
-def test_calls_are_chosen_by_date_agent_and_version():
-    calls = [
-        span("a", "livekit:session", {"agent_name": "shop", "agent_version": "1"}, {}, at=100),
-        span("b", "livekit:session", {"agent_class": "Shop", "agent_version": 2}, {}, at=200),
-        span("c", "livekit:session", {"job": {"agent_name": "phone"}}, {}, at=300),
-    ]
-    assert [one.session_id for one in chosen(calls)] == ["a", "b", "c"]
-    assert [one.session_id for one in chosen(calls, since_us=200)] == ["b", "c"]
-    assert [one.session_id for one in chosen(calls, agent="phone")] == ["c"]
-    assert [one.session_id for one in chosen(calls, agent="Shop", version="2")] == ["b"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 
 ORIGIN_US = 1_795_242_672_090_457
 SESSION = "session"

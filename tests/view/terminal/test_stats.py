@@ -4,7 +4,8 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from prefactor_agent.view.model.stats import collect, turns_of
+from prefactor_agent.view.model.latencies import turns_of
+from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.terminal.stats import compare, table
 from view.latencies import SPANS
 

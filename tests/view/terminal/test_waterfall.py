@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from rich.cells import cell_len
 
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.bars import turn_bars
 from prefactor_agent.view.model.calltree import build

@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from prefactor_agent.journal.process import this_process
-from prefactor_agent.journal.reader import StoredSpan
+from prefactor_agent.stored.span import StoredSpan
 from support.waiting import PATIENCE
 from view.calls import over_budget_call, session, spoken_call, task_call, unanswered_call
 from view.commandline import START, run

@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from prefactor_agent.journal.reader import JournalPlace
 from prefactor_agent.view.ui.server import Server
 
 
@@ -49,7 +50,7 @@ class Ui:
 
 @asynccontextmanager
 async def ui_server(journal: Path) -> AsyncIterator[Ui]:
-    server = Server(journal)
+    server = Server(JournalPlace(journal))
     runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

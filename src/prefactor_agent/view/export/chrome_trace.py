@@ -15,7 +15,7 @@ from typing import Any
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
 from ...core.values import as_int, as_list, mapping, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model.calltree import CallTree, build, known_until
 from ..model.silences import silences
 from ..model.sounds import SILENCE_DBFS, Sound, heard, played

@@ -8,7 +8,7 @@ from typing import Any
 
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 
 # Ends of line to some readers (str.splitlines, JavaScript), and therefore escaped.
 _LINE_ENDS = str.maketrans({c: f"\\u{ord(c):04x}" for c in "\x85\u2028\u2029"})

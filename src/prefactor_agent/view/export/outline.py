@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ...core.json import JSON
 from ...core.values import mapping
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build
 from ..model.gaps import longest_gap

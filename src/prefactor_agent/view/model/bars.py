@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from ...conversation import stages
 from ...core.values import as_list
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from . import stagenames
 from .calltree import CallTree, known_until
 from .moments import first, first_token, user_ended

@@ -1,7 +1,7 @@
 """A call as a tree of turns, each a question with its answer.
 
 The terminal, the page and the exports all read a call through it. Pure: takes what
-:meth:`prefactor_agent.journal.reader.Journal.call` returns and keeps nothing. A call can be looked
+:meth:`prefactor_agent.stored.source.Source.call` returns and keeps nothing. A call can be looked
 at while it runs or after its process was killed, so any span may be open, and any may be
 missing."""
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ...core.values import as_int, as_list, mapping
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from .pairing import pair
 from .turns import TURNS, Node, Turn, kind
 

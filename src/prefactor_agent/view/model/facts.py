@@ -19,7 +19,7 @@ from ...conversation import (
     VoiceCall,
 )
 from ...core.values import as_int, as_list, mappings, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from .calltree import CallTree
 from .moments import first, first_token, user_moment, words_began
 from .sounds import heard_answers, leading_silence_us

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ...core.values import error_text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 
 _BY = {"tool": "a tool", "hook": "a hook", "program": "the program"}
 

@@ -5,7 +5,7 @@ Pure. Microseconds since the Unix epoch; ``None``: not known."""
 from __future__ import annotations
 
 from ...core.values import as_int, as_list, mapping, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from dataclasses import replace
 
 from ...core.values import text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from .turns import Node, Turn, kind, thrown_away, unfinished
 
 

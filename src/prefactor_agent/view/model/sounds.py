@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...core.json import JSON
 from ...core.values import as_int, as_list, mappings, number, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
 

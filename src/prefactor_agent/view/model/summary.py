@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from itertools import islice
+from dataclasses import dataclass
 
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
 from ...core.values import as_int, mapping
-from ...journal.reader import Journal
-from .calltree import CallTree, build
+from .calltree import CallTree
 from .gaps import longest_gaps
-from .moments import about
-from .silences import needs_streams, silences
+from .silences import silences
 
 QUIET_US = 15 * 60 * 1_000_000
 """A call without an end and without a sign for this long has most likely lost its process. Used
@@ -66,34 +62,6 @@ class Summary:
             return ""
         of = f" of {self.sessions_together}" if self.sessions_together else ""
         return f"session {self.session_number}{of}"
-
-
-def summaries(journal: Journal, limit: int | None, at_us: int | None = None) -> Iterator[Summary]:
-    """The newest calls; ``at_us``: of those that went on at about this time."""
-    if at_us is None:
-        for session in journal.sessions(limit):
-            yield summary_of(journal, session.id)
-        return
-    going_on = (
-        call
-        for session in journal.sessions()
-        if about(at_us, session.started_us, session.finished_us)
-        if about(at_us, (call := summary_of(journal, session.id)).started_us, call.ended_us)
-    )
-    yield from islice(going_on, limit)
-
-
-def read(journal: Journal, session_id: str) -> CallTree:
-    """A call with all of its silences. What passed through its streams is read only if a silence
-    has to be worked out of it."""
-    call = build(journal.outline(session_id))
-    return build(journal.call(session_id)) if needs_streams(call) else call
-
-
-def summary_of(journal: Journal, session_id: str, now_us: int | None = None) -> Summary:
-    """The summary of a call of a journal."""
-    whole_call = replace(read(journal, session_id), last_us=journal.last_sign(session_id))
-    return summarize(whole_call, now_us, journal.alive(session_id))
 
 
 def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = None) -> Summary:

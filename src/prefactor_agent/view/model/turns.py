@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ...core.values import as_list, mappings, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 
 TURNS = frozenset({"user_turn", "assistant_turn"})
 _MASKED = re.compile(r"<\d+ characters>")

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ...core.values import as_int, as_list, mappings, number, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...core.values import error_text, mapping, mappings, number, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
 from ..model.handoffs import handoff_of

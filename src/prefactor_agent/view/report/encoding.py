@@ -13,7 +13,7 @@ from typing import Any
 
 from ...core.json import JSON
 from ...core.values import as_list, mapping
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model import stagenames
 from ..model.calltree import CallTree
 from ..model.keys import keys_of

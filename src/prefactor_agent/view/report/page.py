@@ -14,7 +14,8 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from ...conversation import stages
-from ...journal.reader import Journal, JournalError, StoredSpan
+from ...stored.source import Source, SourceError
+from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.silences import budgets_of
 from . import safe
@@ -44,7 +45,7 @@ _SCRIPT = (
 """The parts of the page's script, in the order in which they run."""
 
 
-class ReportError(JournalError):
+class ReportError(SourceError):
     """The page could not be written. The message is one line that says what to do."""
 
 
@@ -58,17 +59,17 @@ class Served:
     """Keeps the page of a call that runs up to date. May request only from the server."""
 
 
-def write_report(journal: Journal, session_id: str, path: Path) -> None:
+def write_report(source: Source, session_id: str, path: Path) -> None:
     """Write the page of a call.
 
     Raises:
-        JournalError: The journal cannot be read.
+        SourceError: The calls cannot be read.
         ReportError: There is no such call, or the file cannot be written.
     """
-    spans = journal.call(session_id)
+    spans = source.call(session_id)
     if not spans:
         raise ReportError(f"no call has the id {session_id}: see prefactor-agent sessions")
-    page = render(spans, alive=journal.alive(session_id))
+    page = render(spans, alive=source.alive(session_id))
     try:
         path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model import stagenames
 from ..model.calltree import build
 from ..model.silences import silences

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ...core.values import error_text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model import numbers
 from ..model.handoffs import handoff_of
 from . import words

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ...core.values import error_text, mapping, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model import numbers
 from ..model.calltree import CallTree
 from ..model.turns import Turn

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ...core.values import error_text, number, text
-from ...journal.reader import StoredSpan
+from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build, known_until

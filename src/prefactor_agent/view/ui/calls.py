@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 
-from ...journal.reader import Journal
-from ..model.summary import Summary, summary_of
+from ...stored.source import Place, Source
+from ..model.digest import digest_of, kept
+from ..model.summary import Summary
 
 SLOW_MS = 2_000
 """Dead air from which on a call counts as slow, whatever its budgets are."""
@@ -44,8 +44,8 @@ class Listed:
 class Calls:
     """Remembers the calls that have ended: they stay as they are."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, place: Place) -> None:
+        self._place = place
         self._ended: dict[str, Summary] = {}
         self._agents: set[str] = set()
         self._lock = threading.Lock()
@@ -54,24 +54,24 @@ class Calls:
         """The newest ``limit`` calls of those that are wanted.
 
         Raises:
-            JournalError: The journal cannot be read.
+            SourceError: The calls cannot be read.
         """
-        with closing(Journal(self._path)) as journal:
+        with closing(self._place.open()) as source:
             # One more than is shown: then there are older ones.
-            found = list(islice(self._all(journal, wanted), limit + 1))
+            found = list(islice(self._all(source, wanted), limit + 1))
         return Listed(tuple(found[:limit]), len(found) > limit, tuple(sorted(self._agents)))
 
-    def _all(self, journal: Journal, wanted: Wanted) -> Iterator[Summary]:
+    def _all(self, source: Source, wanted: Wanted) -> Iterator[Summary]:
         """All that are wanted, newest first."""
-        said = journal.saying(wanted.words) if wanted.words else set()
-        for id_, status in journal.heads():
-            call = self._ended.get(id_)
+        said = source.saying(wanted.words) if wanted.words else set()
+        for listed in source.listing():
+            call = self._ended.get(listed.id)
             if call is None:
-                call = summary_of(journal, id_)
+                call = (kept(listed) or digest_of(source, listed.id)).summary
                 with self._lock:
                     self._agents.add(call.agent)
-                    if status != "active":
-                        self._ended[id_] = call
+                    if listed.status != "active":
+                        self._ended[listed.id] = call
             if _is_wanted(call, wanted, said):
                 yield call
 

@@ -10,17 +10,16 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
 from aiohttp import web
 from jinja2 import Template
 
 from ...config import ConfigurationError
-from ...journal.reader import Journal, JournalError
+from ...stored.source import Place, SourceError
 from ..report.page import Served, environment, policy_hash, render
 from .calls import Calls, Wanted, is_slow
 from .guard import Guard, add_headers, refused
-from .watch import JournalWatch
+from .watch import Watch
 
 PAGE = 50
 """Calls that are listed at first."""
@@ -31,31 +30,30 @@ QUIET_S = 15.0
 _ID = r"[0-9A-Za-z_-]{1,64}"
 
 
-def serve(path: Path, port: int, ready: Callable[[str], object]) -> None:
-    """Show the calls of a journal until Ctrl-C.
+def serve(place: Place, port: int, ready: Callable[[str], object]) -> None:
+    """Show calls until Ctrl-C.
 
     Args:
-        path: The journal; one that is not there yet is waited for.
+        place: Where they are kept.
         port: 0: any free one.
         ready: Called with the address when it can be opened.
 
     Raises:
-        JournalError: The journal is damaged, or of a newer version.
+        SourceError: The calls cannot be read there.
         ConfigurationError: The port cannot be had.
     """
-    if path.exists():
-        Journal(path).close()
+    place.check()
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(path, port, ready))
+        asyncio.run(_serve(place, port, ready))
 
 
-async def _serve(path: Path, port: int, ready: Callable[[str], object]) -> None:
+async def _serve(place: Place, port: int, ready: Callable[[str], object]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     with suppress(NotImplementedError):  # Windows has KeyboardInterrupt
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-    server = Server(path)
+    server = Server(place)
     runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -74,12 +72,12 @@ async def _serve(path: Path, port: int, ready: Callable[[str], object]) -> None:
 
 
 class Server:
-    """The calls of one journal, which need not exist yet."""
+    """The calls of one place."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._calls = Calls(path)
-        self._watch = JournalWatch(path)
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._calls = Calls(place)
+        self._watch = Watch(place.changes())
         self._rendering = asyncio.Semaphore(2)
         self.guard = Guard()
         self.app = web.Application(middlewares=[self.guard.check])
@@ -118,7 +116,7 @@ class Server:
         listed, trouble = None, ""
         try:
             listed = self._calls.listed(wanted, limit)
-        except JournalError as error:
+        except SourceError as error:
             trouble = str(error)
         template, style, script = _parts()
         page = template.render(
@@ -129,7 +127,7 @@ class Server:
             limit=limit,
             page=PAGE,
             is_slow=is_slow,
-            journal=self._path,
+            place=self._place.name,
             style=style,
             script=script,
         )
@@ -143,18 +141,18 @@ class Server:
         async with self._rendering:
             try:
                 page = await asyncio.to_thread(self._render_call, request.match_info["id"])
-            except JournalError as error:
+            except SourceError as error:
                 return refused(404, str(error))
         # The page brings its own policy; who may frame it can be said here only.
         headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
         return web.Response(text=page, content_type="text/html", headers=headers)
 
     def _render_call(self, session_id: str) -> str:
-        with closing(Journal(self._path)) as journal:
-            spans = journal.call(session_id)
+        with closing(self._place.open()) as source:
+            spans = source.call(session_id)
             if not spans:
-                raise JournalError(f"no call has the id {session_id}")
-            alive = journal.alive(session_id)
+                raise SourceError(f"no call has the id {session_id}")
+            alive = source.alive(session_id)
         return render(spans, alive=alive, served=Served(home="/", script=_live_script()))
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
@@ -183,9 +181,9 @@ class Server:
 
     def _state_of(self, call: str) -> str:
         try:
-            with closing(Journal(self._path)) as journal:
-                begun, ended = journal.progress(call)
-        except JournalError:
+            with closing(self._place.open()) as source:
+                begun, ended = source.progress(call)
+        except SourceError:
             return ""
         return f"{begun}.{ended}"
 

@@ -1,23 +1,22 @@
-"""Wakes the pages that are open when the journal has changed. A thread looks at the journal, so the
-event loop never waits for a file."""
+"""Wakes the pages that are open when a call has changed. A thread looks at where the calls are
+kept, so the event loop never waits for a file."""
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 
-from ...journal.follow import ChangeSign
+from ...stored.source import ChangeSign
 
 EVERY_S = 0.5
 
 
-class JournalWatch:
-    """Looks at a journal, which need not exist yet, from an event loop."""
+class Watch:
+    """Looks for changes from an event loop."""
 
-    def __init__(self, path: Path) -> None:
-        self._sign = ChangeSign(path)
+    def __init__(self, sign: ChangeSign) -> None:
+        self._sign = sign
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="prefactor-watch")
         self._next = asyncio.Event()
         self.version = 0

@@ -1,0 +1,1 @@
+"""What is kept of calls, and how it is asked for, wherever it is kept."""
