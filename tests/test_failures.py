@@ -169,8 +169,6 @@ NOT_IN_THIS_CALL = {
     "record.session.budgets:Budgets._due",
     "record.session.closing:Closing._on_done",
     "record.session.closing:Closing.may_follow",
-    "record.session.dtmf:Dtmf.on_received",
-    "record.session.dtmf:Dtmf.on_sent",
     "record.session.errors:Errors.on_event",
     "record.models.fallbacks:Fallbacks._on_change",
     "record.session.handoffs:awaited",
@@ -186,13 +184,6 @@ NOT_IN_THIS_CALL = {
     "record.models.realtime:Realtime._on_generation",
     "record.models.realtime:Realtime._on_metrics",
     "record.models.realtime:Realtime._on_server_event",
-    "record.session.room:Room._on_attributes",
-    "record.session.room:Room._on_connection",
-    "record.session.room:Room._on_joined",
-    "record.session.room:Room._on_left",
-    "record.session.room:Room._on_metadata",
-    "record.session.room:Room._on_room_left",
-    "record.session.room:Room._relink",
     "record.turns.assistant_turns:AssistantTurns.on_false_interruption",
     "record.session.states:States._on_agent",
     "record.session.states:States._on_user",
@@ -204,6 +195,14 @@ NOT_IN_THIS_CALL = {
 its room (record/session/test_job.py), a closing that breaks off (test_closing.py), a realtime model
 (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are asked for
 (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
+IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc")
+"""The modules of record/session/ that follow a room, which there is none of in this call."""
+NOT_IN_THIS_CALL |= {
+    name
+    for name in SEAMS
+    if name.startswith(tuple(f"record.session.{module}:" for module in IN_A_ROOM))
+    and not name.endswith(".let_go")
+}
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6
     NOT_IN_THIS_CALL |= {
         "record.tools.calls:ToolCalls.on_updated",

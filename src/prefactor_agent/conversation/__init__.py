@@ -14,6 +14,7 @@ so no stage is negative, nothing is counted twice, and the stages sum to the who
 
 from .answers import answered_question, question_of
 from .gaps import gaps_of, starved
+from .hangup import Departure, hung_up_by
 from .interruptions import cut_in_us, interrupted_by, overlap_of
 from .measure import Latency, exceeded, lengths, measure, so_far
 from .playout import Playout
@@ -33,6 +34,7 @@ from .timeline import Part, Question, Segment, Speech, Timeline
 __all__ = [
     "UNATTRIBUTED",
     "AgentSide",
+    "Departure",
     "Latency",
     "ModelCall",
     "Part",
@@ -49,6 +51,7 @@ __all__ = [
     "exceeded",
     "first_sound_after",
     "gaps_of",
+    "hung_up_by",
     "interrupted_by",
     "latency_of",
     "later_answer",

@@ -39,6 +39,7 @@ class SpanType(StrEnum):
     TOOL_RESULT = "livekit:tool_result"
     HANDOFF = "livekit:handoff"
     REALTIME = "livekit:realtime"
+    RPC = "livekit:rpc"
 
 
 class Stream(Protocol):

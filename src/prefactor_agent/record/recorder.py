@@ -107,11 +107,11 @@ class SessionRecorder:
         scope = self.scope
         self.closing = Closing(scope, self.close)
         self.errors = Errors(scope, self.closing)
-        self.job = Job(scope, session, self.closing)
+        self.voice = UserVoice(self.spans.root.started_ns)
+        self.job = Job(scope, session, self.closing, self.voice)
         self.network = Network(scope)
         self.termination = Termination(scope)
         self.states = States(scope)
-        self.voice = UserVoice(self.spans.root.started_ns)
         self.refs, self.recent = TurnRefs(scope), RecentTurns()
         self.user_turns = UserTurns(scope, self.voice, self.refs, self.recent)
         self.utterances = Utterances(scope, self.voice, self.user_turns)

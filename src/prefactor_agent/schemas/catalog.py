@@ -10,7 +10,8 @@ from pydantic_core import to_json
 
 from ..core.json import JSON
 from .entry import ToolSchema
-from .types import BASE_TYPES, TIMES_RISK, TOOL_TYPE, TYPES
+from .parts import TIMES_RISK
+from .types import BASE_TYPES, TOOL_TYPE, TYPES
 
 TOOL_PREFIX = "livekit:tool:"
 """Of the span types of single tools."""

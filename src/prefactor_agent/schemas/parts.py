@@ -2,7 +2,34 @@
 
 from __future__ import annotations
 
+from ..core.json import JSON
 from .content import each, fields, measures, shape
+
+UNKNOWN_RISK: JSON = {
+    "action_profile": {},
+    "params_data_categories": {},
+    "result_data_categories": {},
+}
+_PERSON = {"personal_identifiers": "included", "contact_information": "unknown"}
+SPEECH_RISK: JSON = {
+    "action_profile": {"external_communication": "allowed"},
+    "params_data_categories": _PERSON,
+    "result_data_categories": _PERSON,
+}
+TIMES_RISK: JSON = {
+    "action_profile": {},
+    "params_data_categories": {"personal_identifiers": "excluded"},
+    "result_data_categories": {"personal_identifiers": "excluded"},
+}
+
+
+def keys(**described: str) -> JSON:
+    """An object that holds these keys, among others, each of any type."""
+    return {
+        "type": "object",
+        "properties": {name: {"description": text} for name, text in described.items()},
+    }
+
 
 SPAN = {"name": "of the span", "type": "of the span", "metadata": "for keys of Prefactor's"}
 TURN = {
@@ -49,3 +76,14 @@ KEPT_COLUMNS = frozenset(["offset_us", "size", "n", "dbfs"])
 """Of the chunks of a stream."""
 KEPT_EVENT = frozenset(["type", "confidence"])
 """Of what an STT reported, which is a chunk of its stream."""
+KEPT_TRACK = fields(
+    "sid direction kind source name began_us ended_us failed_us subscribed_us muted pre_connect"
+    " pre_connect_ms",
+    changes=each(fields("at_us muted")),
+)
+"""A track of the room: who publishes it is content."""
+KEPT_SIP = fields(
+    "call_id call_id_full trunk_id rule_id hostname call_status",
+    statuses=each(fields("at_us status")),
+)
+"""A telephone call: its numbers are content."""

@@ -16,7 +16,11 @@ from prefactor_agent import TracedAgent, config
 from prefactor_agent.core import guard
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.record.session import job as record_job
+from prefactor_agent.record.session.connection import Connection
+from prefactor_agent.record.session.people import People
 from prefactor_agent.record.session.room import Room
+from prefactor_agent.record.session.rpc import Rpc
+from prefactor_agent.record.session.tracks import Tracks
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.model.digest import summary_of
 from support.exits import run_to_its_end
@@ -368,12 +372,15 @@ async def test_a_job_that_ends_before_its_session(sink: Recorder) -> None:
     "part",
     [
         Room._follow,
-        Room._on_joined,
-        Room._relink,
-        Room._on_left,
-        Room._on_attributes,
-        Room._on_metadata,
-        Room._on_room_left,
+        People._on_joined,
+        People._relink,
+        People._on_left,
+        People._on_attributes,
+        People._on_metadata,
+        Connection.begin,
+        Connection._on_disconnected,
+        Tracks.begin,
+        Rpc.begin,
         record_job.Job.shut_down,
         record_job.Job.result,
     ],

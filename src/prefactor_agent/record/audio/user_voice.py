@@ -80,12 +80,15 @@ class UserVoice:
         self.sample_rate: int | None = None
         """The rate in which ``levels`` counts samples, whatever rate they come at."""
         self.channels: int | None = None
+        self.first_arrived_ns: int | None = None
+        """When the first audio came."""
 
     def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> None:
         samples, rate = frame.samples_per_channel, frame.sample_rate
         duration = samples * 1_000_000_000 // rate
         self.channels = frame.num_channels
         if rate != self.sample_rate:
+            self.first_arrived_ns = self.first_arrived_ns or arrived_ns
             samples = self._other_rate(frame)
         squares = mean_squares(frame)
         clock = self._clock

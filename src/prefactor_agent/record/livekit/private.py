@@ -21,6 +21,12 @@ try:
     _TOOL_EXECUTOR: Any = importlib.import_module("livekit.agents.voice.tool_executor")
 except ImportError:  # before 1.6
     _TOOL_EXECUTOR = None
+try:
+    _PRE_CONNECT: Any = importlib.import_module(
+        "livekit.rtc._proto.track_pb2"
+    ).AudioTrackFeature.TF_PRECONNECT_BUFFER
+except (ImportError, AttributeError):
+    _PRE_CONNECT = None
 _CHAIN = 8
 """Outputs that pass on to one another."""
 
@@ -135,3 +141,18 @@ def added_tools(tools: list[Any]) -> list[Any]:
     if _TOOL_EXECUTOR is None or not _TOOL_EXECUTOR.has_cancellable_tool(tools):
         return []
     return [_TOOL_EXECUTOR.cancel_task, _TOOL_EXECUTOR.get_running_tasks]
+
+
+def has_pre_connect_audio(publication: Any) -> bool:
+    """Whether a track comes with what its publisher said before the agent was connected
+    (voice/room_io/_input.py, ``_forward_task``; the enum is not among livekit.rtc's own names)."""
+    return _PRE_CONNECT is not None and _PRE_CONNECT in getattr(publication, "audio_features", ())
+
+
+def pre_connect_audio(session: Any, sid: str) -> asyncio.Future[Any] | None:
+    """What was said before the agent was connected, for a track that it has just subscribed to: a
+    future of an object with ``frames``. LiveKit forgets it once the frames are on their way
+    (voice/room_io/_pre_connect_audio.py, ``wait_for_data``)."""
+    handler = getattr(getattr(session, "_room_io", None), "_pre_connect_audio_handler", None)
+    found = getattr(handler, "_buffers", {}).get(sid)
+    return found if isinstance(found, asyncio.Future) else None

@@ -6,21 +6,22 @@ long as a session is traced in its room."""
 
 from __future__ import annotations
 
-import functools
-import weakref
-from collections.abc import Callable
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
 from livekit import rtc
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
+from ..livekit.rtc_values import local_participant
 from ..spans.tree import SpanTree
+from .room_events import Handlers
+from .watched_methods import Over, WatchedMethod
 
 KEPT = 500
 RECEIVED = "sip_dtmf_received"
-_METHOD = "publish_dtmf"
+_SENDING = WatchedMethod("publish_dtmf")
 
 
 class Dtmf:
@@ -32,21 +33,39 @@ class Dtmf:
         self._total = 0
         self._agent: rtc.LocalParticipant | None = None
         """The agent in the room, whose keys are noted."""
+        self._room: rtc.Room | None = None
 
-    def watch_sending(self, room: rtc.Room) -> None:
-        """Note what the agent sends in this room, from now on. More than once does no harm."""
-        local = _local(room)
+    def handlers(self) -> Handlers:
+        """What it wants to be told of by the room."""
+        return {"connection_state_changed": self._on_connection, RECEIVED: self.on_received}
+
+    @guarded("dtmf.begin")
+    def begin(self, room: rtc.Room) -> None:
+        """The session is in this room, which LiveKit connects before or after that."""
+        self._room = room
+        self._watch_sending()
+
+    @guarded("dtmf.connected")
+    def _on_connection(self, _state: Any = None) -> None:
+        self._watch_sending()
+
+    def _watch_sending(self) -> None:
+        local = local_participant(self._room)
         if local is not self._agent:
-            self.let_go()
+            self._let_agent_go()
             if local is not None:
                 self._agent = local
-                _Sending.of(local).add(local, self.on_sent)
+                _SENDING.add(local, self._on_sending)
 
     def let_go(self) -> None:
         """What the agent sends is not noted any more."""
+        self._room = None
+        self._let_agent_go()
+
+    def _let_agent_go(self) -> None:
         local, self._agent = self._agent, None
         if local is not None:
-            _Sending.of(local).remove(local, self.on_sent)
+            _SENDING.remove(local, self._on_sending)
 
     def result(self) -> JSON:
         """What the session's span says of the keys."""
@@ -60,9 +79,15 @@ class Dtmf:
         self._note("received", key.digit, now_ns(), by=by or None)
 
     @guarded("room.publish_dtmf")
-    def on_sent(self, digit: Any, at: int, failed: bool) -> None:
-        """The agent sent a key."""
-        self._note("sent", str(digit), at, failed=failed)
+    def _on_sending(self, sent: Mapping[str, Any]) -> Over:
+        """The agent sends a key."""
+        at, digit = now_ns(), str(sent.get("digit"))
+
+        @guarded("room.publish_dtmf")
+        def over(_answer: Any, error: BaseException | None) -> None:
+            self._note("sent", digit, at, failed=error is not None)
+
+        return over
 
     def _note(
         self, direction: str, digit: str, at: int, *, by: str | None = None, failed: bool = False
@@ -80,63 +105,3 @@ class Dtmf:
                     }
                 )
             )
-
-
-Listener = Callable[[Any, int, bool], object]
-"""Told of a key that was sent: the digit, the moment, and whether that failed."""
-
-
-class _Sending:
-    """``publish_dtmf`` of one participant, watched for all sessions in its room."""
-
-    _all: ClassVar[weakref.WeakKeyDictionary[rtc.LocalParticipant, _Sending]] = (
-        weakref.WeakKeyDictionary()
-    )
-
-    @classmethod
-    def of(cls, local: rtc.LocalParticipant) -> _Sending:
-        if (known := cls._all.get(local)) is None:
-            known = cls._all[local] = cls()
-        return known
-
-    def __init__(self) -> None:
-        self._listeners: list[Listener] = []
-        self._form: Callable[..., Any] | None = None
-
-    def add(self, local: rtc.LocalParticipant, listener: Listener) -> None:
-        self._listeners.append(listener)
-        # What stands on the instance already is a stand-in of the program's.
-        if self._form is None and _METHOD not in vars(local):
-            self._form = vars(local)[_METHOD] = _watched(local.publish_dtmf, self._listeners)
-
-    def remove(self, local: rtc.LocalParticipant, listener: Listener) -> None:
-        self._listeners.remove(listener)
-        if self._listeners or self._form is None:
-            return
-        if vars(local).get(_METHOD) is self._form:
-            del vars(local)[_METHOD]
-        self._form = None
-
-
-def _watched(send: Callable[..., Any], listeners: list[Listener]) -> Callable[..., Any]:
-    @functools.wraps(send)
-    async def publish_dtmf(*args: Any, **kwargs: Any) -> Any:
-        at, failed = now_ns(), True
-        try:
-            answer = await send(*args, **kwargs)
-            failed = False
-            return answer
-        finally:
-            for listener in listeners[:]:
-                listener(kwargs.get("digit"), at, failed)
-
-    return publish_dtmf
-
-
-def _local(room: Any) -> rtc.LocalParticipant | None:
-    """The agent itself in a room; ``None``: it is not connected, or the room is a stand-in."""
-    try:
-        local = room.local_participant
-    except Exception:  # livekit.rtc raises a bare Exception before the room is connected
-        return None
-    return local if isinstance(local, rtc.LocalParticipant) else None

@@ -15,11 +15,13 @@ from livekit.agents import AgentSession, JobContext, get_job_context
 
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
+from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
+from ..livekit.rtc_values import text
 from ..turns.state import Scope
 from .closing import Closing
 from .judgement import tags_and_outcome
-from .room import Room, text
+from .room import Room
 
 WAIT_S = 60.0
 """How long the session's span waits for the end of the job; a job can outlive its session."""
@@ -42,11 +44,13 @@ _sessions: weakref.WeakKeyDictionary[JobContext, int] = weakref.WeakKeyDictionar
 class Job:
     """What is known of a session's job, if it has one, and of its room."""
 
-    def __init__(self, scope: Scope, session: AgentSession[Any], closing: Closing) -> None:
+    def __init__(
+        self, scope: Scope, session: AgentSession[Any], closing: Closing, voice: UserVoice
+    ) -> None:
         self._spans, self._state = scope.spans, scope.state
         self._closing = closing
         self._context = current_job()
-        self._room = Room(scope, session, self._context)
+        self._room = Room(scope, session, self._context, voice)
         self._number = 1
         if (context := self._context) is not None:
             _sessions[context] = self._number = _sessions.get(context, 0) + 1
@@ -71,14 +75,15 @@ class Job:
         return payload
 
     @guarded("job.result")
-    def result(self) -> JSON:
-        """What is known of it at the end."""
+    def result(self, closed_ns: int) -> JSON:
+        """What is known of it at the end, of a session that was closed at this moment."""
         together = _sessions[self._context] if self._context is not None else 1
         return without_none(
             {
                 "session_number": self._number if together > 1 else None,
                 "sessions_together": together if together > 1 else None,
                 **self._room.result(),
+                "hung_up_by": self._room.hung_up_by(self._spans.offset_us(closed_ns)),
                 "shutdown_reason": self._shutdown_reason,
                 **(tags_and_outcome(self._context.tagger) if self._context is not None else {}),
             }

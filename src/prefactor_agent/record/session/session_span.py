@@ -90,7 +90,7 @@ class SessionSpan:
             status, crash, job = (
                 self._status(reason, error),
                 self._crash(),
-                self._job.result() or {},
+                self._job.result(closed) or {},
             )
             self._spans.end(
                 self._spans.root,

@@ -1,0 +1,64 @@
+"""The type of the session's own span, which holds what is known of a call as a whole: what it is,
+and which of its fields are no content (see types.py)."""
+
+from __future__ import annotations
+
+from . import parts
+from .content import KEPT, each, fields, measures
+from .entry import SpanTypeSchema
+
+SESSION = SpanTypeSchema(
+    "livekit:session",
+    "LiveKit Session",
+    "One call: from the start of the AgentSession to its end.",
+    "{{ agent_class }} {{ room.name }} {{ close_reason }}",
+    parts.keys(
+        **parts.SPAN,
+        agent_name="the agent's name",
+        agent_class="class of the agent that began",
+        session_class="class of the session",
+        started_at="when it began",
+        finished_at="when it ended",
+        models="STT, LLM, TTS and VAD",
+        room="LiveKit's room",
+        job="LiveKit's job",
+    ),
+    parts.keys(
+        **parts.ENDED,
+        close_reason="why",
+        usage="per model",
+        conversation="counts",
+        hung_up_by="caller, agent, server or network",
+        sip="the telephone call: trunk, ids, status, numbers",
+        outcome="success or fail, as the user's code says",
+        evaluations="what judges said",
+    ),
+    fields(
+        "name type agent_name agent_class agent_version session_class worker_id tools"
+        " started_at closed_at close_reason session_number",
+        models=each(fields("label model_name provider")),
+        room=fields("name sid"),
+        job=fields("id agent_name dispatch_id"),
+        participant=parts.KEPT_PERSON,
+        budgets=measures(),
+        instance=fields("id supplied"),
+        metadata=fields("agent_id", tool_span_types=each(KEPT)),
+    ),
+    fields(
+        "status close_reason termination_reason shutdown_reason room_disconnect_reason"
+        " finished_at outcome tracer_failures dtmf_total session_number"
+        " sessions_together reconnects tracks_total rpc_total first_frame_delay_ms hung_up_by",
+        usage=fields(model_usage=each(measures("type model provider"))),
+        conversation=measures(),
+        latency=measures("slowest_stage"),
+        hooks=each(fields("name agent status started_us duration_ms")),
+        participants=each(parts.KEPT_PERSON),
+        dtmf=each(fields("at_us direction failed")),
+        connection=each(fields("at_us state reason")),
+        tracks=each(parts.KEPT_TRACK),
+        sip=parts.KEPT_SIP,
+        evaluations=each(fields("name")),
+        **parts.KEPT_END,
+    ),
+    parts.SPEECH_RISK,
+)
