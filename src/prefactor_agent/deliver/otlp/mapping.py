@@ -52,6 +52,7 @@ TABLE: Mapping[str, Mapped | None] = {
     "livekit:transcription": Mapped("transcription", "CHAIN", spans.transcription),
     "livekit:handoff": Mapped("handoff {prefactor.handoff.to}", "CHAIN", spans.handoff),
     "livekit:error": Mapped("error {error.type}", "CHAIN", spans.error),
+    "livekit:rpc": Mapped("rpc {rpc.method}", "CHAIN", spans.rpc),
     "livekit:state": Mapped("state {prefactor.state.actor}", "CHAIN", spans.state),
 }
 _LANGFUSE = {"LLM": "generation", "AGENT": "agent", "TOOL": "tool", "CHAIN": "chain"}

@@ -227,6 +227,21 @@ def state(change: Reading) -> JSON:
     }
 
 
+def rpc(call: Reading) -> JSON:
+    """OpenTelemetry's names for remote procedure calls where there are any."""
+    payload, result = call.payload, call.result
+    return {
+        "rpc.system": "livekit",
+        "rpc.method": payload.get("method"),
+        "prefactor.rpc.direction": payload.get("direction"),
+        "prefactor.rpc.payload_bytes": payload.get("payload_bytes"),
+        "prefactor.rpc.response_bytes": result.get("response_bytes"),
+        "prefactor.rpc.error_code": result.get("error_code"),
+        **shown("input", payload.get("payload")),
+        **shown("output", result.get("response")),
+    }
+
+
 def _model_call(operation: str, call: Reading, first_ms: Any) -> JSON:
     """What a generation says, whichever kind of model made it."""
     first = seconds(first_ms)
