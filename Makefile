@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
-SOURCES := src tests samples benchmarks
+RELEASE := .venv-release
+SOURCES := src tests samples benchmarks release
 
 # Most tests wait more than they work, so three parts run at a time; whole calls are held one after the other.
 AT_ONCE := -j3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
@@ -15,7 +16,7 @@ REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests
 CALLS := tests/e2e samples/tests
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
-	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server soak lint bench bench-peers picture lock clean
+	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server soak lint bench bench-peers dist picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -82,6 +83,14 @@ bench: $(VENV)/.installed  ## a quarter of an hour; prints tables of ratios, eac
 bench-peers: $(VENV)/.installed  ## ten minutes; the same beside prefactor-livekit and LiveKit's OpenTelemetry
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.peers
 
+$(RELEASE)/.installed: requirements/release.txt
+	@test -x $(RELEASE)/bin/python || $(PYTHON) -m venv $(RELEASE)
+	@$(RELEASE)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/release.txt
+	@touch $@
+
+dist: $(RELEASE)/.installed  ## sdist, wheel and bill of materials of the last commit, in dist; each is built twice and tried
+	@$(RELEASE)/bin/python -m release.dist
+
 picture: $(VENV)/.installed  ## the pictures in the README, from a real run of the demo; wants Chromium
 	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg
 	@chromium --headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run \
@@ -94,6 +103,8 @@ lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a 
 		--extra offline --group dev pyproject.toml -o requirements/newest.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
 		--extra offline --group dev --constraint requirements/oldest.in pyproject.toml -o requirements/oldest.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+		requirements/release.in -o requirements/release.txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit
+	rm -rf $(VENV) $(OLDEST) $(RELEASE) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit
