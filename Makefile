@@ -16,7 +16,7 @@ REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests
 CALLS := tests/e2e samples/tests
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
-	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server soak lint bench bench-peers dist picture lock clean
+	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server soak lint bench bench-peers dist workflows picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -90,6 +90,9 @@ $(RELEASE)/.installed: requirements/release.txt
 
 dist: $(RELEASE)/.installed  ## sdist, wheel and bill of materials of the last commit, in dist; each is built twice and tried
 	@$(RELEASE)/bin/python -m release.dist
+
+workflows:  ## check .github/workflows; wants Go
+	@GOFLAGS=-mod=mod go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml
 
 picture: $(VENV)/.installed  ## the pictures in the README, from a real run of the demo; wants Chromium
 	@PYTHONPATH=tests $(BIN)/python -m samples.offline.demo --svg docs/waterfall.svg
