@@ -16,7 +16,8 @@ REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests
 CALLS := tests/e2e samples/tests
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
-	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server soak lint bench bench-peers dist workflows picture lock clean
+	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol \
+	soak lint bench bench-peers dist workflows picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -40,7 +41,7 @@ demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
 test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suite on the oldest and newest LiveKit
 	@echo "Testing; about a quarter of an hour ..."
 	@$(MAKE) --no-print-directory $(AT_ONCE) test-newest-voices test-oldest-voices test-newest-rest \
-		test-oldest-rest may-have-livekit-server
+		test-oldest-rest may-have-livekit-server may-have-otelcol
 	@$(MAKE) --no-print-directory test-oldest-calls
 	@$(MAKE) --no-print-directory test-newest-calls
 
@@ -60,12 +61,18 @@ test-oldest-voices: ; $(call pytest,$(OLDEST)/bin,$(VOICES))
 test-oldest-rest: ; $(call pytest,$(OLDEST)/bin,$(REST_OLDEST))
 test-oldest-calls: ; $(call pytest,$(OLDEST)/bin,$(CALLS) --ignore-glob='tests/e2e/test_room_*')
 
-# Without it, some tests are skipped and say so.
+# Without them, some tests are skipped and say so.
 may-have-livekit-server: $(VENV)/.installed
 	-@$(BIN)/python -m samples.offline.livekit_binary
 
+may-have-otelcol: $(VENV)/.installed
+	-@$(BIN)/python -m samples.otel.collector_binary
+
 livekit-server: $(VENV)/.installed  ## a LiveKit server in .livekit, built if there is none: a minute or two
 	@$(BIN)/python -m samples.offline.livekit_binary
+
+otelcol: $(VENV)/.installed  ## an OpenTelemetry Collector in .otelcol, built if there is none: two minutes
+	@$(BIN)/python -m samples.otel.collector_binary
 
 soak: $(VENV)/.installed livekit-server  ## CALLERS=4 for MINUTES=2 on one worker, with and without tracing
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.soak $(or $(CALLERS),4) $(or $(MINUTES),2)
@@ -110,4 +117,4 @@ lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a 
 		requirements/release.in -o requirements/release.txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(RELEASE) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit
+	rm -rf $(VENV) $(OLDEST) $(RELEASE) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit .otelcol

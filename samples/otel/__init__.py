@@ -1,0 +1,1 @@
+"""Calls in an OpenTelemetry Collector, and how to run one."""
