@@ -1,4 +1,5 @@
-"""A caller for a running worker: joins a room, speaks, listens, and measures the dead air.
+"""A caller for a running worker: joins a room, speaks, listens, and measures the pickup and the
+dead air.
 
 `python -m samples.call`, with `LIVEKIT_URL`, `LIVEKIT_API_KEY` and `LIVEKIT_API_SECRET` as the
 worker has them. The voice is espeak-ng's; what was heard is read from the room's text streams.
@@ -23,7 +24,7 @@ from samples.offline.recording import RATE, stereo, write_wav
 from samples.offline.script import CALLER, Line
 from samples.offline.speech import Samples
 from samples.offline.terminal import print_words, quiet
-from samples.offline.waveform import silences
+from samples.offline.waveform import first_sound, silences
 
 JWT = re.compile(r"eyJ[\w.-]+")
 """The ticket to the room, which a server that refuses it quotes."""
@@ -37,6 +38,9 @@ class Recording:
 
     sound: Samples
     """The caller on the left, the agent on the right, at `RATE`."""
+    pickup: float | None = None
+    """Seconds from the caller's arrival in the room to the first sound of the agent at their ear;
+    None if the agent did not greet."""
 
     @property
     def dead_air(self) -> list[float]:
@@ -57,6 +61,8 @@ async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recor
     started_at = time.monotonic()
     phone.on_heard = lambda heard: _report(phone, heard, progress)
     await phone.greeted()
+    greeting = phone.ear.between(phone.joined_at, time.monotonic())
+    pickup = first_sound(greeting.samples, greeting.rate)
     for number, one in enumerate(lines):
         if one.after == "talking":
             await phone.talking(one.breath)
@@ -67,7 +73,8 @@ async def hold(phone: Phone, lines: Iterable[Line], progress: Progress) -> Recor
         progress("caller", f"{one.text} (over the agent)" if one.after == "talking" else one.text)
         await phone.say(one.text)
     await phone.answered()
-    return Recording(stereo(phone.microphone.track, phone.ear, started_at, time.monotonic()))
+    both = stereo(phone.microphone.track, phone.ear, started_at, time.monotonic())
+    return Recording(both, pickup)
 
 
 def _report(phone: Phone, heard: Heard, progress: Progress) -> None:
@@ -90,7 +97,7 @@ def call(
     voice: Annotated[str, typer.Option(help="a voice of espeak-ng's")] = "en-us",
     wav: Annotated[Path, typer.Option(help="both voices go here")] = Path("demo-out/call.wav"),
 ) -> None:
-    """Call a running worker, and say how long its dead air was."""
+    """Call a running worker, and say how long its pickup and its dead air were."""
     quiet()
     console = Console()
     room = room or f"call-{secrets.token_hex(3)}"
@@ -104,6 +111,8 @@ def call(
         console.print(f"The call failed: {said}", highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
     write_wav(wav, recording.sound)
+    if recording.pickup is not None:
+        console.print(f"Pickup    {recording.pickup:.2f} s", highlight=False)
     silent = recording.dead_air
     if silent:
         listed = ", ".join(f"{seconds:.2f}" for seconds in silent)

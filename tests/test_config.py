@@ -114,7 +114,11 @@ def test_a_token_of_the_wrong_kind_is_not_shown() -> None:
 @pytest.mark.parametrize(
     "budgets, why",
     [
-        ({"percieved": 1}, "'percieved' is no stage: perceived, or one that docs/latency.md names"),
+        (
+            {"percieved": 1},
+            "'percieved' is no stage: perceived, pickup, or one of an answer's that docs/latency.md"
+            " names",
+        ),
         ({"tool:": 1}, "'tool:' is no stage"),
         ({"perceived": "1"}, "perceived must be 0 or more seconds, not '1'"),
         ({"llm_ttft": -1}, "llm_ttft must be 0 or more seconds, not -1"),

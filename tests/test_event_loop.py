@@ -91,4 +91,4 @@ async def test_the_disk_and_the_network_are_other_threads_affairs(
 
 def test_the_watch_sees_what_it_looks_for(watch: Watch) -> None:
     assert process.alive(process.this_process())
-    assert "open in _born" in watch.here
+    assert "open in born" in watch.here

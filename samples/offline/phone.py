@@ -103,6 +103,8 @@ class Phone:
         """Called when a text stream has ended."""
         self.lost_at: float | None = None
         """`time.monotonic()` when the agent left, or the room was closed; None if it is back."""
+        self.joined_at = 0.0
+        """`time.monotonic()` when the room had let the caller in."""
         self._spoke_at = 0.0
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -138,6 +140,7 @@ class Phone:
         """Join the room; with a microphone that is on, unless it is for text only."""
         await self.room.connect(url, token)
         self._spoke_at = time.monotonic()
+        self.joined_at = self._spoke_at - self._joined_ago()
         for participant in self.room.remote_participants.values():
             self._on_participant(participant)
         if speaks:
@@ -290,6 +293,12 @@ class Phone:
         heard.ended_at = time.monotonic()
         self.on_heard(heard)
         self._changed.set()
+
+    def _joined_ago(self) -> float:
+        """How long ago the server let the caller in, in seconds: the connection is made after that.
+        Older versions of livekit.rtc do not tell, and here it is 0."""
+        joined = getattr(self.room.local_participant, "joined_at", None)
+        return max(0.0, time.time() - joined.timestamp()) if joined is not None else 0.0
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(coroutine)

@@ -42,6 +42,12 @@ def _without_runs(flags: npt.NDArray[np.bool_], of: bool, shorter: int) -> npt.N
     return kept
 
 
+def first_sound(samples: Samples, rate: int) -> float | None:
+    """When the first sound of a voice begins, in seconds; None if it has none."""
+    heard = np.flatnonzero(audible(samples, rate)) if len(samples) else np.zeros(0, np.intp)
+    return float(heard[0]) * WINDOW if heard.size else None
+
+
 def silences(caller: Samples, agent: Samples, rate: int) -> list[tuple[float, float]]:
     """All dead air, from the end of the caller's voice to the beginning of the agent's: when it
     began, in seconds, and how long it was."""

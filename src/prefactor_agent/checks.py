@@ -79,9 +79,11 @@ def _budgets(budgets: Mapping[Any, Any]) -> dict[str, float]:
     from .conversation import stages  # most programs set none
 
     for stage, seconds in budgets.items():
-        if not isinstance(stage, str) or not (stage == stages.PERCEIVED or stages.is_stage(stage)):
+        whole = stage in (stages.PERCEIVED, stages.PICKUP)
+        if not isinstance(stage, str) or not (whole or stages.is_stage(stage)):
             raise ConfigurationError(
-                f"budgets: {stage!r} is no stage: perceived, or one that docs/latency.md names"
+                f"budgets: {stage!r} is no stage: perceived, pickup, or one of an answer's that "
+                "docs/latency.md names"
             )
         if not _amount(seconds):
             raise ConfigurationError(f"budgets: {stage} must be 0 or more seconds, not {seconds!r}")

@@ -226,7 +226,7 @@ def test_a_call_without_an_end_runs_as_long_as_its_process_lives(tmp_path: Path)
     path = write(tmp_path / "j.db", unanswered_call())  # its last sign is long past, or to come
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     own = this_process().split("|")
-    birth = process._born(child.pid)
+    birth = process.born(child.pid)
     try:
         set_process(path, f"{own[0]}|{child.pid}|{birth}")
         assert run("sessions", journal=path).stdout.split()[-1] == "running"

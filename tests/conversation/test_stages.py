@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import ast
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import prefactor_agent.conversation.pickup
 import prefactor_agent.conversation.steps
 from prefactor_agent.conversation import stages
 from prefactor_agent.view.model import stagenames
@@ -39,13 +41,26 @@ def test_other_names_are_no_stages(name: str) -> None:
 
 
 def test_every_stage_that_a_silence_is_cut_into_is_known_and_has_a_label() -> None:
-    tree = ast.parse(Path(prefactor_agent.conversation.steps.__file__).read_text())
-    named = {
+    named = names(prefactor_agent.conversation.steps)
+    made = {getattr(stages, name) for name in named if name.isupper()}
+    assert made == set(stages.ORDER) - {stages.TOOL, stages.UNATTRIBUTED}
+    assert "of_tool" in named
+    assert set(stagenames._STAGES) == {*stages.ORDER, *stages.PICKUP_ORDER}
+
+
+def test_so_is_every_stage_that_only_a_pickup_has() -> None:
+    named = names(prefactor_agent.conversation.pickup)
+    made = {getattr(stages, name) for name in named if name.isupper()}
+    assert made - {stages.PICKUP, stages.ON_ENTER} == set(stages.PICKUP_ORDER)
+    assert set(stages.PICKUP_ORDER).isdisjoint(stages.ORDER)
+
+
+def names(module: ModuleType) -> set[str]:
+    """What a module names of `stages`."""
+    assert module.__file__ is not None
+    tree = ast.parse(Path(module.__file__).read_text())
+    return {
         node.attr
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "stages"
     }
-    made = {getattr(stages, name) for name in named if name.isupper()}
-    assert made == set(stages.ORDER) - {stages.TOOL, stages.UNATTRIBUTED}
-    assert "of_tool" in named
-    assert set(stagenames._STAGES) == set(stages.ORDER)

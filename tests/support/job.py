@@ -34,6 +34,8 @@ LINKED = RoomOptions(
 )
 """A session that is with somebody in the room, and hears and says nothing there."""
 
+TELLS_WHEN_JOINED = hasattr(rtc.Participant, "joined_at")
+
 
 class Job:
     """The job, its context, and what the context was told."""
@@ -95,9 +97,20 @@ class Job:
         self.room._remote_participants[person.identity] = person
         self.room.emit("connection_state_changed", rtc.ConnectionState.CONN_CONNECTED)
 
+    def connects(self, joined_at: float | None = None) -> None:
+        """The agent comes into the room; `joined_at` is what the server says."""
+        self.room._local_participant = cast(Any, person("agent", joined_at=joined_at))
+        self.room.emit("connection_state_changed", rtc.ConnectionState.CONN_CONNECTED)
+
     def joins(self, person: rtc.RemoteParticipant) -> None:
         self.room._remote_participants[person.identity] = person
         self.room.emit("participant_connected", person)
+
+    def says(self, person: rtc.RemoteParticipant, **attributes: str) -> None:
+        """Somebody's attributes change; a `_` in a name stands for a dot."""
+        changed = {name.replace("_", "."): value for name, value in attributes.items()}
+        person._info.attributes.update(changed)
+        self.room.emit("participant_attributes_changed", changed, person)
 
     def leaves(self, person: rtc.RemoteParticipant, reason: int) -> None:
         del self.room._remote_participants[person.identity]
@@ -112,8 +125,10 @@ def person(
     kind: int = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD,
     metadata: str = "",
     attributes: dict[str, str] | None = None,
+    joined_at: float | None = None,
 ) -> rtc.RemoteParticipant:
-    """Somebody who can be in a room."""
+    """Somebody who can be in a room; `joined_at`, in seconds since the Unix epoch, is what the
+    server says where livekit.rtc tells it."""
     info = proto.ParticipantInfo(
         sid=f"PA_{identity}",
         identity=identity,
@@ -123,6 +138,8 @@ def person(
         kind=cast(Any, kind),
         kind_details=[],
     )
+    if joined_at is not None and TELLS_WHEN_JOINED:
+        info.joined_at = round(joined_at * 1000)
     return rtc.RemoteParticipant(_owned(info))
 
 

@@ -17,6 +17,7 @@ from .gaps import gaps_of, starved
 from .hangup import Departure, hung_up_by
 from .interruptions import cut_in_us, interrupted_by, overlap_of
 from .measure import Latency, exceeded, lengths, measure, so_far
+from .pickup import Arrival, Pickup, Setup, arrived, clocks_apart, pickup_of, pickup_so_far
 from .playout import Playout
 from .sides import AgentSide, ModelCall, ToolRun, UserSide, VoiceCall
 from .silences import (
@@ -27,26 +28,32 @@ from .silences import (
     silences_ended_by,
     waiting_so_far,
 )
-from .split import UNATTRIBUTED, totals
+from .split import UNATTRIBUTED, Stage, totals
 from .statistics import median, percentile, summarize
 from .timeline import Part, Question, Segment, Speech, Timeline
 
 __all__ = [
     "UNATTRIBUTED",
     "AgentSide",
+    "Arrival",
     "Departure",
     "Latency",
     "ModelCall",
     "Part",
+    "Pickup",
     "Playout",
     "Question",
     "Segment",
+    "Setup",
     "Speech",
+    "Stage",
     "Timeline",
     "ToolRun",
     "UserSide",
     "VoiceCall",
     "answered_question",
+    "arrived",
+    "clocks_apart",
     "cut_in_us",
     "exceeded",
     "first_sound_after",
@@ -60,6 +67,8 @@ __all__ = [
     "median",
     "overlap_of",
     "percentile",
+    "pickup_of",
+    "pickup_so_far",
     "question_of",
     "silence_ended_by",
     "silences_ended_by",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..core.json import JSON
 from .sides import AgentSide, UserSide
 from .split import Stage, split, totals
+from .split import so_far as going_on
 from .steps import steps, until_commit
 
 
@@ -86,11 +87,7 @@ def so_far(asked: UserSide, reply: AgentSide | None, now: int) -> Latency | None
         return None
     start, since = begun
     waiting = steps(asked, reply, now) if reply is not None else until_commit(asked, None)
-    done = max((i for i, step in enumerate(waiting) if step.end is not None), default=-1)
-    if done + 1 < len(waiting):
-        # What comes after the last thing that happened is what is waited for now.
-        waiting[done + 1] = waiting[done + 1]._replace(end=now)
-    return Latency(start, now, split(start, now, waiting), since, "now")
+    return Latency(start, now, split(start, now, going_on(waiting, now)), since, "now")
 
 
 def lengths(latency: Latency) -> dict[str, int]:

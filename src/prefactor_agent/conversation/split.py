@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 UNATTRIBUTED = "unattributed"
@@ -53,6 +53,16 @@ def split(start_ns: int, end_ns: int, steps: Iterable[Step]) -> list[Stage]:
         advance(name, finish)
     advance(UNATTRIBUTED, end_ns)
     return stages
+
+
+def so_far(steps: Sequence[Step], now: int) -> list[Step]:
+    """The steps of a stretch of time that goes on: what comes after the last thing that happened is
+    what is waited for now (in nanoseconds)."""
+    waiting = list(steps)
+    done = max((i for i, step in enumerate(waiting) if step.end is not None), default=-1)
+    if done + 1 < len(waiting):
+        waiting[done + 1] = waiting[done + 1]._replace(end=now)
+    return waiting
 
 
 def totals(stages: Iterable[tuple[str, Length]]) -> dict[str, Length]:

@@ -51,6 +51,38 @@ ORDER = (
     UNATTRIBUTED,
 )
 """The kinds of stages, in the order in which they follow each other."""
+
+PICKUP = "pickup"
+"""The silence before the agent is heard first, where it stands among its stages."""
+
+DISPATCH = "dispatch"
+ACCEPT = "accept"
+ASSIGNMENT = "assignment"
+PROCESS = "process"
+IMPORT = "import"
+PREWARM = "prewarm"
+CONNECT = "connect"
+ENTRYPOINT = "entrypoint"
+SESSION_START = "session_start"
+PROGRAM = "program"
+CALLER = "caller"
+"""Also what the end of a pickup is based on where the caller spoke first."""
+
+PICKUP_ORDER = (
+    DISPATCH,
+    ACCEPT,
+    ASSIGNMENT,
+    PROCESS,
+    IMPORT,
+    PREWARM,
+    CONNECT,
+    ENTRYPOINT,
+    SESSION_START,
+    PROGRAM,
+    CALLER,
+)
+"""The kinds of stages that only a pickup has, in the order in which they follow each other; behind
+them come those of the greeting, which are those of an answer."""
 _OF_A_LATER_REQUEST = re.compile(rf"({LLM_QUEUE}|{LLM_TTFT}|{LLM_TOOL_CALL})_(\d+)")
 
 
@@ -79,7 +111,7 @@ def tool_name(stage: str) -> str:
 
 
 def is_stage(name: str) -> bool:
-    """Whether a stage can have this name."""
+    """Whether a stage of the silence before an answer can have this name."""
     if name.startswith(f"{TOOL}:"):
         return tool_name(name) != ""
     return name != TOOL and base(name)[0] in ORDER

@@ -28,7 +28,16 @@ def steps(asked: UserSide, reply: AgentSide, end: int) -> list[Step]:
         until = _taken_over(follower)
         own = [*_entering(speech), *_thinking(speech, until, speaks=False)]
         ordered += [_cut(step, until) for step in own]
-    return ordered + _entering(reply) + _thinking(reply, end, speaks=True) + _speaking(reply)
+    return ordered + _entering(reply) + until_heard(reply, end)
+
+
+def until_heard(speech: AgentSide, end: int) -> list[Step]:
+    """The model, the tools and the voice of one speech, up to its first sound.
+
+    Args:
+        end: When that was, in nanoseconds.
+    """
+    return _thinking(speech, end, speaks=True) + _speaking(speech)
 
 
 def until_commit(asked: UserSide, first: AgentSide | None) -> list[Step]:

@@ -31,6 +31,8 @@ from .session.history import History
 from .session.hooks import Hooks
 from .session.job import Job
 from .session.network import Network
+from .session.pickup import PickupFacts
+from .session.pickup_budget import PickupBudget
 from .session.session_span import SessionSpan
 from .session.states import States
 from .session.termination import Termination
@@ -128,6 +130,8 @@ class SessionRecorder:
         self.toolsets = Toolsets(scope)
         self.handoffs = Handoffs(scope, session, agent, self.assistant_turns, self.tool_calls.span)
         self.hooks = Hooks(scope, self.user_turns, self.handoffs, self.closing, self._on_entered)
+        self.pickup = PickupFacts(scope, session, self.hooks, self.recent, chosen.budgets)
+        self.pickup_budget = PickupBudget(self.state, self.pickup, self.budgets)
         self.history = History(scope, self.user_turns, self.assistant_turns, self.handoffs)
         self.session_span = SessionSpan(
             scope,
@@ -137,6 +141,7 @@ class SessionRecorder:
             self.history,
             self.hooks,
             self.assistant_turns.latency_summary,
+            self.pickup,
         )
 
     def _connect(self) -> None:
@@ -152,7 +157,11 @@ class SessionRecorder:
         signals.speech_over.connect(self.handoffs.on_speech_over)
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
+        signals.turn_committed.connect(self.pickup.committed)
         signals.sound_began.connect(self.budgets.sound_began)
+        signals.sound_began.connect(self.pickup.sound_began)
+        signals.sound_began.connect(self.pickup_budget.sound_began)
+        signals.speech_over.connect(self.pickup.speech_over)
         signals.tool_began.connect(self.history.on_tool_began)
         signals.tool_began.connect(self.tool_calls.on_tool_began)
         signals.tool_ending.connect(self.handoffs.tool_ends)
@@ -180,6 +189,7 @@ class SessionRecorder:
             session.on(event, handler)
         if chosen.states:
             self.states.follow(session)
+        self.pickup.follow(session, self.pickup_budget.caller_came)
         self.assistant_turns.playback.follow(session.output.audio)
         if agent is not None:
             self.realtime.follow(session, agent)
@@ -248,6 +258,8 @@ class SessionRecorder:
         self._handlers.clear()
         self.assistant_turns.playback.follow(None)
         self.realtime.let_go()
+        self.pickup.let_go()
+        self.pickup_budget.stop()
         self.budgets.stop()
         self.fallbacks.stop()
         self.network.stop()

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from importlib.metadata import version
 from typing import Any
 
 from livekit.agents import AgentSession, RunContext, llm
+from livekit.agents.job import RunningJobInfo
 from livekit.agents.voice import speech_handle
 from livekit.agents.voice.room_io._output import _ParticipantAudioOutput
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.record.livekit import private as livekit_private
+from support.job import Job
 from support.scripted import ScriptedLLM, Speaker, Use
 from support.tree import Recorder, check
 
 TELLS_THE_SOURCE = hasattr(speech_handle, "InterruptionSource")
+TELLS_THE_DISPATCH = hasattr(RunningJobInfo, "received_at")
 CLAIMS = hasattr(AgentSession, "_claim_user_turn")
 
 
@@ -188,3 +192,23 @@ def test_what_is_missing_or_of_another_kind_is_nothing() -> None:
         assert not livekit_private.is_off(nobody)
         assert not livekit_private.is_busy(nobody)
         assert livekit_private.closing_task(nobody) is None
+
+
+async def test_how_a_job_came_to_its_process() -> None:
+    context = Job().context
+    assert livekit_private.dispatch_times(context) == (None,) * 4
+    assert livekit_private.dispatch_times(None) == (None,) * 4
+    if TELLS_THE_DISPATCH:
+        info = context._info
+        info.received_at, info.accepted_at, info.assigned_at, info.launched_at = 1.0, 2.0, 3.0, 4.0
+        assert livekit_private.dispatch_times(context) == (1.0, 2.0, 3.0, 4.0)
+
+
+async def test_when_a_session_was_started() -> None:
+    session: AgentSession[None] = AgentSession(llm=ScriptedLLM("Hi."))
+    assert livekit_private.session_started(session) is None
+    before = time.time()
+    await session.start(TracedAgent(instructions="x"))
+    started = livekit_private.session_started(session)
+    assert started is not None and before <= started <= time.time()
+    await session.aclose()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NamedTuple
 
 from livekit.agents import llm
 from livekit.agents.llm import utils as llm_utils
@@ -115,6 +115,34 @@ def failure(task: asyncio.Future[Any]) -> BaseException | None:
     it for dealt with, and not log it."""
     error = getattr(task, "_exception", None)
     return error if isinstance(error, BaseException) else None
+
+
+class DispatchTimes(NamedTuple):
+    """When a job went through the worker, in seconds since the Unix epoch."""
+
+    received: float | None
+    """The request for it came."""
+    accepted: float | None
+    assigned: float | None
+    launched: float | None
+    """A process that was ready got it."""
+
+
+def dispatch_times(context: Any) -> DispatchTimes:
+    """What LiveKit noted of a job's way to its process (job.py, ``RunningJobInfo``; not in 1.5,
+    and not of a job that was resumed or is none)."""
+    info = getattr(context, "_info", None)
+    names = ("received_at", "accepted_at", "assigned_at", "launched_at")
+    return DispatchTimes(*(_date(getattr(info, name, None)) for name in names))
+
+
+def session_started(session: Any) -> float | None:
+    """When ``AgentSession.start`` was called, in seconds since the Unix epoch."""
+    return _date(getattr(session, "_started_at", None))
+
+
+def _date(value: Any) -> float | None:
+    return value if isinstance(value, float) and value > 0 else None
 
 
 def counts_discarded(output: Any) -> bool:

@@ -1,11 +1,11 @@
-"""Tells the application, in the same call, that a turn takes longer than it may."""
+"""Tells the application, in the same call, that a turn, or the pickup, takes longer than it may."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,19 +24,21 @@ logger = logging.getLogger("prefactor_agent")
 
 @dataclass(frozen=True, slots=True)
 class BudgetExceeded:
-    """A turn that took, or already takes, longer than its budget. Times are in seconds."""
+    """A turn, or the pickup, that took or already takes longer than its budget. Times are in
+    seconds."""
 
     session: AgentSession[Any]
     exceeded: Mapping[str, float]
-    """How long each took that is over its budget: ``perceived``, or the name of a stage."""
+    """How long each took that is over its budget: ``perceived``, ``pickup``, or the name of a
+    stage."""
     perceived: float
-    """The silence: until now, if there is no answer yet."""
+    """The silence, of a pickup that since the caller's arrival: until now, if it lasts."""
     stages: Mapping[str, float]
     """What it was spent on, in order."""
     answered: bool
     """Whether the answer is being played. If not, the caller still waits: say something."""
     transcript: str
-    """What the caller said."""
+    """What the caller said; of a pickup, nothing."""
 
 
 Callback = Callable[[BudgetExceeded], Any]
@@ -46,7 +48,7 @@ class Budgets:
     """Watches the turns of one session. Everything here runs on the event loop.
 
     Args:
-        limits: Seconds, by ``perceived`` or the name of a stage.
+        limits: Seconds, by ``perceived``, ``pickup`` or the name of a stage.
         callback: What the program wants called with each turn that takes longer.
     """
 
@@ -63,6 +65,11 @@ class Budgets:
         self._callback = callback
         self._timer: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Future[Any]] = set()
+
+    @property
+    def has_callback(self) -> bool:
+        """Whether anybody wants to know."""
+        return self._callback is not None
 
     @guarded("budgets.committed")
     def committed(self, turn: UserTurn) -> None:
@@ -131,17 +138,33 @@ class Budgets:
         new = {
             name: seconds for name, seconds in over.items() if name not in asked.reported_budgets
         }
-        session = self._state.session
-        if not new or session is None or self._callback is None:
-            return
         asked.reported_budgets |= set(new)
+        self.report(new, found.stages, answered=answered, transcript=asked.text())
+
+    def report(
+        self,
+        exceeded: Mapping[str, float],
+        stages: Sequence[conversation.Stage],
+        *,
+        answered: bool,
+        transcript: str = "",
+    ) -> None:
+        """Have the callback called, if something is over its budget.
+
+        Args:
+            exceeded: How long each took that is, in seconds.
+            stages: What the silence was spent on.
+        """
+        session = self._state.session
+        if not exceeded or session is None or self._callback is None:
+            return
         event = BudgetExceeded(
             session=session,
-            exceeded=new,
-            perceived=found.perceived_us / 1e6,
-            stages={name: us / 1e6 for name, us in conversation.lengths(found).items()},
+            exceeded=exceeded,
+            perceived=sum(stage.us for stage in stages) / 1e6,
+            stages={name: us / 1e6 for name, us in conversation.totals(stages).items()},
             answered=answered,
-            transcript=asked.text(),
+            transcript=transcript,
         )
         # Not from within LiveKit's own event handler: the callback may well have the agent speak.
         asyncio.get_running_loop().call_soon(self._call, event)

@@ -43,6 +43,8 @@ class Hooks:
         self.handoffs = handoffs
         self.closing = closing
         self._follow_model = follow_model
+        self.first_entered: list[int | None] | None = None
+        """When ``on_enter`` was first called, and when it was over."""
         self.noted: list[JSON] = []
         """What the session's result says of the calls that are over."""
 
@@ -108,6 +110,7 @@ class _EnterHook(_Hook):
     def __init__(self, hooks: Hooks, agent: Agent, name: str) -> None:
         super().__init__(hooks, agent, name)
         self._entered: list[int | None] = [self._started_ns, None]
+        hooks.first_entered = hooks.first_entered or self._entered
         hooks.handoffs.entered(self._entered)
 
     def _ended(self, error: BaseException | None) -> None:

@@ -19,6 +19,7 @@ from ..turns.state import Scope
 from .history import History
 from .hooks import Hooks
 from .job import Job
+from .pickup import PickupFacts
 from .termination import Termination
 
 
@@ -39,6 +40,7 @@ class SessionSpan:
         history: History,
         hooks: Hooks,
         latency: Callable[[], JSON | None],
+        pickup: PickupFacts,
     ) -> None:
         self._spans = scope.spans
         self._about = about
@@ -47,6 +49,7 @@ class SessionSpan:
         self._history = history
         self._hooks = hooks
         self._latency = latency
+        self._pickup = pickup
         self._usage: Any = None
         begin_count(scope.session_id)
 
@@ -84,6 +87,7 @@ class SessionSpan:
         closed, finished = now_ns(), round(time.time(), 6)
         usage, terminated = self._usage, self._termination.reason
         counts, hooks = self._history.counts(), list(self._hooks.noted)
+        pickup = self._pickup.result()
         trouble = end_count(self._spans.session_id)
 
         def finish() -> None:
@@ -104,6 +108,7 @@ class SessionSpan:
                         "conversation": counts,
                         "error": error or crash,
                         "hooks": hooks or None,
+                        "pickup": pickup(),
                         "latency": self._latency(),
                         **job,
                         "tracer_failures": trouble or None,

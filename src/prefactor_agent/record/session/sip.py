@@ -12,14 +12,14 @@ from ...core.json import JSON, without_none
 
 KEPT = 50
 """Changes of status that are kept of each participant."""
-_STATUS = "sip.callStatus"
+STATUS = "sip.callStatus"
 _NAMES = {
     "call_id": "sip.callID",
     "call_id_full": "sip.callIDFull",
     "trunk_id": "sip.trunkID",
     "rule_id": "sip.ruleID",
     "hostname": "sip.hostname",
-    "call_status": _STATUS,
+    "call_status": STATUS,
     "phone_number": "sip.phoneNumber",
     "trunk_phone_number": "sip.trunkPhoneNumber",
 }
@@ -33,7 +33,7 @@ class Sip:
 
     def note(self, identity: str, attributes: Mapping[str, str] | None, at_us: int) -> None:
         """The attributes of a participant, as they are at this moment of the call."""
-        status = (attributes or {}).get(_STATUS)
+        status = (attributes or {}).get(STATUS)
         if not status:
             return
         known = self._statuses.setdefault(identity, [])

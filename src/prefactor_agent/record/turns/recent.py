@@ -61,6 +61,10 @@ class RecentTurns:
         asked = (one for one in reversed(self._users) if _has_words(one))
         return next(asked, None)
 
+    def first_taken(self) -> UserTurn | None:
+        """The oldest turn of the user's that LiveKit took, typed ones among them."""
+        return next((one for one in self._users if "committed" in one.moments), None)
+
     def spoke_since(self, moment: int) -> bool:
         """Whether the user said something since a moment that LiveKit has not taken yet."""
         return any(

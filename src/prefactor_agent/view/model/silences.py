@@ -40,6 +40,14 @@ class Stage:
         return stagenames.label(self.name)
 
 
+def slowest_of(found: Sequence[Stage]) -> Stage | None:
+    """What most of a stretch of time was spent on. A stage that came more than once counts with its
+    sum."""
+    took = totals((stage.name, stage.ms) for stage in found)
+    name = max(took, key=lambda name: took[name], default=None)
+    return Stage(name, took[name]) if name is not None and took[name] > 0 else None
+
+
 @dataclass(frozen=True)
 class Silence:
     """The dead air before one answer: from the caller's last sound to the agent's first. In a typed
@@ -75,10 +83,8 @@ class Silence:
 
     @property
     def slowest(self) -> Stage | None:
-        """What most of it was spent on. A stage that came more than once counts with its sum."""
-        took = totals((stage.name, stage.ms) for stage in self.stages)
-        name = max(took, key=lambda name: took[name], default=None)
-        return Stage(name, took[name]) if name is not None and took[name] > 0 else None
+        """What most of it was spent on."""
+        return slowest_of(self.stages)
 
 
 @dataclass(frozen=True)

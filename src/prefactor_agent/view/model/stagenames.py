@@ -37,6 +37,18 @@ _STAGES = {
     stages.PLAYBACK: _Stage("first audio to playback", "play"),
     stages.LEADING_SILENCE: _Stage("leading silence of the voice", "quiet"),
     UNATTRIBUTED: _Stage("unattributed", "none"),
+    # Of a pickup alone
+    stages.DISPATCH: _Stage("dispatch", "play"),
+    stages.ACCEPT: _Stage("accepting the job", "play"),
+    stages.ASSIGNMENT: _Stage("assignment", "play"),
+    stages.PROCESS: _Stage("waiting for a process", "tool"),
+    stages.IMPORT: _Stage("import", "tool"),
+    stages.PREWARM: _Stage("prewarm", "tool"),
+    stages.CONNECT: _Stage("connecting to the room", "hear"),
+    stages.ENTRYPOINT: _Stage("entrypoint", "hook"),
+    stages.SESSION_START: _Stage("starting the session", "hook"),
+    stages.PROGRAM: _Stage("your code before the greeting", "hook"),
+    stages.CALLER: _Stage("waiting for the caller", "quiet"),
 }
 _PLACES = {name: index for index, name in enumerate(stages.ORDER)}
 
@@ -45,6 +57,8 @@ def label(stage: str) -> str:
     """What a stage is called on the page."""
     if stage == stages.PERCEIVED:
         return "dead air"
+    if stage == stages.PICKUP:
+        return "pickup"
     kind, request = stages.base(stage)
     if kind == stages.TOOL and stage != stages.TOOL:
         return f"tool {stages.tool_name(stage)}"

@@ -100,6 +100,16 @@ class Lines:
             yield self.indented(f"{mark:<{_MARK}}{line}", "bold red")
             mark = ""
 
+    def heading(self, left: Text, right: Text) -> Iterator[Text]:
+        """A rule between two texts; what does not fit beside it stands below it."""
+        fill = self.width - left.cell_len - right.cell_len
+        if fill >= 0:
+            yield left.append(self.glyphs.rule * fill, "dim").append_text(right)
+            return
+        yield left.append(self.glyphs.rule * (self.width - left.cell_len), "dim")
+        for part in self.folded(right[1:]):
+            yield Text(" " * (self.width - part.cell_len)).append_text(part)
+
     def indented(self, text: str = "", style: str = "") -> Text:
         """Text without a label, where what belongs to one stands."""
         return Text(" " * MARGIN + text, style)

@@ -23,6 +23,7 @@ from ..model.calltree import CallTree, build, known_until
 from ..model.gaps import gaps
 from ..model.keys import Keys, inputs
 from ..model.moments import about
+from ..model.pickup import pickup_of
 from ..model.silences import Silence, silences
 from ..model.sounds import held_back
 from ..model.summary import summarize
@@ -42,6 +43,7 @@ from . import words
 from .callhead import Head
 from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
 from .lines import FIRST, LENGTH, STYLES, Lines
+from .pickup import PickupLines
 from .tools import ToolLines
 
 LEAST_WIDTH = 60
@@ -73,14 +75,21 @@ def _lines(
     head, summary = Head(call, page.width, page.glyphs), summarize(call, now_us, alive)
     yield from head.lines(summary, drawn, found)
     parts: list[Node | Keys] = [*call.loose, *inputs(call)]
+    picked_up = pickup_of(call)
     between = sorted(parts, key=lambda part: _times(part)[0])
     if at_us is not None:
         drawn = [(turn, bars) for turn, bars in drawn if _about(at_us, *turn.nodes)]
         between = [part for part in between if _about(at_us, part)]
-        if not drawn and not between:
+        if picked_up is not None and not about(
+            at_us, picked_up.begins_us, picked_up.begins_us + picked_up.us
+        ):
+            picked_up = None
+        if not drawn and not between and picked_up is None:
             yield Text()
             yield Text("Nothing went on then.")
             return
+    if picked_up is not None:
+        yield from PickupLines(page.width, page.glyphs).lines(picked_up)
     for turn, bars in drawn:
         while between and _times(between[0])[0] < turn.started_us:
             yield from page.between(between.pop(0))
@@ -168,20 +177,14 @@ class _Turns(Lines):
                 yield from self._below(turn, bar.span, _drawn(found))
 
     def _heading(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
-        rule = self.glyphs.rule
         at = numbers.clock(turn.started_us - self.call.started_us)
-        line = Text().append(f"{rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
+        line = (
+            Text().append(f"{self.glyphs.rule * 2} ", "dim").append(f"turn {turn.number}", "bold")
+        )
         line.append(f" at {at} ", "dim")
         if turn.inside is not None:
             line.append(f"in {words.fit(self.safe(turn.inside.name), 16)} ", "magenta")
-        came_to = self._came_to(turn, found)
-        fill = self.width - line.cell_len - came_to.cell_len
-        if fill >= 0:
-            yield line.append(rule * fill, "dim").append_text(came_to)
-            return
-        yield line.append(rule * (self.width - line.cell_len), "dim")
-        for part in self.folded(came_to[1:]):
-            yield Text(" " * (self.width - part.cell_len)).append_text(part)
+        yield from self.heading(line, self._came_to(turn, found))
 
     def _came_to(self, turn: Turn, found: TurnBars) -> Text:
         """The right side of the heading: how long the caller waited, and what for."""
