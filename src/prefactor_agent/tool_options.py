@@ -66,6 +66,8 @@ class ToolOptions(NamedTuple):
     data_risk: JSON | None = None
     summary: str | None = None
     capture_content: bool = True
+    arguments: tuple[tuple[str, ...], ...] = ()
+    """Where its arguments are among its inputs, each a path of keys: for its summary."""
 
 
 _known: dict[str, ToolOptions] = {}
@@ -103,8 +105,12 @@ def declared_tools() -> JSON:
     return {
         name: {
             key: value
-            for key, value in (("data_risk", said.data_risk), ("template", said.summary))
-            if value is not None
+            for key, value in (
+                ("data_risk", said.data_risk),
+                ("template", said.summary),
+                ("arguments", said.arguments if said.summary is None else None),
+            )
+            if value
         }
         for name, said in list(_known.items())
     }

@@ -101,7 +101,7 @@ def traced_tool(
     def decorate(target: Any) -> Any:
         tool = make(target)
         if said != ToolOptions() or tool is not target:
-            tool_options.declare(tool.info.name, said)
+            tool_options.declare(tool.info.name, said._replace(arguments=_arguments(tool)))
         return tool
 
     def make(target: Any) -> Any:
@@ -151,6 +151,24 @@ def _signature(call: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(call, **_AS_WRITTEN)
     except (ValueError, TypeError):  # a builtin may have none
         return None
+
+
+def _arguments(
+    tool: FunctionTool[..., Any] | RawFunctionTool[..., Any],
+) -> tuple[tuple[str, ...], ...]:
+    """Where the arguments of a tool are among the inputs of its calls, in order: what a method is
+    bound to and the run context are none of them."""
+    if isinstance(tool, RawFunctionTool):
+        schema = tool.info.raw_schema.get("parameters")
+        known = schema.get("properties") if isinstance(schema, dict) else None
+        return tuple(("raw_arguments", name) for name in known) if isinstance(known, dict) else ()
+    signature = _signature(tool)
+    parameters = signature.parameters.values() if signature is not None else ()
+    return tuple(
+        (one.name,)
+        for one in parameters
+        if one.name != "self" and "RunContext" not in str(one.annotation)
+    )
 
 
 def _names(signature: inspect.Signature | None) -> list[tuple[str, Any]]:

@@ -62,7 +62,7 @@ def registry(
             said.result_schema or TOOL_TYPE.result,
             title=f"Tool {name.removeprefix(TOOL_PREFIX)}",
             description=said.description or TOOL_TYPE.description,
-            template=said.template or TOOL_TYPE.template,
+            template=said.summary(),
             data_risk=said.data_risk or TOOL_TYPE.risk,
         )
     made.register_quality_schema(

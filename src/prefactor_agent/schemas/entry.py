@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..core.json import JSON
+from . import templates
 from .content import Part
 
 
@@ -16,6 +18,14 @@ class ToolSchema(NamedTuple):
     data_risk: JSON | None = None
     template: str | None = None
     description: str | None = None
+    arguments: Sequence[Sequence[str]] = ()
+    """Where its arguments are in ``inputs``, each a path of keys."""
+
+    def summary(self) -> str:
+        """Its one-line template: the program's, or one made from its arguments."""
+        known = self.input_schema.get("properties") if self.input_schema else None
+        named = [(name,) for name in known] if isinstance(known, dict) else []
+        return self.template or templates.tool(self.arguments or named)
 
 
 class SpanTypeSchema(NamedTuple):

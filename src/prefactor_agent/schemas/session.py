@@ -3,7 +3,7 @@ and which of its fields are no content (see types.py)."""
 
 from __future__ import annotations
 
-from . import parts
+from . import parts, templates
 from .content import KEPT, each, fields, measures
 from .entry import SpanTypeSchema
 
@@ -11,7 +11,7 @@ SESSION = SpanTypeSchema(
     "livekit:session",
     "LiveKit Session",
     "One call: from the start of the AgentSession to its end.",
-    "{{ agent_class }} {{ room.name }} {{ close_reason }}",
+    templates.SESSION,
     parts.keys(
         **parts.SPAN,
         agent_name="the agent's name",

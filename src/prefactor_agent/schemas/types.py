@@ -9,7 +9,7 @@ result, and nothing else of its values: a new field is content until it is named
 
 from __future__ import annotations
 
-from . import parts
+from . import parts, templates
 from .content import each, fields, measures, shape
 from .entry import SpanTypeSchema
 from .session import SESSION
@@ -20,7 +20,7 @@ TYPES = (
         "livekit:user_turn",
         "LiveKit User Turn",
         "What the user said, from the first sound to the end of the turn.",
-        "{{ transcript }}",
+        templates.USER_TURN,
         parts.keys(**parts.TURN, modality="audio or text"),
         parts.keys(
             **parts.ENDED,
@@ -48,7 +48,7 @@ TYPES = (
         "livekit:assistant_turn",
         "LiveKit Assistant Turn",
         "What the agent said, from the moment it was decided to the end of its sound.",
-        "{{ spoken_text }}{% if interrupted %} (interrupted){% endif %}",
+        templates.ASSISTANT_TURN,
         parts.keys(
             **parts.TURN,
             source="generate_reply, say or tool_response",
@@ -91,9 +91,9 @@ TYPES = (
     ),
     SpanTypeSchema(
         "livekit:llm",
-        "LiveKit LLM Metrics",
+        "LiveKit LLM",
         "One call of the llm_node: from the call to the end of its stream.",
-        "{{ model_name }}: {{ text }}",
+        templates.LLM,
         parts.keys(**parts.MODEL_CALL, inputs="messages and tools", **parts.TOKENS, **parts.MODEL),
         parts.keys(
             **parts.ENDED,
@@ -128,7 +128,7 @@ TYPES = (
         "livekit:stt",
         "Speech recognition",
         "One utterance as the STT heard it.",
-        "{{ model_name }}: {{ transcript }}",
+        templates.STT,
         parts.keys(**parts.MODEL_CALL, **parts.MODEL),
         parts.keys(
             **parts.ENDED,
@@ -149,7 +149,7 @@ TYPES = (
         "livekit:tts",
         "Speech synthesis",
         "One call of the tts_node: text in, audio out.",
-        "{{ model_name }}: {{ audio_seconds }} s of speech",
+        templates.TTS,
         parts.keys(**parts.MODEL_CALL, **parts.MODEL),
         parts.keys(
             **parts.ENDED,
@@ -172,7 +172,7 @@ TYPES = (
         "livekit:transcription",
         "Transcription",
         "The text of the agent as it was sent to the user's screen.",
-        "{{ text }}",
+        templates.TRANSCRIPTION,
         parts.keys(turn_index="number in the call"),
         parts.keys(text="all of it", characters="how many", streams=parts.STREAMS),
         fields(parts.KEPT_CALL, metadata=shape()),
@@ -183,7 +183,7 @@ TYPES = (
         "livekit:tool",
         "LiveKit Tool",
         "A tool of the agent's: from the beginning of its body to its end.",
-        "{{ tool_name }} {{ outcome }}",
+        templates.tool(),
         parts.keys(
             **parts.SPAN,
             tool_name="the tool",
@@ -212,7 +212,7 @@ TYPES = (
         "livekit:tool_result",
         "Tool result",
         "What a tool returned or raised, at the moment when it did.",
-        "{{ tool_name }}: {{ outcome }} after {{ duration_ms }} ms",
+        templates.TOOL_RESULT,
         parts.keys(tool_name="the tool", call_id="the LLM's id of the call"),
         parts.keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
         fields("name type tool_name call_id run_by from_events"),
@@ -223,7 +223,7 @@ TYPES = (
         "livekit:error",
         "LiveKit Error",
         "An error of the session, or of a node.",
-        "{{ source }}: {{ error_type }} {{ message }}",
+        templates.ERROR,
         parts.keys(
             **parts.SPAN,
             source="where",
@@ -244,7 +244,7 @@ TYPES = (
         "livekit:state",
         "State change",
         "The user or the agent began to speak, listen, think or was away.",
-        "{{ actor }}: {{ old_state }} to {{ new_state }}",
+        templates.STATE,
         parts.keys(
             **parts.SPAN,
             actor="user or agent",
@@ -262,7 +262,7 @@ TYPES = (
         "livekit:handoff",
         "Handoff",
         "One agent gave the call to another.",
-        "{{ from }} to {{ to }}",
+        templates.HANDOFF,
         parts.keys(
             **{"from": "the old agent", "to": "the new one"},
             cause="tool, hook, program, or how a task ended",
@@ -282,7 +282,7 @@ TYPES = (
         "livekit:realtime",
         "Realtime reply",
         "Speech of a realtime model.",
-        "{{ model_name }}: {{ audio_seconds }} s of speech",
+        templates.REALTIME,
         parts.keys(**parts.MODEL),
         parts.keys(audio_seconds="made", streams=parts.STREAMS),
         fields(parts.KEPT_CALL, metadata=shape()),
