@@ -346,6 +346,14 @@ def test_a_voice_is_no_generation_for_langfuse() -> None:
 # Rows written by hand
 
 
+def test_a_pickup_is_told_with_its_stages() -> None:
+    stages = [{"name": "connect", "ms": 200.0}, {"name": "llm_ttft", "ms": 300.5}]
+    root = one("session", result={"pickup": {"ms": 500.5, "stages": stages}}, parent_id=None)
+    assert root["prefactor.pickup"] == 0.5005
+    assert root["prefactor.pickup_stage.connect"] == 0.2
+    assert root["prefactor.pickup_stage.llm_ttft"] == 0.3005
+
+
 def test_livekits_span_of_the_same_work_is_linked() -> None:
     otel = {"trace_id": "0af7651916cd43dd8448eb211c80319c", "span_id": "b7ad6b7169203331"}
     (link,) = one("llm", {"otel": otel}).span.links

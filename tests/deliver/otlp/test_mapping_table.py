@@ -71,8 +71,10 @@ def test_the_attributes_are_those_of_the_table(type_: str) -> None:
     wanted = documented(type_)
     assert [name for name in possible | seen if not matches(name, wanted)] == []
     left = {one for one in wanted if not any(matches(name, [one]) for name in possible | seen)}
-    # Made only where there is a value; an error's message is in no call here without one.
-    assert left <= {"input.value", "output.value", "input.mime_type", "output.mime_type"}
+    # Made only where there is a value; nobody is picked up in these calls, which have no room.
+    assert {one for one in left if not one.endswith((".value", ".mime_type"))} <= {
+        "prefactor.pickup_stage.*"
+    }
 
 
 def test_what_every_span_has_is_named() -> None:

@@ -19,11 +19,8 @@ from .reading import Reading
 
 def session(call: Reading) -> JSON:
     payload, result = call.payload, call.result
-    latency, room, job = (
-        mapping(result.get("latency")),
-        mapping(payload.get("room")),
-        mapping(payload.get("job")),
-    )
+    latency, pickup = mapping(result.get("latency")), mapping(result.get("pickup"))
+    room, job = mapping(payload.get("room")), mapping(payload.get("job"))
     agent = call.row.around.agent
     participant = mapping(payload.get("participant")) if call.content else {}
     return {
@@ -48,6 +45,8 @@ def session(call: Reading) -> JSON:
         "prefactor.dead_air.p95": seconds(latency.get("p95_ms")),
         "prefactor.dead_air.worst": seconds(latency.get("worst_ms")),
         "prefactor.slowest_stage": latency.get("slowest_stage"),
+        "prefactor.pickup": seconds(pickup.get("ms")),
+        **_stages("prefactor.pickup_stage", pickup),
         "prefactor.over_budget": latency.get("over_budget"),
     }
 
@@ -70,7 +69,7 @@ def assistant_turn(turn: Reading) -> JSON:
         "prefactor.speech_id": turn.payload.get("speech_id"),
         "prefactor.user_turn_id": result.get("user_turn_id"),
         "prefactor.dead_air": seconds(latency.get("perceived_ms")),
-        **_stages(latency),
+        **_stages("prefactor.stage", latency),
         "prefactor.answer": seconds(result.get("answer_ms")),
         "prefactor.interrupted": result.get("interrupted"),
         "prefactor.interrupted_by": result.get("interrupted_by"),
@@ -291,14 +290,14 @@ def _unfinished(call: Reading) -> str:
     return {"failed": "error", "cancelled": "cancelled"}.get(call.row.status, "stop")
 
 
-def _stages(latency: JSON) -> JSON:
+def _stages(prefix: str, silence: JSON) -> JSON:
     """Seconds of each kind of stage. A turn with tools has several of a kind: they are added."""
     spent: dict[str, float] = {}
-    for stage in mappings(latency.get("stages")):
+    for stage in mappings(silence.get("stages")):
         if (ms := number(stage.get("ms"))) is not None:
             kind = stages.base(text(stage.get("name")))[0]
             spent[kind] = spent.get(kind, 0.0) + ms
-    return without_none({f"prefactor.stage.{kind}": seconds(ms) for kind, ms in spent.items()})
+    return without_none({f"{prefix}.{kind}": seconds(ms) for kind, ms in spent.items()})
 
 
 def _as_text(value: Any) -> str | None:
