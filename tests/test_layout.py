@@ -41,7 +41,7 @@ FLOORS = {
     "deliver.prefactor": "journal schemas config core",
     "deliver.otlp": "journal redact schemas config conversation core",
     "deliver": "deliver.prefactor journal config core",
-    "pipeline": "deliver deliver.prefactor journal config core",
+    "pipeline": "view.model stored deliver deliver.prefactor journal config core",
     "rewrite": "",
     "view": "",
     "view.model": "stored conversation core",

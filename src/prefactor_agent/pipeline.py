@@ -14,6 +14,7 @@ from .config import Settings
 from .core.guard import guarded
 from .core.span import Span
 from .journal.writer import JournalWriter
+from .stored.source import Source
 
 if TYPE_CHECKING:
     from .deliver.deliverer import Deliverer
@@ -36,7 +37,7 @@ class Pipeline:
         self.settings = settings
         self._apart = apart
         self._on_terminate = on_terminate
-        self._writer = JournalWriter(settings)
+        self._writer = JournalWriter(settings, _digest)
         self._deliverer: Deliverer | None = None
         self._starting: threading.Thread | None = None
         self._process = 0
@@ -124,6 +125,13 @@ class Pipeline:
             self._writer.after_write = self._deliverer.wake
         self._deliverer.start()
         self._deliverer.wake()
+
+
+def _digest(source: Source, session_id: str) -> str:
+    # Imported when a call has ended, on the journal's thread: an agent starts without it.
+    from .view.model.digest import digest_text
+
+    return digest_text(source, session_id)
 
 
 _apart: dict[str, Pipeline] = {}

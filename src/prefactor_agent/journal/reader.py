@@ -12,12 +12,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pydantic_core import from_json
+
 from ..core.json import JSON
 from ..stored.source import Listed, SourceError
 from ..stored.span import StoredSpan, with_streams
 from . import process, schema
 from .columns import extend
 from .columns import read as read_columns
+from .digests import VERSION as HAVE_DIGESTS
+from .digests import keep
 from .errors import UnusableJournalError
 from .follow import ChangeSign
 from .schema import Row
@@ -90,19 +94,25 @@ class Journal:
         )
 
     def listing(self, since_us: int | None = None) -> Iterator[Listed]:
+        kept = self._version >= HAVE_DIGESTS
         rows = self._rows(
-            "SELECT session_id, status, started_us, finished_us FROM spans WHERE parent_id IS NULL "
-            "AND started_us >= ? ORDER BY started_us DESC, rowid DESC",
+            "SELECT s.session_id, s.status, s.started_us, s.finished_us, "  # noqa: S608  # our own
+            f"{'d.digest' if kept else 'NULL'} FROM spans s "
+            f"{'LEFT JOIN digests d ON d.session_id = s.session_id' if kept else ''} "
+            "WHERE s.parent_id IS NULL AND s.started_us >= ? "
+            "ORDER BY s.started_us DESC, s.session_id DESC",
             (_EARLIEST if since_us is None else since_us,),
         )
-        for id_, status, started_us, finished_us in rows:
-            yield Listed(id_, status, started_us, finished_us, None)
+        for id_, status, started_us, finished_us, digest in rows:
+            yield Listed(id_, status, started_us, finished_us, _digest(digest))
 
     def ids_around(self) -> list[str]:
-        return [row[0] for row in self._query("SELECT id FROM spans WHERE parent_id IS NULL", ())]
+        query = "SELECT session_id FROM spans WHERE parent_id IS NULL"
+        return [row[0] for row in self._query(query, ())]
 
     def keep(self, digests: Mapping[str, str]) -> None:
-        pass
+        if self._version == schema.VERSION:  # a reader changes no older file
+            keep(self.path, digests)
 
     def saying(self, words: str) -> set[str]:
         """The calls in which somebody said this, or a part of it; ASCII letters of either case."""
@@ -273,6 +283,15 @@ class Journal:
         if isinstance(error, sqlite3.OperationalError):
             return JournalError(f"{self.path} cannot be read ({error}): check its permissions")
         return JournalError(f"{self.path} is damaged or no journal ({error})")
+
+
+def _digest(text: str | None) -> JSON | None:
+    """``None`` also of a damaged one, which is worked out again."""
+    try:
+        value = from_json(text) if text is not None else None
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
 
 
 class JournalPlace:

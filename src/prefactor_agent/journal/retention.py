@@ -177,6 +177,7 @@ def _remove(connection: sqlite3.Connection, session_id: str) -> None:
             "DELETE FROM outbox WHERE session_id = ?",
             "DELETE FROM remote_ids WHERE session_id = ?",
             "DELETE FROM calls WHERE session_id = ?",
+            "DELETE FROM digests WHERE session_id = ?",
             "DELETE FROM spans WHERE session_id = ?",
         ):
             connection.execute(statement, (session_id,))

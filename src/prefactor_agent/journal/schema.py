@@ -15,7 +15,7 @@ from typing import NamedTuple
 from . import place
 from .errors import UnusableJournalError
 
-VERSION = 4
+VERSION = 5
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -126,6 +126,23 @@ _STEPS: dict[int, str] = {
                 OR substr(type, 1, 13) = 'livekit:tool:' FROM spans
             WHERE session_id = new.session_id ORDER BY rowid;
     END;
+    """,
+    # What lists and statistics need of each call that has ended: see digests.py. The index has all
+    # that a list of calls reads of their rows, which are long.
+    5: """
+    CREATE TABLE digests (
+        session_id  TEXT PRIMARY KEY,
+        digest      TEXT NOT NULL                -- JSON
+    );
+    CREATE TRIGGER digest_of_fewer AFTER INSERT ON spans BEGIN
+        DELETE FROM digests WHERE session_id = new.session_id;
+    END;
+    CREATE TRIGGER digest_of_before AFTER UPDATE ON spans BEGIN
+        DELETE FROM digests WHERE session_id = new.session_id;
+    END;
+    DROP INDEX sessions;
+    CREATE INDEX sessions ON spans (started_us, session_id, status, finished_us)
+        WHERE parent_id IS NULL;
     """,
 }
 

@@ -28,6 +28,7 @@ from ..redact import Redactor
 from ..tool_options import hidden_tools
 from . import place, retention, schema
 from .current import CurrentFile
+from .ended_calls import DigestOf, keep_digests
 from .errors import UnusableJournalError, is_damaged
 from .inserts import Batch, write
 from .rows import LEVELS, Chunks, Row, chunk_rows, span_row
@@ -49,8 +50,9 @@ in the queue: the first write then has the end, and when the end is put there is
 class JournalWriter:
     """The journal as a sink: see :class:`prefactor_agent.core.span.Sink`."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, digest_of: DigestOf | None = None) -> None:
         self._path = settings.journal
+        self._digest_of = digest_of
         self._interval = settings.flush_interval
         self._exit_timeout = settings.flush_timeout
         self._redactor = Redactor(settings, hidden_tools)
@@ -264,6 +266,9 @@ class JournalWriter:
             self._count_lost(batch.rows)
             raise
         else:
+            if batch.finished and self._digest_of is not None:
+                ended = [session_id for _, session_id in batch.finished]
+                keep_digests(self._path, ended, self._digest_of)
             if self.after_write is not None and batch.rows:
                 self.after_write()
 

@@ -157,9 +157,10 @@ def digest_of(source: Source, session_id: str, now_us: int | None = None) -> Dig
     Raises:
         SourceError
     """
+    _, spans = source.progress(session_id)  # read first: what ends later is noticed
     call = replace(read(source, session_id), last_us=source.last_sign(session_id))
     now = time.time_ns() // 1000 if now_us is None else now_us
-    return digest(session_id, call, summarize(call, now, source.alive(session_id)))
+    return digest(session_id, call, summarize(call, now, source.alive(session_id)), spans)
 
 
 def summary_of(source: Source, session_id: str, now_us: int | None = None) -> Summary:
@@ -174,14 +175,20 @@ def read(source: Source, session_id: str) -> CallTree:
     return build(source.call(session_id)) if needs_streams(call) else call
 
 
-def digest(session_id: str, call: CallTree, summary: Summary) -> Digest:
-    """The digest of a call, given its summary."""
+def digest(session_id: str, call: CallTree, summary: Summary, spans: int) -> Digest:
+    """The digest of a call.
+
+    Args:
+        summary: Of the same call.
+        spans: How many spans of it had ended when it was read.
+    """
     payload = call.session.payload if call.session is not None else {}
     version = payload.get("agent_version")
     return Digest(
         {
             "digest": VERSION,
             "id": session_id,
+            "spans": spans,
             "agents": sorted(names_of(payload)),
             "agent_version": str(version) if version is not None else None,
             "summary": asdict(summary),
