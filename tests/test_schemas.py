@@ -78,12 +78,16 @@ def test_a_quality_payload_fits_its_schema() -> None:
             ("livekit:tool:x", "failed", None),
             ("livekit:error", "failed", "{}"),
             ("livekit:stt", "complete", '{"audio_seconds":1.25}'),
+            ("livekit:session", "complete", '{"pickup":{"ms":1500.5,"basis":{"to":"audio"}}}'),
         ]
     )
     for payload in (full, quality([])):
         jsonschema.validate(payload, entry["schema"])
     assert full["perceived_latency_worst_ms"] == 800
     assert full["turns_over_budget"] == 1
+    assert full["pickup_ms"] == 1500.5
+    for nobody_waited in ("{}", '{"pickup":{"ms":1500.5,"basis":{"to":"caller"}}}'):
+        assert "pickup_ms" not in quality([("livekit:session", "complete", nobody_waited)])
     assert (full["tool_failures"], full["errors"], full["interruptions"]) == (1, 1, 1)
     assert "perceived_latency_worst_ms" not in quality([])
     assert "turns_over_budget" not in quality([("livekit:assistant_turn", "complete", "{}")])

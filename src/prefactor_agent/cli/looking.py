@@ -257,10 +257,10 @@ def stats(
         for one in versions:
             wanted = Wanted(since_us=since_us, agent=agent, version=one)
             calls = digests(opened, wanted)
-            found.append(collect(turn for call in calls for turn in call.turns))
+            found.append(collect(call.latencies for call in calls))
     if json:
         _write(json_line(each.as_json()) for each in found)
-    elif (since or agent or version) and not any(each.turns for each in found):
+    elif (since or agent or version) and not any(each.turns or each.pickup for each in found):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
     elif version and len(found) == 2:
         Console().print(compare(found[0], found[1], (version[0], version[1])))

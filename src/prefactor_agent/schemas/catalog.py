@@ -30,6 +30,7 @@ QUALITY_SCHEMA: JSON = {
         "tool_calls": _COUNT,
         "tool_failures": _COUNT,
         "errors": _COUNT,
+        "pickup_ms": _NUMBER,
         "perceived_latency_median_ms": _NUMBER,
         "perceived_latency_worst_ms": _NUMBER,
         "turns_over_budget": _COUNT,

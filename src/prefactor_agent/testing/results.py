@@ -145,6 +145,17 @@ class Latency:
 
 
 @dataclass(frozen=True)
+class Pickup:
+    """The silence before the first sound, in milliseconds (docs/latency.md)."""
+
+    ms: float
+    stages: Mapping[str, float]
+    """By name, in order; they sum to ``ms``."""
+    caller_first: bool = False
+    """The caller spoke before the agent did."""
+
+
+@dataclass(frozen=True)
 class User:
     """The user's side of a turn. False, and without words, where the agent spoke first."""
 
@@ -209,6 +220,9 @@ class Call:
     turns: NamedSequence[Turn]
     errors: NamedSequence[Failed]
     spans: tuple[StoredSpan, ...] = field(repr=False, compare=False)
+    pickup: Pickup | None = None
+    """From the caller's arrival to the agent's first sound (in a test without a room, from the
+    start of the session); ``None``: the agent did not greet."""
 
 
 def _count(number: int, noun: str) -> str:

@@ -10,12 +10,24 @@ from typing import Any
 from ..conversation import totals
 from ..core.values import mapping
 from ..stored.span import StoredSpan
-from ..view.model.calltree import build
+from ..view.model.calltree import CallTree, build
+from ..view.model.pickup import pickup_of
 from ..view.model.silences import Silence, recorded, silences
 from ..view.model.turns import Node, generated_text, kind, spoken_text, user_text
 from ..view.model.turns import Turn as TurnTree
 from .collect import Collector
-from .results import Assistant, Call, Failed, Latency, NamedSequence, ToolCall, Tools, Turn, User
+from .results import (
+    Assistant,
+    Call,
+    Failed,
+    Latency,
+    NamedSequence,
+    Pickup,
+    ToolCall,
+    Tools,
+    Turn,
+    User,
+)
 from .snapshot import snapshot
 from .tree import outline
 
@@ -112,7 +124,16 @@ def _call(spans: list[StoredSpan]) -> Call:
         turns=NamedSequence([_turn(turn, found.of(turn)) for turn in tree.turns], "turn"),
         errors=_errors(spans),
         spans=tuple(spans),
+        pickup=_pickup(tree),
     )
+
+
+def _pickup(call: CallTree) -> Pickup | None:
+    found = pickup_of(call)
+    if found is None:
+        return None
+    stages = totals((stage.name, stage.ms) for stage in found.stages)
+    return Pickup(found.ms, stages, caller_first=not found.answered)
 
 
 def _turn(turn: TurnTree, silence: Silence | None) -> Turn:

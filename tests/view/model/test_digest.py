@@ -13,7 +13,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.stored.source import Listed
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.digest import Digest, Wanted, digest_text, digests, kept
+from prefactor_agent.view.model.digest import VERSION, Digest, Wanted, digest_text, digests, kept
 from prefactor_agent.view.model.latencies import latencies
 from prefactor_agent.view.model.summary import summarize
 from view.calls import SESSION, over_budget_call, searching_call, spoken_call, unanswered_call
@@ -78,4 +78,4 @@ def test_a_digest_says_what_the_call_says(
 def test_a_digest_of_another_version_is_not_read() -> None:
     assert kept(Listed("a", "complete", 0, 0, {"digest": 0})) is None
     assert kept(Listed("a", "complete", 0, 0, None)) is None
-    assert isinstance(kept(Listed("a", "complete", 0, 0, {"digest": 1})), Digest)
+    assert isinstance(kept(Listed("a", "complete", 0, 0, {"digest": VERSION})), Digest)

@@ -6,7 +6,7 @@ from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.gaps import longest_gaps
-from prefactor_agent.view.model.latencies import turns_of
+from prefactor_agent.view.model.latencies import latencies_of
 from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.model.summary import summarize
 from prefactor_agent.view.terminal.waterfall import waterfall
@@ -35,7 +35,7 @@ def test_every_view_gives_the_longest_silence_inside_an_answer():
     gaps = [turn["gap"] for turn in outline(spans)["turns"] if turn["gap"]]
     assert gaps == [{"ms": 2_200.0, "cause": "tool:look"}]
     assert outline(spans)["gap_worst_ms"] == 2_200.0
-    stats = collect(turns_of(spans))
+    stats = collect(latencies_of(spans))
     assert stats.gaps is not None
     assert (stats.gaps.count, stats.gaps.worst_ms) == (1, 2_200.0)
     drawn = "\n".join(line.plain for line in waterfall(spans, 100))
@@ -46,5 +46,5 @@ def test_every_view_gives_the_longest_silence_inside_an_answer():
 def test_an_answer_without_a_silence_inside_has_none():
     spans = call([])
     assert summarize(build(spans)).worst_gap_ms is None
-    assert collect(turns_of(spans)).gaps is None
+    assert collect(latencies_of(spans)).gaps is None
     assert "silent for" not in "\n".join(line.plain for line in waterfall(spans, 100))

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.summary import summarize
-from view.calls import SESSION, span, spoken_call, unanswered_call, us
+from prefactor_agent.view.model.summary import summarize, summary_object
+from view.calls import SESSION, session, span, spoken_call, unanswered_call, us
+from view.pickups import picked_up
 
 
 def test_a_summary_counts_turns_tools_errors_and_interruptions() -> None:
@@ -21,3 +22,11 @@ def test_call_without_an_end_runs_until_it_has_been_silent_for_long() -> None:
     assert (soon.status, soon.duration_us) == ("running", 63_000_000)
     later = summarize(call, now_us=us(3_600_000))
     assert (later.status, later.duration_us) == ("lost", 3_000_000)
+
+
+def test_the_pickup_counts_where_the_agent_was_heard_first() -> None:
+    one = summarize(build([session(pickup=picked_up(over_budget={"pickup": 2.0}))]))
+    assert (one.pickup_ms, one.pickup_over_budget) == (2000.0, True)
+    assert summary_object(one)["pickup_ms"] == 2000.0
+    assert summarize(build([session(pickup=picked_up(until="caller"))])).pickup_ms is None
+    assert summarize(build([session()])).pickup_ms is None

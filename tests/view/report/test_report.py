@@ -17,6 +17,7 @@ from prefactor_agent.view.report import ReportError, render, write_report
 from prefactor_agent.view.report.encoding import deltas, to_block
 from prefactor_agent.view.report.view import View
 from view.calls import over_budget_call, spoken_call
+from view.pickups import picked_up
 from view.report.report_calls import HOSTILE, ORIGIN_US, SESSION, long, session, small, span
 
 
@@ -442,3 +443,21 @@ def test_an_unknown_call_is_one_line(tmp_path: Path) -> None:
 def test_half_an_hour_is_at_most_3_mb() -> None:
     page = render(long(turns=500, seconds=1800, chunks=90_000))
     assert len(page.encode()) < 3_000_000
+
+
+def test_the_pickup_is_on_the_page() -> None:
+    first, *rest = spoken_call()
+    root = replace(
+        first,
+        payload={**first.payload, "budgets": {"pickup": 1.5}},
+        result={**first.result, "pickup": picked_up(over_budget={"pickup": 2.0})},
+    )
+    page = Page(render([root, *rest]))
+    words = page.text.replace("\u202f", " ")
+    assert "2,000 ms from the caller's arrival to the first sound, 800 ms of it waiting" in words
+    assert "over its budget of 1,500 ms" in words
+    bars = [attrs for tag, attrs in page.tags if tag == "svg" and "aria-label" in attrs]
+    assert ["dispatch: 200 ms" in str(one["aria-label"]) for one in bars].count(True) == 1
+    spoke_first = replace(root, result={**root.result, "pickup": picked_up(until="caller")})
+    assert "to their own first word" in Page(render([spoke_first, *rest])).text
+    assert "arrival" not in Page(render([first, *rest])).text

@@ -4,10 +4,12 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from prefactor_agent.view.model.latencies import turns_of
+from prefactor_agent.view.model.latencies import latencies_of
 from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.terminal.stats import compare, table
+from view.calls import session
 from view.latencies import SPANS
+from view.pickups import picked_up
 
 
 def shown(drawn: RenderableType) -> str:
@@ -17,7 +19,7 @@ def shown(drawn: RenderableType) -> str:
 
 
 def test_the_table_shows_them():
-    text = shown(table(collect(turns_of(SPANS))))
+    text = shown(table(collect(latencies_of(SPANS))))
     assert "3 answered turns in 2 calls, 1 over budget" in text
     assert [line.split() for line in text.splitlines()][3] == [
         "dead", "air", "3", "900", "ms", "2,000", "ms", "2,000", "ms",
@@ -26,7 +28,7 @@ def test_the_table_shows_them():
 
 
 def test_two_versions_stand_side_by_side():
-    before, after = collect(turns_of(SPANS[:2])), collect(turns_of(SPANS[2:]))
+    before, after = collect(latencies_of(SPANS[:2])), collect(latencies_of(SPANS[2:]))
     text = shown(compare(before, after, ("1.0", "1.1")))
     dead_air = next(line for line in text.splitlines() if line.startswith("dead air"))
     figures = " ".join(dead_air.split())
@@ -34,3 +36,13 @@ def test_two_versions_stand_side_by_side():
     vad = next(line for line in text.splitlines() if line.startswith("vad"))
     assert "+200 ms" in vad
     assert "No answered turn of 1.1" in shown(compare(before, collect([]), ("1.0", "1.1")))
+
+
+def test_pickups_have_a_table_of_their_own() -> None:
+    calls = latencies_of([session(pickup=picked_up())])
+    text = shown(table(collect(calls)))
+    assert "Picked up 1 call" in text and "turns" not in text
+    assert "process" in text and "800 ms" in text
+    both = collect([*latencies_of(SPANS), *calls])
+    assert "3 answered turns in 2 calls" in shown(table(both))
+    assert "pickup" in shown(compare(both, both, ("1.0", "1.1")))

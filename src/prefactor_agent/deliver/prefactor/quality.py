@@ -33,7 +33,7 @@ def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
     for type_, status, text in spans:
         result = _read(text) if type_ in _READ else {}
         if type_ == "livekit:session":
-            judged = _judged(result)
+            judged = {**_judged(result), **_picked_up(result)}
         elif type_ == "livekit:user_turn":
             counts["user_turns"] += 1
         elif type_ == "livekit:assistant_turn":
@@ -98,6 +98,13 @@ def _judged(session: JSON) -> JSON:
         judged["evaluations"] = len(verdicts)
         judged["evaluation_score"] = round(points / len(verdicts), 3)
     return judged
+
+
+def _picked_up(session: JSON) -> JSON:
+    """The pickup, where the agent was heard before the caller."""
+    pickup = _object(session.get("pickup"))
+    by_agent = _object(pickup.get("basis")).get("to") != "caller"
+    return {"pickup_ms": pickup["ms"]} if by_agent and _is_number(pickup.get("ms")) else {}
 
 
 def _read(text: str | None) -> JSON:

@@ -33,6 +33,8 @@ def outline(
     found = silences(call)
     turns = [_turn(call, turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
     summary = summary_object(summarize(call, now_us, alive))
+    recorded = mapping(call.session.result.get("pickup")) if call.session is not None else {}
+    summary["pickup"] = recorded or None
     return {**summary, "turns": turns, "dtmf": [_key(call, key) for key in keys_of(call)]}
 
 

@@ -16,12 +16,18 @@ from ...core.values import mapping, text
 from ...stored.source import Listed, Source
 from ...stored.span import StoredSpan
 from .calltree import CallTree, build
-from .latencies import TurnLatency, latencies
+from .latencies import (
+    CallLatencies,
+    PickupLatency,
+    TurnLatency,
+    latencies,
+    pickup_latency,
+)
 from .moments import about
 from .silences import needs_streams
 from .summary import Summary, summarize
 
-VERSION = 1
+VERSION = 2
 """Of what a digest holds. One of another version is not read: the call is worked out again. Raise
 it with each change of what is computed here or below."""
 
@@ -74,6 +80,12 @@ class Digest:
         """Its answered turns."""
         id_ = self.id
         return [TurnLatency(id_, *turn) for turn in self.data["turns"]]
+
+    @cached_property
+    def latencies(self) -> CallLatencies:
+        """Its silences."""
+        pickup = self.data["pickup"]
+        return CallLatencies(self.turns, PickupLatency(*pickup) if pickup is not None else None)
 
     @cached_property
     def tools(self) -> list[ToolUse]:
@@ -193,6 +205,7 @@ def digest(session_id: str, call: CallTree, summary: Summary, spans: int) -> Dig
             "agent_version": str(version) if version is not None else None,
             "summary": asdict(summary),
             "turns": [turn[1:] for turn in latencies(call)],
+            "pickup": pickup_latency(call),
             "tools": [_tool(span) for span in call.spans("tool")],
             "errors": [
                 (text(span.payload.get("source")), text(span.payload.get("error_type")))

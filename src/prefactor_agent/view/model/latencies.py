@@ -1,15 +1,17 @@
-"""The silences before the answers of a call, as statistics count them."""
+"""The silences of a call, before its answers and before its first sound, as statistics count
+them."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...conversation import totals
 from ...stored.span import StoredSpan
 from .calltree import CallTree, build
 from .gaps import longest_gap
+from .pickup import pickup_of
 from .silences import silences
 
 
@@ -30,6 +32,29 @@ class TurnLatency(NamedTuple):
     """The longest silence inside the answer."""
 
 
+class PickupLatency(NamedTuple):
+    """The silence before the agent's first sound, where that came before the caller's."""
+
+    ms: float
+    stages: Mapping[str, float]
+    """As those of a turn."""
+
+
+class CallLatencies(NamedTuple):
+    """The silences of one call."""
+
+    turns: Sequence[TurnLatency]
+    pickup: PickupLatency | None = None
+
+
+def pickup_latency(call: CallTree) -> PickupLatency | None:
+    """The pickup of a call; ``None``: it has none, or the caller spoke first."""
+    found = pickup_of(call)
+    if found is None or not found.answered:
+        return None
+    return PickupLatency(found.ms, totals((stage.name, stage.ms) for stage in found.stages))
+
+
 def latencies(call: CallTree) -> list[TurnLatency]:
     """The answered turns of a call."""
     return [
@@ -46,9 +71,10 @@ def latencies(call: CallTree) -> list[TurnLatency]:
     ]
 
 
-def turns_of(spans: Iterable[StoredSpan]) -> list[TurnLatency]:
-    """The answered turns among the spans of one or more calls, call by call."""
+def latencies_of(spans: Iterable[StoredSpan]) -> list[CallLatencies]:
+    """The silences among the spans of one or more calls, call by call."""
     calls: dict[str, list[StoredSpan]] = defaultdict(list)
     for span in spans:
         calls[span.session_id].append(span)
-    return [turn for call in calls.values() for turn in latencies(build(call))]
+    trees = map(build, calls.values())
+    return [CallLatencies(latencies(call), pickup_latency(call)) for call in trees]

@@ -85,9 +85,11 @@ def place(stage: str) -> tuple[int, int, int, str]:
     """Where a stage stands among the others, as a key to sort by: a second request to the model
     comes after the first one's tools; one of an unknown name comes last. The whole silence is
     first."""
-    if stage == stages.PERCEIVED:
-        return (-1, 0, 0, stage)
+    if stage in (stages.PERCEIVED, stages.PICKUP):
+        return (-len(stages.PICKUP_ORDER) - 1, 0, 0, stage)
     kind, request = stages.base(stage)
+    if kind in stages.PICKUP_ORDER:  # before those of the greeting
+        return (stages.PICKUP_ORDER.index(kind) - len(stages.PICKUP_ORDER), 0, 0, stage)
     at = _PLACES.get(kind, len(_PLACES))
     first, last = _PLACES[stages.LLM_QUEUE], _PLACES[stages.TOOL]
     return (first, request, at, stage) if first <= at <= last else (at, 0, 0, stage)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
 from ...conversation import median, percentile
-from ...conversation.stages import PERCEIVED
+from ...conversation.stages import PERCEIVED, PICKUP
 from ...core.json import JSON
 from . import stagenames
-from .latencies import TurnLatency
+from .latencies import CallLatencies
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,9 @@ class Stats:
     lines: tuple[Line, ...] = field(default=())
     gaps: Line | None = None
     """The longest silence inside each answer that had one."""
+    pickup: tuple[Line, ...] = field(default=())
+    """The pickups of the calls in which the agent was heard first, as a whole and stage by stage;
+    counts are of calls."""
 
     def line(self, name: str) -> Line | None:
         return next((line for line in self.lines if line.name == name), None)
@@ -47,32 +50,48 @@ class Stats:
             "over_budget": self.over_budget,
             "stages": [asdict(line) for line in self.lines],
             "gaps": asdict(self.gaps) if self.gaps else None,
+            "pickup": [asdict(line) for line in self.pickup],
         }
 
 
-def collect(turns: Iterable[TurnLatency]) -> Stats:
-    """Count, median, p95 and worst of the perceived silence and of each stage.
+def collect(found: Iterable[CallLatencies]) -> Stats:
+    """Count, median, p95 and worst of the perceived silence and of each stage, and the same of the
+    pickups.
 
     A stage's figures are over the turns that had it; its count says how many those were."""
     values: dict[str, list[float]] = defaultdict(list)
+    picked_up: dict[str, list[float]] = defaultdict(list)
     gaps: list[float] = []
-    calls: set[str] = set()
-    over_budget = 0
-    for turn in turns:
-        calls.add(turn.session_id)
-        values[PERCEIVED].append(turn.perceived_ms)
-        for name, ms in turn.stages.items():
-            values[name].append(ms)
-        over_budget += turn.over_budget
-        if turn.gap_ms is not None:
-            gaps.append(turn.gap_ms)
+    calls = over_budget = 0
+    for call in found:
+        calls += bool(call.turns)
+        for turn in call.turns:
+            _add(values, PERCEIVED, turn.perceived_ms, turn.stages)
+            over_budget += turn.over_budget
+            if turn.gap_ms is not None:
+                gaps.append(turn.gap_ms)
+        if call.pickup is not None:
+            _add(picked_up, PICKUP, call.pickup.ms, call.pickup.stages)
     return Stats(
-        calls=len(calls),
+        calls=calls,
         turns=len(values[PERCEIVED]) if values else 0,
         over_budget=over_budget,
-        lines=tuple(_line(name, values[name]) for name in sorted(values, key=stagenames.place)),
+        lines=_lines(values),
         gaps=_line("gap", gaps) if gaps else None,
+        pickup=_lines(picked_up),
     )
+
+
+def _add(
+    values: dict[str, list[float]], whole: str, took: float, stages: Mapping[str, float]
+) -> None:
+    values[whole].append(took)
+    for name, ms in stages.items():
+        values[name].append(ms)
+
+
+def _lines(values: Mapping[str, list[float]]) -> tuple[Line, ...]:
+    return tuple(_line(name, values[name]) for name in sorted(values, key=stagenames.place))
 
 
 def _line(name: str, values: list[float]) -> Line:

@@ -10,6 +10,7 @@ from ...core.json import JSON
 from ...core.values import as_int, mapping
 from .calltree import CallTree
 from .gaps import longest_gaps
+from .pickup import pickup_of
 from .silences import silences
 
 QUIET_US = 15 * 60 * 1_000_000
@@ -44,6 +45,9 @@ class Summary:
     """Answers that were over a budget."""
     worst_gap_ms: float | None = None
     """The longest silence inside an answer."""
+    pickup_ms: float | None = None
+    """From the caller's arrival to the agent's first sound, if that came before the caller's."""
+    pickup_over_budget: bool = False
     participant: str | None = None
     """The identity of whom the session listens to."""
     session_number: int | None = None
@@ -75,7 +79,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
     payload, result = (session.payload, session.result) if session else ({}, {})
     now = time.time_ns() // 1000 if now_us is None else now_us
     status = _status(call, now, alive)
-    found = silences(call)
+    found, picked_up = silences(call), pickup_of(call)
     ended = session.finished_us if session else None
     tools = call.spans("tool")
     return Summary(
@@ -98,6 +102,8 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         worst_answer_ms=found.worst_answer_ms,
         over_budget=found.over_budget,
         worst_gap_ms=max((gap.ms for gap in longest_gaps(call)), default=None),
+        pickup_ms=picked_up.ms if picked_up is not None and picked_up.answered else None,
+        pickup_over_budget=picked_up is not None and picked_up.over_budget,
         participant=_participant(payload, result),
         session_number=as_int(result.get("session_number", payload.get("session_number"))),
         sessions_together=as_int(result.get("sessions_together")),
@@ -122,6 +128,7 @@ def summary_object(summary: Summary) -> JSON:
         "errors": summary.errors,
         "interrupted": summary.interrupted,
         "over_budget": summary.over_budget,
+        "pickup_ms": summary.pickup_ms,
         "silence_median_ms": summary.median_ms,
         "silence_worst_ms": summary.worst_ms,
         "answer_worst_ms": summary.worst_answer_ms,

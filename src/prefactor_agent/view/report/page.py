@@ -21,7 +21,7 @@ from ..model.silences import budgets_of
 from . import safe
 from .encoding import encode, to_block
 from .head import head_of, verdict_of
-from .scale import Scale
+from .scale import Scale, pickup_parts
 from .view import View
 
 _MARK = "document.documentElement.classList.add('scripted')"
@@ -102,6 +102,8 @@ def render(
         summary=view.summary,
         head=head_of(view),
         verdict=verdict_of(view),
+        pickup=view.pickup,
+        pickup_parts=list(pickup_parts(view.pickup)) if view.pickup is not None else [],
         scale=Scale(view.silences, budgets_of(view.call)),
         styles=view.styles,
         several_requests=any(stages.base(n)[1] > 1 for n in view.silences.stage_names),

@@ -1,4 +1,4 @@
-"""One scale for the latency bars of all turns."""
+"""One scale for the latency bars of all turns, and one of its own for the pickup."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...conversation.stages import PERCEIVED
 from ..model import numbers
+from ..model.pickup import Pickup
 from ..model.silences import Silence, Silences, Stage
 
 
@@ -60,3 +61,13 @@ class Scale:
             if stage.ms > 0:
                 yield Part(name, self.at(at), self.at(stage.ms), says, over)
             at += stage.ms
+
+
+def pickup_parts(pickup: Pickup) -> Iterator[Part]:
+    """The stages of a pickup in a bar of the whole width."""
+    at, whole = 0.0, pickup.ms or 1.0
+    for stage in pickup.stages:
+        x, width = (f"{ms * Scale.WIDTH / whole:.1f}" for ms in (at, stage.ms))
+        says = f"{stage.label}: {numbers.milliseconds(stage.ms)}"
+        yield Part(stage.name, x, width, says, over=False)
+        at += stage.ms

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from ...stored.span import StoredSpan
 from ..model import stagenames
 from ..model.calltree import build
+from ..model.pickup import pickup_of
 from ..model.silences import silences
 from ..model.summary import summarize
 from .conversation import anchors, conversation
@@ -34,7 +35,9 @@ class View:
         self.conversation = conversation(self.call, self.silences)
         self.anchors = anchors(self.call)
         self.user, self.agent = user_curve(self.call), agent_curve(self.call)
-        self.styles = dict(_styles(self.silences.stage_names))
+        self.pickup = pickup_of(self.call)
+        more = [stage.name for stage in self.pickup.stages] if self.pickup is not None else []
+        self.styles = dict(_styles(list(dict.fromkeys([*self.silences.stage_names, *more]))))
         ended = sum(span.finished_us is not None for span in spans)
         self.progress = f"{len(spans)}.{ended}"
         """Another one when a span has begun or ended."""

@@ -16,9 +16,10 @@ from .draw import UNICODE, Glyphs
 
 _LEAST_ID = 8
 _HEADINGS = (
-    "call", "when", "agent", "room", "length", "dead air", "gap", "turns", "err", "cut", "status",
+    "call", "when", "agent", "room", "length", "pickup", "dead air", "gap", "turns", "err", "cut",
+    "status",
 )  # fmt: skip
-_RIGHT = frozenset({"length", "dead air", "gap", "turns", "err", "cut"})
+_RIGHT = frozenset({"length", "pickup", "dead air", "gap", "turns", "err", "cut"})
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
 
@@ -50,6 +51,7 @@ def table(
         name
         for name, used in (
             ("room", any(call.room for call in listed)),
+            ("pickup", any(call.pickup_ms is not None for call in listed)),
             ("gap", any(call.worst_gap_ms for call in listed)),
         )
         if not used
@@ -122,11 +124,14 @@ def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
         words.harmless(call.agent),
         words.harmless(call.room or ""),
         numbers.length(call.duration_us),
-        numbers.length(call.worst_ms * 1000) if call.worst_ms is not None else "",
-        numbers.length(call.worst_gap_ms * 1000) if call.worst_gap_ms is not None else "",
+        *map(_took, (call.pickup_ms, call.worst_ms, call.worst_gap_ms)),
         *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )
+
+
+def _took(ms: float | None) -> str:
+    return numbers.length(ms * 1000) if ms is not None else ""
 
 
 def _which(call: Summary) -> str:

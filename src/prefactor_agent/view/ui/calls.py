@@ -77,8 +77,9 @@ class Calls:
 
 
 def is_slow(call: Summary) -> bool:
-    """Whether an answer was over a budget, or kept the caller waiting for ``SLOW_MS`` and more."""
-    return bool(call.over_budget) or (call.worst_ms or 0) >= SLOW_MS
+    """Whether an answer or the pickup was over a budget, or an answer kept the caller waiting for
+    ``SLOW_MS`` and more."""
+    return bool(call.over_budget) or call.pickup_over_budget or (call.worst_ms or 0) >= SLOW_MS
 
 
 def _is_wanted(call: Summary, wanted: Wanted, said: set[str]) -> bool:
