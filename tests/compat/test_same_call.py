@@ -135,7 +135,6 @@ REASONS: Reasons = {
     ("livekit:session", "result.conversation.partial_transcripts"): (
         "with their turn: its partial_transcripts, or the events of its STT spans"
     ),
-    ("livekit:session", "result.metadata.close_reason"): "it is result.close_reason",
     ("livekit:user_turn", "payload.created_at"): (
         "theirs is the date of the VAD's event; ours is when the trace learned of the turn"
     ),
@@ -161,8 +160,6 @@ OF_TRACED: Reasons = {
     ("livekit:user_turn", "payload.started_at"): (
         "theirs is when the VAD dates the speech to; ours is the first sound in the audio"
     ),
-    ("livekit:llm", "payload.request_id"): "not known when the call begins: result.request_id",
-    ("livekit:llm", "payload.metadata"): "the model and the provider are in the payload itself",
 }
 
 

@@ -197,6 +197,12 @@ class Outbox:
         ).fetchone()
         return row[0] if row else None
 
+    def has_failed(self, span_id: str | None) -> bool:
+        """Whether a span has ended, and failed."""
+        query = "SELECT status = 'failed' FROM spans WHERE id = ?"
+        row = self._connection.execute(query, (span_id,)).fetchone()
+        return row is not None and bool(row[0])
+
     def delivered_ancestor(self, span_id: str | None) -> str | None:
         """The nearest ancestor, ``span_id`` itself included, that is not parked."""
         while span_id is not None:

@@ -50,7 +50,7 @@ SESSION = SpanTypeSchema(
         " finished_at outcome tracer_failures dtmf_total session_number"
         " sessions_together reconnects tracks_total rpc_total first_frame_delay_ms hung_up_by",
         usage=fields(model_usage=each(measures("type model provider"))),
-        conversation=measures(),
+        conversation=measures("role"),
         latency=measures("slowest_stage"),
         pickup=measures("name from to"),
         hooks=each(fields("name agent status started_us duration_ms")),
@@ -60,7 +60,7 @@ SESSION = SpanTypeSchema(
         tracks=each(parts.KEPT_TRACK),
         sip=parts.KEPT_SIP,
         evaluations=each(fields("name")),
-        **parts.KEPT_END,
+        **{**parts.KEPT_END, "metadata": fields("close_reason")},
     ),
     parts.SPEECH_RISK,
 )

@@ -139,6 +139,11 @@ HANDOFF = _line(
     "{% if tool_name %}, by {{ tool_name }}{% endif %}"
     "{% if error %}: the task" + _FAILED + "{% endif %}"
 )
+RPC = _line(
+    'RPC {{ direction }} {{ method }}{% if status == "failed" %}'
+    + _FAILED
+    + "{% if error_code %} ({{ error_code }}){% endif %}{% endif %}"
+)
 CALL = _line(
     "{{ turns }} turn{% unless turns == 1 %}s{% endunless %}"
     "{% if silence_worst_ms %}, dead air {{ silence_median_ms | divided_by: 1000.0 | round: 1 }} s "

@@ -298,7 +298,7 @@ TYPES = (
         "livekit:rpc",
         "Remote procedure call",
         "A call of a method between the agent and another participant of the room.",
-        "{{ direction }} {{ method }} {{ error_code }}",
+        templates.RPC,
         parts.keys(
             direction="sent or received by the agent",
             method="its name",

@@ -11,11 +11,16 @@ from pydantic_core import from_json, to_json
 
 from ...core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
 from ...core.clock import unix_us_to_rfc3339
-from ...core.json import JSON
+from ...core.json import JSON, without_none
 from ...journal import columns
 from ...journal.todo import SpanState, Todo
 
 Streams = dict[str, list[str]]
+
+REQUESTS = frozenset(["livekit:llm", "livekit:realtime"])
+"""The types that Prefactor's dashboard may take for a request to a model: it looks for tokens."""
+CONSEQUENCES = frozenset(["livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn"])
+"""The types that fail because something in or above them did, which says so itself."""
 
 STREAM_LIMIT = 65_536
 """Characters of JSON that the chunks of one span may take; the journal keeps all of them."""
@@ -64,6 +69,26 @@ class Body(NamedTuple):
         return keyed if self.finishes else f'{{"details":{keyed}}}'
 
 
+def status_sent(todo: Todo, *, reported: bool = False) -> str:
+    """The status of a span at Prefactor, where each failed span counts as one failure: of several
+    spans that tell of the same, the one of the work that failed has it. The result of every one
+    says how it ended.
+
+    Args:
+        reported: The span that this one lies in has failed.
+
+    Raises:
+        ValueError: The row is damaged.
+    """
+    if todo.status != "failed":
+        return todo.status
+    told = todo.type in CONSEQUENCES or (
+        todo.type == "livekit:error"
+        and (reported or _object(todo.payload).get("recoverable") is True)
+    )
+    return "complete" if told else "failed"
+
+
 def finish(todo: Todo, remote_id: str, streams: Streams, limit: int = PAYLOAD_LIMIT) -> Body:
     """The end of a span that is open at Prefactor.
 
@@ -74,7 +99,7 @@ def finish(todo: Todo, remote_id: str, streams: Streams, limit: int = PAYLOAD_LI
     outcome = _object(todo.result or "{}") if streams else {}
     result = _result(todo, outcome, streams, limit)
     fields = (
-        f'{{"status":"{todo.status}","result_payload":{result},'
+        f'{{"status":"{status_sent(todo)}","result_payload":{result},'
         f'"timestamp":"{unix_us_to_rfc3339(todo.finished_us)}"}}'
     )
     return Body(todo, f"{todo.id}-end", True, remote_id, fields)
@@ -88,24 +113,33 @@ def create(
     parent_id: str | None,
     streams: Streams = _NO_STREAMS,
     limit: int = PAYLOAD_LIMIT,
+    *,
+    reported: bool = False,
 ) -> Body:
     """A span as it is now: with its end, if it has one.
+
+    Args:
+        reported: As of :func:`status_sent`.
 
     Raises:
         ValueError: As :func:`finish`.
     """
     ended = todo.status != "active"
+    status = status_sent(todo, reported=reported)
     # Prefactor's dashboard reads tokens and errors from the payload. A span that is sent while it
     # is open cannot have them there; the result has them in any case.
-    in_payload = todo.state == SpanState.NEW and (
-        todo.type == "livekit:llm" or todo.status == "failed"
+    in_payload = (
+        todo.state == SpanState.NEW and ended and (todo.type in REQUESTS or status == "failed")
     )
     outcome = _object(todo.result or "{}") if in_payload or streams else {}
-    payload = _payload_with(outcome, todo, limit) if in_payload else _kept(todo.payload, limit)
+    if in_payload:
+        payload = _payload_with(outcome, todo, limit, failed=status == "failed")
+    else:
+        payload = _kept(todo.payload, limit)
     result = _result(todo, outcome, streams, limit)
     fields = (
         f'{{"agent_instance_id":"{instance_id}","schema_name":{_text(schema_name)},'
-        f'"status":"{todo.status}","payload":{payload},'
+        f'"status":"{status}","payload":{payload},'
         f'"started_at":"{unix_us_to_rfc3339(todo.started_us)}"'
     )
     if ended:
@@ -135,18 +169,34 @@ def repeated(todo: Todo) -> Body:
     return Body(todo, f"{todo.id}-open", False, sent.get("id"), todo.sent)
 
 
-def _payload_with(outcome: JSON, todo: Todo, limit: int) -> str:
+def _payload_with(outcome: JSON, todo: Todo, limit: int, *, failed: bool) -> str:
     """The payload, with what Prefactor's readers look for in it of the outcome."""
     known = _object(todo.payload)
     added: JSON = {}
-    if usage := outcome.get("token_usage"):
-        added["token_usage"] = usage
+    if todo.type in REQUESTS:
+        added |= _request(known, outcome)
+    if failed and isinstance(error := outcome.get("error"), dict) and "error" not in known:
+        added["error"] = error
+    return bounded_object({**known, **added}, limit) if added else _kept(todo.payload, limit)
+
+
+def _request(known: JSON, outcome: JSON) -> JSON:
+    """Of a request to a model: tokens and model, where the dashboard's view of costs reads them,
+    and the keys that ``prefactor-livekit`` sends. A request of which nothing was counted has its
+    ``token_usage`` without a number: without the key it would be no request."""
+    added: JSON = {"token_usage": _mapping(outcome.get("token_usage"))}
+    named, provider = known.get("model_name"), known.get("provider")
+    inputs = _mapping(known.get("inputs"))
+    if isinstance(named, str) and "ai" not in inputs:
+        added["inputs"] = {**inputs, "ai": {"model": {"id": named}}}
     if isinstance(reason := outcome.get("finish_reason"), str):
         ai = {"ai": {"finishReason": reason}}
         added["outputs"] = {**_mapping(known.get("outputs")), **ai}
-    if isinstance(error := outcome.get("error"), dict) and "error" not in known:
-        added["error"] = error
-    return bounded_object({**known, **added}, limit) if added else _kept(todo.payload, limit)
+    if "request_id" not in known and (request_id := outcome.get("request_id")):
+        added["request_id"] = request_id
+    model = {"model_name": named, "model_provider": provider}
+    metadata = {**without_none(model), **_mapping(known.get("metadata"))}
+    return {**added, "metadata": metadata} if metadata else added
 
 
 def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from ...core.json import JSON
+from ...core.span import SpanType
 from ...journal.outbox import Outbox
 from ...journal.todo import CallRow, SpanState, Todo
 from . import batches, bodies
@@ -23,6 +24,9 @@ from .verdicts import Verdict, verdict
 
 POISON = 6
 """A span is parked after the service has broken on it alone so many times."""
+HELD_S = 2.5
+"""A tool is sent open only after it has run for so long: nothing of what was sent can be changed,
+so the error of one that was sent open is in its result, where Prefactor's readers do not look."""
 REFUSALS_IN_A_ROW = 50
 """After so many refused spans in a row, something is wrong with the call itself."""
 
@@ -75,6 +79,7 @@ class SpanSender:
         under the nearest ancestor that is there."""
         streams = self.outbox.streams(found)
         before: set[str] = set()
+        needed = {todo.parent_id for todo in found}
         prepared: list[Body] = []
         ends: list[Body] = []
         for todo in found:
@@ -84,6 +89,8 @@ class SpanSender:
                 continue
             if todo.sent is not None:
                 prepared += self._body(call, todo, None, streams)
+                continue
+            if todo.id not in needed and _is_held(todo):
                 continue
             parent = todo.parent_id
             if todo.parent_state == SpanState.PARKED:
@@ -119,6 +126,7 @@ class SpanSender:
                     call.id_of(todo.id) if self.use_ids else None,
                     call.id_of(parent) if parent is not None else None,
                     columns,
+                    reported=todo.type == SpanType.ERROR and self.outbox.has_failed(todo.parent_id),
                 )
             ]
         except ValueError as error:
@@ -294,6 +302,7 @@ class SpanSender:
                 old.get("parent_span_id"),
                 {},
                 SMALL,
+                reported=old["status"] == "complete",
             )
         if len(cut.fields) >= len(body.fields):
             self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
@@ -312,3 +321,9 @@ class SpanSender:
             return 1
         self._acknowledge(row, call, [(cut, answer)])
         return 0
+
+
+def _is_held(todo: Todo) -> bool:
+    """Whether a span is a tool that has only just begun."""
+    running = todo.status == "active" and f"{todo.type}:".startswith(f"{SpanType.TOOL}:")
+    return running and 0 <= time.time_ns() // 1000 - todo.started_us < HELD_S * 1e6

@@ -22,6 +22,9 @@ from .job import Job
 from .pickup import PickupFacts
 from .termination import Termination
 
+_TURNS_KEPT = 1000
+"""The latest turns that a session's result lists."""
+
 
 class SessionSpan:
     """Announces and ends the span of one session.
@@ -43,6 +46,7 @@ class SessionSpan:
         pickup: PickupFacts,
     ) -> None:
         self._spans = scope.spans
+        self._state = scope.state
         self._about = about
         self._job = job
         self._termination = termination
@@ -86,7 +90,8 @@ class SessionSpan:
         """
         closed, finished = now_ns(), round(time.time(), 6)
         usage, terminated = self._usage, self._termination.reason
-        counts, hooks = self._history.counts(), list(self._hooks.noted)
+        conversation = {**self._history.counts(), "turns": _turns(self._state.turn_roles)}
+        hooks = list(self._hooks.noted)
         pickup = self._pickup.result()
         trouble = end_count(self._spans.session_id)
 
@@ -105,11 +110,12 @@ class SessionSpan:
                         "close_reason": reason,
                         "termination_reason": terminated,
                         "usage": _usage(usage),
-                        "conversation": counts,
+                        "conversation": conversation,
                         "error": error or crash,
                         "hooks": hooks or None,
                         "pickup": pickup(),
                         "latency": self._latency(),
+                        "metadata": {"close_reason": reason},
                         **job,
                         "tracer_failures": trouble or None,
                         "finished_at": finished,
@@ -133,6 +139,12 @@ class SessionSpan:
         if self._job.crashed:
             return {"error_type": "JobCrashed", "message": "the job's entrypoint raised"}
         return None
+
+
+def _turns(roles: list[str]) -> list[JSON]:
+    """Which turns there were: what was said in each is on its own span."""
+    turns = [{"turn_index": index, "role": role} for index, role in enumerate(roles, 1)]
+    return turns[-_TURNS_KEPT:]
 
 
 def _usage(usage: Any) -> JSON | None:

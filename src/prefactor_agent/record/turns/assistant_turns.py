@@ -64,7 +64,7 @@ class AssistantTurns:
             self.playback.follow(session.output.audio)
         self._signals.speech_beginning.emit()
         owning_tool = self._state.open_owning_tool()
-        index = self._state.next_turn_index()
+        index = self._state.next_turn_index("assistant")
         span = self._spans.begin(
             SpanType.ASSISTANT_TURN,
             "assistant_turn",

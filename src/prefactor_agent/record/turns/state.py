@@ -40,7 +40,8 @@ class SessionState:
     """The user's turn that is open."""
     speeches: dict[str, AssistantTurn] = field(default_factory=dict)  # AssistantTurns
     """The open speeches by LiveKit's id, the oldest first."""
-    turns_begun: int = 0  # next_turn_index
+    turn_roles: list[str] = field(default_factory=list)  # next_turn_index
+    """Whose turns have begun so far: ``user`` or ``assistant``."""
     last_played: AssistantTurn | None = None  # Playback
     output_reports_playback: bool = False  # Playback
     in_hook: UserTurn | None = None  # Hooks
@@ -78,10 +79,10 @@ class SessionState:
         turn = self.user_turn
         return turn.utterance.span if turn is not None and turn.utterance is not None else None
 
-    def next_turn_index(self) -> int:
+    def next_turn_index(self, role: str) -> int:
         """The number of a turn that is about to begin: 1, 2, 3 …"""
-        self.turns_begun += 1
-        return self.turns_begun
+        self.turn_roles.append(role)
+        return len(self.turn_roles)
 
     def tool_type(self, name: str, usual: str) -> str:
         """The type of a tool's spans: the program's word, or the usual one."""

@@ -31,7 +31,7 @@ class UserTurnSpans:
             modality: ``audio``, or ``text`` for words that the user typed or the program passed on.
             at: When it began, which can be in the past.
         """
-        index = self._state.next_turn_index()
+        index = self._state.next_turn_index("user")
         payload = {
             "name": "user_turn",
             "type": SpanType.USER_TURN.value,

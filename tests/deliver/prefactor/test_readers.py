@@ -1,0 +1,165 @@
+"""What Prefactor's readers make of our calls: their questions, answered from the spans alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from livekit.agents import AgentSession, APIConnectionError
+from pydantic import SecretStr
+
+from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent.config import Settings
+from prefactor_agent.core.span import SpanType, Status
+from prefactor_agent.deliver.prefactor import spans as sending
+from prefactor_agent.pipeline import Pipeline
+from prefactor_agent.tracing import tracer
+from schemas.recorded import a_realtime_model
+from support.line import NO_RETRIES
+from support.prefactor_readers import costs, failures, verdicts
+from support.prefactor_server import PrefactorServer
+from support.prefactor_server.process import Span
+from support.scripted import ScriptedLLM, Tokens, Use, Wait
+from support.waiting import until
+
+from ..calls import begin_call, end_call
+from ..conftest import Side
+from .arrived import arrived
+
+
+class Clerk(TracedAgent):
+    def __init__(self) -> None:
+        super().__init__(instructions="Take orders.")
+
+    @traced_tool
+    async def charge_card(self, amount: int, seconds: float = 0.0) -> str:
+        """Take money."""
+        await asyncio.sleep(seconds)
+        raise ConnectionError("the bank does not answer")
+
+    @traced_tool
+    async def thank(self) -> str:
+        """Thank."""
+        return "thanks"
+
+
+async def held(server: PrefactorServer, tmp_path: Path, call: Callable[[], Awaitable[Any]]) -> None:
+    """Hold a call, and have all of it delivered."""
+    settings = Settings(
+        journal=tmp_path / "journal.db", api_url=server.url, api_token=SecretStr(server.token)
+    )
+    pipeline = Pipeline(settings, lambda session_id, reason: None)
+    tracer.send_to(pipeline)
+    await call()
+    await asyncio.to_thread(until, lambda: pipeline.flush(1.0))
+    arrived(server, settings.journal)
+
+
+async def typed(model: ScriptedLLM, *questions: str) -> None:
+    session: AgentSession[None] = AgentSession(llm=model, conn_options=NO_RETRIES)
+    await session.start(Clerk())
+    for question in questions:
+        await session.generate_reply(user_input=question)
+    await session.aclose()
+
+
+def of(spans: list[Span], type_: str) -> list[Span]:
+    return [span for span in spans if span.type == type_]
+
+
+async def test_a_tool_that_fails_is_one_failure_with_its_reason(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    model = ScriptedLLM(
+        [Wait(0.01), Use("charge_card", {"amount": 5}), Use("thank"), Tokens(40, 5)],
+        [Wait(0.01), "The bank does not answer.", Tokens(60, 10)],
+    )
+    await held(server, tmp_path, lambda: typed(model, "I pay"))
+    spans = server.spans()
+    assert failures(spans) == [("charge_card", "the bank does not answer")]
+    told = Counter(str((span.result or {})["outcome"]) for span in of(spans, "livekit:tool_result"))
+    assert told == {"exception": 1, "returned": 1}
+
+
+async def test_a_tool_that_fails_slowly_is_one_failure_with_its_reason(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    """Up to the time for which a tool is held back before it is sent open."""
+    model = ScriptedLLM([Use("charge_card", {"amount": 5, "seconds": 0.8})], "No.")
+    await held(server, tmp_path, lambda: typed(model, "I pay"))
+    assert failures(server.spans()) == [("charge_card", "the bank does not answer")]
+
+
+async def test_a_tool_that_was_sent_open_has_its_reason_in_the_result(
+    server: PrefactorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "HELD_S", 0.0)
+    model = ScriptedLLM([Use("charge_card", {"amount": 5, "seconds": 1.5})], "No.")
+    await held(server, tmp_path, lambda: typed(model, "I pay"))
+    assert failures(server.spans()) == [("charge_card", "no error detail recorded")]
+    [tool] = of(server.spans(), "livekit:tool:charge_card")
+    assert tool.result is not None
+    assert tool.result["error"]["message"] == "the bank does not answer"
+
+
+async def test_a_model_that_fails_is_one_failure_and_one_request(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    model = ScriptedLLM(
+        [Wait(0.01), APIConnectionError("gone", retryable=False)],
+        [Wait(0.01), "Hello.", Tokens(8, 2)],
+    )
+    await held(server, tmp_path, lambda: typed(model, "hello", "hello?"))
+    spans = server.spans()
+    assert failures(spans) == [("llm", "gone")]
+    [cost] = costs(spans).values()
+    assert (cost.calls, cost.errors, cost.prompt_tokens) == (2, 1, 8)
+    assert cost.reasons == {"error: APIConnectionError": 1, "stop": 1}
+    [note] = of(spans, "livekit:error")
+    assert note.status == "complete"
+    assert note.payload["message"] == "gone"
+
+
+async def test_an_error_that_nothing_else_tells_of_is_a_failure(
+    server: PrefactorServer, side: Side
+) -> None:
+    call = begin_call(side.writer)
+    for source, recoverable in (("TTS", True), ("on_enter", None)):
+        payload = {"source": source, "message": "no", "recoverable": recoverable, "name": source}
+        error = call.begin(SpanType.ERROR, "livekit_error", None, payload)
+        result = {"error": {"error_type": "ValueError", "message": "no"}}
+        call.end(error, Status.FAILED, result)
+    end_call(call)
+    side.deliverer.start()
+    assert side.flush()
+    assert failures(server.spans()) == [("on_enter", "no")]
+
+
+async def test_a_realtime_model_costs_what_it_used(server: PrefactorServer, tmp_path: Path) -> None:
+    await held(server, tmp_path, a_realtime_model)
+    spans = server.spans()
+    model = costs(spans)["scripted-realtime"]
+    counted = [
+        (span.result or {}).get("token_usage") or {}
+        for span in spans
+        if span.type in ("livekit:llm", "livekit:realtime")
+    ]
+    assert model.calls == len(counted) >= 3
+    assert model.prompt_tokens == sum(one.get("prompt_tokens", 0) for one in counted) > 0
+    assert model.completion_tokens == sum(one.get("completion_tokens", 0) for one in counted) > 0
+
+
+async def test_a_session_is_no_verdict_of_the_agent_on_itself(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    await held(server, tmp_path, lambda: typed(ScriptedLLM("Hello."), "hello"))
+    assert "livekit:session" not in verdicts(server.spans())
+    [session] = of(server.spans(), "livekit:session")
+    assert session.result is not None
+    turns = session.result["conversation"]["turns"]
+    assert {turn["role"] for turn in turns} == {"user", "assistant"}
+    assert [turn["turn_index"] for turn in turns] == [1, 2]

@@ -1,0 +1,93 @@
+"""What Prefactor's own readers make of spans, from their sources: the open dashboard's costs
+(``server/sync.mjs``, ``src/lib/cost.ts``), the open evals (``source.py``, ``evals/core``). Only
+what they read is read here."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .prefactor_server.process import Span
+
+JSON = dict[str, Any]
+
+
+@dataclass
+class ModelCost:
+    """What the dashboard shows of one model."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    errors: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+
+
+def costs(spans: Iterable[Span]) -> dict[str, ModelCost]:
+    """The dashboard's view of costs, by model. A request is a span with ``token_usage``."""
+    found: dict[str, ModelCost] = defaultdict(ModelCost)
+    for span in spans:
+        usage = span.payload.get("token_usage")
+        if not isinstance(usage, dict):
+            continue
+        model = _at(span.payload, "inputs", "ai", "model", "id")
+        cost = found[model if isinstance(model, str) else "unknown"]
+        cost.calls += 1
+        cost.prompt_tokens += usage.get("prompt_tokens") or 0
+        cost.completion_tokens += usage.get("completion_tokens") or 0
+        error = _at(span.payload, "error", "error_type")
+        finish = _at(span.payload, "outputs", "ai", "finishReason") or _at(
+            span.result, "ai", "finishReason"
+        )
+        cost.errors += isinstance(error, str)
+        cost.reasons[f"error: {error}" if error else finish or "unknown"] += 1
+    return dict(found)
+
+
+def failures(spans: Iterable[Span]) -> list[tuple[str, str]]:
+    """The steps that failed, as the evals count and name them: name, and what is said of why."""
+    return [
+        (
+            str(span.payload.get("name") or span.type),
+            _at(span.payload, "error", "message")
+            or _at(span.payload, "error", "error_type")
+            or "no error detail recorded",
+        )
+        for span in spans
+        if span.status == "failed"
+    ]
+
+
+def verdicts(spans: Iterable[Span]) -> list[str]:
+    """The types of the spans that the evals take for the agent's verdict on its whole run: a text
+    beside a group of numbers from 0 to 1 (or 0 to 100)."""
+
+    def scores(value: Any) -> bool:
+        return isinstance(value, dict) and bool(value) and all(map(_is_score, value.values()))
+
+    return [
+        span.type
+        for span in spans
+        if any(isinstance(one, str) and one.strip() for one in (span.result or {}).values())
+        and any(map(scores, (span.result or {}).values()))
+    ]
+
+
+def steps(spans: Iterable[Span], types: Mapping[str, str]) -> dict[str, list[str]]:
+    """The names of the steps by the evals' own types of them, as a pack maps them."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for span in spans:
+        found[types.get(span.type, "other")].append(str(span.payload.get("name") or span.type))
+    return dict(found)
+
+
+def _is_score(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 100
+
+
+def _at(value: Any, *path: str) -> Any:
+    for key in path:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
