@@ -166,6 +166,9 @@ def guarded_functions() -> Iterator[tuple[str, Any]]:
 SEAMS = dict(guarded_functions())
 NOT_IN_THIS_CALL = {
     "pipeline:Pipeline._start_delivery",
+    "record.session.arrival:Arrivals._on_attributes",
+    "record.session.arrival:Arrivals._on_connection",
+    "record.session.arrival:Arrivals._on_joined",
     "record.session.budgets:Budgets._due",
     "record.session.closing:Closing._on_done",
     "record.session.closing:Closing.may_follow",
@@ -185,6 +188,8 @@ NOT_IN_THIS_CALL = {
     "record.models.realtime:Realtime._on_metrics",
     "record.models.realtime:Realtime._on_server_event",
     "record.turns.assistant_turns:AssistantTurns.on_false_interruption",
+    "record.session.pickup_budget:PickupBudget._due",
+    "record.session.process:_look",
     "record.session.states:States._on_agent",
     "record.session.states:States._on_user",
     "record.session.termination:Termination.begin",
@@ -192,8 +197,8 @@ NOT_IN_THIS_CALL = {
     "tracing:SessionRegistry.detach",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
-its room (record/session/test_job.py), a closing that breaks off (test_closing.py), a realtime model
-(test_realtime.py), tools of a provider's (test_provider_tools.py), states that are asked for
+its room (record/session/test_job.py, test_pickup.py), a closing that breaks off (test_closing.py),
+a realtime model (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are asked for
 (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
 IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc")
 """The modules of record/session/ that follow a room, which there is none of in this call."""

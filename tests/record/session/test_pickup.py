@@ -14,9 +14,14 @@ from livekit.agents import AgentSession
 from livekit.agents.job import RunningJobInfo
 
 from prefactor_agent import BudgetExceeded, TracedAgent, configure
+from prefactor_agent.core import guard
+from prefactor_agent.record.session.arrival import Arrivals
+from prefactor_agent.record.session.pickup import PickupFacts
+from prefactor_agent.record.session.pickup_budget import PickupBudget
 from support.job import LINKED, TELLS_WHEN_JOINED, Job, person
 from support.line import Line, until
 from support.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, Speaker, Wait
+from support.seams import broken
 from support.tree import JSON, Recorder, check
 
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
@@ -309,3 +314,25 @@ async def test_one_that_holds_is_not(sink: Recorder, told: list[BudgetExceeded])
         await line.answers()
     assert told == []
     assert "over_budget" not in (pickup(sink) or {})
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        Arrivals.follow, Arrivals._on_connection, Arrivals._on_joined, Arrivals._on_attributes,
+        PickupFacts.sound_began, PickupFacts.speech_over, PickupBudget.caller_came,
+        PickupBudget._due, PickupBudget.sound_began,
+    ],
+)  # fmt: skip
+async def test_a_failure_of_ours_costs_the_pickup_at_most(sink: Recorder, part: Any) -> None:
+    configure(budgets={"pickup": 0.1}, on_budget_exceeded=lambda _: None)
+    call, anna = Call(), person("anna", kind=SIP, attributes={"sip.callStatus": "dialing"})
+    with broken(part):
+        async with call.going_on():
+            call.job.connects()
+            call.job.joins(anna)
+            call.job.says(anna, sip_callStatus="active")
+            await until(lambda: call.speaker.finished)
+    assert len(guard.failures) == 1
+    (greeting,) = sink.of("livekit:assistant_turn")
+    assert sink.plain(greeting)["result"]["spoken_text"] == "Hello there."
