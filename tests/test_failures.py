@@ -200,7 +200,7 @@ NOT_IN_THIS_CALL = {
 its room (record/session/test_job.py, test_pickup.py), a closing that breaks off (test_closing.py),
 a realtime model (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are
 asked for (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
-IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc")
+IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc", "sound_quality")
 """The modules of record/session/ that follow a room, which there is none of in this call."""
 NOT_IN_THIS_CALL |= {
     name

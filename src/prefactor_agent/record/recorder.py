@@ -16,7 +16,7 @@ from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, CloseEve
 from .. import config
 from ..config import Settings
 from ..core.guard import guarded, listener
-from ..core.json import JSON
+from ..core.json import JSON, without_none
 from ..core.span import Sink, Status
 from .audio.user_voice import UserVoice
 from .models.fallbacks import Fallbacks
@@ -25,6 +25,7 @@ from .models.nodes import Nodes
 from .models.realtime import Realtime
 from .session.budgets import Budgets
 from .session.closing import Closing
+from .session.echoes import Echoes
 from .session.errors import Errors
 from .session.handoffs import Handoffs
 from .session.history import History
@@ -112,6 +113,7 @@ class SessionRecorder:
         self.voice = UserVoice(self.spans.root.started_ns)
         self.job = Job(scope, session, self.closing, self.voice)
         self.network = Network(scope)
+        self.echoes = Echoes(self.voice)
         self.termination = Termination(scope)
         self.states = States(scope)
         self.refs, self.recent = TurnRefs(scope), RecentTurns()
@@ -142,7 +144,13 @@ class SessionRecorder:
             self.hooks,
             self.assistant_turns.latency_summary,
             self.pickup,
+            self._sound,
         )
+
+    def _sound(self) -> JSON | None:
+        """How the sound of both sides travelled. Called off the event loop."""
+        echo = self.assistant_turns.echo_summary()
+        return without_none({**(self.job.sound() or {}), "echo": echo}) or None
 
     def _connect(self) -> None:
         """Have the parts listen to the signals of those below them."""
@@ -155,6 +163,7 @@ class SessionRecorder:
         signals.speech_over.connect(self.realtime.settle)
         signals.speech_over.connect(self.tool_calls.on_speech_over)
         signals.speech_over.connect(self.handoffs.on_speech_over)
+        signals.speech_over.connect(self.echoes.on_speech_over)
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
         signals.turn_committed.connect(self.pickup.committed)

@@ -83,6 +83,7 @@ TYPES = (
                 over_budget=measures(),
             ),
             network_estimate=measures(),
+            echo=measures(),
             metrics=parts.KEPT_METRICS,
             moments_us=measures(),
             **parts.KEPT_END,

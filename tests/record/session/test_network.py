@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from livekit.rtc._proto import stats_pb2 as proto
 
-from prefactor_agent.record.session.network import Reading, estimate, read
+from prefactor_agent.record.livekit.rtc_stats import Reading as Numbers
+from prefactor_agent.record.livekit.rtc_stats import read
+from prefactor_agent.record.session.network import estimate
+
+
+def Reading(buffered: float | None, emitted: int, trip: float | None) -> Numbers:
+    return Numbers(buffered_s=buffered, emitted=emitted, round_trip_s=trip)
 
 
 def inbound(delay: float, emitted: int) -> proto.RtcStats:

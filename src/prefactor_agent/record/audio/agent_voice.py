@@ -5,9 +5,11 @@ from __future__ import annotations
 from math import inf
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..spans.stream import AudioLevels
 from .loudness import WINDOW_MS, mean_squares, pack, to_dbfs
-from .sound import Sound, find_sound
+from .sound import Levels, Sound, find_sound
 
 if TYPE_CHECKING:
     from livekit import rtc
@@ -30,6 +32,7 @@ class AgentVoice:
         self._levels = levels
         self._position_ns = 0
         self._latest_ns: int | None = None
+        self._opening: Levels | None = None
         self._kept: list[tuple[int, float]] = []
         """The position of each window of the beginning, and its level."""
         self._found: tuple[int, Sound | None] = (0, None)
@@ -95,10 +98,18 @@ class AgentVoice:
             self._ends_ns = kept[found.ends][0] + _WINDOW_NS
         return found
 
+    def opening(self) -> Levels:
+        """The levels of its first seconds, a window of 10 ms each."""
+        if self._opening is not None:
+            return self._opening
+        kept = self._kept[:]
+        return np.fromiter((level for _, level in kept), np.float64, len(kept))
+
     def settle(self) -> None:
         """The call of the voice is over: keep what was found, and let the levels go."""
         found = self._look()
         self._goes_on_above = found.goes_on_above if found is not None else inf
+        self._opening = self.opening()
         self._kept = []
 
     def _bound(self) -> None:

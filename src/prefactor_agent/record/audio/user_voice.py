@@ -182,6 +182,13 @@ class UserVoice:
         if len(levels.items) >= UNABSORBED:
             levels.absorb()
 
+    def frames_since(self, since_ns: int) -> list[tuple[int, int]]:
+        """The frames of the last seconds that begin at a moment or later: when each begins, and its
+        size and level (see :func:`.loudness.pack`)."""
+        moment = self._clock.moment
+        found = ((moment(position), packed) for position, packed in self._recent)
+        return [frame for frame in found if frame[0] >= since_ns]
+
     def end_of_speech(self, now: int) -> int | None:
         """When the last audible sound ended, asked at a moment at which a VAD hears no speech."""
         until = self.heard_until_ns

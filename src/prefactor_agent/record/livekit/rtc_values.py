@@ -26,7 +26,8 @@ def word(enum: Any, value: Any, prefix: str = "") -> str | None:
     if not isinstance(value, int):
         return None
     try:
-        name: str = enum.Name(value)
+        # In some versions an enum of livekit.rtc's is one of Python's.
+        name: str = enum.Name(value) if hasattr(enum, "Name") else enum(value).name
     except ValueError:
         return None
     return name.removeprefix(prefix).lower()
@@ -39,3 +40,25 @@ def local_participant(room: Any) -> rtc.LocalParticipant | None:
     except Exception:  # livekit.rtc raises a bare Exception before the room is connected
         return None
     return local if isinstance(local, rtc.LocalParticipant) else None
+
+
+def linked_participant(session: Any) -> rtc.RemoteParticipant | None:
+    """Whom a session listens to in its room; ``None``: nobody yet, or it has no room of its own."""
+    try:
+        linked: rtc.RemoteParticipant | None = session.room_io.linked_participant
+    except RuntimeError:
+        return None
+    return linked
+
+
+def microphone_of(participant: Any) -> rtc.RemoteAudioTrack | rtc.LocalAudioTrack | None:
+    """The track with the voice of a participant, or of the agent itself, if there is one."""
+    if participant is None:
+        return None
+    for publication in list(participant.track_publications.values()):
+        track = publication.track
+        if isinstance(track, rtc.RemoteAudioTrack | rtc.LocalAudioTrack) and (
+            publication.source == rtc.TrackSource.SOURCE_MICROPHONE
+        ):
+            return track
+    return None

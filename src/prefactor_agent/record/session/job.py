@@ -89,6 +89,10 @@ class Job:
             }
         )
 
+    def sound(self) -> JSON | None:
+        """How the sound of both sides travelled. Called off the event loop."""
+        return self._room.sound()
+
     # The end
 
     def when_over(self, finish: Callable[[], object], **so_far: Any) -> None:

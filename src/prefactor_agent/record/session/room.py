@@ -18,6 +18,7 @@ from .dtmf import Dtmf
 from .people import People
 from .room_events import RoomEvents
 from .rpc import Rpc
+from .sound_quality import SoundQuality
 from .tracks import Tracks
 
 
@@ -39,7 +40,15 @@ class Room:
         self._tracks = Tracks(scope)
         self._dtmf = Dtmf(spans)
         self._rpc = Rpc(scope)
-        parts = (self._people, self._connection, self._tracks, self._dtmf, self._rpc)
+        self._sound = SoundQuality(scope)
+        parts = (
+            self._people,
+            self._connection,
+            self._tracks,
+            self._dtmf,
+            self._rpc,
+            self._sound,
+        )
         self._events = RoomEvents(part.handlers() for part in parts)
         self._follow(session, context)
 
@@ -66,6 +75,10 @@ class Room:
             "first_frame_delay_ms": self._first_frame_delay_ms(),
         }
 
+    def sound(self) -> JSON | None:
+        """How the sound of both sides travelled. Called off the event loop."""
+        return self._sound.result()
+
     def hung_up_by(self, closed_us: int) -> str | None:
         """Who ended the call of a session that was closed at this moment; ``None``: it is not
         known, or nobody was there."""
@@ -80,6 +93,7 @@ class Room:
         self._people.let_go()
         self._dtmf.let_go()
         self._rpc.let_go()
+        self._sound.let_go()
 
     @guarded("room.follow")
     def _follow(self, session: AgentSession[Any], context: JobContext | None) -> None:
@@ -92,6 +106,7 @@ class Room:
         self._connection.begin(room)
         self._tracks.begin(room)
         self._rpc.begin(room)
+        self._sound.begin(room)
         self._events.follow(room)
 
     def _first_frame_delay_ms(self) -> float | None:

@@ -32,6 +32,7 @@ class SessionSpan:
     Args:
         about: What the program says itself of the session.
         latency: The summary of all turns' latencies. Called off the event loop.
+        sound: How the sound of both sides travelled. Called off the event loop.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class SessionSpan:
         hooks: Hooks,
         latency: Callable[[], JSON | None],
         pickup: PickupFacts,
+        sound: Callable[[], JSON | None],
     ) -> None:
         self._spans = scope.spans
         self._state = scope.state
@@ -54,6 +56,7 @@ class SessionSpan:
         self._hooks = hooks
         self._latency = latency
         self._pickup = pickup
+        self._sound = sound
         self._usage: Any = None
         begin_count(scope.session_id)
 
@@ -116,6 +119,7 @@ class SessionSpan:
                         "pickup": pickup(),
                         "latency": self._latency(),
                         "metadata": {"close_reason": reason},
+                        "sound": self._sound(),
                         **job,
                         "tracer_failures": trouble or None,
                         "finished_at": finished,

@@ -27,7 +27,7 @@ from .context import TurnRefs, current_turn, is_hook_task
 from .latency_inputs import question_of
 from .playback import Playback
 from .recent import RecentTurns
-from .results import EndedTurn, assistant_turn_result, latency_summary
+from .results import EndedTurn, assistant_turn_result, echo_summary, latency_summary
 from .state import Scope
 from .turn import AssistantTurn, Resumed, UserTurn
 from .user_turns import UserTurns
@@ -176,7 +176,15 @@ class AssistantTurns:
 
     def _end(self, turn: AssistantTurn, status: Status, interrupted: bool) -> None:
         facts, spans, recent = self._recent.end_speech(turn), self._spans, self._recent
-        ended = EndedTurn(spans, facts, recent.later_timeline(), self._budgets, recent.networks())
+        ended = EndedTurn(
+            spans,
+            facts,
+            recent.later_timeline(),
+            self._budgets,
+            recent.networks(),
+            turn.heard_meanwhile,
+        )
+        turn.heard_meanwhile = None
         self._ended.append(ended)
         finished = round(time.time(), 6)
         self._spans.end(
@@ -281,3 +289,7 @@ class AssistantTurns:
     def latency_summary(self) -> JSON | None:
         """The latencies of all turns that are over. Called off the event loop."""
         return latency_summary(self._ended)
+
+    def echo_summary(self) -> JSON | None:
+        """The echoes of all turns that are over. Called off the event loop."""
+        return echo_summary(self._ended)

@@ -21,10 +21,12 @@ from ...conversation import (
 )
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
+from ..audio.echo import Echo
 from ..spans.stream import Stream
 from ..spans.tree import SpanTree
+from .echo import echo_in, echo_json, summarize_echoes
 from .facts import TurnFacts
-from .turn import UserTurn
+from .turn import HeardMeanwhile, UserTurn
 
 
 class EndedTurn:
@@ -37,6 +39,7 @@ class EndedTurn:
         timeline: Gives the facts of the session's last turns.
         budgets: Seconds that a turn may take, by what they are for.
         networks: What the network did to the sound of the user's turns, by their ids.
+        heard: What came in of the caller while it was played.
     """
 
     def __init__(
@@ -46,10 +49,13 @@ class EndedTurn:
         timeline: Callable[[], Timeline],
         budgets: Mapping[str, float],
         networks: Mapping[str, JSON],
+        heard: HeardMeanwhile | None = None,
     ) -> None:
         self._spans = spans
         self._inputs: tuple[TurnFacts, Callable[[], Timeline], Mapping[str, JSON]] | None
         self._inputs = facts, timeline, networks
+        self._heard, self.has_sound = heard, heard is not None
+        self._echo: Echo | None = None
         self._budgets = budgets
         self._latency: Latency | None = None
         self._question: str | None = None
@@ -68,6 +74,13 @@ class EndedTurn:
         return self._latency
 
     @property
+    def echo(self) -> Echo | None:
+        """The agent's own voice in what came in of the caller; ``None``: it is not there, or was
+        not looked for."""
+        self._resolve()
+        return self._echo
+
+    @property
     def measured(self) -> JSON:
         """The part of its span's result that is measured: its latency, its gaps, how the user spoke
         over it."""
@@ -77,7 +90,16 @@ class EndedTurn:
     def _resolve(self) -> None:
         inputs, self._inputs = self._inputs, None  # the rest of the call need not keep its streams
         if inputs is not None:
+            self._look_for_echo()
             self._work_out(*inputs)
+            if self._echo is not None:
+                self._measured["echo"] = echo_json(self._echo)
+
+    @guarded("echo")
+    def _look_for_echo(self) -> None:
+        heard, self._heard = self._heard, None
+        if heard is not None:
+            self._echo = echo_in(heard)
 
     @guarded("latency")
     def _work_out(
@@ -115,6 +137,12 @@ class EndedTurn:
             for gap in gaps_of(speech, asked)
             if paused is None or gap.at < paused
         ]
+
+
+def echo_summary(ended: Iterable[EndedTurn]) -> JSON | None:
+    """The echoes of all turns of a session."""
+    looked = [one for one in ended if one.has_sound]
+    return summarize_echoes(len(looked), (one.echo for one in looked if one.echo is not None))
 
 
 def latency_summary(ended: Iterable[EndedTurn]) -> JSON | None:

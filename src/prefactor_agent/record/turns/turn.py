@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from livekit.agents import llm
 
@@ -132,6 +132,19 @@ class HeardVoice:
     """When its first text went to the provider, if LiveKit told."""
 
 
+class HeardMeanwhile(NamedTuple):
+    """What came in of the caller while a speech was played."""
+
+    started_ns: int
+    """When it began to be played."""
+    played_ns: int
+    """How much of it was."""
+    voice: AgentVoice
+    sample_rate: int
+    frames: Sequence[tuple[int, int]]
+    """Of the caller: when each began, and its samples and level."""
+
+
 @dataclass(frozen=True, slots=True)
 class MeasuredRequest:
     """A request to a model of an agent that is not traced, as LiveKit measured it once it was
@@ -214,6 +227,7 @@ class AssistantTurn:
     """The latest speech in a task that a tool of this one awaits."""
     resumed: Resumed | None = None
     previous_ended_ns: int | None = None
+    heard_meanwhile: HeardMeanwhile | None = None
     error: JSON | None = None
     interrupted_by: str | None = None
     user_spoke_over_ns: int | None = None
