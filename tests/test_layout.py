@@ -38,7 +38,8 @@ FLOORS = {
     "record": "record.models record.tools record.session record.turns record.intercept record.audio"
     " record.spans record.livekit conversation config core",
     "journal": "stored redact tool_options config core",
-    "deliver.prefactor": "journal schemas config core",
+    "figures": "view.model journal core",
+    "deliver.prefactor": "figures journal stored schemas config core",
     "deliver.otlp": "journal redact schemas config conversation core",
     "deliver": "deliver.prefactor journal config core",
     "pipeline": "view.model stored deliver deliver.prefactor journal config core",

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from prefactor_agent.core.span import SpanType
 from prefactor_agent.deliver.prefactor.quality import quality
+from prefactor_agent.figures import NAMES
 from prefactor_agent.schemas.catalog import QUALITY, agent_schema_version
 from prefactor_agent.schemas.entry import ToolSchema
 from prefactor_agent.tool_options import DATA_RISK
@@ -67,27 +68,17 @@ def test_a_quality_payload_fits_its_schema() -> None:
     full = quality(
         [
             ("livekit:user_turn", "complete", "{}"),
-            (
-                "livekit:assistant_turn",
-                "complete",
-                '{"latency":{"perceived_ms":800,"over_budget":{"perceived":0.5}}}',
-            ),
-            ("livekit:assistant_turn", "complete", '{"latency":"none","interrupted":true}'),
             ("livekit:llm", "complete", '{"token_usage":{"total_tokens":9}}'),
             ("livekit:llm", "failed", '{"token_usage":null}'),
             ("livekit:tool:x", "failed", None),
-            ("livekit:error", "failed", "{}"),
             ("livekit:stt", "complete", '{"audio_seconds":1.25}'),
-            ("livekit:session", "complete", '{"pickup":{"ms":1500.5,"basis":{"to":"audio"}}}'),
-        ]
+            ("livekit:session", "complete", '{"outcome":"fail"}'),
+        ],
+        {"turns": 2, "tools": 1, "tools_failed": 1, "errors": 2, "silence_worst_ms": 800.5},
     )
-    for payload in (full, quality([])):
+    for payload in (full, quality([], {})):
         jsonschema.validate(payload, entry["schema"])
-    assert full["perceived_latency_worst_ms"] == 800
-    assert full["turns_over_budget"] == 1
-    assert full["pickup_ms"] == 1500.5
-    for nobody_waited in ("{}", '{"pickup":{"ms":1500.5,"basis":{"to":"caller"}}}'):
-        assert "pickup_ms" not in quality([("livekit:session", "complete", nobody_waited)])
-    assert (full["tool_failures"], full["errors"], full["interruptions"]) == (1, 1, 1)
-    assert "perceived_latency_worst_ms" not in quality([])
-    assert "turns_over_budget" not in quality([("livekit:assistant_turn", "complete", "{}")])
+    assert {*NAMES, "tools_failed"} <= entry["schema"]["properties"].keys()
+    assert (full["total_tokens"], full["user_speech_seconds"], full["tools"]) == (9, 1.25, 1)
+    assert "prompt_tokens" not in full
+    assert quality([], {}) == {}

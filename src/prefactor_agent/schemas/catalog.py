@@ -9,6 +9,7 @@ from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..core.json import JSON
+from . import templates
 from .entry import ToolSchema
 from .parts import TIMES_RISK
 from .types import BASE_TYPES, TOOL_TYPE, TYPES
@@ -24,16 +25,16 @@ QUALITY_SCHEMA: JSON = {
     "type": "object",
     "properties": {
         "turns": _COUNT,
-        "user_turns": _COUNT,
-        "assistant_turns": _COUNT,
-        "interruptions": _COUNT,
-        "tool_calls": _COUNT,
-        "tool_failures": _COUNT,
+        "tools": _COUNT,
+        "tools_failed": _COUNT,
         "errors": _COUNT,
+        "interrupted": _COUNT,
+        "over_budget": _COUNT,
         "pickup_ms": _NUMBER,
-        "perceived_latency_median_ms": _NUMBER,
-        "perceived_latency_worst_ms": _NUMBER,
-        "turns_over_budget": _COUNT,
+        "silence_median_ms": _NUMBER,
+        "silence_worst_ms": _NUMBER,
+        "answer_worst_ms": _NUMBER,
+        "gap_worst_ms": _NUMBER,
         "prompt_tokens": _COUNT,
         "completion_tokens": _COUNT,
         "total_tokens": _COUNT,
@@ -43,7 +44,6 @@ QUALITY_SCHEMA: JSON = {
         "evaluations": _COUNT,
         "evaluation_score": {**_NUMBER, "maximum": 1},
     },
-    "required": ["turns", "interruptions", "tool_calls", "tool_failures", "errors"],
     "additionalProperties": False,
 }
 
@@ -70,8 +70,8 @@ def registry(
         QUALITY,
         QUALITY_SCHEMA,
         title="Call quality",
-        description="How a call went: counts, waiting times, tokens, seconds of speech.",
-        template="{{ turns }} turns, {{ interruptions }} interruptions, {{ errors }} errors",
+        description="How a call went: counts, dead air, tokens, seconds of speech.",
+        template=templates.CALL,
         data_risk=TIMES_RISK,
     )
     return made

@@ -148,13 +148,13 @@ CALL = _line(
     "{{ turns }} turn{% unless turns == 1 %}s{% endunless %}"
     "{% if silence_worst_ms %}, dead air {{ silence_median_ms | divided_by: 1000.0 | round: 1 }} s "
     "(worst {{ silence_worst_ms | divided_by: 1000.0 | round: 1 }} s){% endif %}"
-    "{% if interruptions > 0 %}, interrupted {{ interruptions }}x{% endif %}"
-    "{% if tool_failures > 0 %}, {{ tool_failures }} of {{ tool_calls }} tool call"
-    "{% unless tool_calls == 1 %}s{% endunless %} failed{% elsif tool_calls > 0 %}, "
-    "{{ tool_calls }} tool call{% unless tool_calls == 1 %}s{% endunless %}{% endif %}"
-    "{% if errors > tool_failures %}, {{ errors | minus: tool_failures }} error"
-    "{% assign others = errors | minus: tool_failures %}{% unless others == 1 %}s{% endunless %}"
-    "{% endif %}"
+    "{% if interrupted and interrupted > 0 %}, interrupted {{ interrupted }}x{% endif %}"
+    "{% if tools and tools > 0 %}, {% if tools_failed and tools_failed > 0 %}"
+    "{{ tools_failed }} of {{ tools }} tool calls failed{% else %}{{ tools }} tool call"
+    "{% unless tools == 1 %}s{% endunless %}{% endif %}{% endif %}"
+    "{% assign others = errors | minus: tools_failed %}{% if others > 0 %}, {{ others }} error"
+    "{% unless others == 1 %}s{% endunless %}{% endif %}"
+    '{% if outcome == "fail" %}, failed its task{% endif %}'
 )
 
 

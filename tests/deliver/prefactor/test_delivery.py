@@ -214,20 +214,19 @@ def test_the_quality_of_a_call_is_recorded_at_its_end(server: PrefactorServer, s
     assert side.flush()
     [record] = server.quality()
     assert record["payload"] == {
-        "turns": 4,
-        "user_turns": 2,
-        "assistant_turns": 2,
-        "interruptions": 2,
-        "tool_calls": 2,
-        "tool_failures": 0,
+        "turns": 4,  # its answers name no questions
+        "tools": 2,
+        "tools_failed": 0,
         "errors": 0,
+        "interrupted": 2,
+        "over_budget": 0,
         "prompt_tokens": 80,
         "completion_tokens": 20,
         "total_tokens": 100,
         "user_speech_seconds": 3.0,
         "agent_speech_seconds": 4.0,
-        "perceived_latency_median_ms": 703.0,
-        "perceived_latency_worst_ms": 704.0,
+        "silence_median_ms": 703.0,
+        "silence_worst_ms": 704.0,
     }
 
 

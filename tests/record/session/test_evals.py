@@ -87,7 +87,7 @@ async def test_a_call_that_is_judged_when_it_is_over(sink: Recorder) -> None:
     assert (brief["name"], brief["verdict"]) == ("brief", "fail")
     # The call itself went well: whether its aim was reached is another question.
     assert spans[0]["status"] == "complete"
-    sent = quality(sink_rows(sink))
+    sent = quality(sink_rows(sink), {})
     assert sent["outcome"] == "fail"
     assert (sent["evaluations"], sent["evaluation_score"]) == (2, 0.5)
 
@@ -99,7 +99,7 @@ async def test_a_call_of_which_nothing_is_said(sink: Recorder) -> None:
         await job.end("done")
     check(sink)
     assert not {"tags", "outcome", "outcome_reason", "evaluations"} & set(result(sink))
-    assert not {"outcome", "evaluations", "evaluation_score"} & set(quality(sink_rows(sink)))
+    assert not {"outcome", "evaluations", "evaluation_score"} & set(quality(sink_rows(sink), {}))
 
 
 def sink_rows(sink: Recorder) -> list[tuple[str, str, str | None]]:

@@ -22,11 +22,13 @@ from pydantic_core import from_json, to_json
 from ...config import Settings
 from ...core.guard import failures, logger, report
 from ...core.json import JSON
+from ...figures import figures
 from ...journal.errors import StorageError
 from ...journal.outbox import Outbox
 from ...journal.todo import CallRow, CallState
 from ...schemas.catalog import QUALITY
 from ...schemas.types import BASE_TYPES
+from ...stored.source import SourceError
 from .api import Api, DeniedError, LaterError, RefusedError
 from .quality import quality
 from .registered_call import CallParkedError, Progress, RegisteredCall
@@ -246,7 +248,7 @@ class CallDelivery:
 
     async def _record_quality(self, row: CallRow) -> None:
         assert row.instance_id is not None
-        payload = quality(self.outbox.outcomes(row.session_id))
+        payload = quality(self.outbox.outcomes(row.session_id), self._figures(row.session_id))
         try:
             with self._done_if_conflict("record_quality"):
                 await self.api.agent_instances.record_quality(
@@ -258,6 +260,13 @@ class CallDelivery:
         except CallParkedError:
             pass  # the end of the call matters more than its quality
         self.outbox.update_call(row.session_id, state=CallState.JUDGED)
+
+    def _figures(self, session_id: str) -> JSON:
+        try:
+            return figures(self.settings.journal, session_id)
+        except SourceError as error:  # the end of the call matters more than its quality
+            report("deliver.quality", error)
+            return {}
 
     async def _finish(self, row: CallRow) -> None:
         assert row.instance_id is not None

@@ -1,8 +1,8 @@
-"""The quality of a call: a few numbers from its spans."""
+"""The quality of a call as Prefactor is told of it: the figures that our own lists give, and what
+was used and said of it."""
 
 from __future__ import annotations
 
-import statistics
 from collections import Counter
 from collections.abc import Iterable
 from typing import Any, TypeGuard
@@ -12,71 +12,36 @@ from pydantic_core import from_json
 from ...core.json import JSON
 
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
-_READ = {
-    "livekit:session",
-    "livekit:assistant_turn",
-    "livekit:llm",
-    "livekit:stt",
-    "livekit:tts",
-    "livekit:realtime",
-}
-"""The types whose results are read; spans of other types are only counted."""
+_READ = {"livekit:session", "livekit:llm", "livekit:stt", "livekit:tts", "livekit:realtime"}
+"""The types whose results are read."""
 
 
-def quality(spans: Iterable[tuple[str, str, str | None]]) -> JSON:
-    """The quality payload of a call, from type, status and result (JSON) of each of its spans. What
-    was not measured is absent."""
-    counts: Counter[str] = Counter()
+def quality(spans: Iterable[tuple[str, str, str | None]], figures: JSON) -> JSON:
+    """The quality payload of a call. What was not measured is absent.
+
+    Args:
+        spans: Type, status and result (JSON) of each of its spans.
+        figures: Of the call (:func:`....figures.figures`).
+    """
+    tokens: Counter[str] = Counter()
     seconds: Counter[str] = Counter()
-    waits: list[float] = []
     judged: JSON = {}
-    for type_, status, text in spans:
-        result = _read(text) if type_ in _READ else {}
+    for type_, _, text in spans:
+        if type_ not in _READ:
+            continue
+        result = _read(text)
         if type_ == "livekit:session":
-            judged = {**_judged(result), **_picked_up(result)}
-        elif type_ == "livekit:user_turn":
-            counts["user_turns"] += 1
-        elif type_ == "livekit:assistant_turn":
-            counts["assistant_turns"] += 1
-            counts["interruptions"] += result.get("interrupted") is True
-            latency: JSON = _object(result.get("latency"))
-            if _is_number(perceived := latency.get("perceived_ms")):
-                waits.append(perceived)
-            # Without a budget nothing is over one, so the count is left out below.
-            counts["turns_over_budget"] += bool(latency.get("over_budget"))
-        elif type_ == "livekit:error":
-            counts["errors"] += 1
-        elif type_ == "livekit:tool" or type_.startswith("livekit:tool:"):
-            counts["tool_calls"] += 1
-            counts["tool_failures"] += status == "failed"
+            judged = _judged(result)
         elif type_ == "livekit:llm":
-            _add_tokens(counts, result)
+            _add_tokens(tokens, result)
         elif type_ == "livekit:stt" and _is_number(result.get("audio_seconds")):
             seconds["user_speech_seconds"] += result["audio_seconds"]
         elif type_ in ("livekit:tts", "livekit:realtime"):
             if _is_number(result.get("audio_seconds")):
                 seconds["agent_speech_seconds"] += result["audio_seconds"]
-            _add_tokens(counts, result)  # of a realtime model
-    payload: JSON = {
-        name: counts[name]
-        for name in (
-            "user_turns",
-            "assistant_turns",
-            "interruptions",
-            "tool_calls",
-            "tool_failures",
-            "errors",
-        )
-    }
-    payload["turns"] = counts["user_turns"] + counts["assistant_turns"]
-    payload |= {name: counts[name] for name in _TOKENS if name in counts}
-    if counts["turns_over_budget"]:
-        payload["turns_over_budget"] = counts["turns_over_budget"]
-    payload |= {name: round(value, 3) for name, value in seconds.items()}
-    if waits:
-        payload["perceived_latency_median_ms"] = round(statistics.median(waits), 3)
-        payload["perceived_latency_worst_ms"] = round(max(waits), 3)
-    return payload | judged
+            _add_tokens(tokens, result)  # of a realtime model
+    rounded = {name: round(value, 3) for name, value in seconds.items()}
+    return {**figures, **tokens, **rounded, **judged}
 
 
 def _add_tokens(counts: Counter[str], result: JSON) -> None:
@@ -98,13 +63,6 @@ def _judged(session: JSON) -> JSON:
         judged["evaluations"] = len(verdicts)
         judged["evaluation_score"] = round(points / len(verdicts), 3)
     return judged
-
-
-def _picked_up(session: JSON) -> JSON:
-    """The pickup, where the agent was heard before the caller."""
-    pickup = _object(session.get("pickup"))
-    by_agent = _object(pickup.get("basis")).get("to") != "caller"
-    return {"pickup_ms": pickup["ms"]} if by_agent and _is_number(pickup.get("ms")) else {}
 
 
 def _read(text: str | None) -> JSON:

@@ -1,0 +1,39 @@
+"""The figures of a call for whoever tells of it somewhere else: the same, number for number, as
+``prefactor-agent sessions`` and ``show`` give."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from .core.json import JSON, without_none
+from .journal.reader import Journal
+from .view.model.digest import digest_of
+from .view.model.summary import summary_object
+
+NAMES = (
+    "turns",
+    "tools",
+    "errors",
+    "interrupted",
+    "over_budget",
+    "pickup_ms",
+    "silence_median_ms",
+    "silence_worst_ms",
+    "answer_worst_ms",
+    "gap_worst_ms",
+)
+"""Those of a line of ``sessions --json`` that say how the call went."""
+
+
+def figures(journal: Path, session_id: str) -> JSON:
+    """The figures of a call that is over. What was not measured is absent.
+
+    Raises:
+        SourceError: The journal, or the call in it, cannot be read.
+    """
+    with contextlib.closing(Journal(journal)) as source:
+        digest = digest_of(source, session_id)
+    listed = summary_object(digest.summary)
+    failed = sum(tool.status == "failed" for tool in digest.tools)
+    return without_none({**{name: listed[name] for name in NAMES}, "tools_failed": failed})
