@@ -23,6 +23,8 @@ from .models.fallbacks import Fallbacks
 from .models.metrics import ModelMetrics
 from .models.nodes import Nodes
 from .models.realtime import Realtime
+from .session.answering_machine import AnsweringMachine
+from .session.avatars import Avatars
 from .session.budgets import Budgets
 from .session.closing import Closing
 from .session.echoes import Echoes
@@ -31,6 +33,7 @@ from .session.handoffs import Handoffs
 from .session.history import History
 from .session.hooks import Hooks
 from .session.job import Job
+from .session.listening_aids import ListeningAids
 from .session.network import Network
 from .session.pickup import PickupFacts
 from .session.pickup_budget import PickupBudget
@@ -114,6 +117,9 @@ class SessionRecorder:
         self.job = Job(scope, session, self.closing, self.voice)
         self.network = Network(scope)
         self.echoes = Echoes(self.voice)
+        self.answering_machine = AnsweringMachine(scope)
+        self.listening_aids = ListeningAids(scope)
+        self.avatars = Avatars(scope)
         self.termination = Termination(scope)
         self.states = States(scope)
         self.refs, self.recent = TurnRefs(scope), RecentTurns()
@@ -144,13 +150,20 @@ class SessionRecorder:
             self.hooks,
             self.assistant_turns.latency_summary,
             self.pickup,
-            self._sound,
+            self._more,
         )
 
-    def _sound(self) -> JSON | None:
-        """How the sound of both sides travelled. Called off the event loop."""
+    def _more(self) -> JSON:
+        """What is told of the call besides its turns. Called off the event loop."""
         echo = self.assistant_turns.echo_summary()
-        return without_none({**(self.job.sound() or {}), "echo": echo}) or None
+        return without_none(
+            {
+                "sound": without_none({**(self.job.sound() or {}), "echo": echo}) or None,
+                **self.answering_machine.result(),
+                **self.listening_aids.result(),
+                **self.avatars.result(),
+            }
+        )
 
     def _connect(self) -> None:
         """Have the parts listen to the signals of those below them."""
@@ -164,6 +177,11 @@ class SessionRecorder:
         signals.speech_over.connect(self.tool_calls.on_speech_over)
         signals.speech_over.connect(self.handoffs.on_speech_over)
         signals.speech_over.connect(self.echoes.on_speech_over)
+        for moment in (signals.turn_beginning, signals.speech_beginning):
+            moment.connect(self.answering_machine.check)
+            moment.connect(self.listening_aids.check)
+        signals.turn_committed.connect(self.listening_aids.check)
+        signals.measured.connect(self.avatars.on_measured)
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
         signals.turn_committed.connect(self.pickup.committed)
@@ -227,6 +245,7 @@ class SessionRecorder:
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if not self._met and (session := self.session) is not None:
             self.meet(session.current_agent)
+        self.answering_machine.check()
         self.assistant_turns.on_agent_state(event)
 
     @guarded("event.close")
@@ -272,6 +291,7 @@ class SessionRecorder:
         self.budgets.stop()
         self.fallbacks.stop()
         self.network.stop()
+        self.answering_machine.let_go()
         self.toolsets.stop()
         self.nodes.stop()
         self.voice.levels = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -10,9 +11,11 @@ from livekit import rtc
 from livekit.rtc._proto import stats_pb2 as proto
 from livekit.rtc._proto import track_pb2
 
+from prefactor_agent.config import Settings
 from prefactor_agent.record.livekit.rtc_stats import Reading
 from prefactor_agent.record.session import sound_quality
 from prefactor_agent.record.session.sound_quality import _OF_AGENT, _OF_USER, samples
+from prefactor_agent.redact import Redactor
 from support.job import person
 from support.room import RoomCall, root
 from support.tree import Recorder, check
@@ -119,6 +122,9 @@ async def test_the_track_is_asked_while_somebody_is_there(
     ]
     await asyncio.sleep(0.05)
     assert voice.asked == asked, "the call is over"
+    redactor = Redactor(Settings(journal=Path("unused"), capture_content=False), frozenset)
+    clean: Any = redactor.value({"sound": sound}, "livekit:session", is_result=True)
+    assert clean == {"sound": sound}, "none of it is content"
 
 
 async def test_too_many_readings_are_thinned_and_nothing_is_lost_of_the_sums(

@@ -184,3 +184,10 @@ def pre_connect_audio(session: Any, sid: str) -> asyncio.Future[Any] | None:
     handler = getattr(getattr(session, "_room_io", None), "_pre_connect_audio_handler", None)
     found = getattr(handler, "_buffers", {}).get(sid)
     return found if isinstance(found, asyncio.Future) else None
+
+
+def detects_menus(session: Any) -> bool:
+    """Whether LiveKit's detection of telephone menus (IVR) runs: as an option of the session, or
+    because answering machine detection found a menu (voice/agent_session.py,
+    ``_start_ivr_detection``)."""
+    return getattr(session, "_ivr_activity", None) is not None

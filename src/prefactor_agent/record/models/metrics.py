@@ -72,6 +72,8 @@ class ModelMetrics:
                     asking.measured["stt"] = as_json(measured)
             case metrics.EOUMetrics():
                 self._user_turns.note_measured("eou", as_json(measured))
+            case _:
+                self._scope.signals.measured.emit(measured)
 
     def _on_llm(self, measured: metrics.LLMMetrics | metrics.RealtimeModelMetrics) -> None:
         turn = self._turn(measured)

@@ -8,6 +8,8 @@ from typing import Any
 from ...core.json import JSON
 
 _KEPT = 100
+_ANSWERED = "lk.amd:"
+"""What LiveKit's answering machine detection puts before its verdict (voice/amd/detector.py)."""
 _OWN = "lk."
 """LiveKit's own tags: the outcome, and one for each judgement."""
 
@@ -26,6 +28,8 @@ def tags_and_outcome(tagger: Any) -> JSON:
         found["outcome"] = outcome
         if tagger.outcome_reason:
             found["outcome_reason"] = tagger.outcome_reason
+    if answered := sorted(tag.removeprefix(_ANSWERED) for tag in every if _ANSWERED in tag):
+        found["answering_machine"] = [{"category": one} for one in answered[:_KEPT]]
     if evaluations := tagger.evaluations:
         found["evaluations"] = [_evaluation(one) for one in evaluations[:_KEPT]]
     return found

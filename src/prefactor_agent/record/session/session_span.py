@@ -32,7 +32,7 @@ class SessionSpan:
     Args:
         about: What the program says itself of the session.
         latency: The summary of all turns' latencies. Called off the event loop.
-        sound: How the sound of both sides travelled. Called off the event loop.
+        more: What the other parts say at the end. Called off the event loop.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class SessionSpan:
         hooks: Hooks,
         latency: Callable[[], JSON | None],
         pickup: PickupFacts,
-        sound: Callable[[], JSON | None],
+        more: Callable[[], JSON],
     ) -> None:
         self._spans = scope.spans
         self._state = scope.state
@@ -56,7 +56,7 @@ class SessionSpan:
         self._hooks = hooks
         self._latency = latency
         self._pickup = pickup
-        self._sound = sound
+        self._more = more
         self._usage: Any = None
         begin_count(scope.session_id)
 
@@ -119,8 +119,8 @@ class SessionSpan:
                         "pickup": pickup(),
                         "latency": self._latency(),
                         "metadata": {"close_reason": reason},
-                        "sound": self._sound(),
                         **job,
+                        **self._more(),
                         "tracer_failures": trouble or None,
                         "finished_at": finished,
                     }

@@ -76,6 +76,9 @@ class Signals:
         """A realtime model began an item of its answer, or was done with it: the turn, the item,
         the moment, and whether it is done."""
 
+        self.measured: Signal[Any] = Signal("measured")
+        """LiveKit measured something that belongs to no model of the session's (its avatar)."""
+
     def disconnect_all(self) -> None:
         """Forget every listener of every signal."""
         for signal in vars(self).values():
