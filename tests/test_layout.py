@@ -37,12 +37,15 @@ FLOORS = {
     " conversation config core",
     "record": "record.models record.tools record.session record.turns record.intercept record.audio"
     " record.spans record.livekit conversation config core",
-    "journal": "stored redact tool_options config core",
+    "metrics": "conversation core",
+    "metrics.prometheus": "journal metrics config core",
+    "journal": "stored redact tool_options config metrics core",
     "figures": "view.model journal core",
     "deliver.prefactor": "figures journal stored schemas config core",
     "deliver.otlp": "journal redact schemas config conversation core",
     "deliver": "deliver.prefactor journal config core",
-    "pipeline": "view.model stored deliver deliver.prefactor journal config core",
+    "pipeline": "view.model stored deliver deliver.prefactor metrics.prometheus journal config"
+    " core",
     "rewrite": "",
     "view": "",
     "view.model": "stored conversation core",
@@ -52,7 +55,8 @@ FLOORS = {
     "view.ui": "view.report view.model stored config conversation core",
     "replay": "view.model stored redact core",
     # What a user's program and tests meet, which joins the rest.
-    "tracing": "pipeline record record.session record.intercept record.livekit config core",
+    "tracing": "pipeline metrics.prometheus record record.session record.intercept record.livekit"
+    " config core",
     "agent": "tracing record.session record.intercept",
     "tools": "record.tools record.turns record.intercept record.livekit tool_options core",
     "compat": "tracing pipeline record deliver deliver.prefactor journal schemas config core",
@@ -60,7 +64,7 @@ FLOORS = {
     " conversation core",
     "cli": "view.terminal view.report view.export view.ui view.model replay deliver"
     # The last is the package itself, which has the version.
-    " deliver.prefactor journal stored config rewrite core .",
+    " deliver.prefactor metrics.prometheus journal stored config rewrite core .",
     ".": "agent tools tracing compat config record.session",
 }
 """By floor, the floors that it may import."""
@@ -88,6 +92,7 @@ WITHOUT_LIVEKIT = [
     "config",
     "redact",
     "conversation",
+    "metrics",
     "replay",
 ]
 """What reads a trace. LiveKit takes two seconds to import, and is not there where a journal is only

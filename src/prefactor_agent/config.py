@@ -180,6 +180,17 @@ class Settings:
         ),
     )
 
+    metrics: bool = field(
+        default=True,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "``False`` counts nothing: no series on the worker's ``/metrics``, and no totals in the"
+            " journal.",
+            "PREFACTOR_METRICS",
+            checks.flag,
+        ),
+    )
+
     keep_days: float = field(
         default=30.0,
         metadata=_setting(checks.amount_of("days"), "Days that a call stays in the journal."),
@@ -253,6 +264,7 @@ def configure(
     redact: Redact | None = None,
     hide_tools: Collection[str] | None = None,
     states: bool | None = None,
+    metrics: bool | None = None,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
     on_terminate: Callable[[Any, str | None], Any] | None = None,

@@ -14,6 +14,7 @@ from .config import Settings
 from .core.guard import guarded
 from .core.span import Span
 from .journal.writer import JournalWriter
+from .metrics.prometheus import multiprocess
 from .stored.source import Source
 
 if TYPE_CHECKING:
@@ -45,10 +46,12 @@ class Pipeline:
         """The last flush did not finish in time."""
         self._keepers: list[Pipeline] = []
         """The pipelines that keep calls which this one delivers."""
+        self._metrics: multiprocess.JobMetrics | None = None
 
     def begin(self) -> None:
         """Start what a call of this process needs, also after a fork."""
         self._gave_up = False
+        self._count()
         if not self.settings.delivers or self._process == os.getpid():
             return
         self._process = os.getpid()
@@ -62,6 +65,14 @@ class Pipeline:
         multiprocessing.util.Finalize(
             None, _deliver_at_exit, args=(weakref.ref(self),), exitpriority=90
         )
+
+    def _count(self) -> None:
+        """In prometheus_client's multi-process mode each job process counts for itself."""
+        if self._metrics is None and self.settings.metrics and multiprocess.is_on():
+            self._metrics = multiprocess.JobMetrics(
+                self.settings.journal, delivers=self.settings.delivers
+            )
+            self._writer.on_counted = self._metrics.observe
 
     def put(self, span: Span) -> None:
         if self._apart and self.settings.delivers and span.parent_id is None and span.open:
@@ -109,6 +120,8 @@ class Pipeline:
             return False
         delivered = self._deliverer.flush(max(0.0, deadline - time.monotonic()))
         self._gave_up = not delivered
+        if self._metrics is not None:
+            self._metrics.read_backlog()
         return delivered and kept
 
     @guarded("deliver.start")

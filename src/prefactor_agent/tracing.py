@@ -18,6 +18,7 @@ from . import config
 from .config import Settings
 from .core.guard import guarded, logger
 from .core.span import Sink
+from .metrics.prometheus import collector
 from .pipeline import Pipeline
 from .record.intercept.forms import HookCall, NodeCall
 from .record.livekit import private as livekit_private
@@ -245,6 +246,7 @@ def _end_with_job(trace: SessionRecorder, sink: Sink) -> None:
 
 
 tracer = SessionRegistry()
+collector.register()  # in the worker's process, too: it imports the agent's file as each job does
 toolsets.listen()  # LiveKit sets them up before it calls anything of an agent's
 
 

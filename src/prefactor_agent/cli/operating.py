@@ -1,5 +1,5 @@
-"""The commands that operate a journal and its delivery: ``push``, ``doctor``, ``tail`` and
-``prune``."""
+"""The commands that operate a journal and its delivery: ``push``, ``doctor``, ``tail``, ``metrics``
+and ``prune``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import json
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,7 +17,8 @@ import typer
 from ..config import ConfigurationError, Settings, settings
 from ..core.json import JSON
 from ..core.text import count
-from .shared import JournalOption, fail, settings_for
+from ..journal.errors import StorageError, UnusableJournalError
+from .shared import JournalOption, fail, settings_for, writing_to
 
 if TYPE_CHECKING:
     from ..journal.follow import Event
@@ -28,7 +30,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (push, doctor, tail, prune):
+    for command in (push, doctor, tail, metrics, prune):
         app.command()(command)
 
 
@@ -151,6 +153,31 @@ def tail(
         fail(f"{path} cannot be read ({error})")
     finally:
         follower.close()
+
+
+def metrics(
+    journal: JournalOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Replace this file, as a whole."),
+    ] = None,
+) -> None:
+    """Print the totals of all calls as Prometheus reads them.
+
+    With -o for the textfile collector of Prometheus's node exporter.
+    """
+    from ..metrics.prometheus.textfile import exposition, replace
+
+    chosen = settings_for(journal)
+    try:
+        text = exposition(chosen.journal)
+    except (UnusableJournalError, StorageError) as error:
+        fail(error)
+    if output is None:
+        typer.echo(text, nl=False)
+        return
+    with writing_to(output, "--output"):
+        replace(output, text)
 
 
 def prune(

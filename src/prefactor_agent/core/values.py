@@ -43,3 +43,9 @@ def as_list(value: Any) -> list[Any]:
 
 def mappings(value: Any) -> list[JSON]:
     return [part for part in as_list(value) if isinstance(part, dict)]
+
+
+def agent_of(session: JSON) -> str:
+    """The name that a person knows an agent by, from the payload of its session's span."""
+    named = mapping(session.get("job")).get("agent_name")
+    return str(named or session.get("agent_class") or session.get("agent_name") or "agent")

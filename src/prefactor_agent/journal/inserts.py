@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
-from functools import cache
-from itertools import chain
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .. import tool_options
+from ..metrics.series import Observation
+from . import totals
+from .manyrows import insert
 from .process import this_process
 from .rows import Chunks, Row, dumps
 from .schema import transaction
@@ -18,12 +18,6 @@ _CHANGED = """
     started_us = excluded.started_us, finished_us = excluded.finished_us,
         payload = excluded.payload, result = excluded.result
 """
-_ROWS_AT_ONCE = (4, 16, 64, 256)
-"""Rows of one statement; rows that are missing are NULL. sqlite3 releases the GIL for each
-statement, and getting it back from a busy event loop costs more than the write. There are few
-sizes, so that each statement is compiled once."""
-_MOST_VALUES = 999
-"""The most values that an old SQLite takes in one statement."""
 # Another pipeline than the one that records a call may want it delivered.
 _RECORDED_BY = (
     "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
@@ -48,42 +42,32 @@ class Batch(NamedTuple):
         )
 
 
-def write(connection: sqlite3.Connection, batch: Batch, *, wanted: bool) -> None:
+def write(
+    connection: sqlite3.Connection, batch: Batch, *, wanted: bool, counted: bool = False
+) -> list[Observation]:
     """Write a batch as a whole.
 
     Args:
         wanted: Its calls are to be delivered.
+        counted: What ends in it is added to the totals.
+
+    Returns:
+        What was added to the totals.
 
     Raises:
         sqlite3.Error: Nothing was written.
     """
     with transaction(connection):
-        _insert(connection, "spans", batch.rows, _CHANGED)
-        _insert(connection, "chunks", batch.chunks)
+        ended = totals.uncounted(connection, batch.rows) if counted else []
+        insert(connection, "spans", batch.rows, _CHANGED)
+        insert(connection, "chunks", batch.chunks)
         if batch.finished:
+            for _, session_id in batch.finished if counted else ():
+                ended += totals.left_open(connection, session_id)
             connection.executemany(_LEFT_OPEN, batch.finished)
+        added = totals.add(connection, ended)
         for row in batch.rows:
             if row.parent_id is None:
                 tools = dumps(tool_options.declared_tools())
                 connection.execute(_RECORDED_BY, (this_process(), wanted, tools, row.id))
-
-
-def _insert(
-    connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]], changed: str = ""
-) -> None:
-    columns = len(rows[0]) if rows else 1
-    sizes = [size for size in _ROWS_AT_ONCE if size * columns <= _MOST_VALUES]
-    for begun in range(0, len(rows), sizes[-1]):
-        part = rows[begun : begun + sizes[-1]]
-        size = next(size for size in sizes if size >= len(part))
-        nothing = [None] * (columns * (size - len(part)))
-        connection.execute(_statement(table, columns, size, changed), [*chain(*part), *nothing])
-
-
-@cache
-def _statement(table: str, columns: int, rows: int, changed: str) -> str:
-    values = ", ".join([f"({', '.join('?' * columns)})"] * rows)
-    return (
-        f"INSERT INTO {table} SELECT * FROM (VALUES {values}) "  # noqa: S608  # our own names
-        f"WHERE column1 IS NOT NULL {changed}"
-    )
+    return added

@@ -23,7 +23,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from ..core import forks
-from . import schema
+from . import schema, totals
 from .process import alive, this_process
 from .todo import CallRow, SpanState, Todo
 
@@ -133,6 +133,7 @@ class Outbox:
                 "WHERE session_id = ?",
                 (session_id,),
             ).fetchone()[0]
+            unseen = totals.left_open(connection, session_id)
             connection.execute(
                 "UPDATE spans SET status = 'failed', finished_us = max(started_us, ?), result = "
                 "json_patch(coalesce(result, '{}'), ?) WHERE session_id = ? AND status = 'active'",
@@ -143,6 +144,7 @@ class Outbox:
                     session_id,
                 ),
             )
+            totals.add(connection, unseen)
 
     # Spans
 

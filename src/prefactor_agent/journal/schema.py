@@ -15,7 +15,7 @@ from typing import NamedTuple
 from . import place
 from .errors import UnusableJournalError
 
-VERSION = 5
+VERSION = 6
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -143,6 +143,25 @@ _STEPS: dict[int, str] = {
     DROP INDEX sessions;
     CREATE INDEX sessions ON spans (started_us, session_id, status, finished_us)
         WHERE parent_id IS NULL;
+    """,
+    # What all calls add up to: see totals.py.
+    6: """
+    CREATE TABLE totals (
+        series  TEXT NOT NULL,
+        labels  TEXT NOT NULL,     -- JSON: the values of the series' labels, in their order
+        bound   TEXT NOT NULL,     -- the upper bound of a histogram's bucket; empty of a counter
+        count   REAL NOT NULL,
+        sum_us  INTEGER NOT NULL,  -- of what fell in the bucket
+        PRIMARY KEY (series, labels, bound)
+    ) WITHOUT ROWID;
+    CREATE TABLE total_labels (  -- the values that programs chose: there is a limit
+        label   TEXT NOT NULL,
+        value   TEXT NOT NULL,
+        PRIMARY KEY (label, value)
+    ) WITHOUT ROWID;
+    -- The totals have the end of a call that nobody saw end.
+    ALTER TABLE calls ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX open_calls ON spans (id) WHERE parent_id IS NULL AND status = 'active';
     """,
 }
 

@@ -24,6 +24,7 @@ from ..core import forks
 from ..core.forks import at_fork
 from ..core.guard import failures, logger, report
 from ..core.span import Span
+from ..metrics.series import Observation
 from ..redact import Redactor
 from ..tool_options import hidden_tools
 from . import place, retention, schema
@@ -58,8 +59,11 @@ class JournalWriter:
         self._redactor = Redactor(settings, hidden_tools)
         self._keep = (settings.keep_days, settings.keep_bytes)
         self._wanted = settings.delivers
+        self._counted = settings.metrics
         self.after_write: Callable[[], None] | None = None
         """Called on this thread when a span in the file is new, or another than before."""
+        self.on_counted: Callable[[list[Observation]], None] | None = None
+        """Called on this thread with what was added to the totals."""
         self._reset()
         writers.add(self)
 
@@ -254,7 +258,7 @@ class JournalWriter:
             return
         try:
             with forks.fork_safe():
-                write(self._connect(), batch, wanted=self._wanted)
+                added = write(self._connect(), batch, wanted=self._wanted, counted=self._counted)
         except UnusableJournalError as error:
             self._stop(str(error), batch)
         except (sqlite3.OperationalError, OSError) as error:
@@ -271,6 +275,8 @@ class JournalWriter:
                 keep_digests(self._path, ended, self._digest_of)
             if self.after_write is not None and batch.rows:
                 self.after_write()
+            if self.on_counted is not None and added:
+                self.on_counted(added)
 
     def _connect(self) -> sqlite3.Connection:
         if self._file.was_replaced():

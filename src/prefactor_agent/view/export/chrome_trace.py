@@ -14,12 +14,11 @@ from typing import Any
 
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
-from ...core.values import as_int, as_list, mapping, text
+from ...core.values import agent_of, as_int, as_list, mapping, text
 from ...stored.span import StoredSpan
 from ..model.calltree import CallTree, build, known_until
 from ..model.silences import silences
 from ..model.sounds import SILENCE_DBFS, Sound, heard, played
-from ..model.summary import agent_of
 from ..model.turns import kind, spoken_text, user_text
 
 _PROCESS = 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
-from ...core.values import as_int, mapping
+from ...core.values import agent_of, as_int, mapping
 from .calltree import CallTree
 from .gaps import longest_gaps
 from .pickup import pickup_of
@@ -134,12 +134,6 @@ def summary_object(summary: Summary) -> JSON:
         "answer_worst_ms": summary.worst_answer_ms,
         "gap_worst_ms": summary.worst_gap_ms,
     }
-
-
-def agent_of(payload: dict[str, object]) -> str:
-    """The name that a person knows an agent by."""
-    named = mapping(payload.get("job")).get("agent_name")
-    return str(named or payload.get("agent_class") or payload.get("agent_name") or "agent")
 
 
 def _participant(payload: JSON, result: JSON) -> str | None:

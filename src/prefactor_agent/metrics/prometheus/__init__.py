@@ -1,0 +1,1 @@
+"""The totals as Prometheus reads them. LiveKit brings ``prometheus_client``."""
