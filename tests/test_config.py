@@ -35,6 +35,7 @@ from prefactor_agent.conversation import stages
         ("on_terminate", 3, "a function"),
         ("on_budget_exceeded", 3, "a function"),
         ("budgets", ["perceived"], "a dict of seconds by stage"),
+        ("quality_schemas", ["csat"], "a dict of quality schemas by name"),
         ("purpose", "production", "live, smoke_test or eval"),
         ("journal", 5, "a path"),
         ("api_url", 3, "a text"),
@@ -225,3 +226,20 @@ def test_a_relative_state_directory_counts_as_none(monkeypatch: pytest.MonkeyPat
     assert config.default_journal() == Path("/home/me/.local/state/prefactor-agent/journal.db")
     monkeypatch.setenv("XDG_STATE_HOME", "/var/state")
     assert config.default_journal() == Path("/var/state/prefactor-agent/journal.db")
+
+
+@pytest.mark.parametrize(
+    "name, entry, why",
+    [
+        ("livekit:call", {"schema": {}}, "'livekit:call' is no name for a schema of yours"),
+        (" ", {"schema": {}}, "' ' is no name for a schema of yours"),
+        ("csat", {"type": "object"}, "csat must be a dict with a JSON schema as its schema"),
+        ("csat", {"schema": {}, "summary": "x"}, "csat: a quality schema has no 'summary'"),
+    ],
+)
+def test_a_quality_schema_that_cannot_be_registered_is_refused(
+    name: str, entry: Any, why: str
+) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure(quality_schemas={name: entry})
+    assert str(refused.value) == f"quality_schemas: {why}"

@@ -90,6 +90,18 @@ def _budgets(budgets: Mapping[Any, Any]) -> dict[str, float]:
     return dict(budgets)
 
 
+def _quality_schemas(given: Mapping[Any, Any]) -> dict[str, Mapping[str, Any]]:
+    for name, entry in given.items():
+        where = f"quality_schemas: {name}"
+        if not isinstance(name, str) or not name.strip() or name.startswith("livekit:"):
+            raise ConfigurationError(f"quality_schemas: {name!r} is no name for a schema of yours")
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("schema"), Mapping):
+            raise ConfigurationError(f"{where} must be a dict with a JSON schema as its schema")
+        for key in entry.keys() - {"schema", "title", "description", "template", "data_risk"}:
+            raise ConfigurationError(f"{where}: a quality schema has no {key!r}")
+    return dict(given)
+
+
 def expanded(path: str | os.PathLike[str], start: Path = Path()) -> Path:
     """A path of the journal from the root on, with the home directory in the place of ``~``.
 
@@ -143,6 +155,11 @@ def flag(variable: str) -> bool | None:
     raise ConfigurationError(f"{variable} must be true or false, not {value!r}")
 
 
+QUALITY_SCHEMAS = _check(
+    "a dict of quality schemas by name",
+    lambda value: isinstance(value, Mapping),
+    _quality_schemas,
+)
 _YES = {"1", "true", "yes", "on"}
 _NO = {"0", "false", "no", "off"}
 YES_OR_NO = _check("True or False", lambda value: isinstance(value, bool))

@@ -132,6 +132,16 @@ class Settings:
         ),
     )
 
+    quality_schemas: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict,
+        metadata=_setting(
+            checks.QUALITY_SCHEMAS,
+            "Quality schemas of your own, by name: each a dict with ``schema`` (a JSON schema) and,"
+            " if you like, ``title``, ``description``, ``template`` (Liquid, one line) and"
+            " ``data_risk``. ``record_quality`` records a payload of one.",
+        ),
+    )
+
     capture_content: bool = field(
         default=True,
         metadata=_setting(
@@ -258,6 +268,7 @@ def configure(
     agent_version: str | None = None,
     purpose: Purpose | None = None,
     allow_http: bool | None = None,
+    quality_schemas: Mapping[str, Mapping[str, Any]] | None = None,
     capture_content: bool | None = None,
     redact_keys: Collection[str] | None = None,
     redact_patterns: Collection[str] | None = None,

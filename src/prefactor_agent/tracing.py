@@ -17,6 +17,7 @@ from livekit.agents import Agent, AgentSession
 from . import config
 from .config import Settings
 from .core.guard import guarded, logger
+from .core.plain import plain
 from .core.span import Sink
 from .metrics.prometheus import collector
 from .pipeline import Pipeline
@@ -151,6 +152,22 @@ class SessionRegistry:
         self._others.append(made)
         return made
 
+    @guarded("quality")
+    def record_quality(self, session: AgentSession[Any], name: str, payload: Any) -> bool:
+        if name not in config.settings().quality_schemas:
+            logger.warning("no quality is recorded: %r is not in quality_schemas", name)
+            return False
+        if not isinstance(payload, Mapping):
+            logger.warning("no quality is recorded: %s wants a dict", name)
+            return False
+        trace = self._traces.get(session)
+        if trace is None or trace.closed:
+            return False
+        root = trace.spans.root
+        records = {**root.payload.get("quality", {}), name: plain(dict(payload))}
+        trace.spans.update(root, quality=records)
+        return True
+
     def _forget(self, session: weakref.ref[AgentSession[Any]]) -> None:
         """A trace is closed; its session may be kept by the program for as long as it likes."""
         if (ended := session()) is not None:
@@ -248,6 +265,23 @@ def _end_with_job(trace: SessionRecorder, sink: Sink) -> None:
 tracer = SessionRegistry()
 collector.register()  # in the worker's process, too: it imports the agent's file as each job does
 toolsets.listen()  # LiveKit sets them up before it calls anything of an agent's
+
+
+def record_quality(session: AgentSession[Any], name: str, payload: Mapping[str, Any]) -> bool:
+    """Record how a call went, in numbers and words of your own; Prefactor gets it when the call
+    ends. A second record of the same name takes the place of the first.
+
+    Never raises. What cannot be recorded is logged.
+
+    Args:
+        session: The call's session.
+        name: Of one of the schemas in ``configure(quality_schemas=…)``.
+        payload: What that schema describes.
+
+    Returns:
+        Whether it is recorded: ``False`` also where the session is not traced, or over.
+    """
+    return tracer.record_quality(session, name, payload) is True
 
 
 def flush(timeout: float | None = None) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
 from pydantic_core import to_json
@@ -81,6 +82,7 @@ def agent_schema_version(
     tool_types: Iterable[str] = (),
     tools: Mapping[str, ToolSchema] | None = None,
     chosen: JSON | None = None,
+    quality: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> JSON:
     """The schemas as a call is registered with them. Their name is a hash of them, since Prefactor
     lets a name mean one set of schemas for ever.
@@ -88,8 +90,12 @@ def agent_schema_version(
     Args:
         chosen: What the program's own ``SchemaRegistry`` holds, as it would register it: its word
             on a type wins.
+        quality: The program's own quality schemas, by name.
     """
-    body: JSON = registry(tool_types, tools).to_agent_schema_version("")
+    made = registry(tool_types, tools)
+    for name, entry in (quality or {}).items():
+        made.register_quality_schema(name, **{**entry, "schema": dict(entry["schema"])})
+    body: JSON = made.to_agent_schema_version("")
     if chosen:
         body = _joined(chosen, body)
     fingerprint = hashlib.sha256(to_json(body)).hexdigest()[:20]

@@ -42,6 +42,7 @@ SESSION = SpanTypeSchema(
         job=fields("id agent_name dispatch_id"),
         participant=parts.KEPT_PERSON,
         budgets=measures(),
+        quality=each(measures()),
         instance=fields("id supplied"),
         metadata=fields("agent_id", tool_span_types=each(KEPT)),
     ),

@@ -30,7 +30,7 @@ from ...schemas.catalog import QUALITY
 from ...schemas.types import BASE_TYPES
 from ...stored.source import SourceError
 from .api import Api, DeniedError, LaterError, RefusedError
-from .quality import quality
+from .quality import quality, records_of_program
 from .registered_call import CallParkedError, Progress, RegisteredCall
 from .registration import given_instance, registration, tool_types_of
 from .spans import SpanSender
@@ -248,17 +248,21 @@ class CallDelivery:
 
     async def _record_quality(self, row: CallRow) -> None:
         assert row.instance_id is not None
-        payload = quality(self.outbox.outcomes(row.session_id), self._figures(row.session_id))
-        try:
-            with self._done_if_conflict("record_quality"):
-                await self.api.agent_instances.record_quality(
-                    row.instance_id,
-                    QUALITY,
-                    payload,
-                    idempotency_key=f"{row.session_id}-quality",
-                )
-        except CallParkedError:
-            pass  # the end of the call matters more than its quality
+        ours = quality(self.outbox.outcomes(row.session_id), self._figures(row.session_id))
+        of_program = records_of_program(self._session(row))
+        for index, (name, payload) in enumerate([(QUALITY, ours), *of_program]):
+            try:
+                with self._done_if_conflict("record_quality"):
+                    await self.api.agent_instances.record_quality(
+                        row.instance_id,
+                        name,
+                        payload,
+                        idempotency_key=f"{row.session_id}-quality"
+                        + (f"-{index}" if index else ""),
+                    )
+            except CallParkedError as error:
+                # The end of the call matters more than its quality.
+                logger.warning("the quality %s of a call is not at Prefactor: %s", name, error)
         self.outbox.update_call(row.session_id, state=CallState.JUDGED)
 
     def _figures(self, session_id: str) -> JSON:

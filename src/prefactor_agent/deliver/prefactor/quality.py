@@ -44,6 +44,16 @@ def quality(spans: Iterable[tuple[str, str, str | None]], figures: JSON) -> JSON
     return {**figures, **tokens, **rounded, **judged}
 
 
+def records_of_program(session: JSON) -> list[tuple[str, JSON]]:
+    """The quality payloads that the program recorded itself, by name.
+
+    Args:
+        session: The payload of the session's span.
+    """
+    records = _object(session.get("quality"))
+    return [(name, record) for name, record in records.items() if isinstance(record, dict)]
+
+
 def _add_tokens(counts: Counter[str], result: JSON) -> None:
     usage = _object(result.get("token_usage"))
     for name in _TOKENS:

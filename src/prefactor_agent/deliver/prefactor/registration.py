@@ -54,6 +54,7 @@ def registration(
             },
             declared,
             chosen=dict(settings.schemas) if settings.schemas else None,
+            quality=settings.quality_schemas,
         ),
         "external_identifier": _external(session_id, payload),
         "purpose": settings.purpose,
