@@ -172,6 +172,8 @@ NOT_IN_THIS_CALL = {
     "record.session.budgets:Budgets._due",
     "record.session.closing:Closing._on_done",
     "record.session.closing:Closing.may_follow",
+    "record.session.end_of_turn:EndOfTurns._on_compare",
+    "record.session.end_of_turn:EndOfTurns._on_predict",
     "record.session.errors:Errors.on_event",
     "record.models.fallbacks:Fallbacks._on_change",
     "record.session.handoffs:awaited",
@@ -199,7 +201,8 @@ NOT_IN_THIS_CALL = {
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
 its room (record/session/test_job.py, test_pickup.py), a closing that breaks off (test_closing.py),
 a realtime model (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are
-asked for (test_reconcile.py); a PrefactorLiveKitSession (tests/compat)."""
+asked for (test_reconcile.py), a turn detector (test_end_of_turn.py); a PrefactorLiveKitSession
+(tests/compat)."""
 IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc", "sound_quality")
 """The modules of record/session/ that follow a room, which there is none of in this call."""
 NOT_IN_THIS_CALL |= {

@@ -11,7 +11,14 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from livekit.agents import Agent, AgentSession, AgentStateChangedEvent, CloseEvent
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    AgentStateChangedEvent,
+    CloseEvent,
+    UserInputTranscribedEvent,
+    UserStateChangedEvent,
+)
 
 from .. import config
 from ..config import Settings
@@ -28,6 +35,7 @@ from .session.avatars import Avatars
 from .session.budgets import Budgets
 from .session.closing import Closing
 from .session.echoes import Echoes
+from .session.end_of_turn import EndOfTurns
 from .session.errors import Errors
 from .session.handoffs import Handoffs
 from .session.history import History
@@ -120,6 +128,7 @@ class SessionRecorder:
         self.answering_machine = AnsweringMachine(scope)
         self.listening_aids = ListeningAids(scope)
         self.avatars = Avatars(scope)
+        self.end_of_turns = EndOfTurns(scope)
         self.termination = Termination(scope)
         self.states = States(scope)
         self.refs, self.recent = TurnRefs(scope), RecentTurns()
@@ -185,6 +194,7 @@ class SessionRecorder:
         signals.turn_committed.connect(self.budgets.committed)
         signals.turn_committed.connect(self.network.committed)
         signals.turn_committed.connect(self.pickup.committed)
+        signals.turn_committed.connect(self.end_of_turns.committed)
         signals.sound_began.connect(self.budgets.sound_began)
         signals.sound_began.connect(self.pickup.sound_began)
         signals.sound_began.connect(self.pickup_budget.sound_began)
@@ -199,8 +209,8 @@ class SessionRecorder:
     def _follow(self, session: AgentSession[Any], agent: Agent | None, chosen: Settings) -> None:
         """Subscribe to all that LiveKit says of the session."""
         handlers: dict[Any, Callable[[Any], object]] = {
-            "user_state_changed": self.user_turns.on_state,
-            "user_input_transcribed": self.user_turns.on_transcribed,
+            "user_state_changed": self._on_user_state,
+            "user_input_transcribed": self._on_transcribed,
             "speech_created": self.assistant_turns.on_created,
             "agent_state_changed": self._on_agent_state,
             "agent_false_interruption": self.assistant_turns.on_false_interruption,
@@ -241,6 +251,14 @@ class SessionRecorder:
         """Add what a program says itself of the session, which is traced already."""
         self.state.tool_types.update(tool_types)
         self.spans.update(self.spans.root, **about)
+
+    def _on_user_state(self, event: UserStateChangedEvent) -> None:
+        self.end_of_turns.on_user_state(event)
+        self.user_turns.on_state(event)
+
+    def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
+        self.end_of_turns.on_transcribed(event)
+        self.user_turns.on_transcribed(event)
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if not self._met and (session := self.session) is not None:
@@ -287,6 +305,7 @@ class SessionRecorder:
         self.assistant_turns.playback.follow(None)
         self.realtime.let_go()
         self.pickup.let_go()
+        self.end_of_turns.let_go()
         self.pickup_budget.stop()
         self.budgets.stop()
         self.fallbacks.stop()

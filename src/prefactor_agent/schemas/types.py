@@ -40,6 +40,7 @@ TYPES = (
             partial_transcripts=each(fields("created_at")),
             metrics=parts.KEPT_METRICS,
             moments_us=measures(),
+            end_of_turn=measures("detector"),
             **parts.KEPT_END,
         ),
         parts.SPEECH_RISK,

@@ -16,7 +16,7 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.record.livekit import private as livekit_private
 from support.job import Job
-from support.scripted import ScriptedLLM, Speaker, Use
+from support.scripted import ScriptedLLM, ScriptedSTT, ScriptedVAD, Speaker, Use
 from support.tree import Recorder, check
 
 TELLS_THE_SOURCE = hasattr(speech_handle, "InterruptionSource")
@@ -211,4 +211,23 @@ async def test_when_a_session_was_started() -> None:
     await session.start(TracedAgent(instructions="x"))
     started = livekit_private.session_started(session)
     assert started is not None and before <= started <= time.time()
+    await session.aclose()
+
+
+async def test_what_decides_that_a_turn_is_over(sink: Recorder) -> None:
+    session: AgentSession[None] = AgentSession(
+        llm=ScriptedLLM("Hi."),
+        stt=ScriptedSTT(),
+        vad=ScriptedVAD(),
+        turn_handling={
+            "turn_detection": "vad",
+            "endpointing": {"min_delay": 0.2, "max_delay": 2.0},
+        },
+    )
+    assert livekit_private.turn_detection(session) is None
+    await session.start(TracedAgent(instructions="x"))
+    found = livekit_private.turn_detection(session)
+    assert found is not None
+    assert (found.mode, found.detector, found.prediction) == ("vad", None, None)
+    assert (found.min_delay, found.max_delay, found.deciding) == (0.2, 2.0, False)
     await session.aclose()

@@ -145,6 +145,47 @@ def _date(value: Any) -> float | None:
     return value if isinstance(value, float) and value > 0 else None
 
 
+class TurnDetection(NamedTuple):
+    """What decides when the user's turn is over, at this moment."""
+
+    mode: str | None
+    """``vad``, ``stt``, ``manual`` …; ``None``: a detector decides."""
+    detector: Any
+    """The turn detector, or the stream of one that listens to the audio."""
+    prediction: float | None
+    """The last of a detector that listens to the audio."""
+    min_delay: float | None
+    max_delay: float | None
+    """How long LiveKit waits for more words, in seconds."""
+    deciding: bool
+    """Whether the running code is LiveKit's that asks whether the turn is over."""
+
+
+def turn_detection(session: Any) -> TurnDetection | None:
+    """How LiveKit finds the end of the user's turn (voice/audio_recognition.py). The detector is
+    the program's own object, but which one is asked, and how long is waited (which ``dynamic``
+    endpointing changes in the call), is told nowhere. ``None``: nobody listens."""
+    recognition = getattr(getattr(session, "_activity", None), "_audio_recognition", None)
+    if recognition is None:
+        return None
+    stream = getattr(recognition, "_turn_detector_stream", None)
+    detector = stream if stream is not None else getattr(recognition, "_turn_detector", None)
+    mode = getattr(recognition, "_turn_detection_mode", None)
+    asked = getattr(recognition, "_turn_detector_prediction_fut", None)
+    known = stream is not None and isinstance(asked, asyncio.Future) and asked.done()
+    event = asked.result() if known and asked is not None and not asked.cancelled() else None
+    delays = getattr(recognition, "_endpointing", None)
+    deciding = getattr(recognition, "_end_of_turn_task", None)
+    return TurnDetection(
+        mode="vad" if mode is None and detector is None else mode,
+        detector=detector if mode is None else None,
+        prediction=getattr(event, "end_of_turn_probability", None),
+        min_delay=getattr(delays, "min_delay", None),
+        max_delay=getattr(delays, "max_delay", None),
+        deciding=deciding is not None and deciding is asyncio.current_task(),
+    )
+
+
 def counts_discarded(output: Any) -> bool:
     """Whether an output counts as played what it threw away when it was paused: the room's does, in
     1.5 (voice/room_io/_output.py, ``_forward_audio`` and ``_wait_for_playout``; from 1.6.10 on at

@@ -25,7 +25,7 @@ class WatchedMethod:
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._owners: weakref.WeakKeyDictionary[Any, _Form] = weakref.WeakKeyDictionary()
 
     def add(self, owner: Any, listener: Listener) -> None:
@@ -33,9 +33,9 @@ class WatchedMethod:
         if (form := self._owners.get(owner)) is None:
             form = self._owners[owner] = _Form()
         form.listeners.append(listener)
-        if form.method is None and self._name not in vars(owner):
-            form.method = vars(owner)[self._name] = _watched(
-                getattr(owner, self._name), form.listeners
+        if form.method is None and self.name not in vars(owner):
+            form.method = vars(owner)[self.name] = _watched(
+                getattr(owner, self.name), form.listeners
             )
 
     def remove(self, owner: Any, listener: Listener) -> None:
@@ -44,8 +44,8 @@ class WatchedMethod:
         form.listeners.remove(listener)
         if form.listeners or form.method is None:
             return
-        if vars(owner).get(self._name) is form.method:
-            del vars(owner)[self._name]
+        if vars(owner).get(self.name) is form.method:
+            del vars(owner)[self.name]
         form.method = None
 
 

@@ -252,6 +252,7 @@ def user_turn_result(spans: SpanTree, turn: UserTurn, status: str, finished_at: 
             else None,
             "partial_transcripts": None if turn.was_heard else list(turn.partials) or None,
             "end_of_turn_delay_ms": _ms(metrics.get("end_of_turn_delay")),
+            "end_of_turn": turn.end_of_turn.as_json(spans.offset_us),
             "transcription_delay_ms": _ms(metrics.get("transcription_delay")),
             "metrics": {**metrics, **turn.measured} or None,
             "metadata": {},

@@ -17,6 +17,7 @@ from ...core.json import JSON
 from ...core.span import Span
 from ..audio.agent_voice import AgentVoice
 from ..spans.stream import LLMOutput, Stream
+from .end_of_turn import EndOfTurn
 from .utterance import Utterance
 
 PARTIALS_KEPT = 50
@@ -60,6 +61,8 @@ class UserTurn:
     """The tool call, by its span's id, whose ``AgentTask`` it was said to."""
     declined: bool = False
     """The agent's code, or the program, wanted no answer to it."""
+    end_of_turn: EndOfTurn = field(default_factory=EndOfTurn)
+    """Why LiveKit waited before it took it."""
     end_of_turn_ns: int | None = None
     """When LiveKit decided that it was over."""
     hook_task: weakref.ref[asyncio.Task[Any]] | None = None

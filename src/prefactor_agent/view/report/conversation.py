@@ -11,6 +11,7 @@ from ...core.values import error_text, mapping, mappings, number, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.calltree import CallTree
+from ..model.endofturn import why_it_waited
 from ..model.handoffs import handoff_of
 from ..model.keys import Keys, inputs
 from ..model.moments import heard_at
@@ -148,6 +149,7 @@ def _user(call: CallTree, turn: Turn, node: Node) -> Entry:
     chips += [(value, "") for value in known if value]
     if confidence := number(span.result.get("confidence")):
         chips.append((f"{confidence:.0%} sure", ""))
+    chips += [(line, "") for line in why_it_waited(node)]
     chips += _status_chips(span, "not taken as a turn")
     return Entry(
         "user",

@@ -15,11 +15,13 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from ...conversation.stages import ENDPOINTING
 from ...core.values import error_text, number, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build, known_until
+from ..model.endofturn import why_it_waited
 from ..model.gaps import gaps
 from ..model.keys import Keys, inputs
 from ..model.moments import about
@@ -169,12 +171,20 @@ class _Turns(Lines):
         guides = [scale.column(moment) for moment in gap or (found.zero_us,)]
         if gap and not _spoken(found):
             yield self._gap(found, gap, scale)
+        if not any(bar.label == ENDPOINTING for bar in found.bars):
+            yield from self._why_it_waited(turn)
         for bar in found.bars:
             yield self._bar(bar, scale, guides, found)
+            if bar.label == ENDPOINTING:
+                yield from self._why_it_waited(turn)
             if bar.kind == "user" and gap:
                 yield self._gap(found, gap, scale)
             if bar.span is not None:
                 yield from self._below(turn, bar.span, _drawn(found))
+
+    def _why_it_waited(self, turn: Turn) -> Iterator[Text]:
+        for line in why_it_waited(turn.user) if turn.user is not None else ():
+            yield self.row("", [], "", note=self.safe(line), note_style="dim")
 
     def _heading(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
         at = numbers.clock(turn.started_us - self.call.started_us)
