@@ -228,7 +228,8 @@ def _backlog(url: str, token: str) -> float:
     from tests.deliver.calls import SPANS_PER_TURN, whole_call
 
     from prefactor_agent.config import Settings
-    from prefactor_agent.deliver.deliverer import Deliverer
+    from prefactor_agent.deliver.common.deliverer import Deliverer
+    from prefactor_agent.deliver.prefactor.target import Prefactor
     from prefactor_agent.journal.writer import JournalWriter
 
     with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +240,7 @@ def _backlog(url: str, token: str) -> float:
         for _ in range(20):
             whole_call(writer, turns=72)
         assert writer.flush(60)
-        deliverer = Deliverer(settings, on_terminate=lambda *_: None)
+        deliverer = Deliverer(Prefactor(settings))
         begun = time.perf_counter()
         deliverer.start()
         assert deliverer.flush(120)

@@ -41,11 +41,12 @@ FLOORS = {
     "metrics.prometheus": "journal metrics config core",
     "journal": "stored redact tool_options config metrics core",
     "figures": "view.model journal core",
-    "deliver.prefactor": "figures journal stored schemas config core",
-    "deliver.otlp": "journal redact schemas config conversation core",
-    "deliver": "deliver.prefactor journal config core",
-    "pipeline": "view.model stored deliver deliver.prefactor metrics.prometheus journal config"
-    " core",
+    "deliver.common": "journal config core",
+    "deliver.prefactor": "figures deliver.common journal stored schemas config core",
+    "deliver.otlp": "deliver.common journal redact schemas config conversation core",
+    "deliver": "deliver.prefactor deliver.otlp deliver.common journal config core",
+    "pipeline": "view.model stored deliver deliver.prefactor deliver.common metrics.prometheus"
+    " journal config core",
     "rewrite": "",
     "view": "",
     "view.model": "stored conversation core",
@@ -59,10 +60,10 @@ FLOORS = {
     " config core",
     "agent": "tracing record.session record.intercept",
     "tools": "record.tools record.turns record.intercept record.livekit tool_options core",
-    "compat": "tracing pipeline record deliver deliver.prefactor journal schemas config core",
+    "compat": "tracing pipeline record deliver.prefactor journal schemas config core",
     "testing": "tracing replay view.model journal stored record.livekit redact tool_options config"
     " conversation core",
-    "cli": "view.terminal view.report view.export view.ui view.model replay deliver"
+    "cli": "view.terminal view.report view.export view.ui view.model replay deliver deliver.common"
     # The last is the package itself, which has the version.
     " deliver.prefactor metrics.prometheus journal stored config rewrite core .",
     ".": "agent tools tracing compat config record.session",

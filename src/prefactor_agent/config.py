@@ -141,6 +141,35 @@ class Settings:
             " ``data_risk``. ``record_quality`` records a payload of one.",
         ),
     )
+    otlp: bool = field(
+        default=False,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "Send what has ended to an OpenTelemetry backend, too, over OTLP. Where it is, and the"
+            " headers for it, say OpenTelemetry's own variables: see ``docs/otlp.md``.",
+            "PREFACTOR_OTLP",
+            checks.flag,
+        ),
+    )
+    otlp_content: bool = field(
+        default=True,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "``False`` sends no words, inputs and outputs there, only names, times and sizes.",
+            "PREFACTOR_OTLP_CONTENT",
+            checks.flag,
+        ),
+    )
+    otlp_usage: bool = field(
+        default=True,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "``False`` sends no tokens there: a project that gets LiveKit's own spans, too, would"
+            " count them twice.",
+            "PREFACTOR_OTLP_USAGE",
+            checks.flag,
+        ),
+    )
 
     capture_content: bool = field(
         default=True,
@@ -243,7 +272,13 @@ class Settings:
 
     @property
     def delivers(self) -> bool:
+        """Whether calls are delivered to Prefactor."""
         return self.api_token is not None and not self.disabled
+
+    @property
+    def exports(self) -> bool:
+        """Whether calls are sent to OpenTelemetry."""
+        return self.otlp and not self.disabled
 
 
 TABLE: Mapping[str, Setting] = {
@@ -269,6 +304,9 @@ def configure(
     purpose: Purpose | None = None,
     allow_http: bool | None = None,
     quality_schemas: Mapping[str, Mapping[str, Any]] | None = None,
+    otlp: bool | None = None,
+    otlp_content: bool | None = None,
+    otlp_usage: bool | None = None,
     capture_content: bool | None = None,
     redact_keys: Collection[str] | None = None,
     redact_patterns: Collection[str] | None = None,

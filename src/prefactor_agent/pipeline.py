@@ -1,4 +1,4 @@
-"""Takes spans from the event loop to the journal, and from there to Prefactor."""
+"""Takes spans from the event loop to the journal, and from there to the targets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import weakref
+from functools import partial
 from typing import TYPE_CHECKING
 
 from .config import Settings
@@ -18,12 +19,12 @@ from .metrics.prometheus import multiprocess
 from .stored.source import Source
 
 if TYPE_CHECKING:
-    from .deliver.deliverer import Deliverer
+    from .deliver.common.deliverer import Deliverer
     from .deliver.prefactor.call_delivery import OnTerminate
 
 
 class Pipeline:
-    """Keeps the spans of this process in the journal and, with a token, delivers them.
+    """Keeps the spans of this process in the journal, and delivers them where the settings say.
 
     A :class:`.core.span.Sink`. A span costs one ``deque.append`` on the event loop.
 
@@ -39,20 +40,27 @@ class Pipeline:
         self._apart = apart
         self._on_terminate = on_terminate
         self._writer = JournalWriter(settings, _digest)
-        self._deliverer: Deliverer | None = None
+        self._deliverers: list[Deliverer] = []
+        """One for each target."""
+        self._keys: set[str] = set()
+        """Of the targets."""
         self._starting: threading.Thread | None = None
         self._process = 0
         self._gave_up = False
         """The last flush did not finish in time."""
         self._keepers: list[Pipeline] = []
         """The pipelines that keep calls which this one delivers."""
+        self._wakes = [self]
+        """The pipelines that deliver calls which this one keeps."""
+        self._undelivered: dict[str, set[str]] = {}
+        """By session id, the targets that do not have all of a call; of calls that are apart."""
         self._metrics: multiprocess.JobMetrics | None = None
 
     def begin(self) -> None:
         """Start what a call of this process needs, also after a fork."""
         self._gave_up = False
         self._count()
-        if not self.settings.delivers or self._process == os.getpid():
+        if not self._sends or self._process == os.getpid():
             return
         self._process = os.getpid()
         # On a thread, because the client libraries take a while to import.
@@ -75,7 +83,7 @@ class Pipeline:
             self._writer.on_counted = self._metrics.observe
 
     def put(self, span: Span) -> None:
-        if self._apart and self.settings.delivers and span.parent_id is None and span.open:
+        if self._apart and self._sends and span.parent_id is None and span.open:
             _apart[span.session_id] = self
         self._writer.put(span)
 
@@ -85,25 +93,31 @@ class Pipeline:
         from .journal.outbox import Outbox
 
         _apart[session_id] = self
-        keeper.flush(self.settings.flush_timeout)
+        keeper._writer.flush(self.settings.flush_timeout)
         outbox = Outbox(self.settings.journal)
         try:
             outbox.update_call(session_id, wanted=1)
         finally:
             outbox.close()
         self.begin()
-        keeper._writer.after_write = self._wake
+        keeper._wakes = [*{*keeper._wakes, self}]
+        keeper._writer.after_write = keeper._wake
         self._keepers = [*{*self._keepers, keeper}]
         self._wake()
 
     def _wake(self) -> None:
-        if self._deliverer is not None:
-            self._deliverer.wake()
+        for pipeline in self._wakes:
+            for deliverer in pipeline._deliverers:
+                deliverer.wake()
 
-    def stop(self) -> None:
+    def stop(self, timeout: float = 2.0) -> None:
         """Stop delivery in this process; the journal keeps what is left."""
-        if self._deliverer is not None:
-            self._deliverer.stop()
+        for deliverer in self._deliverers:
+            deliverer.stop(timeout)
+
+    @property
+    def _sends(self) -> bool:
+        return self.settings.delivers or self.settings.exports
 
     def _is_mine(self, session_id: str) -> bool:
         return _apart.get(session_id, None if self._apart else self) is self
@@ -114,30 +128,47 @@ class Pipeline:
         for keeper in self._keepers:
             kept = keeper._writer.flush(max(0.0, deadline - time.monotonic())) and kept
         if self._process != os.getpid() or self._starting is None:
-            return kept  # without a token, or without a call
+            return kept  # without a target, or without a call
         self._starting.join(max(0.0, deadline - time.monotonic()))  # a call can be very short
-        if self._deliverer is None:
+        if not self._deliverers:
             return False
-        delivered = self._deliverer.flush(max(0.0, deadline - time.monotonic()))
+        delivered = self._deliver(max(0.0, deadline - time.monotonic()))
         self._gave_up = not delivered
         if self._metrics is not None:
             self._metrics.read_backlog()
         return delivered and kept
 
+    def _deliver(self, timeout: float) -> bool:
+        from .deliver.common.deliverer import flush
+
+        return flush(self._deliverers, timeout)
+
     @guarded("deliver.start")
     def _start_delivery(self) -> None:
-        from .deliver.deliverer import Deliverer
+        from .deliver.common.deliverer import Deliverer
+        from .deliver.targets import targets
 
-        if self._deliverer is None:
-            self._deliverer = Deliverer(
-                self.settings,
-                self._on_terminate,
-                is_mine=self._is_mine,
-                on_delivered=_forget,
-            )
-            self._writer.after_write = self._deliverer.wake
-        self._deliverer.start()
-        self._deliverer.wake()
+        if not self._deliverers:
+            for target in targets(self.settings, self._on_terminate):
+                delivered = partial(self._delivered, target.key)
+                self._deliverers.append(
+                    Deliverer(target, is_mine=self._is_mine, on_delivered=delivered)
+                )
+                self._keys.add(target.key)
+            self._writer.after_write = self._wake
+        for deliverer in self._deliverers:
+            deliverer.start()
+            deliverer.wake()
+
+    def _delivered(self, key: str, session_id: str) -> None:
+        """A target has all of a call. Called on its thread."""
+        if _apart.get(session_id) is not self:
+            return
+        left = self._undelivered.setdefault(session_id, set(self._keys))
+        left.discard(key)
+        if not left:
+            _apart.pop(session_id, None)
+            self._undelivered.pop(session_id, None)
 
 
 def _digest(source: Source, session_id: str) -> str:
@@ -152,10 +183,6 @@ _apart: dict[str, Pipeline] = {}
 the call is delivered."""
 
 
-def _forget(session_id: str) -> None:
-    _apart.pop(session_id, None)
-
-
 def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
     pipeline = reference()
     if pipeline is None:
@@ -165,6 +192,6 @@ def _deliver_at_exit(reference: weakref.ref[Pipeline]) -> None:
     with contextlib.suppress(KeyboardInterrupt):  # as in the journal's finalizer
         if pipeline._starting is not None and pipeline._process == os.getpid():
             pipeline._starting.join(timeout)
-        if pipeline._deliverer is not None:
-            pipeline._deliverer.flush(timeout)
-            pipeline._deliverer.stop()
+        if pipeline._deliverers:
+            pipeline._deliver(timeout)
+            pipeline.stop()

@@ -18,10 +18,10 @@ from deliver.conftest import Side
 from prefactor_agent.cli import app as program
 from prefactor_agent.cli import operating as commands
 from prefactor_agent.cli.operating import register
-from prefactor_agent.deliver import health
+from prefactor_agent.deliver.prefactor.target import clock_skew
 from prefactor_agent.journal import place, retention
+from prefactor_agent.journal.claims import FOREIGN_S
 from prefactor_agent.journal.follow import Follower
-from prefactor_agent.journal.outbox import FOREIGN_S
 from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
@@ -66,10 +66,10 @@ def test_push_delivers_what_was_recorded_without_a_token(
 ) -> None:
     whole_call(offline.writer)
     offline.writer.flush(PATIENCE)
-    assert run("push", "--dry-run").strip() == f"{WHOLE} spans of 1 call to deliver"
+    assert run("push", "--dry-run").strip() == f"{WHOLE} spans of 1 call to deliver to Prefactor"
     assert server.requests() == []
-    assert run("push").strip() == f"{WHOLE} spans delivered, 1 call finished"
-    assert run("push").strip() == "0 spans delivered, 0 calls finished"
+    assert run("push").strip() == f"{WHOLE} spans delivered to Prefactor, 1 call finished"
+    assert run("push").strip() == "0 spans delivered to Prefactor, 0 calls finished"
     assert len(server.spans()) == WHOLE
     assert run_json("push", "--dry-run")["spans"] == 0
     assert server.violations() == []
@@ -151,7 +151,7 @@ def test_doctor_says_that_all_is_in_order(
 ) -> None:
     whole_call(offline.writer)
     offline.writer.flush(PATIENCE)
-    assert f"not delivered: {WHOLE} spans of 1 call (" in run("doctor")
+    assert f"not delivered to Prefactor: {WHOLE} spans of 1 call (" in run("doctor")
     run("push")
     told = run_json("doctor")
     assert told["healthy"] is True
@@ -213,9 +213,9 @@ def test_doctor_checks_the_journal(tmp_path: Path, offline: Side) -> None:
 def test_the_skew_of_a_clock_is_read_from_an_answers_date() -> None:
     date = "Sat, 21 Nov 2026 06:00:00 GMT"
     theirs = 1795240800.5
-    assert health.clock_skew(date, theirs + 99, theirs + 101) == pytest.approx(100)
-    assert health.clock_skew("yesterday", 0, 0) is None
-    assert health.clock_skew(None, 0, 0) is None
+    assert clock_skew(date, theirs + 99, theirs + 101) == pytest.approx(100)
+    assert clock_skew("yesterday", 0, 0) is None
+    assert clock_skew(None, 0, 0) is None
 
 
 def test_tail_follows_a_call(tmp_path: Path, offline: Side) -> None:

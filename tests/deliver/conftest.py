@@ -11,8 +11,11 @@ from pydantic import SecretStr
 
 from prefactor_agent import tool_options
 from prefactor_agent.config import Settings
-from prefactor_agent.deliver import deliverer
-from prefactor_agent.deliver.deliverer import Deliverer
+from prefactor_agent.deliver.common import deliverer
+from prefactor_agent.deliver.common.deliverer import Deliverer
+from prefactor_agent.deliver.otlp import target as otlp_target
+from prefactor_agent.deliver.prefactor import target
+from prefactor_agent.deliver.prefactor.target import Prefactor
 from prefactor_agent.journal.writer import JournalWriter
 from support.prefactor_server import PrefactorServer
 from support.server_fixtures import running_server as running_server
@@ -31,7 +34,8 @@ def no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Shorter waits, for tests in which many things fail."""
-    monkeypatch.setattr(deliverer, "INTERVAL_S", 0.05)
+    for module in (target, otlp_target):
+        monkeypatch.setattr(module, "INTERVAL_S", 0.05)
     monkeypatch.setattr(deliverer, "FIRST_WAIT_S", 0.05)
 
 
@@ -56,11 +60,12 @@ class Side:
         self.told: list[tuple[str, str | None]] = []
         self.settings = Settings(**{**values, **changes})
         self.writer = JournalWriter(self.settings)
-        self.deliverer = Deliverer(
+        self.target = Prefactor(
             self.settings,
             on_terminate=lambda session, reason: self.told.append((session, reason)),
             request_timeout=timeout,
         )
+        self.deliverer = Deliverer(self.target)
         self.writer.after_write = self.deliverer.wake
 
     def flush(self) -> bool:

@@ -27,7 +27,9 @@ from pydantic import SecretStr
 from prefactor_agent.config import Settings
 from prefactor_agent.core.guard import failures
 from prefactor_agent.core.span import Span
-from prefactor_agent.deliver import deliverer  # what Pipeline would import in each child
+from prefactor_agent.deliver.otlp import delivery as otlp_delivery  # noqa: F401  # the same
+from prefactor_agent.deliver.otlp import target as otlp_target
+from prefactor_agent.deliver.prefactor import target  # what Pipeline would import in each child
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
 from support.waiting import PATIENCE, until
@@ -70,6 +72,7 @@ def have_a_call(
     journal: str,
     url: str,
     token: str | None,
+    otlp: str | None,
     turns: int,
     pause: float,
     waits: bool,
@@ -77,6 +80,7 @@ def have_a_call(
 ) -> None:
     """
     Args:
+        otlp: Address of an OpenTelemetry backend, if it is sent to one.
         waits: Until it is killed; otherwise it ends as an agent's process does.
         trouble: ``disk_full`` during the call, or ``unprivileged``: root may write anything.
     """
@@ -84,8 +88,12 @@ def have_a_call(
     folder.mkdir()
     handler = logging.FileHandler(folder / "log")
     logging.getLogger("prefactor_agent").addHandler(handler)
+    os.environ["OTEL_EXPORTER_OTLP_ENDPOINT"] = otlp or ""
     settings = Settings(
-        journal=Path(journal), api_url=url, api_token=SecretStr(token) if token else None
+        journal=Path(journal),
+        api_url=url,
+        api_token=SecretStr(token) if token else None,
+        otlp=otlp is not None,
     )
     pipeline = Watched(settings, folder)
     (folder / "outcome").touch()
@@ -132,7 +140,7 @@ def join(pid: int) -> int:
 
 
 def main() -> None:
-    deliverer.INTERVAL_S = 0.1
+    target.INTERVAL_S = otlp_target.INTERVAL_S = 0.1
     # One call that is not traced: whatever is made at first use is made before the first fork.
     asyncio.run(talk(traced=False, turns=1))
     gc.freeze()  # the children share what is here, instead of each copying it to count references

@@ -14,13 +14,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import ConfigurationError, Settings, settings
+from ..config import ConfigurationError, settings
 from ..core.json import JSON
 from ..core.text import count
 from ..journal.errors import StorageError, UnusableJournalError
-from .shared import JournalOption, fail, settings_for, writing_to
+from .shared import JournalOption, complain, fail, settings_for, writing_to
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ..deliver.common.target import Target
     from ..journal.follow import Event
 
 _ID = 10
@@ -36,8 +40,12 @@ def register(app: typer.Typer) -> None:
 
 def push(
     journal: JournalOption = None,
+    to: Annotated[
+        str | None,
+        typer.Option("--to", metavar="TARGET", help="Only there: prefactor or otlp."),
+    ] = None,
     parked: Annotated[
-        bool, typer.Option("--parked", help="Also try again what Prefactor refused.")
+        bool, typer.Option("--parked", help="Also try again what was refused.")
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only say what would be delivered.")
@@ -51,52 +59,72 @@ def push(
     as_json: JsonOption = False,
 ) -> None:
     """Deliver what the journal still holds."""
-    import asyncio
-
-    from ..deliver.prefactor.api import DeniedError
-    from ..deliver.prefactor.target import target
-    from ..deliver.push import push as deliver
-    from ..journal.errors import StorageError
+    from ..deliver.targets import find
+    from ..journal.outbox import Outbox
 
     chosen = settings_for(journal)
+    with _using(chosen.journal):
+        Outbox(chosen.journal).close()
     try:
-        aim = target(chosen)
+        targets = find(chosen, to, anyway=dry_run)
     except ConfigurationError as error:
         fail(error)
-    outbox = _outbox(chosen)
+    if dry_run:
+        for target in targets:
+            left = _left(target)
+            _say(as_json, {"to": target.key, **left}, _backlog_words(target, left, parked))
+        return
+    done = [_push(target, parked, patience, as_json) for target in targets]
+    if not all(done):
+        raise typer.Exit(1)
+
+
+def _left(target: Target) -> dict[str, int]:
+    with _using(target.settings.journal), contextlib.closing(target.todo()) as todo:
+        return todo.backlog()
+
+
+def _push(target: Target, parked: bool, patience: float, as_json: bool) -> bool:
+    """Deliver to one target. Returns whether nothing went wrong."""
+    import asyncio
+
+    from ..deliver.common.http import NotAcceptedError
+    from ..deliver.common.push import push as deliver
+
     try:
-        left = outbox.backlog()
-        if dry_run:
-            _say(as_json, left, _backlog_words(left, parked))
-            return
-        if aim is None:
-            fail("there is no token: set PREFACTOR_API_TOKEN")
-        if parked:
-            outbox.unpark()
-        with _Bar(as_json or not sys.stderr.isatty()) as bar:
-            done = asyncio.run(deliver(chosen, aim, outbox, patience=patience, watch=bar.show))
-    except DeniedError as error:
-        fail(f"Prefactor does not accept the token ({error})")
-    except StorageError as error:
-        fail(f"{chosen.journal} cannot be read or written ({error})")
-    finally:
-        outbox.close()
-    words = f"{count(done.spans, 'span')} delivered, {count(done.calls, 'call')} finished"
+        target.prepare()
+    except ConfigurationError as error:
+        fail(error)
+    try:
+        with _using(target.settings.journal), _Bar(as_json or not sys.stderr.isatty()) as bar:
+            if parked:
+                with contextlib.closing(target.todo()) as todo:
+                    todo.unpark()
+            done = asyncio.run(deliver(target, patience=patience, watch=bar.show))
+    except NotAcceptedError as error:
+        complain(f"{target.to} does not accept {target.secret} ({error})")
+        return False
+    words = (
+        f"{count(done.spans, 'span')} delivered to {target.to}, "
+        f"{count(done.calls, 'call')} finished"
+    )
     if done.parked:
         words += f"; {done.parked} refused (see prefactor-agent doctor)"
+    if done.rejected:
+        words += f"; {done.rejected} taken and dropped (see prefactor-agent doctor)"
     if done.busy or done.running:
         others = count(done.busy + done.running, "call is", "calls are")
         words += f"; {others} still running or delivered elsewhere"
     if done.problem:
         words += f"; {count(done.left, 'span')} left: {done.problem}"
-    _say(as_json, dataclasses.asdict(done), words)
-    if done.problem or done.parked:
-        raise typer.Exit(1)
+    _say(as_json, {"to": target.key, **dataclasses.asdict(done)}, words)
+    return not (done.problem or done.parked or done.rejected)
 
 
 def doctor(journal: JournalOption = None, as_json: JsonOption = False) -> None:
     """Say whether tracing and delivery are in order. Exit code 1: something is not."""
-    from ..deliver.health import Check, examine
+    from ..deliver.common.target import Check
+    from ..deliver.health import examine
 
     try:
         checks = examine(settings(journal))
@@ -261,20 +289,22 @@ def event_line(event: Event) -> str:
 # What they share
 
 
-def _outbox(chosen: Settings) -> Any:
+@contextlib.contextmanager
+def _using(journal: Path) -> Iterator[None]:
+    """End the command in one line when the journal cannot be used."""
     from ..journal.errors import StorageError, UnusableJournalError
-    from ..journal.outbox import Outbox
 
     try:
-        return Outbox(chosen.journal)
+        yield
     except UnusableJournalError as error:
         fail(error)
     except StorageError as error:
-        fail(f"{chosen.journal} cannot be read or written ({error})")
+        fail(f"{journal} cannot be read or written ({error})")
 
 
-def _backlog_words(left: dict[str, int], parked: bool) -> str:
-    words = f"{count(left['spans'], 'span')} of {count(left['calls'], 'call')} to deliver"
+def _backlog_words(target: Target, left: dict[str, int], parked: bool) -> str:
+    spans, calls = count(left["spans"], "span"), count(left["calls"], "call")
+    words = f"{spans} of {calls} to deliver to {target.to}"
     if left["parked"] or left["parked_calls"]:
         again = "to try again" if parked else "parked (--parked tries them again)"
         refused = f"{count(left['parked'], 'span')} and {count(left['parked_calls'], 'call')}"

@@ -23,8 +23,8 @@ from pydantic import SecretStr
 
 from ..config import Settings
 from ..core.json import JSON
-from ..deliver.deliverer import sdk_entry
 from ..deliver.prefactor.registration import registration
+from ..deliver.prefactor.target import sdk_entry
 from ..journal.errors import StorageError
 from ..journal.outbox import Outbox
 from .schemas import opened

@@ -1,1 +1,1 @@
-"""From the journal to Prefactor, in a thread of its own. Knows nothing of LiveKit."""
+"""From the journal to the targets, each in a thread of its own. Knows nothing of LiveKit."""

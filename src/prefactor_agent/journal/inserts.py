@@ -22,6 +22,10 @@ _CHANGED = """
 _RECORDED_BY = (
     "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
 )
+_EXPORTED = (
+    "INSERT INTO otlp_calls (session_id, wanted) VALUES (?, 1) "
+    "ON CONFLICT (session_id) DO UPDATE SET wanted = 1"
+)
 _LEFT_OPEN = """
     UPDATE spans SET status = 'cancelled', finished_us = ?, result =
     '{"status":"cancelled","lost_end":true}' WHERE session_id = ? AND status = 'active'
@@ -43,12 +47,18 @@ class Batch(NamedTuple):
 
 
 def write(
-    connection: sqlite3.Connection, batch: Batch, *, wanted: bool, counted: bool = False
+    connection: sqlite3.Connection,
+    batch: Batch,
+    *,
+    wanted: bool,
+    exported: bool = False,
+    counted: bool = False,
 ) -> list[Observation]:
     """Write a batch as a whole.
 
     Args:
-        wanted: Its calls are to be delivered.
+        wanted: Its calls are to be delivered to Prefactor.
+        exported: Its calls are to be sent to OpenTelemetry.
         counted: What ends in it is added to the totals.
 
     Returns:
@@ -70,4 +80,6 @@ def write(
             if row.parent_id is None:
                 tools = dumps(tool_options.declared_tools())
                 connection.execute(_RECORDED_BY, (this_process(), wanted, tools, row.id))
+                if exported:
+                    connection.execute(_EXPORTED, (row.id,))
     return added

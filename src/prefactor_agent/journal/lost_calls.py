@@ -14,7 +14,7 @@ from ..metrics import series
 from ..metrics.observations import call_outcome
 from ..metrics.series import Observation
 from . import schema, totals
-from .outbox import left_behind
+from .claims import left_behind
 
 _OPEN = (
     "SELECT s.id, c.process, s.payload FROM spans s INDEXED BY open_calls "

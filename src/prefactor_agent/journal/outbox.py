@@ -1,38 +1,19 @@
-"""The to-do of delivery: which spans Prefactor has not acknowledged yet.
+"""The to-do of Prefactor: which spans it has not acknowledged yet.
 
 A row of the table ``outbox`` is a span with something left to do; it goes away when Prefactor has
 acknowledged the span's end, and not before. Triggers add the rows (schema.py), so the writer knows
 nothing of delivery: for a call of a process with a token as its spans are written, for any other
-when somebody claims it to deliver it. Every transaction here is short: the writer of a running call
-never waits for more than one.
-
-Queries that can find many rows return them as one row of JSON, and one statement writes them.
-sqlite3 releases the GIL for each row it steps to; to get it back from a busy event loop takes up to
-5 ms, in which the loop wakes this thread for nothing each time it looks for events."""
+when somebody claims it to deliver it."""
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
-import time
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from ..core import forks
-from . import schema, totals
-from .process import alive, this_process
+from .claims import ToDo
 from .todo import CallRow, SpanState, Todo
-
-LEASE_S = 30.0
-"""How long a claim of a call holds, unless the process renews it."""
-FOREIGN_S = 900.0
-"""A call of another machine counts as left behind after so long without a new span."""
-BUSY_S = 5.0
-
 
 _CALL = (
     "SELECT c.session_id, c.process, c.wanted, c.state, c.instance_id, c.registration, c.error, "
@@ -41,37 +22,16 @@ _CALL = (
 )
 
 
-class Outbox:
-    """One connection of its own to the journal. Used by one thread.
+class Outbox(ToDo[CallRow]):
+    """The to-do of Prefactor. Raises what :class:`.claims.ToDo` raises."""
 
-    Raises:
-        sqlite3.Error: From every method: the journal cannot be read or written now.
-        UnusableJournalError: From the constructor.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._me = this_process()
-        with forks.fork_safe():
-            self._connection = schema.connect(path, BUSY_S)
-
-    def close(self) -> None:
-        with forks.fork_safe():
-            self._connection.close()
-
-    @contextlib.contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        with forks.fork_safe(), schema.transaction(self._connection) as connection:
-            yield connection
+    _OWNER = "SELECT owner, owned_until FROM calls WHERE session_id = ?"
+    _CLAIM = "UPDATE calls SET owner = ?, owned_until = ?, listed = 1 WHERE session_id = ?"
+    _RELEASE = "UPDATE calls SET owner = NULL WHERE owner = ?"
 
     # Calls
 
     def calls(self, *, wanted: bool = False) -> list[CallRow]:
-        """The calls with something left to do, oldest first.
-
-        Args:
-            wanted: Leave out the calls that were recorded without a token; there may be years of
-                them.
-        """
         only = " AND c.wanted = 1" if wanted else ""
         query = f"{_CALL} WHERE c.state < 4{only} ORDER BY s.started_us"
         return [CallRow(*row) for row in self._connection.execute(query)]
@@ -80,39 +40,6 @@ class Outbox:
         row = self._connection.execute(f"{_CALL} WHERE c.session_id = ?", (session_id,)).fetchone()
         return CallRow(*row) if row else None
 
-    def claim(self, session_id: str) -> bool:
-        """Claim a call for this process, or renew the claim. ``False``: another process has it."""
-        now = _now_us()
-        row = self._connection.execute(
-            "SELECT owner, owned_until FROM calls WHERE session_id = ?", (session_id,)
-        ).fetchone()
-        if row is None or not self._may_take(row[0], row[1], now):
-            return False
-        if row[0] == self._me and row[1] - now > LEASE_S * 500_000:
-            return True
-        with self._writing() as connection:
-            row = connection.execute(
-                "SELECT owner, owned_until FROM calls WHERE session_id = ?", (session_id,)
-            ).fetchone()
-            if row is None or not self._may_take(row[0], row[1], now):
-                return False
-            connection.execute(
-                "UPDATE calls SET owner = ?, owned_until = ?, listed = 1 WHERE session_id = ?",
-                (self._me, now + int(LEASE_S * 1e6), session_id),
-            )
-        return True
-
-    def _may_take(self, owner: str | None, until: int, now: int) -> bool:
-        if owner is None or owner == self._me or until < now:
-            return True
-        # A clock that was stepped back would make a lease last for ever.
-        return until > now + LEASE_S * 2e6 or alive(owner) is False
-
-    def release(self) -> None:
-        """Give up all claims of this process."""
-        with self._writing() as connection:
-            connection.execute("UPDATE calls SET owner = NULL WHERE owner = ?", (self._me,))
-
     def update_call(self, session_id: str, **values: Any) -> None:
         columns = ", ".join(f"{name} = ?" for name in values)
         with self._writing() as connection:
@@ -120,31 +47,6 @@ class Outbox:
                 f"UPDATE calls SET {columns} WHERE session_id = ?",  # noqa: S608  # our own names
                 (*values.values(), session_id),
             )
-
-    def left_behind(self, row: CallRow) -> bool:
-        """Whether a call is open only because its process is gone."""
-        return row.status == "active" and left_behind(self._connection, row.session_id, row.process)
-
-    def end_left_behind(self, session_id: str) -> None:
-        """End the spans that a process which is gone left open: failed, at its last write."""
-        with self._writing() as connection:
-            last = connection.execute(
-                "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
-                "WHERE session_id = ?",
-                (session_id,),
-            ).fetchone()[0]
-            unseen = totals.left_open(connection, session_id)
-            connection.execute(
-                "UPDATE spans SET status = 'failed', finished_us = max(started_us, ?), result = "
-                "json_patch(coalesce(result, '{}'), ?) WHERE session_id = ? AND status = 'active'",
-                (
-                    last,
-                    '{"status":"failed","reason":"process ended","lost_end":true,"error":'
-                    '{"error_type":"ProcessEnded","message":"process ended"}}',
-                    session_id,
-                ),
-            )
-            totals.add(connection, unseen)
 
     # Spans
 
@@ -163,22 +65,6 @@ class Outbox:
             (session_id, after, spans, characters),
         )
         return sorted(map(Todo._make, found))
-
-    def streams(self, spans: list[Todo]) -> dict[str, dict[str, list[str]]]:
-        """The chunk columns of the spans that have ended, as JSON texts, by span and stream."""
-        found: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-        ids = [span.id for span in spans if span.status != "active"]
-        rows: list[tuple[int, str, str, str]] = self._as_json(
-            "SELECT json_group_array(json_array(rowid, span_id, stream, columns)) FROM chunks "
-            "WHERE span_id IN (SELECT value FROM json_each(?))",
-            (to_json(ids).decode(),),
-        )
-        for _, span_id, stream, columns in sorted(rows):
-            found[span_id][stream].append(columns)
-        return found
-
-    def _as_json(self, query: str, values: tuple[Any, ...]) -> Any:
-        return from_json(self._connection.execute(query, values).fetchone()[0])
 
     def anything_due(self, session_id: str) -> bool:
         query = (
@@ -307,8 +193,6 @@ class Outbox:
     # For push and doctor
 
     def backlog(self) -> dict[str, int]:
-        """Counts of what is left: ``calls``, ``spans``, ``parked``, ``parked_calls``, ``unwanted``
-        calls (recorded without a token)."""
         one = self._connection.execute
         return {
             "calls": one("SELECT count(*) FROM calls WHERE state < 4").fetchone()[0],
@@ -324,7 +208,6 @@ class Outbox:
         }
 
     def parked(self) -> list[tuple[str, str, int]]:
-        """``(type, error, how many)`` of what is parked."""
         return self._connection.execute(
             "SELECT s.type, o.error, count(*) FROM outbox o JOIN spans s ON s.id = o.span_id "
             "WHERE o.state >= 2 GROUP BY s.type, o.error ORDER BY 3 DESC LIMIT 20"
@@ -336,7 +219,6 @@ class Outbox:
         ]
 
     def unpark(self) -> int:
-        """Have refused spans and calls tried again; returns how many spans those are."""
         with self._writing() as connection:
             count = connection.execute(
                 "UPDATE outbox SET state = state - 2, due = 1 WHERE state >= 2"
@@ -351,23 +233,3 @@ class Outbox:
                 "(SELECT session_id FROM outbox)"
             )
         return count
-
-
-def left_behind(connection: sqlite3.Connection, session_id: str, process: str | None) -> bool:
-    """Whether the process that recorded an open call is gone.
-
-    Args:
-        process: That process; ``None``: the journal does not name it.
-    """
-    if process is not None and (lives := alive(process)) is not None:
-        return not lives
-    last = connection.execute(
-        "SELECT max(max(started_us), max(coalesce(finished_us, 0))) FROM spans "
-        "WHERE session_id = ?",
-        (session_id,),
-    ).fetchone()[0]
-    return bool(_now_us() - (last or 0) > FOREIGN_S * 1e6)
-
-
-def _now_us() -> int:
-    return time.time_ns() // 1000

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ..core import forks
 from . import place, schema
-from .outbox import left_behind
+from .claims import left_behind
 
 _DAY_US = 86_400_000_000
 _ROOM = 2
@@ -136,8 +136,8 @@ class _Call(NamedTuple):
     id: str
     started_us: int
     waits: int
-    """It is to be delivered and not done. A call that was recorded without a token never was to be:
-    it goes as one that is delivered."""
+    """It is to be delivered somewhere and not done. A call that was recorded without a target never
+    was to be: it goes as one that is delivered."""
     spans: int
     undelivered: int
     """Spans."""
@@ -147,10 +147,14 @@ class _Call(NamedTuple):
 def _by_age(connection: sqlite3.Connection) -> list[_Call]:
     """All calls, the oldest first."""
     query = (
-        "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1, "
+        "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1 "
+        "OR coalesce(e.done, 1) = 0 AND e.wanted = 1, "
         "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
-        "(SELECT count(*) FROM outbox o WHERE o.session_id = s.id), coalesce(c.wanted, 0) "
+        "(SELECT count(*) FROM (SELECT span_id FROM outbox o WHERE o.session_id = s.id "
+        "UNION SELECT span_id FROM otlp_spans o WHERE o.session_id = s.id)), "
+        "coalesce(c.wanted, 0) OR coalesce(e.wanted, 0) "
         "FROM spans s LEFT JOIN calls c ON c.session_id = s.id "
+        "LEFT JOIN otlp_calls e ON e.session_id = s.id "
         "WHERE s.parent_id IS NULL"
     )
     found = [_Call(*row) for one in (query, _WITHOUT_ROOT) for row in connection.execute(one)]
@@ -176,6 +180,8 @@ def _remove(connection: sqlite3.Connection, session_id: str) -> None:
             "DELETE FROM chunks WHERE span_id IN (SELECT id FROM spans WHERE session_id = ?)",
             "DELETE FROM outbox WHERE session_id = ?",
             "DELETE FROM remote_ids WHERE session_id = ?",
+            "DELETE FROM otlp_spans WHERE session_id = ?",
+            "DELETE FROM otlp_calls WHERE session_id = ?",
             "DELETE FROM calls WHERE session_id = ?",
             "DELETE FROM digests WHERE session_id = ?",
             "DELETE FROM spans WHERE session_id = ?",

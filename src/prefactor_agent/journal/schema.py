@@ -15,7 +15,7 @@ from typing import NamedTuple
 from . import place
 from .errors import UnusableJournalError
 
-VERSION = 6
+VERSION = 7
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -162,6 +162,43 @@ _STEPS: dict[int, str] = {
     -- The totals have the end of a call that nobody saw end.
     ALTER TABLE calls ADD COLUMN counted INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX open_calls ON spans (id) WHERE parent_id IS NULL AND status = 'active';
+    """,
+    # The to-do of OpenTelemetry: see ended.py. A call is in it only where it is turned on.
+    7: """
+    CREATE TABLE otlp_calls (
+        session_id  TEXT PRIMARY KEY,
+        wanted      INTEGER NOT NULL DEFAULT 0,  -- its process exports
+        done        INTEGER NOT NULL DEFAULT 0,  -- all of it is sent or refused
+        owner       TEXT,                        -- as in calls
+        owned_until INTEGER NOT NULL DEFAULT 0,
+        rejected    INTEGER NOT NULL DEFAULT 0,  -- spans that a partial success dropped ...
+        reason      TEXT                         -- ... and what it said
+    );
+    CREATE INDEX otlp_calls_to_do ON otlp_calls (wanted) WHERE done = 0;
+    CREATE TABLE otlp_spans (
+        seq         INTEGER PRIMARY KEY,         -- the order in which they ended
+        span_id     TEXT NOT NULL UNIQUE,
+        session_id  TEXT NOT NULL,
+        error       TEXT                         -- why it is parked
+    );
+    CREATE INDEX otlp_due ON otlp_spans (session_id, seq) WHERE error IS NULL;
+    CREATE INDEX otlp_parked ON otlp_spans (session_id) WHERE error IS NOT NULL;
+    CREATE TRIGGER otlp_call AFTER INSERT ON otlp_calls BEGIN
+        INSERT OR IGNORE INTO otlp_spans (span_id, session_id) SELECT id, session_id FROM spans
+            WHERE session_id = new.session_id AND status <> 'active' ORDER BY rowid;
+    END;
+    CREATE TRIGGER otlp_whole AFTER INSERT ON spans WHEN new.status <> 'active'
+        AND EXISTS (SELECT 1 FROM otlp_calls WHERE session_id = new.session_id) BEGIN
+        INSERT OR IGNORE INTO otlp_spans (span_id, session_id) VALUES (new.id, new.session_id);
+    END;
+    CREATE TRIGGER otlp_ended AFTER UPDATE OF status ON spans
+        WHEN old.status = 'active' AND new.status <> 'active'
+        AND EXISTS (SELECT 1 FROM otlp_calls WHERE session_id = new.session_id) BEGIN
+        INSERT OR IGNORE INTO otlp_spans (span_id, session_id) VALUES (new.id, new.session_id);
+    END;
+    CREATE TRIGGER otlp_late AFTER INSERT ON otlp_spans BEGIN
+        UPDATE otlp_calls SET done = 0 WHERE session_id = new.session_id AND done = 1;
+    END;
     """,
 }
 

@@ -58,7 +58,7 @@ class JournalWriter:
         self._exit_timeout = settings.flush_timeout
         self._redactor = Redactor(settings, hidden_tools)
         self._keep = (settings.keep_days, settings.keep_bytes)
-        self._wanted = settings.delivers
+        self._wanted, self._exported = settings.delivers, settings.exports
         self._counted = settings.metrics
         self.after_write: Callable[[], None] | None = None
         """Called on this thread when a span in the file is new, or another than before."""
@@ -258,7 +258,13 @@ class JournalWriter:
             return
         try:
             with forks.fork_safe():
-                added = write(self._connect(), batch, wanted=self._wanted, counted=self._counted)
+                added = write(
+                    self._connect(),
+                    batch,
+                    wanted=self._wanted,
+                    exported=self._exported,
+                    counted=self._counted,
+                )
         except UnusableJournalError as error:
             self._stop(str(error), batch)
         except (sqlite3.OperationalError, OSError) as error:

@@ -74,7 +74,7 @@ def environment(
     for name in (AGENT, ENVIRONMENT):
         monkeypatch.delenv(name, raising=False)
     yield
-    stop: Any = getattr(getattr(tracer._sink, "_deliverer", None), "stop", None)
+    stop: Any = getattr(tracer._sink, "stop", None)
     if stop is not None:
         stop(PATIENCE)
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.deliver.backoff import Backoff
+from prefactor_agent.deliver.common.backoff import Backoff
+from prefactor_agent.deliver.common.http import LaterError, seconds_of
 from prefactor_agent.deliver.prefactor import spans
-from prefactor_agent.deliver.prefactor.api import Api, LaterError, seconds_of
+from prefactor_agent.deliver.prefactor.api import Api
 from prefactor_agent.journal.outbox import Outbox
 from support.prefactor_server import PrefactorServer
 

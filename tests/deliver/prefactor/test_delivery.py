@@ -12,9 +12,9 @@ import pytest
 from prefactor_agent.config import Settings
 from prefactor_agent.core.ids import Ids
 from prefactor_agent.core.span import SpanType, Status
-from prefactor_agent.deliver import deliverer
+from prefactor_agent.deliver.prefactor import target
 from prefactor_agent.deliver.prefactor.api import Api
-from prefactor_agent.deliver.rounds import POLL_S
+from prefactor_agent.deliver.prefactor.call_delivery import POLL_S
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.settings import PARTITION
 from support.waiting import PATIENCE, until
@@ -120,7 +120,7 @@ def test_long_spans_are_sent_while_they_run_by_the_next_round(
     server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # That is within a second, if disk and network leave it nine tenths of that.
-    assert Settings(side.settings.journal).flush_interval + deliverer.INTERVAL_S <= 0.9
+    assert Settings(side.settings.journal).flush_interval + target.INTERVAL_S <= 0.9
     real, sent = Api.post, dict[str, int]()
 
     async def post(self: Api, path: str, body: bytes) -> Any:

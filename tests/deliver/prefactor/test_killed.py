@@ -13,14 +13,12 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
-from prefactor_agent.deliver.prefactor.target import target
-from prefactor_agent.deliver.push import push
-from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.deliver.prefactor.target import Prefactor
 from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
-from support.waiting import PATIENCE
 
 from ..processes import Put, Zygote
+from ..pushed import pushed
 from .arrived import arrived
 
 KILLS = 100
@@ -66,11 +64,7 @@ def test_a_hundred_kills_lose_at_most_what_came_after_the_last_write(
     # loudness), and then for one write, whose time is up to the machine.
     print(f"seconds lost: median {statistics.median(lost):.3f}, worst {max(lost):.3f}")
 
-    outbox = Outbox(journal)
-    aim = target(settings)
-    assert aim is not None
-    done = asyncio.run(push(settings, aim, outbox, patience=PATIENCE, watch=lambda _: None))
-    outbox.close()
+    done = asyncio.run(pushed(Prefactor(settings)))
     assert (done.problem, done.left, done.parked, done.running) == (None, 0, 0, 0)
     arrived(server, journal)
     reader = Journal(journal)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from prefactor_agent.deliver.prefactor.address import address
 from prefactor_agent.deliver.prefactor.api import Api
 from prefactor_agent.deliver.prefactor.call_delivery import CallDelivery
-from prefactor_agent.deliver.prefactor.target import target
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from support.prefactor_server import PrefactorServer
@@ -34,7 +34,8 @@ RECORDER = """
     from pydantic import SecretStr
     from deliver.calls import assistant_turn, begin_call, end_call, user_turn
     from prefactor_agent.config import Settings
-    from prefactor_agent.deliver.deliverer import Deliverer
+    from prefactor_agent.deliver.common.deliverer import Deliverer
+    from prefactor_agent.deliver.prefactor.target import Prefactor
     from prefactor_agent.journal.writer import JournalWriter
 
     journal, url, token, delivers, turns, pause = sys.argv[1:]
@@ -42,7 +43,7 @@ RECORDER = """
         journal=Path(journal), api_url=url, api_token=SecretStr(token), flush_interval=0.02
     )
     writer = JournalWriter(settings)
-    deliverer = Deliverer(settings)
+    deliverer = Deliverer(Prefactor(settings))
     writer.after_write = deliverer.wake
     if delivers == "yes":
         deliverer.start()
@@ -159,7 +160,7 @@ async def test_a_call_that_was_claimed_too_long_ago_is_looked_at_again(
     journal = side.settings.journal
     call = whole_call(side.writer, turns=1)
     side.write()
-    aim = target(side.settings)
+    aim = address(side.settings)
     assert aim is not None
     with contextlib.closing(Outbox(journal)) as ours, contextlib.closing(Outbox(journal)) as theirs:
         rows = ours.calls()

@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from prefactor_agent.core.span import SpanType, Status
-from prefactor_agent.deliver import rounds
+from prefactor_agent.deliver.common import rounds
 from prefactor_agent.deliver.prefactor import call_delivery, spans
-from prefactor_agent.journal import outbox
+from prefactor_agent.journal import claims
 from support.prefactor_server import PrefactorServer
 from support.waiting import until
 
@@ -27,7 +27,7 @@ def asked(server: PrefactorServer) -> int:
 def test_a_quiet_call_ends_after_its_next_status_request(
     server: PrefactorServer, side: Side
 ) -> None:
-    assert rounds.POLL_S <= 1.0
+    assert call_delivery.POLL_S <= 1.0
     side.deliverer.start()
     call = begin_call(side.writer)
     until(lambda: asked(server) >= 2)
@@ -56,7 +56,7 @@ def test_a_busy_call_ends_after_the_answer_to_its_spans(
     call = begin_call(side.writer)
     until(lambda: len(server.spans()) == 1)
     for sent in range(2, 7):
-        now += 0.9 * rounds.POLL_S
+        now += 0.9 * call_delivery.POLL_S
         call.end(call.begin(SpanType.STATE, "state", None, {}), Status.COMPLETE, {})
         until(lambda sent=sent: len(server.spans()) == sent)
     server.terminate(reason="enough")
@@ -72,7 +72,7 @@ def test_a_busy_call_ends_after_the_answer_to_its_spans(
 def test_a_call_ends_although_the_journal_cannot_be_written(
     server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "BUSY_S", 0.05)
+    monkeypatch.setattr(claims, "BUSY_S", 0.05)
     side.deliverer.start()
     call = begin_call(side.writer)
     until(lambda: asked(server) >= 1)
@@ -94,7 +94,7 @@ def test_a_failing_callback_stops_nothing(server: PrefactorServer, side: Side) -
     def fail(session: str, reason: str | None) -> None:
         raise RuntimeError("mine")
 
-    side.deliverer._on_terminate = fail
+    side.target._on_terminate = fail
     side.deliverer.start()
     call = begin_call(side.writer)
     until(lambda: len(server.spans()) == 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +11,14 @@ from pydantic import SecretStr
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.config import Settings
-from prefactor_agent.deliver.prefactor.target import target
-from prefactor_agent.deliver.push import push
-from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.deliver.prefactor.target import Prefactor
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
 from support.prefactor_server import PrefactorServer
 from support.scripted import ScriptedLLM, Use
 from support.waiting import PATIENCE, until
 
+from ..pushed import pushed
 from .arrived import arrived
 
 RISK = {
@@ -118,10 +116,7 @@ async def test_another_process_registers_the_same_tools(
     online = Settings(
         journal=offline.journal, api_url=server.url, api_token=SecretStr(server.token)
     )
-    aim = target(online)
-    assert aim is not None
-    with contextlib.closing(Outbox(online.journal)) as outbox:
-        await push(online, aim, outbox, patience=PATIENCE, watch=lambda _: None)
+    await pushed(Prefactor(online))
     assert registered(server)["livekit:tool:pay"]["data_risk"]["action_profile"] == {
         "financial_transactions": "allowed"
     }

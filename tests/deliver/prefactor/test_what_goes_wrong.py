@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import logging
 import os
 import sqlite3
 import subprocess
@@ -25,53 +24,24 @@ from pydantic import SecretStr
 
 from prefactor_agent.config import Settings
 from prefactor_agent.core import forks
-from prefactor_agent.deliver import deliverer
-from prefactor_agent.deliver.prefactor.target import target
-from prefactor_agent.deliver.push import Pushed, push
+from prefactor_agent.deliver.common.push import Pushed
+from prefactor_agent.deliver.prefactor import target
+from prefactor_agent.deliver.prefactor.target import Prefactor
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal
-from prefactor_agent.pipeline import Pipeline
-from prefactor_agent.tracing import tracer
 from support import waiting
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
 
+from ..agent import Agent, warnings
 from ..calls import SPANS_PER_TURN, whole_call
 from ..conftest import Side
 from ..processes import Zygote
+from ..pushed import pushed as push_to
 from ..talk import Outcome, talk
 from .arrived import arrived
 
 pytestmark = pytest.mark.usefixtures("quick")
-
-PAUSE_S = 0.04
-"""Of each step of a call: it is long enough for delivery to run into what is wrong."""
-
-
-class Agent:
-    """This process as an agent's: what the settings say is what every session gets."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.pipeline = Pipeline(settings, lambda session_id, reason: None)
-        tracer.send_to(self.pipeline)
-
-    async def call(self, **options: Any) -> None:
-        """Have a call, which goes as it would without us."""
-        expected = await talk(traced=False, **options)
-        assert await talk(**{"pause": PAUSE_S, **options}) == expected
-
-    async def flushed(self, timeout: float = PATIENCE) -> bool:
-        return await asyncio.to_thread(self.pipeline.flush, timeout)
-
-    async def delivered(self, timeout: float = PATIENCE) -> None:
-        end = time.monotonic() + timeout
-        while not await self.flushed(0.5):
-            assert time.monotonic() < end, "it is not delivered"
-
-    def stop(self) -> None:
-        if self.pipeline._deliverer is not None:
-            self.pipeline._deliverer.stop(PATIENCE)
 
 
 @pytest.fixture
@@ -88,26 +58,11 @@ def settings(server: PrefactorServer, tmp_path: Path) -> Settings:
 async def agent(settings: Settings) -> AsyncIterator[Agent]:
     made = Agent(settings)
     yield made
-    await asyncio.to_thread(made.stop)
+    await made.stop()
 
 
 async def pushed(settings: Settings) -> Pushed:
-    """``prefactor-agent push``, in a process that has never seen the call."""
-    aim = target(settings)
-    assert aim is not None
-    outbox = Outbox(settings.journal)
-    try:
-        return await push(settings, aim, outbox, patience=PATIENCE, watch=lambda _: None)
-    finally:
-        outbox.close()
-
-
-def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [
-        record.getMessage()
-        for record in caplog.records
-        if record.name == "prefactor_agent" and record.levelno >= logging.WARNING
-    ]
+    return await push_to(Prefactor(settings))
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -119,7 +74,6 @@ IMPATIENT = """
     from pathlib import Path
     from pydantic import SecretStr
     from prefactor_agent.config import Settings
-    from prefactor_agent.deliver.deliverer import Deliverer
     from prefactor_agent.journal.writer import JournalWriter
     from prefactor_agent.pipeline import Pipeline
     from prefactor_agent.record.spans.tree import SpanTree
@@ -135,7 +89,7 @@ IMPATIENT = """
     pipeline.begin()
     pipeline._starting.join()
     SpanTree(pipeline).announce({})
-    JournalWriter.flush = Deliverer.flush = interrupted
+    JournalWriter.flush = Pipeline._deliver = interrupted
 """
 
 
@@ -146,7 +100,7 @@ def test_ctrl_c_ends_the_wait_for_the_last_flush(tmp_path: Path) -> None:
         text=True,
         timeout=PATIENCE,
     )
-    told = ["JournalWriter", "Deliverer", "the program's own"]
+    told = ["JournalWriter", "Pipeline", "the program's own"]
     assert (ended.returncode, ended.stdout.splitlines()) == (0, told)
     assert "KeyboardInterrupt" not in ended.stderr
 
@@ -186,7 +140,7 @@ async def test_a_fault_costs_time_and_nothing_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if kind in ("hang", "hang_after", "drip"):
-        monkeypatch.setattr(deliverer, "REQUEST_TIMEOUT_S", 1.0)
+        monkeypatch.setattr(target, "REQUEST_TIMEOUT_S", 1.0)
     fault = server.fault(kind, **options)
     await agent.call()
     await agent.delivered()
@@ -214,7 +168,7 @@ async def test_push_delivers_a_call_during_which_the_service_was_down(
     fault = server.fault("refuse")
     await agent.call()
     assert not await agent.flushed(0.5)
-    await asyncio.to_thread(agent.stop)
+    await agent.stop()
     fault.clear()
     done = await pushed(agent.settings)
     assert (done.calls, done.left, done.problem) == (1, 0, None)
@@ -243,7 +197,7 @@ async def test_a_call_arrives_when_its_counts_are_redacted(
     agent = Agent(dataclasses.replace(settings, redact_keys=frozenset({"streams"})))
     await agent.call()
     await agent.delivered()
-    await asyncio.to_thread(agent.stop)
+    await agent.stop()
     arrived(server, settings.journal)
 
 
@@ -254,7 +208,7 @@ async def test_a_span_that_is_damaged_in_the_journal_is_parked(
     fault = server.fault("refuse")
     await agent.call()
     assert not await agent.flushed(0.5)
-    await asyncio.to_thread(agent.stop)
+    await agent.stop()
     with sqlite3.connect(agent.settings.journal) as connection:
         (damaged,) = connection.execute("SELECT span_id FROM chunks LIMIT 1").fetchone()
         connection.execute("UPDATE chunks SET columns = '{' WHERE span_id = ?", (damaged,))
@@ -275,7 +229,7 @@ async def test_a_session_that_is_damaged_in_the_journal_holds_up_no_other(
     await agent.call()
     await agent.call()
     assert not await agent.flushed(0.5)
-    await asyncio.to_thread(agent.stop)
+    await agent.stop()
     with sqlite3.connect(agent.settings.journal) as connection:
         connection.execute("UPDATE spans SET payload = '[', result = '[' WHERE rowid = 1")
         connection.execute("UPDATE calls SET registration = NULL")  # as before its first round
@@ -296,7 +250,7 @@ async def test_a_revoked_token_ends_delivery_and_not_the_journal(
     [line] = warnings(caplog)
     assert "does not accept the token" in line
     assert server.token not in caplog.text
-    await asyncio.to_thread(agent.stop)
+    await agent.stop()
     fault.clear()
     assert (await pushed(agent.settings)).problem is None
     arrived(server, agent.settings.journal)
@@ -354,7 +308,7 @@ async def test_a_backlog_of_ten_thousand_spans_arrives(
     await agent.call()
     done = await pushing
     await agent.delivered()
-    await asyncio.to_thread(agent.stop)
+    await agent.stop()
     assert done.spans >= 20 * (72 * SPANS_PER_TURN + 1) > 10_000
     arrived(server, settings.journal)
 

@@ -4,7 +4,7 @@ This module uses the configuration, the headers and the typed calls for agent in
 prefactor-http 0.4. It does not use
 
 - its retries: they ignore ``Retry-After`` and repeat requests that have no idempotency key. They
-  are turned off; :mod:`..backoff` replaces them;
+  are turned off; :mod:`..common.backoff` replaces them;
 - its reading of answers: it drops the headers (``Retry-After``), and takes an answer that is no
   JSON for a permanent refusal, although the request may have had its effect;
 - its typed calls for spans and ``bulk``: they encode again what is JSON in the journal already, one
@@ -14,11 +14,6 @@ prefactor-http 0.4. It does not use
 
 from __future__ import annotations
 
-import asyncio
-import email.utils
-import time
-
-import aiohttp
 from prefactor_http import HttpClientConfig, PrefactorHttpClient
 from prefactor_http.exceptions import PrefactorApiError, PrefactorAuthError
 from prefactor_http.models.agent_instance import AgentInstance
@@ -26,7 +21,8 @@ from prefactor_http.models.base import ApiResponse
 from pydantic_core import from_json, to_json
 
 from ...core.json import JSON
-from .target import Target
+from ..common.http import Answer, LaterError, NotAcceptedError, exchange
+from .address import Address
 
 _RESPONSE = ApiResponse[AgentInstance]
 """The class that prefactor-http reads each answer about an instance with. pydantic holds such a
@@ -34,21 +30,6 @@ class only as long as somebody uses it: without this reference each answer makes
 """
 
 REQUEST_TIMEOUT_S = 15.0
-LONGEST_WAIT_S = 300.0
-"""The longest ``Retry-After`` that is followed."""
-
-
-class LaterError(Exception):
-    """Nobody knows whether the request had its effect: send the same request again later."""
-
-    def __init__(
-        self, why: str, *, after: float | None = None, timeout: bool = False, failed: bool = False
-    ) -> None:
-        super().__init__(why)
-        self.after = after
-        self.timeout = timeout
-        self.failed = failed
-        """The service itself broke on the request (5xx)."""
 
 
 class RefusedError(PrefactorApiError):  # type: ignore[misc]  # it has no types of its own
@@ -62,22 +43,22 @@ class RefusedError(PrefactorApiError):  # type: ignore[misc]  # it has no types 
         self.errors = errors
 
 
-class DeniedError(RefusedError, PrefactorAuthError):  # type: ignore[misc]
+class DeniedError(RefusedError, PrefactorAuthError, NotAcceptedError):  # type: ignore[misc]
     """Prefactor does not accept the token for this request (401, 403)."""
 
 
 class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its own
-    """A client for one target, to be used as an async context manager.
+    """A client for one address, to be used as an async context manager.
 
     Raises (every request):
         LaterError, RefusedError, DeniedError
     """
 
-    def __init__(self, target: Target, sdk: str, timeout: float = REQUEST_TIMEOUT_S) -> None:
+    def __init__(self, address: Address, sdk: str, timeout: float = REQUEST_TIMEOUT_S) -> None:
         super().__init__(
             HttpClientConfig(
-                api_url=target.url,
-                api_token=target.token.get_secret_value(),
+                api_url=address.url,
+                api_token=address.token.get_secret_value(),
                 request_timeout=timeout,
                 connect_timeout=min(5.0, timeout),
                 max_retries=0,
@@ -115,36 +96,28 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
             "Accept": "application/json",
             "X-Prefactor-SDK": self._sdk_header,
         }
-        try:
-            async with self._session.request(
-                method,
-                self.config.api_url + path,
-                data=body,
-                params=params,
-                headers=headers,
-                allow_redirects=False,  # a redirect would send the token somewhere else
-            ) as response:
-                raw = await response.read()
-                status, answered = response.status, response.headers
-        except TimeoutError as error:
-            raise LaterError("no answer in time", timeout=True) from error
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            raise LaterError(_reason(error)) from error
-        except ValueError as error:  # a header or an URL that aiohttp cannot send
-            raise LaterError(f"cannot be sent: {type(error).__name__}") from error
-        self.date_header = answered.get("Date")
-        return _read(status, answered.get("Retry-After"), raw)
+        answer = await exchange(
+            self._session,
+            method,
+            self.config.api_url + path,
+            headers,
+            data=body,
+            params=params,
+        )
+        self.date_header = answer.headers.get("Date")
+        return _read(answer)
 
 
-def _read(status: int, retry_after: str | None, raw: bytes) -> JSON:
+def _read(answered: Answer) -> JSON:
+    status, raw = answered.status, answered.body
     try:
         answer = from_json(raw)
     except ValueError:
         answer = None
     if status == 429 or status >= 500:
-        raise LaterError(f"HTTP {status}", after=seconds_of(retry_after), failed=status >= 500)
+        raise LaterError(f"HTTP {status}", after=answered.retry_after, failed=status >= 500)
     if not isinstance(answer, dict) or status < 200 or 300 <= status < 400:
-        kind = "a page" if raw.lstrip()[:1] == b"<" else "no JSON"
+        kind = "a page" if answered.is_page else "no JSON"
         if status == 413:
             raise RefusedError(413, "payload_too_large", kind, {})
         raise LaterError(
@@ -161,22 +134,3 @@ def _read(status: int, retry_after: str | None, raw: bytes) -> JSON:
             errors if isinstance(errors, dict) else {},
         )
     return answer
-
-
-def seconds_of(retry_after: str | None) -> float | None:
-    """``Retry-After``: seconds, or a date."""
-    if not retry_after:
-        return None
-    try:
-        seconds = float(retry_after)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), LONGEST_WAIT_S) if seconds == seconds else None
-
-
-def _reason(error: BaseException) -> str:
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return f"{type(error).__name__}: {cause}"[:200]

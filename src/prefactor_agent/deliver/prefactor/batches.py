@@ -3,49 +3,26 @@ effects."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from ...core.json import JSON
-from .api import LaterError
+from ..common.http import LaterError
 from .bodies import Body
 
 SPANS_PER_REQUEST = 500
 BYTES_PER_REQUEST = 1_000_000
-SMALL = 32_768
-"""Characters that a payload is cut to when Prefactor calls a span too large."""
 _AROUND = 160
 """Bytes of a bulk item around the fields of its span."""
 
 
-@dataclass
-class Limits:
-    """How much one request may hold: less after the service could not take it, then more again."""
-
-    spans: int = SPANS_PER_REQUEST
-    bytes: int = BYTES_PER_REQUEST
-
-    def broke(self, spans: int) -> None:
-        """The service broke on so many spans. Send fewer, to find out whether one of them is the
-        reason."""
-        self.spans = max(1, min(self.spans, spans) // 4)
-
-    def too_large(self, spans: int, characters: int) -> None:
-        """The service does not take so much."""
-        self.spans = max(1, spans // 2)
-        self.bytes = max(SMALL, min(self.bytes, characters) // 2)
-
-    def taken(self) -> None:
-        self.spans = min(SPANS_PER_REQUEST, self.spans * 2)
-
-    def fit(self, batch: list[Body]) -> list[Body]:
-        """As many as fit into one request; at least one."""
-        size = 0
-        for index, body in enumerate(batch):
-            size += len(body.fields) + _AROUND
-            if index and size > self.bytes:
-                return batch[:index]
-        return batch
+def fit(batch: list[Body], size_limit: int) -> list[Body]:
+    """As many as fit into one request of so many bytes; at least one."""
+    size = 0
+    for index, body in enumerate(batch):
+        size += len(body.fields) + _AROUND
+        if index and size > size_limit:
+            return batch[:index]
+    return batch
 
 
 def bulk(batch: list[Body]) -> str:

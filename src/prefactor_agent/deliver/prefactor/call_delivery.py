@@ -7,12 +7,9 @@ says was acknowledged."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,84 +26,69 @@ from ...journal.todo import CallRow, CallState
 from ...schemas.catalog import QUALITY
 from ...schemas.types import BASE_TYPES
 from ...stored.source import SourceError
-from .api import Api, DeniedError, LaterError, RefusedError
+from ..common.http import LaterError
+from ..common.target import Delivery
+from .api import Api, DeniedError, RefusedError
 from .quality import quality, records_of_program
-from .registered_call import CallParkedError, Progress, RegisteredCall
+from .registered_call import CallParkedError, RegisteredCall
 from .registration import given_instance, registration, tool_types_of
 from .spans import SpanSender
 from .verdicts import setting_at_fault
 
 OnTerminate = Callable[[str, str | None], None]
 
-CALLS_AT_ONCE = 4
+POLL_S = 1.0
+"""A running call that has heard nothing from Prefactor for so long asks whether it may go on."""
 
 
-@dataclass
-class CallDelivery:
+class CallDelivery(Delivery[CallRow]):
     """Delivers calls over one connection to Prefactor and one to the journal.
 
-    Raises (every coroutine):
-        LaterError: Prefactor cannot be reached now.
-        DeniedError: Prefactor does not accept the token.
-        StorageError: The journal cannot be read or written now.
+    Args:
+        on_terminate: Called when Prefactor wants a call to end.
     """
 
-    api: Api
-    outbox: Outbox
-    settings: Settings
-    sdk: str
-    on_terminate: OnTerminate | None = None
-    on_delivered: Callable[[str], None] = lambda _session_id: None
-    """Called when nothing is left to do of a call."""
-    progress: Progress = field(default_factory=Progress)
-    _registered: dict[str, RegisteredCall] = field(default_factory=dict)
-    _logged: set[str] = field(default_factory=set)
-    _failed_tries: Counter[str] = field(default_factory=Counter)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        api: Api,
+        outbox: Outbox,
+        settings: Settings,
+        sdk: str,
+        on_terminate: OnTerminate | None = None,
+        on_delivered: Callable[[str], None] = lambda _session_id: None,
+    ) -> None:
+        super().__init__(on_delivered)
+        self.api, self.settings, self.sdk = api, settings, sdk
+        self.todo = self.outbox = outbox
+        self.on_terminate = on_terminate
+        self._registered: dict[str, RegisteredCall] = {}
+        self._logged: set[str] = set()
         self._spans = SpanSender(self.api, self.outbox, self.progress, self._terminated)
 
-    async def deliver(self, calls: list[CallRow]) -> None:
-        """Deliver what is due of these calls, several calls at once."""
-        # Calls that could not be delivered the last time come last, so that they hold up no other.
-        waiting = calls[::-1]
-        waiting.sort(key=lambda row: self._failed_tries[row.session_id], reverse=True)
+    def is_over(self, row: CallRow) -> bool:
+        return row.state == CallState.DONE or row.error is not None
 
-        async def work() -> None:
-            while waiting:
-                row = waiting.pop()
-                try:
-                    await self.deliver_call(row)
-                except LaterError:
-                    self._failed_tries[row.session_id] += 1
-                    raise
-                self._failed_tries.pop(row.session_id, None)
+    def is_due(self, row: CallRow) -> bool:
+        return row.status != "active" or self.outbox.anything_due(row.session_id)
 
-        workers = [asyncio.ensure_future(work()) for _ in range(min(CALLS_AT_ONCE, len(calls)))]
-        try:
-            await asyncio.gather(*workers)
-        finally:
-            for worker in workers:
-                worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
-
-    async def deliver_call(self, row: CallRow) -> None:
-        """Deliver what is due of one call, which this process has claimed."""
-        # If the calls before this one took longer than a claim holds, another process may have it
-        # now, or be done with it, or it was pruned.
-        now = self.outbox.call(row.session_id) if self.outbox.claim(row.session_id) else None
-        if now is None or now.state == CallState.DONE or now.error is not None:
-            self.forget(row.session_id)
-            return
+    async def send(self, row: CallRow) -> None:
         with self.parking_on_failure(row.session_id):
-            await self._deliver_call(now)
+            await self._deliver_call(row)
 
-    async def check(self, row: CallRow) -> None:
-        """Ask Prefactor whether a running call may go on."""
-        if row.instance_id is None or row.error is not None:
-            return
-        with self.parking_on_failure(row.session_id):
-            await self._check(row)
+    def patience(self, running: list[CallRow]) -> float | None:
+        checked = [self.last_checked(row.session_id) for row in running]
+        due = [moment + POLL_S for moment in checked if moment != float("inf")]
+        return max(0.0, min(due) - time.monotonic()) if due else None
+
+    async def check(self, running: list[CallRow]) -> None:
+        for row in running:
+            if time.monotonic() - self.last_checked(row.session_id) < POLL_S:
+                continue
+            now = self.outbox.call(row.session_id)
+            if now is None or now.instance_id is None or now.error is not None:
+                continue
+            with self.parking_on_failure(row.session_id):
+                await self._check(now)
 
     async def _check(self, row: CallRow) -> None:
         assert row.instance_id is not None

@@ -1,4 +1,4 @@
-"""What delivery remembers between two rounds: each registered call, and its own progress."""
+"""What delivery remembers of a registered call between two rounds."""
 
 from __future__ import annotations
 
@@ -9,18 +9,6 @@ from ...schemas.catalog import TOOL_PREFIX
 
 class CallParkedError(Exception):
     """Prefactor refuses the call as a whole."""
-
-
-@dataclass
-class Progress:
-    """What was delivered so far."""
-
-    sent: int = 0
-    """Beginnings and ends of spans that Prefactor acknowledged."""
-    spans: int = 0
-    """Spans of which nothing is left to do."""
-    parked: int = 0
-    calls: int = 0
 
 
 @dataclass

@@ -15,15 +15,16 @@ from ...core.json import JSON
 from ...core.span import SpanType
 from ...journal.outbox import Outbox
 from ...journal.todo import CallRow, SpanState, Todo
+from ..common.http import LaterError
+from ..common.limits import POISON, SMALL, Limits
+from ..common.target import Progress
 from . import batches, bodies
-from .api import Api, DeniedError, LaterError, RefusedError
-from .batches import SMALL, Limits
+from .api import Api, DeniedError, RefusedError
+from .batches import BYTES_PER_REQUEST, SPANS_PER_REQUEST
 from .bodies import Body
-from .registered_call import CallParkedError, Progress, RegisteredCall
+from .registered_call import CallParkedError, RegisteredCall
 from .verdicts import Verdict, verdict
 
-POISON = 6
-"""A span is parked after the service has broken on it alone so many times."""
 HELD_S = 2.5
 """A tool is sent open only after it has run for so long: nothing of what was sent can be changed,
 so the error of one that was sent open is in its result, where Prefactor's readers do not look."""
@@ -47,7 +48,7 @@ class SpanSender:
     """Called when an answer says that a call must end: the session's id, the call, the reason."""
     use_bulk: bool = True
     use_ids: bool = True
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = field(default_factory=lambda: Limits(SPANS_PER_REQUEST, BYTES_PER_REQUEST))
     _broke: Counter[str] = field(default_factory=Counter)
 
     async def send(self, row: CallRow, call: RegisteredCall) -> None:
@@ -64,7 +65,7 @@ class SpanSender:
             if not self.outbox.claim(row.session_id):
                 return  # this process was suspended for so long that another one took over
             batch = self._prepare(call, found)
-            taken = self.limits.fit(batch)
+            taken = batches.fit(batch, self.limits.bytes)
             if not taken:
                 after = found[-1].seq  # all of these wait for a parent
                 continue
@@ -77,7 +78,7 @@ class SpanSender:
         """The bodies of the spans that can be sent now. A span waits if its parent is neither at
         Prefactor nor before it in the same request. If Prefactor refused the parent, the span goes
         under the nearest ancestor that is there."""
-        streams = self.outbox.streams(found)
+        streams = self.outbox.streams([todo.id for todo in found if todo.status != "active"])
         before: set[str] = set()
         needed = {todo.parent_id for todo in found}
         prepared: list[Body] = []

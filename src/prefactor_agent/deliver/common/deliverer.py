@@ -1,8 +1,7 @@
-"""The thread that delivers while the agent runs.
+"""The thread that delivers to one target while the agent runs.
 
-It sleeps until spans are written to the journal (:meth:`Deliverer.wake`) and sends at most every
-:data:`INTERVAL_S`. For each open call of which it sent nothing for a second it asks Prefactor, in
-one small request, whether the call may go on. It never touches the agent's event loop."""
+It sleeps until spans are written to the journal (:meth:`Deliverer.wake`) and sends at most once in
+the target's interval. It never touches the agent's event loop."""
 
 from __future__ import annotations
 
@@ -11,49 +10,25 @@ import contextlib
 import threading
 import time
 import weakref
-from collections.abc import Callable
-from importlib.metadata import distribution, version
+from collections.abc import Callable, Iterator, Sequence
 
-from ..config import ConfigurationError, Settings
-from ..core.forks import at_fork
-from ..core.guard import failures, logger, report
-from ..journal.errors import StorageError, StorageUnavailableError, UnusableJournalError
+from ...config import ConfigurationError
+from ...core.forks import at_fork
+from ...core.guard import failures, logger, report
+from ...journal.errors import StorageError, StorageUnavailableError, UnusableJournalError
 from .backoff import Backoff
-from .prefactor.api import REQUEST_TIMEOUT_S, Api, DeniedError, LaterError
-from .prefactor.call_delivery import OnTerminate
-from .prefactor.target import Target, target
+from .http import LaterError, NotAcceptedError
 from .rounds import Rounds
+from .target import Target
 
-INTERVAL_S = 0.4
-"""So that what begins is at Prefactor within a second: the journal's writer takes 0.1 s of it."""
 FIRST_WAIT_S = 0.5
 """The wait after the first failure in a row: see :class:`.backoff.Backoff`."""
-
-
-def sdk_entry() -> str:
-    """This program and the clients that it uses, for the header and the runtime environment."""
-    names = ("prefactor-agent", "prefactor-core", "prefactor-http")
-    return " ".join(f"{name}@{_version(name)}" for name in names)
-
-
-def _version(name: str) -> str:
-    try:
-        # As importlib.metadata.version, which parses the whole description as a mail first.
-        for line in (distribution(name).read_text("METADATA") or "").splitlines():
-            if line.startswith("Version: "):
-                return line.removeprefix("Version: ").strip()
-        return version(name)
-    except Exception:  # run from a source tree
-        return "0"
 
 
 class Deliverer:
     """Delivers what this process records, and what processes that are gone left behind.
 
     Args:
-        on_terminate: Called on the delivering thread, once for each call that Prefactor wants to
-            end, with the session's id and the reason.
-        request_timeout: Seconds that one request may take; by default :data:`REQUEST_TIMEOUT_S`.
         is_mine: Whether this deliverer delivers a call of this process, by its session's id; by
             default it delivers all.
         on_delivered: Called on the delivering thread with the session's id of a call of which
@@ -62,17 +37,13 @@ class Deliverer:
 
     def __init__(
         self,
-        settings: Settings,
-        on_terminate: OnTerminate | None = None,
+        target: Target,
         *,
-        request_timeout: float | None = None,
         is_mine: Callable[[str], bool] = lambda _session_id: True,
         on_delivered: Callable[[str], None] = lambda _session_id: None,
     ) -> None:
-        self._settings = settings
+        self._target = target
         self._is_mine, self._on_delivered = is_mine, on_delivered
-        self._on_terminate = on_terminate
-        self._timeout = REQUEST_TIMEOUT_S if request_timeout is None else request_timeout
         self._reset()
         _deliverers.add(self)
 
@@ -94,21 +65,23 @@ class Deliverer:
     # From any thread
 
     def start(self) -> None:
-        """Start the thread, if there is a token. Log in one line what is wrong in the settings."""
+        """Start the thread, if the settings want it. Log in one line what is wrong in them."""
         with self._lock:
             if self._thread is not None or self.off is not None:
                 return
+            if not self._target.wanted:
+                self.off = "not wanted"
+                return
             try:
-                aim = target(self._settings) if self._settings.delivers else None
+                self._target.prepare()
             except ConfigurationError as error:
                 self.off = str(error)
-                logger.error("nothing is delivered to Prefactor, the journal is: %s", error)
-                return
-            if aim is None:
-                self.off = "no token"
+                logger.error(
+                    "nothing is delivered to %s, the journal is: %s", self._target.to, error
+                )
                 return
             self._thread = threading.Thread(
-                target=self._run, args=(aim,), name="prefactor-deliver", daemon=True
+                target=self._run, name=f"{self._target.key}-deliver", daemon=True
             )
             self._thread.start()
 
@@ -116,32 +89,39 @@ class Deliverer:
         """Note that something new is in the journal. Cheap enough to call after every write."""
         if self._pending:
             return
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Have a round made soon."""
         self._pending = True
         self._poke()
 
     def flush(self, timeout: float) -> bool:
-        """Deliver what the journal has now, within ``timeout`` seconds. Returns whether nothing of
-        this process's calls is left, apart from what Prefactor refused."""
-        deadline = time.monotonic() + timeout
+        """As :func:`flush`."""
+        return flush([self], timeout)
+
+    @contextlib.contextmanager
+    def flushing(self) -> Iterator[int]:
+        """Do not rest between rounds. Gives the number of rounds after which what the journal has
+        now is looked at."""
         with self._round:
-            if self._thread is None or self.off is not None:
-                return False
             wanted = self._rounds + 2  # the round that runs now may have read too early
             self._flushing += 1
         try:
-            while True:
-                self._pending = True
-                self._poke()
-                with self._round:
-                    if self._clean and self._rounds >= wanted:
-                        return True
-                    left = deadline - time.monotonic()
-                    if left <= 0 or self.off is not None:
-                        return False
-                    self._round.wait(min(left, 0.05))
+            yield wanted
         finally:
             with self._round:
                 self._flushing -= 1
+
+    def settled(self, wanted: int, wait: float) -> bool | None:
+        """Whether so many rounds were made and nothing is left; ``None``: not yet, after ``wait``
+        seconds."""
+        with self._round:
+            if self._thread is None or self.off is not None:
+                return False
+            if not (self._clean and self._rounds >= wanted) and wait > 0:
+                self._round.wait(wait)
+            return True if self._clean and self._rounds >= wanted else None
 
     def stop(self, timeout: float = 2.0) -> None:
         """Stop the thread; the journal keeps what is not delivered."""
@@ -159,9 +139,9 @@ class Deliverer:
 
     # On the thread
 
-    def _run(self, aim: Target) -> None:
+    def _run(self) -> None:
         try:
-            asyncio.run(self._main(aim))
+            asyncio.run(self._main())
         except Exception as error:
             report("deliver", error)
             self.off = f"{type(error).__name__}: {error}"
@@ -172,14 +152,11 @@ class Deliverer:
                     self.off = "stopped"
                 self._round.notify_all()
 
-    async def _main(self, aim: Target) -> None:
+    async def _main(self) -> None:
         self._wakened = asyncio.Event()
         self._loop = asyncio.get_running_loop()
-        sdk = sdk_entry()
-        async with Api(aim, sdk, self._timeout) as api:
-            rounds = Rounds(
-                api, self._settings, sdk, self._terminate, self._is_mine, self._on_delivered
-            )
+        async with self._target.connect(self._on_delivered) as open_:
+            rounds = Rounds(self._target.settings.journal, open_, self._is_mine)
             try:
                 await self._rounds_until_stopped(rounds)
             finally:
@@ -205,7 +182,7 @@ class Deliverer:
             clean = await rounds.next()
         except LaterError as error:
             if rounds.progress() != before:
-                backoff.succeeded()  # Prefactor took some of it
+                backoff.succeeded()  # the target took some of it
             wait = backoff.failed(error.after)
             self._log_outage(error, wait)
         except Exception as error:
@@ -221,12 +198,15 @@ class Deliverer:
     def _fail(self, error: Exception) -> None:
         """Log why a round failed, and turn delivery off if another round cannot help."""
         match error:
-            case DeniedError():
+            case NotAcceptedError():
                 self.off = str(error)
                 logger.error(
-                    "Prefactor does not accept the token (%s): nothing more is delivered, the "
-                    "journal keeps everything; run prefactor-agent push once the token is right",
+                    "%s does not accept %s (%s): nothing more is delivered, the journal keeps "
+                    "everything; run prefactor-agent push once %s is right",
+                    self._target.to,
+                    self._target.secret,
                     error,
+                    self._target.secret,
                 )
             case UnusableJournalError():
                 self.off = str(error)  # the journal's writer has logged it
@@ -236,7 +216,7 @@ class Deliverer:
                 if failures["deliver.journal"] == 1:
                     logger.warning(
                         "%s cannot be read or written now (%s): delivery waits until it can",
-                        self._settings.journal,
+                        self._target.settings.journal,
                         error,
                     )
             case StorageError():
@@ -245,13 +225,14 @@ class Deliverer:
                 report("deliver.round", error)
 
     def _log_outage(self, error: LaterError, wait: float) -> None:
-        """Log once that Prefactor cannot be reached."""
+        """Log once that the target cannot be reached."""
         if self._outage_logged:
             return
         self._outage_logged = True
         logger.warning(
-            "Prefactor cannot be reached (%s): the journal keeps everything until it can; next try "
+            "%s cannot be reached (%s): the journal keeps everything until it can; next try "
             "in %.1f s",
+            self._target.to,
             error,
             wait,
         )
@@ -259,7 +240,7 @@ class Deliverer:
     def _log_recovery(self) -> None:
         if self._outage_logged:
             self._outage_logged = False
-            logger.info("Prefactor answers again")
+            logger.info("%s answers again", self._target.to)
 
     async def _rest(self, rounds: Rounds, backoff: Backoff) -> None:
         """Wait until there is a reason for the next round."""
@@ -274,7 +255,7 @@ class Deliverer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(rounds.patience()):
                         await self._wakened.wait()
-        rest = INTERVAL_S - (time.monotonic() - begun)
+        rest = self._target.interval_s - (time.monotonic() - begun)
         if not self._flushing and rounds.patience() != 0:
             await self._sleep(rest)
 
@@ -289,13 +270,26 @@ class Deliverer:
                 async with asyncio.timeout(min(left, 0.5)):
                     await self._wakened.wait()
 
-    def _terminate(self, session_id: str, reason: str | None) -> None:
-        if self._on_terminate is None:
-            return
-        try:
-            self._on_terminate(session_id, reason)
-        except Exception as error:
-            report("deliver.on_terminate", error)
+
+def flush(deliverers: Sequence[Deliverer], timeout: float) -> bool:
+    """Deliver what the journal has now to all targets at once, within ``timeout`` seconds. Returns
+    whether nothing of this process's calls is left, apart from what was refused."""
+    deadline = time.monotonic() + timeout
+    delivered = True
+    with contextlib.ExitStack() as stack:
+        waiting = [(one, stack.enter_context(one.flushing())) for one in deliverers]
+        while waiting:
+            for one, _ in waiting:
+                one.nudge()
+            one, wanted = waiting[0]
+            left = deadline - time.monotonic()
+            done = one.settled(wanted, min(left, 0.05))
+            if done is not None:
+                waiting.pop(0)
+                delivered = delivered and done
+            elif left <= 0:
+                return False
+    return delivered
 
 
 _deliverers: weakref.WeakSet[Deliverer] = weakref.WeakSet()
