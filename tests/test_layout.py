@@ -59,14 +59,15 @@ FLOORS = {
     "tracing": "pipeline metrics.prometheus record record.session record.intercept record.livekit"
     " config core",
     "agent": "tracing record.session record.intercept",
-    "tools": "record.tools record.turns record.intercept record.livekit tool_options core",
+    "tools": "agent config record.tools record.turns record.intercept record.livekit tool_options"
+    " core",
     "compat": "tracing pipeline record deliver.prefactor journal schemas config core",
     "testing": "tracing replay view.model journal stored record.livekit redact tool_options config"
     " conversation core",
     "cli": "view.terminal view.report view.export view.ui view.model replay deliver deliver.common"
     # The last is the package itself, which has the version.
     " deliver.prefactor metrics.prometheus journal stored config rewrite core .",
-    ".": "agent tools tracing compat config record.session",
+    ".": "agent tools tracing compat checks config record.session",
 }
 """By floor, the floors that it may import."""
 

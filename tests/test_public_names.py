@@ -7,7 +7,7 @@ import pytest
 from livekit.agents import AgentSession
 
 import prefactor_agent
-from prefactor_agent import TracedAgent, compat, config, configure, flush
+from prefactor_agent import TracedAgent, checks, compat, config, configure, flush
 from prefactor_agent.journal.reader import Journal
 from support.scripted import ScriptedLLM
 
@@ -41,3 +41,17 @@ async def test_flush_has_all_written(tmp_path: Path) -> None:
 def test_flush_without_a_call_is_done() -> None:
     assert flush(0)
     assert config.settings().flush_timeout == 5.0
+
+
+@pytest.mark.parametrize(
+    ("installed", "refused"), [("1.4.9", True), ("0.12", True), ("1.5.0rc1", False), ("2.0", False)]
+)
+def test_a_livekit_that_is_too_old_is_refused(
+    installed: str, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda name: installed)
+    if refused:
+        with pytest.raises(ImportError, match=rf"{installed} is too old .*: pip install -U"):
+            checks.require_livekit()
+    else:
+        checks.require_livekit()

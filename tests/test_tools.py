@@ -29,6 +29,7 @@ from prefactor_agent import (
     TracedAgent,
     TracedAgentTask,
     tool_options,
+    tools,
     traced_tool,
 )
 from prefactor_agent.core.guard import failures
@@ -650,3 +651,39 @@ async def test_the_class_of_a_class_method_is_no_input(sink: MemorySink) -> None
 
     await use(uses=[Use("of_class", {"x": 1})], agent=Mine(instructions="be"))
     assert calls(sink, "of_class")[0]["payload"]["inputs"] == {"x": 1}
+
+
+# A plain agent by mistake
+
+
+@pytest.mark.parametrize(
+    ("base", "disabled", "expected"),
+    [(Agent, False, 1), (Agent, True, 0), (TracedAgent, False, 0)],
+)
+async def test_a_plain_agent_with_traced_tools_is_named_once(
+    base: type[Agent],
+    disabled: bool,
+    expected: int,
+    sink: MemorySink,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tools, "_forgotten_said", False)
+    if disabled:
+        monkeypatch.setenv("PREFACTOR_DISABLED", "1")
+
+    class Forgotten(base):  # type: ignore[misc,valid-type]
+        @traced_tool
+        async def price(self) -> str:
+            return "30"
+
+    agent = Forgotten(instructions="")
+    assert await agent.price() == "30", "called by the program: not the model's"
+    for _ in range(2):
+        model = ScriptedLLM([Use("price")], "It is 30.")
+        async with AgentSession[None](llm=model) as session:
+            await session.start(Forgotten(instructions=""))
+            await session.run(user_input="What is it?")
+    warned = [record.getMessage() for record in caplog.records if "plain Agent" in record.message]
+    assert len(warned) == expected
+    assert all(line.startswith("Forgotten has traced tools") for line in warned)

@@ -168,3 +168,27 @@ FUNCTION = _check("a function", callable)
 PATH = _check("a path", lambda value: isinstance(value, str | os.PathLike), expanded)
 PURPOSE = _check("live, smoke_test or eval", lambda v: v in ("live", "smoke_test", "eval"))
 BUDGETS = _check("a dict of seconds by stage", lambda v: isinstance(v, Mapping), _budgets)
+
+
+_OLDEST_LIVEKIT = (1, 5)
+
+
+def require_livekit() -> None:
+    """Refuse a LiveKit that is too old, on which a session can wait for ever. pip does so, too,
+    unless it is told to leave dependencies alone.
+
+    Raises:
+        ImportError: What is installed, and what to do.
+    """
+    from importlib import metadata
+
+    try:
+        installed = metadata.version("livekit-agents")
+    except metadata.PackageNotFoundError:
+        return  # it is there in another way, or its import says what is missing
+    numbers = re.match(r"(\d+)\.(\d+)", installed)
+    if numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST_LIVEKIT:
+        raise ImportError(
+            f"livekit-agents {installed} is too old for prefactor-agent:"
+            " pip install -U 'livekit-agents>=1.5,<2'"
+        )

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar, overload
 
-from livekit.agents import function_tool, llm
+from livekit.agents import Agent, function_tool, llm
 from livekit.agents.llm import FunctionTool, RawFunctionTool
 
-from . import tool_options
-from .core.guard import guarded
+from . import config, tool_options
+from .agent import TracedAgent, TracedAgentTask
+from .core.guard import guarded, logger
 from .record.intercept.calls import observed
 from .record.livekit import private as livekit_private
 from .record.tools.traced import ToolCall
@@ -133,7 +134,10 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
 
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _ObservedTool | None:
         record = _begin(recorded, signature, args, kwargs)
-        return _ObservedTool(args, kwargs, record) if record is not None else None
+        if record is None:
+            _say_if_forgotten(args)
+            return None
+        return _ObservedTool(args, kwargs, record)
 
     recorded: Any = observed(call, begin, like)
     # From 3.14 on it has both, and the first can be asked for before what it names is there.
@@ -206,6 +210,30 @@ def _begin(
 ) -> ToolCall | None:
     name = getattr(recorded, _MARK)
     return ToolCall.begin(_renamed(recorded, name) or name, signature, args, kwargs)
+
+
+@guarded("tool.forgotten")
+def _say_if_forgotten(args: tuple[Any, ...]) -> None:
+    """Say once, when a model calls a traced tool of a plain ``Agent``, that nothing is traced."""
+    global _forgotten_said
+    agent = args[0] if args else None
+    if (
+        _forgotten_said
+        or not isinstance(agent, Agent)
+        or isinstance(agent, TracedAgent | TracedAgentTask)
+    ):
+        return
+    if livekit_private.running_function_call() is None or config.settings().disabled:
+        return
+    _forgotten_said = True
+    logger.warning(
+        "%s has traced tools, but is a plain Agent, so this call is not traced: derive it from"
+        " TracedAgent (prefactor-agent init shows how)",
+        type(agent).__name__,
+    )
+
+
+_forgotten_said = False
 
 
 @guarded("tool.name")

@@ -44,7 +44,10 @@ def settings_for(journal: Path | None) -> Settings:
     except ConfigurationError as error:
         fail(error)
     if not chosen.journal.exists():
-        fail(f"no call has been traced yet: there is no journal at {chosen.journal}")
+        fail(
+            f"no call has been traced yet: there is no journal at {chosen.journal}"
+            " (prefactor-agent init AGENT.py shows how an agent is traced)"
+        )
     return chosen
 
 
