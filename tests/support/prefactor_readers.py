@@ -13,6 +13,19 @@ from .prefactor_server.process import Span
 
 JSON = dict[str, Any]
 
+STEP_TYPES = {"tool_call", "llm_call", "retrieval", "handoff", "output", "other"}
+"""What a step can be to the evals (``spec/schema/v1/span.md``)."""
+EVALS = {
+    "core.errors": {"max_failures"},
+    "core.loop_detection": {"max_occurrences", "ignore_tools", "ignore_arg_keys"},
+    "core.redundant_tool_calls": {"max_repeats", "ignore_tools", "ignore_arg_keys"},
+    "core.termination_state": {"allow_states", "max_duration_ms"},
+    "core.latency_budget": {"max_span_ms", "max_instance_ms", "span_types", "ignore_spans"},
+    "core.efficiency": {"tolerance", "floor"},
+    "core.conversation_length": {"tolerance", "floor", "turn_span_names"},
+}
+"""The evals that need nothing that only the user knows, and what each can be set to."""
+
 
 @dataclass
 class ModelCost:

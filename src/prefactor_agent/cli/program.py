@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..config import ConfigurationError
 from ..stored.source import SourceError
-from . import looking, operating, starting
+from . import looking, operating, packs, starting
 from .shared import complain
 
 app = typer.Typer(
@@ -70,4 +70,5 @@ def _leave_pipe() -> None:
 
 looking.register(app)
 operating.register(app)
+packs.register(app)
 starting.register(app)
