@@ -8,8 +8,13 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import distribution, version
 from typing import Any, NamedTuple
+from urllib.request import (
+    getproxies_environment,
+    proxy_bypass_environment,  # type: ignore[attr-defined]  # missing in typeshed
+)
 
 import aiohttp
+from yarl import URL
 
 LONGEST_WAIT_S = 300.0
 """The longest ``Retry-After`` that is followed."""
@@ -73,8 +78,24 @@ async def exchange(
         raise LaterError("no answer in time", timeout=True) from error
     except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
         raise LaterError(_reason(error)) from error
+    except RuntimeError as error:  # the program ends: no thread looks up names any more
+        raise LaterError(_reason(error)) from error
     except ValueError as error:  # a header or an URL that aiohttp cannot send
         raise LaterError(f"cannot be sent: {type(error).__name__}") from error
+
+
+def proxy_for(url: str) -> URL | None:
+    """The proxy that the environment names for an address, with its password: ``HTTPS_PROXY``,
+    ``HTTP_PROXY``, ``ALL_PROXY``, unless ``NO_PROXY`` names its host, in capitals or not.
+
+    aiohttp's ``trust_env`` asks for it on a thread before each request, and looks for passwords in
+    ``~/.netrc`` besides."""
+    target = URL(url)
+    proxies = getproxies_environment()
+    named = proxies.get(target.scheme) or proxies.get("all")
+    if not named or proxy_bypass_environment(target.host or ""):
+        return None
+    return URL(named if "://" in named else f"http://{named}")
 
 
 def seconds_of(retry_after: str | None) -> float | None:

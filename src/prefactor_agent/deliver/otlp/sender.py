@@ -14,7 +14,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from pydantic_core import from_json
 
 from ...core.values import mapping
-from ..common.http import Answer, LaterError, NotAcceptedError, exchange, named, version_of
+from ..common.http import (
+    Answer,
+    LaterError,
+    NotAcceptedError,
+    exchange,
+    named,
+    proxy_for,
+    version_of,
+)
 from .endpoint import Endpoint
 from .mapping import request
 
@@ -53,6 +61,7 @@ class Sender:
         self._endpoint = endpoint
         self._session: aiohttp.ClientSession | None = None
         self._version = version_of("prefactor-agent")
+        self._proxy = proxy_for(endpoint.url)
         self._headers = {
             "Content-Type": "application/x-protobuf",
             "User-Agent": named("prefactor-agent").replace("@", "/"),
@@ -67,7 +76,6 @@ class Sender:
             timeout=aiohttp.ClientTimeout(
                 total=self._endpoint.timeout_s, connect=min(5.0, self._endpoint.timeout_s)
             ),
-            trust_env=True,  # proxies, as the exporter of OpenTelemetry
         )
         return self
 
@@ -85,6 +93,7 @@ class Sender:
             self._endpoint.url,
             self._headers,
             data=_COMPRESS[self._endpoint.compression](body),
+            proxy=self._proxy,
         )
         return read(answer)
 

@@ -21,7 +21,7 @@ from prefactor_http.models.base import ApiResponse
 from pydantic_core import from_json, to_json
 
 from ...core.json import JSON
-from ..common.http import Answer, LaterError, NotAcceptedError, exchange
+from ..common.http import Answer, LaterError, NotAcceptedError, exchange, proxy_for
 from .address import Address
 
 _RESPONSE = ApiResponse[AgentInstance]
@@ -65,6 +65,7 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
             ),
             sdk_header=sdk,
         )
+        self._proxy = proxy_for(address.url)
         self.date_header: str | None = None
         """The ``Date`` of the last answer."""
 
@@ -103,6 +104,7 @@ class Api(PrefactorHttpClient):  # type: ignore[misc]  # it has no types of its 
             headers,
             data=body,
             params=params,
+            proxy=self._proxy,
         )
         self.date_header = answer.headers.get("Date")
         return _read(answer)
