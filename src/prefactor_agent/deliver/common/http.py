@@ -8,9 +8,9 @@ import time
 from collections.abc import Mapping
 from importlib.metadata import distribution, version
 from typing import Any, NamedTuple
-from urllib.request import (
+from urllib.request import (  # type: ignore[attr-defined]  # typeshed lacks the second
     getproxies_environment,
-    proxy_bypass_environment,  # type: ignore[attr-defined]  # missing in typeshed
+    proxy_bypass_environment,
 )
 
 import aiohttp
