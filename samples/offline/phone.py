@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from livekit import api, rtc
@@ -70,12 +70,14 @@ def token(
     attributes: Mapping[str, str] | None = None,
     metadata: str = "",
     agent: str | None = None,
+    kind: Literal["standard", "sip"] = "standard",
 ) -> str:
     """What lets a participant into a room; `agent` names the agent that shall come there too, if it
-    is not the server's only one."""
+    is not the server's only one. One of the kind `sip` counts as a telephone."""
     grants = api.VideoGrants(room_join=True, room=room, can_update_own_metadata=True)
     made = api.AccessToken(key, secret).with_identity(identity).with_name(identity.title())
     made = made.with_grants(grants).with_metadata(metadata).with_attributes(dict(attributes or {}))
+    made = made.with_kind(kind)
     if agent is not None:
         dispatch = api.RoomAgentDispatch(agent_name=agent)
         made = made.with_room_config(api.RoomConfiguration(agents=[dispatch]))

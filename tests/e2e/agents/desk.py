@@ -3,6 +3,7 @@
 import math
 import os
 
+from livekit import rtc
 from livekit.agents import Agent, AgentServer, JobContext, JobProcess, cli, get_job_context
 from livekit.plugins import silero
 from samples.agent import new_session
@@ -52,6 +53,14 @@ server = AgentServer(setup_fnc=prewarm, host="127.0.0.1", port=0, load_threshold
 async def answer(job: JobContext) -> None:
     session = new_session(job.proc.userdata["vad"])
     await session.start(agent=Reception(), room=job.room)
+    job.room.local_participant.register_rpc_method("repeat", repeat)
+
+
+async def repeat(asked: rtc.RpcInvocationData) -> str:
+    """Answers a caller's program with what it asked."""
+    if not asked.payload:
+        raise rtc.RpcError(1600, "nothing to repeat")
+    return asked.payload
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from samples.offline.livekit_server import KEY, SECRET, LiveKitServer
 from samples.offline.phone import Phone, token
@@ -99,10 +99,19 @@ class Site:
         speaks: bool = True,
         attributes: Mapping[str, str] | None = None,
         metadata: str = "",
+        kind: Literal["standard", "sip"] = "standard",
     ) -> Phone:
-        """A caller who has joined a room. `agent`: the name of the agent to call."""
+        """A caller who has joined a room. `agent`: the name of the agent to call; `kind`: `sip`
+        for one who comes as from LiveKit's telephone service."""
         ticket = token(
-            KEY, SECRET, room, identity, attributes=attributes, metadata=metadata, agent=agent
+            KEY,
+            SECRET,
+            room,
+            identity,
+            attributes=attributes,
+            metadata=metadata,
+            agent=agent,
+            kind=kind,
         )
         phone = await Phone().dial(self.livekit.url, ticket, speaks=speaks)
         await self.has_agent(room, agent or "")
