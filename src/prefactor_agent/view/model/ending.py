@@ -19,6 +19,8 @@ _WORDS = {
     "task_completed": "the agent's task was done",
     "detached": "the program ended the trace before the session",
 }
+_ENDED_BY = {"network": ": the network failed", "server": ": the server ended the call"}
+"""Added where neither the caller nor the program hung up."""
 
 
 def ending(call: CallTree, summary: Summary) -> tuple[str, Tone]:
@@ -41,4 +43,5 @@ def ending(call: CallTree, summary: Summary) -> tuple[str, Tone]:
     if summary.status == "failed":
         why = words or text(session.result.get("reason"))
         return f"failed: {why}" if why else "failed", "bad"
-    return _WORDS.get(reason, f"ended: {words}" if words else "ended"), "good"
+    by = _ENDED_BY.get(text(session.result.get("hung_up_by")), "")
+    return _WORDS.get(reason, f"ended: {words}" if words else "ended") + by, "good"

@@ -14,7 +14,7 @@ from typing import Any
 from ...core.json import JSON
 from ...core.values import as_list, mapping
 from ...stored.span import StoredSpan
-from ..model import stagenames
+from ..model import stagenames, travel
 from ..model.calltree import CallTree
 from ..model.keys import keys_of
 from ..model.silences import Silence
@@ -134,6 +134,10 @@ def encode(view: View) -> JSON:
             [call_us // TICK_US, key.digit, key.sent]
             for key in keys_of(call)
             if (call_us := key.at_us - call.started_us) >= 0
+        ],
+        "sound": [
+            [one.from_us // TICK_US, one.to_us // TICK_US, one.voice == "agent", one.badness]
+            for one in travel.samples(call)
         ],
         "user": [_run(run) for run in view.user],
         "agent": [_run(run) for run in view.agent],

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ...core.json import JSON
 from ...core.values import as_list, mapping, mappings, text
-from ..model import numbers
+from ..model import numbers, travel
 from ..model.ending import ending
 from ..model.silences import Silence, Stage
 from ..model.turns import user_text
@@ -42,6 +42,8 @@ class Head:
     models: dict[str, str]
     """By what they do: ``llm``, ``stt`` …"""
     failed_tools: int
+    sound: list[str]
+    """How the sound of both sides travelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,7 @@ def head_of(view: View) -> Head:
         tags=[tag for tag in as_list(result.get("tags")) if isinstance(tag, str)],
         models=_models(mapping(payload.get("models"))),
         failed_tools=sum(span.status == "failed" for span in call.spans("tool")),
+        sound=travel.in_words(call),
     )
 
 

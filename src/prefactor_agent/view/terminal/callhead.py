@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from ..model import numbers
+from ..model import numbers, travel
 from ..model.bars import TurnBars
 from ..model.calltree import CallTree
 from ..model.ending import Tone, ending
@@ -34,6 +34,7 @@ class Head(Lines):
             Text(self.safe(how), _TONES[tone]),
             self._counts(summary),
             *self._silences(silences),
+            *self._sound(),
             *self._incomplete(summary),
             Text(summary.id, "dim"),
         ):
@@ -84,6 +85,10 @@ class Head(Lines):
             line = Text(f"Turn {worst.turn.number} was the slowest: ")
             line.append(f"{what} took {took}", "bold yellow")
             yield line.append(f" of its {numbers.length(worst.us)}")
+
+    def _sound(self) -> Iterator[Text]:
+        if said := travel.in_words(self.call):
+            yield Text("sound: " + self._dot.join(map(self.safe, said)), "dim")
 
     def _strip(self, drawn: Drawn) -> Iterator[Text]:
         """Both voices over the whole call."""

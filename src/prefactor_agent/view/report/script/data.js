@@ -81,6 +81,10 @@ const stageStyle = stage => data.stages[stage][1];
 
 const keys = data.keys.map(([at, digit, sent]) => ({ at: at * TICK, digit: digit.length === 1 ? digit : '•', sent }));
 
+// How the sound travelled: stretches of time, of which `bad` goes from 0 to 1.
+
+const travelled = data.sound.map(([from, to, agent, bad]) => ({ from: from * TICK, to: to * TICK, agent, bad }));
+
 // Streams, by span. What a long call's chunks are is unpacked only when it is looked at.
 
 const streams = grouped(data.streams.map(([span, name, kind, facts, offsets, ...rest]) => [span, {

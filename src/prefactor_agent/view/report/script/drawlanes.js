@@ -10,12 +10,12 @@ function drawLanes() {
     drawMarks(pen, 0, 0, lanesHeight);
     pen.textAlign = 'left';
     pen.font = '11px ' + FONT;
-    for (const lane of drawn) lane.label === 'Keys' ? drawKeys(pen, lane) : drawLane(pen, lane);
+    for (const lane of drawn) (WITHOUT_SPANS[lane.label] || drawLane)(pen, lane);
   });
   pen.textAlign = 'right';
   pen.font = '11.5px ' + FONT;
   for (const lane of drawn) {
-    pen.fillStyle = lane.spans.length || lane.label === 'Keys' ? colours.ink : colours.soft;
+    pen.fillStyle = lane.spans.length || lane.label in WITHOUT_SPANS ? colours.ink : colours.soft;
     pen.fillText(lane.label, gutter - 8, lane.top + ROW / 2);
   }
 }
@@ -75,6 +75,16 @@ function drawKeys(pen, lane) {
     pen.fillStyle = colours.ink;
     pen.fillText(digit, from, lane.top + high / 2 + 0.5);
     free = from + 2 + pen.measureText(digit).width;
+  }
+}
+// How the sound of both sides travelled: a thin line each, and the more was lost of it the more red.
+function drawTravel(pen, lane) {
+  const high = (ROW - 5) / 2;
+  for (const { from, to, agent, bad } of travelled) {
+    const left = x(from), wide = Math.max(1, x(to) - left - 1), y = lane.top + (agent ? high + 2 : 0);
+    if (left > width || left + wide < gutter) continue;
+    rect(pen, colours[agent ? 'agent' : 'user'], left, y + high / 2 - 0.5, wide, 1, 0.6);
+    if (bad > 0) rect(pen, colours.dead, left, y, wide, high, 0.15 + 0.85 * bad);
   }
 }
 function drawDiamond(pen, colour, px, y) {

@@ -5,6 +5,7 @@ const LANES = [
   ['Caller', 'user', type => type === 'livekit:user_turn'],
   ['Agent', 'agent', type => type === 'livekit:assistant_turn'],
   ['Keys', 'user', () => false],
+  ['Sound', 'user', () => false],
   ['States', 'quiet-0', type => type === 'livekit:state'],
   ['STT', 'hear-0', type => type === 'livekit:stt'],
   ['LLM', 'llm-0', type => type === 'livekit:llm'],
@@ -15,7 +16,8 @@ const LANES = [
   ['Events', 'dead', type => type === 'livekit:error' || type === 'livekit:handoff'],
   ['Other', 'quiet-0', type => type !== 'livekit:session' && type !== 'livekit:tool_result'],
 ];
-const ALWAYS = new Set(['Caller', 'Agent', 'STT', 'LLM', 'TTS', 'Text', 'Tools', ...keys.length ? ['Keys'] : []]);
+const ALWAYS = new Set(['Caller', 'Agent', 'STT', 'LLM', 'TTS', 'Text', 'Tools', ...keys.length ? ['Keys'] : [], ...travelled.length ? ['Sound'] : []]);
+const WITHOUT_SPANS = { Keys: drawKeys, Sound: drawTravel };
 const lanes = LANES.map(([label, colour, takes]) => ({ label, colour, takes, spans: [], reach: [], rows: 1 }));
 const laneOf = new Int8Array(count).fill(-1); // -1: it is in none
 const rowOf = new Uint8Array(count);
