@@ -77,9 +77,7 @@ class Pipeline:
     def _count(self) -> None:
         """In prometheus_client's multi-process mode each job process counts for itself."""
         if self._metrics is None and self.settings.metrics and multiprocess.is_on():
-            self._metrics = multiprocess.JobMetrics(
-                self.settings.journal, delivers=self.settings.delivers
-            )
+            self._metrics = multiprocess.JobMetrics(self.settings.journal, delivers=self._sends)
             self._writer.on_counted = self._metrics.observe
 
     def put(self, span: Span) -> None:

@@ -246,14 +246,27 @@ def test_a_journal_of_an_older_version_has_no_totals(path: Path) -> None:
 def test_the_backlog_is_what_waits_to_be_sent(path: Path) -> None:
     call = calls.over_budget_call()
     count(path, call)
-    assert totals.read(path)[2:] == (0, None, 0), "nobody delivers it"
+    nothing = totals.Waiting(0, None, 0)
+    assert totals.read(path).waiting == {"prefactor": nothing, "otlp": nothing}
     outbox = Outbox(path)
     outbox.update_call(calls.SESSION, wanted=1)
-    found = totals.read(path)
-    assert found.backlog == len(call)
-    assert found.oldest_us == min(span.finished_us for span in call if span.finished_us)
+    oldest = min(span.finished_us for span in call if span.finished_us)
+    assert totals.read(path).waiting == {
+        "prefactor": totals.Waiting(len(call), oldest, 0),
+        "otlp": nothing,
+    }
     first, second, *rest = outbox.due(calls.SESSION, 0, 100, 1 << 20)
     outbox.acknowledge([], [first.seq], [("refused", second.seq)], [])
     outbox.close()
-    found = totals.read(path)
-    assert (found.backlog, found.parked) == (len(rest), 1)
+    found = totals.read(path).waiting["prefactor"]
+    assert (found.spans, found.parked) == (len(rest), 1)
+
+
+def test_the_backlog_of_opentelemetry_is_counted_apart(path: Path) -> None:
+    call = calls.over_budget_call()
+    with closing(schema.connect(path, 5.0)) as connection:
+        batch = Batch([*map(row, call)], [], [])
+        write(connection, batch, wanted=False, exported=True, counted=True)
+    found = totals.read(path).waiting
+    assert found["otlp"].spans == len(call)
+    assert found["prefactor"].spans == 0

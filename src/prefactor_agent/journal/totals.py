@@ -31,15 +31,23 @@ from .schema import Row
 Labels = tuple[str, ...]
 _NO_BOUND = ""
 """Of a counter."""
-_SINCE = 6
-"""The version of the journal that has totals."""
-_BACKLOG = (
-    "SELECT count(*), min(coalesce(s.finished_us, s.started_us)) FROM outbox o "
-    "INDEXED BY outbox_due JOIN calls c ON c.session_id = o.session_id "
-    "JOIN spans s ON s.id = o.span_id WHERE o.due = 1 AND o.state < 2 AND c.wanted = 1"
-)
-_PARKED = "SELECT count(*) FROM outbox WHERE state >= 2"
-
+_SINCE = 7
+"""The version of the journal that has all of it."""
+_WAITING = {
+    "prefactor": (
+        "SELECT count(*), min(coalesce(s.finished_us, s.started_us)), "
+        "(SELECT count(*) FROM outbox WHERE state >= 2) FROM outbox o INDEXED BY outbox_due "
+        "JOIN calls c ON c.session_id = o.session_id JOIN spans s ON s.id = o.span_id "
+        "WHERE o.due = 1 AND o.state < 2 AND c.wanted = 1"
+    ),
+    "otlp": (
+        "SELECT count(*), min(s.finished_us), "
+        "(SELECT count(*) FROM otlp_spans WHERE error IS NOT NULL) "
+        "FROM otlp_spans o INDEXED BY otlp_due JOIN otlp_calls c ON c.session_id = o.session_id "
+        "JOIN spans s ON s.id = o.span_id WHERE o.error IS NULL AND c.wanted = 1"
+    ),
+}
+"""By target, what waits to be sent there."""
 _ROW = ", ".join(Row._fields)
 _ENDED_BEFORE = (
     "SELECT json_group_array(id) FROM spans LEFT JOIN calls ON calls.session_id = spans.id "
@@ -59,6 +67,16 @@ _MORE = (
 _UNSEEN_END = '{"lost_end":true}'
 
 
+class Waiting(NamedTuple):
+    """What waits to be sent to one target."""
+
+    spans: int
+    oldest_us: int | None
+    """When the one began to wait that has waited longest, in microseconds since the epoch."""
+    parked: int
+    """Spans that were refused."""
+
+
 class Totals(NamedTuple):
     """What a journal has counted, and what waits in it."""
 
@@ -67,12 +85,8 @@ class Totals(NamedTuple):
     lengths: Mapping[tuple[str, Labels], tuple[Mapping[float, int], float]]
     """By series and labels, of each histogram: how many fell in each bucket (by its upper bound,
     not cumulated), and the sum in seconds."""
-    backlog: int
-    """Spans that wait to be delivered."""
-    oldest_us: int | None
-    """When the one began to wait that has waited longest, in microseconds since the epoch."""
-    parked: int
-    """Spans that were refused."""
+    waiting: Mapping[str, Waiting]
+    """By target of delivery."""
 
 
 def uncounted(connection: sqlite3.Connection, rows: Iterable[Row]) -> list[Row]:
@@ -140,11 +154,13 @@ def read(path: Path, timeout: float = 2.0) -> Totals:
     with closing(schema.read_only(path, timeout)) as connection:
         schema.refuse_others(connection, path)
         if schema.version_of(connection) < _SINCE:  # the next process that writes brings it them
-            return Totals({}, {}, 0, None, 0)
+            return Totals({}, {}, {})
         rows = connection.execute("SELECT * FROM totals").fetchall()
-        waiting = connection.execute(_BACKLOG).fetchone()
-        parked = connection.execute(_PARKED).fetchone()
-    return Totals(*_gathered(rows), *waiting, *parked)
+        waiting = {
+            target: Waiting(*connection.execute(query).fetchone())
+            for target, query in _WAITING.items()
+        }
+    return Totals(*_gathered(rows), waiting)
 
 
 @lru_cache(1024)

@@ -74,9 +74,9 @@ _TABLE = (
     Series(ERRORS, _C, "Errors of models and of the agent's code.", ("agent", "source")),
     Series(LOST_SPANS, _C, "Spans that could not be kept.", ("agent",)),
     Series(TRACER_FAILURES, _C, "Failures of the tracer itself.", ("agent",)),
-    Series(BACKLOG, _G, "Spans that wait to be delivered."),
-    Series(OLDEST, _G, "When the span began to wait that has waited longest to be delivered."),
-    Series(PARKED, _G, "Spans that were refused, and wait for prefactor-agent push --parked."),
+    Series(BACKLOG, _G, "Spans that wait to be delivered.", ("target",)),
+    Series(OLDEST, _G, "When the span began to wait that has waited longest.", ("target",)),
+    Series(PARKED, _G, "Spans that were refused.", ("target",)),
 )
 SERIES: Mapping[str, Series] = {series.name: series for series in _TABLE}
 """By name."""

@@ -12,11 +12,11 @@ from prometheus_client.core import (
     Metric,
 )
 
-from ...journal.totals import Totals
+from ...journal.totals import Totals, Waiting
 from .. import series
 from ..series import CLOSED_LABELS, SERIES, Kind, Series
 
-NOTHING = Totals({}, {}, 0, None, 0)
+NOTHING = Totals({}, {}, {})
 
 
 def families(totals: Totals) -> Iterator[Metric]:
@@ -77,12 +77,18 @@ def _written(bound: float) -> str:
 
 
 def _gauge(one: Series, totals: Totals) -> Metric:
-    family = GaugeMetricFamily(one.name, one.about)
-    value = {
-        series.BACKLOG: totals.backlog,
-        series.OLDEST: None if totals.oldest_us is None else totals.oldest_us / 1e6,
-        series.PARKED: totals.parked,
-    }[one.name]
-    if value is not None:
-        family.add_metric((), value)
+    family = GaugeMetricFamily(one.name, one.about, labels=one.labels)
+    for target, waiting in totals.waiting.items():
+        if (value := backlog_values(waiting)[one.name]) is not None:
+            family.add_metric((target,), value)
     return family
+
+
+def backlog_values(waiting: Waiting) -> dict[str, float | None]:
+    """What the gauges say of what waits for one target; ``None``: there is nothing to say."""
+    oldest = waiting.oldest_us
+    return {
+        series.BACKLOG: waiting.spans,
+        series.OLDEST: None if oldest is None else oldest / 1e6,
+        series.PARKED: waiting.parked,
+    }

@@ -16,8 +16,8 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from ...core.guard import guarded
 from ...journal.totals import read
-from .. import series
 from ..series import SERIES, Kind, Observation
+from .families import backlog_values
 
 _EVERY_S = 5.0
 """How often the backlog is read at most."""
@@ -34,7 +34,7 @@ class JobMetrics:
 
     Args:
         journal: Where the backlog is read.
-        delivers: The calls of this process are to be delivered.
+        delivers: The calls of this process are to be delivered somewhere.
     """
 
     def __init__(self, journal: Path, *, delivers: bool) -> None:
@@ -61,16 +61,11 @@ class JobMetrics:
     def read_backlog(self) -> None:
         """Have the gauges say what waits now."""
         self._read_at = time.monotonic()
-        totals = read(self._journal, timeout=0.5)
-        oldest = math.nan if totals.oldest_us is None else totals.oldest_us / 1e6
-        for name, value in (
-            (series.BACKLOG, totals.backlog),
-            (series.OLDEST, oldest),
-            (series.PARKED, totals.parked),
-        ):
-            metric = self._metric(name)
-            if isinstance(metric, Gauge):
-                metric.set(value)
+        for target, waiting in read(self._journal, timeout=0.5).waiting.items():
+            for name, value in backlog_values(waiting).items():
+                metric = self._metric(name)
+                if isinstance(metric, Gauge):
+                    metric.labels(target).set(math.nan if value is None else value)
 
     def _metric(self, name: str) -> Counter | Gauge | Histogram:
         if name not in self._made:
@@ -85,4 +80,4 @@ def _make(name: str) -> Counter | Gauge | Histogram:
     if one.kind is Kind.HISTOGRAM:
         return Histogram(name, one.about, one.labels, registry=None, buckets=one.bounds)
     # All processes see the same backlog: the latest look is the true one.
-    return Gauge(name, one.about, registry=None, multiprocess_mode="mostrecent")
+    return Gauge(name, one.about, one.labels, registry=None, multiprocess_mode="mostrecent")
