@@ -20,7 +20,7 @@ import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool, tracing
 from prefactor_agent.core import guard
 from prefactor_agent.core.guard import failures
-from prefactor_agent.record.audio import agent_voice, user_voice
+from prefactor_agent.record.audio import block
 from prefactor_agent.record.intercept import forms, passthrough
 from prefactor_agent.record.models import llm_node, node_call, nodes, stt_node, voice_nodes
 from prefactor_agent.record.session import hooks
@@ -264,8 +264,7 @@ async def test_a_failure_inside_a_guarded_function(
 
 BEHIND: dict[str, tuple[Any, str]] = {
     "sink.put": (MemorySink, "put"),
-    "loudness of the user": (user_voice, "mean_squares"),
-    "loudness of the agent": (agent_voice, "mean_squares"),
+    "loudness of both voices": (block, "mean_squares"),
     "ids": (tree.Ids, "new"),
     "the session's trace": (tracing, "SessionRecorder"),
     "a node's beginning": (nodes.Nodes, "open"),

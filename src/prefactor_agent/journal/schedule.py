@@ -9,8 +9,9 @@ import time
 
 WORDS = 2.5
 """Flush intervals after which the words of an open span are written at the latest."""
-LEVELS = 10.0
-"""Flush intervals after which the loudness of an open span is written at the latest."""
+LEVELS = 8.0
+"""Flush intervals after which the loudness of an open span is written at the latest. It waits for
+two more until it is worked out (record/audio/block.py): a second in all."""
 _LONGEST_S = 3600.0
 """One wait of the thread: a lock takes no infinite one."""
 

@@ -121,7 +121,7 @@ class SessionRecorder:
         scope = self.scope
         self.closing = Closing(scope, self.close)
         self.errors = Errors(scope, self.closing)
-        self.voice = UserVoice(self.spans.root.started_ns)
+        self.voice = UserVoice(self.spans.root.started_ns, self.session_id)
         self.job = Job(scope, session, self.closing, self.voice)
         self.network = Network(scope)
         self.echoes = Echoes(self.voice)

@@ -107,7 +107,10 @@ class Player:
     def _begins(self, id_: str, at: float) -> None:
         turn = self._turns[id_]
         voice: Any = SimpleNamespace(
-            sound_begins_ns=ns(LEAD) - ns(0), sound_ends_ns=None, late=((0, ns(at)),)
+            sound_begins_ns=ns(LEAD) - ns(0),
+            sound_ends_ns=None,
+            late=((0, ns(at)),),
+            catch_up=lambda: None,
         )
         turn.voices.append(HeardVoice(ns(at), voice, None, first_frame_ns=ns(at)))
         turn.segments.append(Segment(ns(at)))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from math import inf
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..spans.stream import AudioLevels
-from .loudness import WINDOW_MS, mean_squares, pack, to_dbfs
+from ...core.guard import guarded
+from ..spans.stream import UNABSORBED, AudioLevels
+from .block import Block
+from .loudness import WINDOW_MS, pack, to_dbfs
 from .sound import Levels, Sound, find_sound
 
 if TYPE_CHECKING:
@@ -26,10 +29,22 @@ class AgentVoice:
 
     Where the sound begins depends on how loud the voice becomes and on the noise that it begins
     with. So the levels of its first seconds are kept, and whoever asks gets what they say so far;
-    after the call has ended that is final."""
+    after the call has ended that is final.
 
-    def __init__(self, levels: AudioLevels) -> None:
+    Levels are worked out block by block, and on the event loop whenever somebody asks. Another
+    thread sees what was worked out, all of it once the span of the call has ended.
+
+    Args:
+        session_id: Whose call it is in.
+    """
+
+    def __init__(self, levels: AudioLevels, session_id: str | None = None) -> None:
+        self.session_id = session_id
         self._levels = levels
+        levels.source = self.catch_up
+        self._loop_thread = get_ident()
+        self._block: Block[tuple[int, int]] = Block()
+        """The position of each frame, and its samples in the rate that ``levels`` counts in."""
         self._position_ns = 0
         self._latest_ns: int | None = None
         self._opening: Levels | None = None
@@ -45,18 +60,44 @@ class AgentVoice:
         """The frames that came later, against their place in the audio, than all before them: that
         place, and the arrival less it (see :class:`prefactor_agent.conversation.Playout`)."""
 
-    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> int:
-        levels = self._levels
+    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> None:
+        """One frame passed."""
+        data, levels, block = bytes(frame.data), self._levels, self._block
         samples, rate = frame.samples_per_channel, frame.sample_rate
-        if levels.sample_rate is None:
-            levels.sample_rate, levels.channels = rate, frame.num_channels
-        squares = mean_squares(frame)
+        if rate != block.sample_rate or frame.num_channels != block.channels:
+            self.catch_up()
+            block.sample_rate, block.channels = rate, frame.num_channels
+        if (counted := levels.sample_rate) is None:
+            counted = levels.sample_rate = rate
+            levels.channels = frame.num_channels
         position = self._position_ns
         began = arrived_ns - position
         if self._latest_ns is None or began > self._latest_ns:
             self._latest_ns = began
             if len(self.late) < LATE_KEPT:
                 self.late.append((position, began))
+        self._position_ns = position + samples * 1_000_000_000 // rate
+        if rate != counted:
+            samples = samples * counted // rate
+        levels.times.append(arrived_ns)
+        if block.add(data, arrived_ns, (position, samples)):
+            self.catch_up()
+
+    def catch_up(self) -> None:
+        """Work out the levels of what has passed."""
+        if len(self._block) and get_ident() == self._loop_thread:
+            self._work_out()
+
+    @guarded("voice.levels")
+    def _work_out(self) -> None:
+        levels = self._levels
+        for (position, samples), squares in self._block.take():
+            self._place(position, squares)
+            levels.items.append(pack(samples, squares))
+        if len(levels.items) >= UNABSORBED:
+            levels.absorb()
+
+    def _place(self, position: int, squares: list[float]) -> None:
         above = self._goes_on_above
         for index, square in enumerate(squares):
             at = position + index * _WINDOW_NS
@@ -66,10 +107,6 @@ class AgentVoice:
                 self._ends_ns = at + _WINDOW_NS
         if len(self._kept) >= KEPT_WINDOWS:
             self._bound()
-        self._position_ns = position + samples * 1_000_000_000 // rate
-        if rate != levels.sample_rate:
-            samples = samples * levels.sample_rate // rate
-        return pack(samples, squares)
 
     @property
     def sound_begins_ns(self) -> int | None:
@@ -86,6 +123,7 @@ class AgentVoice:
     def _look(self) -> Sound | None:
         """Look through what is kept, if there is more of it than at the last time. Called on the
         event loop while the voice speaks, and on the journal's thread."""
+        self.catch_up()
         kept = self._kept
         count, found = self._found
         if count == len(kept) or self._goes_on_above is not None:
@@ -102,6 +140,7 @@ class AgentVoice:
         """The levels of its first seconds, a window of 10 ms each."""
         if self._opening is not None:
             return self._opening
+        self.catch_up()
         kept = self._kept[:]
         return np.fromiter((level for _, level in kept), np.float64, len(kept))
 

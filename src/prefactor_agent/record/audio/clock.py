@@ -18,6 +18,8 @@ arrived, frames don't overlap, and they arrive in four ways:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 _MS = 1_000_000
 
 GAP_NS = 60 * _MS
@@ -44,10 +46,15 @@ class AudioClock:
     The audio is a row of stretches, each recorded without a break. No frame arrives before its end,
     so the earliest frame, relative to its position in the audio, anchors its stretch. A late frame
     begins a new stretch, and the frames of a burst move it back: to the end of the stretch before
-    if there was no gap. What is placed already moves with it (``moves``)."""
+    if there was no gap. What is placed already moves with it (``moves``).
+
+    Args:
+        before_change: Called before anything changes but how much audio was counted.
+    """
 
     __slots__ = (
         "_anchor",
+        "_before_change",
         "_began_ns",
         "_late",
         "_slack",
@@ -59,7 +66,8 @@ class AudioClock:
         "settles_ns",
     )
 
-    def __init__(self) -> None:
+    def __init__(self, before_change: Callable[[], object] = lambda: None) -> None:
+        self._before_change = before_change
         self.position = 0
         """How much audio was counted, in nanoseconds."""
         self.settles_ns = 0
@@ -115,7 +123,12 @@ class AudioClock:
                 return anchor + position
         return (self._stretches[0][1] if self._stretches else 0) + position
 
+    def earliest(self, moment_ns: int) -> int:
+        """A position such that no audio before it was recorded at or after a moment."""
+        return moment_ns - max((anchor for _, anchor, _ in self._stretches), default=0)
+
     def _begin(self, position: int, anchor: int, arrived_ns: int) -> None:
+        self._before_change()
         self._add(position, anchor)
         self._late.clear()
         self._slack = _SLACK_NS
@@ -137,6 +150,7 @@ class AudioClock:
         late.append((position, anchor, since_ns))
         position, anchor, since_ns = late[0]
         if arrived_ns - since_ns >= _LATE_FOR_NS:
+            self._before_change()
             self.moves.append((self._anchor + position, anchor - self._anchor))
             self._add(position, anchor)
             self._began_ns = since_ns
@@ -145,6 +159,7 @@ class AudioClock:
     def _take_late(self, arrived_ns: int) -> None:
         """A gap is near: the frames that were late were after a gap, too, until a burst says
         otherwise."""
+        self._before_change()
         for position, anchor, _ in self._late:
             self.moves.append((self._anchor + position, anchor - self._anchor))
             self._add(position, anchor, tentative=True)
@@ -152,6 +167,7 @@ class AudioClock:
         self._late.clear()
 
     def _early(self, position: int, anchor: int, arrived_ns: int) -> None:
+        self._before_change()
         earlier = self._anchor - anchor
         if earlier > JITTER_NS and self._merge(anchor, arrived_ns):
             self._slack, self.settles_ns = _SLACK_NS, arrived_ns

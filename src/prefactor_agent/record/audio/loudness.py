@@ -7,14 +7,12 @@ here on the frames themselves, in windows of 10 ms."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from math import log10
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-
-if TYPE_CHECKING:
-    from livekit import rtc
 
 SILENCE_DBFS = -127
 WINDOW_MS = 10
@@ -30,20 +28,43 @@ def to_dbfs(mean_square: float) -> float:
     return 10.0 * log10(mean_square) - _FULL_SCALE_DB
 
 
-def mean_squares(frame: rtc.AudioFrame) -> list[float]:
-    """The mean square of each 10 ms of a frame, less its mean; what is left over counts with the
-    last window.
+def mean_squares(frames: Sequence[bytes], window: int) -> Iterator[list[float]]:
+    """The mean square of each 10 ms of some frames, less its mean; what is left over of a frame
+    counts with its last window.
 
-    A level that does not swing within 10 ms (the offset of a microphone, rumble) is no sound."""
-    samples = np.frombuffer(frame.data, dtype=np.int16).astype(np.float32)
-    window = max(1, frame.sample_rate * WINDOW_MS // 1000) * frame.num_channels
-    count = samples.size // window
+    A level that does not swing within 10 ms (the offset of a microphone, rumble) is no sound.
+    Frames of one size are worked out together: the cost is that of calling NumPy, whose code is
+    not in the processor's caches when a frame passes now and then.
+
+    Args:
+        frames: The 16-bit samples of each.
+        window: The samples of 10 ms, of all channels: see :func:`window_of`.
+    """
+    for size, same in groupby(frames, len):
+        yield from _alike(list(same), size // 2, window)
+
+
+def window_of(sample_rate: int, channels: int) -> int:
+    """The samples of one window, of all channels together."""
+    return max(1, sample_rate * WINDOW_MS // 1000) * channels
+
+
+def _alike(frames: list[bytes], size: int, window: int) -> Iterator[list[float]]:
+    """As :func:`mean_squares`, of frames of ``size`` samples each."""
+    if not size:
+        yield from ([] for _ in frames)
+        return
+    whole = frames[0] if len(frames) == 1 else b"".join(frames)
+    samples = np.frombuffer(whole, dtype=np.int16).astype(np.float32).reshape(len(frames), size)
+    count = size // window
     if count <= 1:
-        return [_variance(samples)] if samples.size else []
-    head = samples[: (count - 1) * window].reshape(count - 1, window)
-    means = head.sum(axis=1) / window
-    squares = np.einsum("ij,ij->i", head, head) / window - means * means
-    return [*squares.tolist(), _variance(samples[(count - 1) * window :])]
+        yield from ([_variance(frame)] for frame in samples)
+        return
+    head = samples[:, : (count - 1) * window].reshape(len(frames), count - 1, window)
+    means = head.sum(axis=2) / window
+    squares = np.einsum("ijk,ijk->ij", head, head) / window - means * means
+    for found, rest in zip(squares.tolist(), samples[:, (count - 1) * window :], strict=True):
+        yield [*found, _variance(rest)]
 
 
 _ones = np.ones(4_800, dtype=np.float32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from livekit import rtc
 from livekit.agents import Agent, stt
+from livekit.rtc import AudioFrame
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
@@ -26,14 +26,13 @@ class InputAudio:
     stream: Stream | None = None
 
     def __init__(self, voice: UserVoice, session_id: str) -> None:
-        self._voice = voice
+        self._hear = voice.hear
         self.session_id = session_id
 
-    @guarded("node.stt.audio")
     def look(self, item: Any) -> None:
         """One frame passed."""
-        if isinstance(item, rtc.AudioFrame):
-            self._voice.hear(item, now_ns())
+        if isinstance(item, AudioFrame):
+            self._hear(item, now_ns())
 
     def end(self, error: BaseException | None) -> None:
         """The node reads no more."""

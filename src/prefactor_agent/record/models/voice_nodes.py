@@ -9,13 +9,12 @@ from livekit.agents import Agent
 from livekit.agents.tokenize.basic import split_words
 
 from ...core.clock import now_ns
-from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.span import Span, SpanType, Status
 from ..audio.agent_voice import AgentVoice
 from ..livekit.models import model_of
 from ..spans.outcome import status_of
-from ..spans.stream import UNABSORBED, AudioLevels, Stream
+from ..spans.stream import AudioLevels, Stream
 from ..turns.state import Scope
 from ..turns.turn import HeardVoice, realtime_tokens
 from .fallbacks import Fallbacks
@@ -43,23 +42,19 @@ class VoiceCall(SpanCall):
 
     def _speak(self, text: Stream | None) -> None:
         self.audio = AudioLevels(self.started_ns)
-        self.voice = AgentVoice(self.audio)
+        self.voice = AgentVoice(self.audio, self._spans.session_id)
         self.heard = HeardVoice(self.started_ns, self.voice, text)
         if self.turn is not None:
             self.turn.voices.append(self.heard)
 
-    @guarded("node.audio")
     def look(self, item: Any) -> None:
         """One frame of the voice passed."""
         if isinstance(item, rtc.AudioFrame):
-            audio, arrived = self.audio, now_ns()
+            arrived = now_ns()
             if self.heard.first_frame_ns is None:
                 self.heard.first_frame_ns = arrived
                 self.heard.asked_ns = _asked_at(item)
-            audio.times.append(arrived)
-            audio.items.append(self.voice.hear(item, arrived))
-            if len(audio.items) >= UNABSORBED:
-                audio.absorb()
+            self.voice.hear(item, arrived)
 
 
 class TTSNodeCall(VoiceCall):

@@ -9,6 +9,7 @@ so."""
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 from livekit.agents import llm, stt
@@ -350,21 +351,28 @@ def _event(item: Any, text: str) -> JSON:
 class AudioLevels(Stream):
     """Audio frames: how many samples, and how loud. Fed by the two voices in record/audio.
 
-    The loudness of a frame is worked out when it passes (the frame may be changed in place right
-    after); what waits to be absorbed is one integer, ``samples << 8 | -level``.
+    What waits to be absorbed is one integer for each frame, ``samples << 8 | -level``. The items
+    can come a little after their times: the voice works out the loudness of several frames at once.
     """
 
     kind = "audio"
     unit = "samples"
     value_name = "dbfs"
 
-    __slots__ = ("channels", "loudest", "sample_rate")
+    __slots__ = ("channels", "loudest", "sample_rate", "source")
 
     def __init__(self, started_ns: int) -> None:
         super().__init__(started_ns)
         self.sample_rate: int | None = None
         self.channels: int | None = None
         self.loudest: int | None = None
+        self.source: Callable[[], object] | None = None
+
+    def complete(self) -> None:
+        """The span ends: have the source add what has passed and was not added yet."""
+        source, self.source = self.source, None
+        if source is not None:
+            source()
 
     def read(self, items: list[Any]) -> tuple[list[int], list[Any]]:
         levels = [-(item & 0xFF) for item in items]

@@ -8,7 +8,7 @@ from typing import Any
 from ...core.clock import now_ns
 from ...core.ids import Ids
 from ...core.span import Sink, Span, SpanType, Status
-from .stream import Stream
+from .stream import AudioLevels, Stream
 
 
 class SpanTree:
@@ -77,6 +77,9 @@ class SpanTree:
         if self._open.pop(span.id, None) is None:
             return False
         finished = now_ns() if at is None else at
+        for stream in span.streams.values():
+            if isinstance(stream, AudioLevels):
+                stream.complete()
         span.result = result
         # Audio is placed where it was heard, which can be a little before or after what brought it;
         # and a turn that turns out to have been none ends in the past.

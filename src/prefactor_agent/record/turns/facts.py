@@ -62,6 +62,8 @@ class TurnFacts:
 
 def facts_of(turn: AssistantTurn) -> TurnFacts:
     """The facts of a turn, as they are now."""
+    for heard in turn.voices:
+        heard.voice.catch_up()
     over = turn.user_spoke_over
     entered: Any = tuple(turn.entered) if turn.entered is not None else None
     return TurnFacts(
