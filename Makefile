@@ -86,6 +86,7 @@ bench: $(VENV)/.installed  ## a quarter of an hour; prints tables of ratios, eac
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.spoken_call
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_processes
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_writers
 
 bench-peers: $(VENV)/.installed  ## ten minutes; the same beside prefactor-livekit and LiveKit's OpenTelemetry
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.peers
