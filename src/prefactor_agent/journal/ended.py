@@ -211,7 +211,8 @@ class EndedSpans(ToDo[EndedCall]):
             "AND type IN ('livekit:user_turn', 'livekit:assistant_turn')",
             (session_id,),
         )
-        return [(type_, at, result) for at, type_, result in sorted(found)]
+        # Of two that began in the same microsecond the one that was kept first comes first.
+        return [(type_, at, result) for at, type_, result in sorted(found, key=itemgetter(0))]
 
     # For push and doctor
 

@@ -25,17 +25,19 @@ HEARD = ("Where is order 42?", "Then cancel it.", "How do I send it back?", "Sto
 
 def rows_of(case: Case) -> list[EndedSpan]:
     """The spans of a case of the differential tests."""
-    return _recorded(_play(case))
+    return of_sink(recorded(play(case)))
 
 
-def _recorded(call: Coroutine[Any, Any, None]) -> list[EndedSpan]:
+def recorded(call: Coroutine[Any, Any, None]) -> MemorySink:
+    """What is traced of a call, which is held on a virtual clock."""
     sink = MemorySink()
     tracer.send_to(sink)
     virtual_time.run(call, look=1e-6)  # LiveKit divides by how long an answer took
-    return of_sink(sink)
+    return sink
 
 
-async def _play(case: Case) -> None:
+async def play(case: Case) -> None:
+    """Play a case of the differential tests, once, traced."""
     stage = Stage(TRACED)
     async with asyncio.timeout(120):
         await case(stage)
@@ -76,11 +78,13 @@ async def phone_line(s: Stage) -> None:
 
 
 def realtime_call() -> list[EndedSpan]:
-    """A realtime model that hears a question, calls a tool, and answers."""
-    return _recorded(_talk_to_a_realtime_model())
+    """The spans of :func:`talk_to_a_realtime_model`."""
+    return of_sink(recorded(talk_to_a_realtime_model()))
 
 
-async def _talk_to_a_realtime_model() -> None:
+async def talk_to_a_realtime_model() -> None:
+    """A realtime model hears a question, calls a tool, and answers."""
+
     class Host(TracedAgent):
         @traced_tool
         async def price(self, item: str) -> str:
