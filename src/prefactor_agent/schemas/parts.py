@@ -38,8 +38,10 @@ TURN = {
     "created_at": "when it was created",
     "started_at": "when it began",
 }
+OTEL = {"otel": "ids of LiveKit's own OpenTelemetry span"}
 MODEL_CALL = {
     **SPAN,
+    **OTEL,
     "turn_index": "of the turn",
     "request_id": "the provider's",
     "timestamp": "when it began",
@@ -56,6 +58,8 @@ KEPT_METRICS = measures(
     "type label model_name provider model_provider request_id provider_request_ids segment_id"
     " speech_id"
 )
+KEPT_LINK = fields("trace_id span_id")
+"""The ids of a span of LiveKit's own."""
 KEPT_END = {"metadata": shape(), "error": fields("error_type"), "streams": measures("kind unit")}
 KEPT_PERSON = shape(attributes=shape(), changes=each(shape(attributes=shape())))
 """A participant is content: of each the keys alone are kept."""

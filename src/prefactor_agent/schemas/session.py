@@ -44,6 +44,7 @@ SESSION = SpanTypeSchema(
         budgets=measures(),
         quality=each(measures()),
         instance=fields("id supplied"),
+        otel=parts.KEPT_LINK,
         metadata=fields("agent_id", tool_span_types=each(KEPT)),
     ),
     fields(

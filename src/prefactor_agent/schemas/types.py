@@ -113,6 +113,7 @@ TYPES = (
                 tool_choice=fields("type name", function=fields("name")),
                 ai=fields(model=fields("id")),
             ),
+            otel=parts.KEPT_LINK,
             metadata=shape(),
         ),
         fields(
@@ -161,7 +162,7 @@ TYPES = (
             metrics="LiveKit's",
             streams=parts.STREAMS,
         ),
-        fields(parts.KEPT_CALL, metadata=shape()),
+        fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
         fields(
             "status characters frames audio_seconds time_to_first_byte_ms real_time_factor"
             " longest_gap_ms leading_silence_ms words_per_second",
@@ -177,7 +178,7 @@ TYPES = (
         templates.TRANSCRIPTION,
         parts.keys(turn_index="number in the call"),
         parts.keys(text="all of it", characters="how many", streams=parts.STREAMS),
-        fields(parts.KEPT_CALL, metadata=shape()),
+        fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
         fields("status characters", **parts.KEPT_END),
         parts.SPEECH_RISK,
     ),
@@ -205,6 +206,7 @@ TYPES = (
         fields(
             "name type tool_name call_id group_id turn_index run_by from_events created_at",
             inputs=shape(),
+            otel=parts.KEPT_LINK,
             metadata=shape(),
         ),
         parts.KEPT_TOOL_RESULT,
@@ -287,7 +289,7 @@ TYPES = (
         templates.REALTIME,
         parts.keys(**parts.MODEL),
         parts.keys(audio_seconds="made", streams=parts.STREAMS),
-        fields(parts.KEPT_CALL, metadata=shape()),
+        fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
         fields(
             "status request_id frames audio_seconds leading_silence_ms",
             usage=measures("request_id"),

@@ -14,6 +14,7 @@ from ...core.json import JSON, without_none
 from ...core.span import Span, SpanType, Status
 from ..intercept.passthrough import Watcher, proxy_stream
 from ..livekit.models import describe_model, model_of
+from ..livekit.telemetry import current_span
 from ..spans.outcome import PREFACTOR_STATUS, describe_error, status_of
 from ..spans.stream import Stream
 from ..turns.context import current_turn
@@ -92,6 +93,7 @@ class SpanCall(NodeArguments):
                     "type": self.type.value,
                     "turn_index": self.turn.index if self.turn else None,
                     "timestamp": round(time.time(), 6),
+                    "otel": current_span(),
                     "metadata": {},
                     **payload,
                 }

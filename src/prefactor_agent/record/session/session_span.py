@@ -14,6 +14,7 @@ from ...core.guard import begin_count, end_count, guarded
 from ...core.json import JSON, without_none
 from ...core.span import Status
 from ..livekit.models import agent_payload, session_payload
+from ..livekit.telemetry import current_span
 from ..spans.outcome import PREFACTOR_STATUS
 from ..turns.state import Scope
 from .history import History
@@ -70,6 +71,7 @@ class SessionSpan:
                     "agent_version": chosen.agent_version,
                     "budgets": dict(chosen.budgets) or None,
                     "started_at": round(time.time(), 6),
+                    "otel": current_span(),
                     **self._about,
                 }
             )

@@ -31,7 +31,8 @@ def begin_tool(
         turn: The turn that the call belongs to.
         parent: The span that it lies in, which may be another tool's; ``None``: the session.
         usual_type: The type of the span, where the program chose none for this tool.
-        more: What else its payload says: ``call_id``, ``group_id``, ``from_events``, ``run_by``.
+        more: What else its payload says: ``call_id``, ``group_id``, ``from_events``, ``run_by``,
+            ``otel``.
     """
     type_ = scope.state.tool_type(name, str(usual_type))
     return scope.spans.begin(
@@ -49,6 +50,7 @@ def begin_tool(
                 "turn_index": turn.index if turn is not None else None,
                 "from_events": more.get("from_events"),
                 "inputs": inputs,
+                "otel": more.get("otel"),
                 "created_at": round(time.time(), 6),
                 "metadata": {},
             }

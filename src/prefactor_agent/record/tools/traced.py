@@ -20,6 +20,7 @@ from ...core.json import JSON
 from ...core.plain import plain
 from ...core.span import SpanType
 from ..livekit import private as livekit_private
+from ..livekit.telemetry import current_span
 from ..turns.context import RunningTool, current_tool, current_turn, running_tool
 from ..turns.state import Scope
 from ..turns.turn import AssistantTurn
@@ -73,6 +74,7 @@ class ToolCall:
             usual_type=f"{SpanType.TOOL}:{name}",
             call_id=asked.call_id if asked is not None else None,
             group_id=getattr(asked, "group_id", None),
+            otel=current_span(),
         )
         if asked is not None:
             turn.add_tool(self.span)
