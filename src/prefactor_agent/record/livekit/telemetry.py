@@ -3,7 +3,9 @@
 LiveKit makes spans of its own where a tracer provider is set for them, and has them current around
 the nodes, hooks and tools that it calls (voice/generation.py, voice/agent_activity.py). Their ids
 are noted, so that one can be found from the other; ours are never made current, and nothing changes
-in theirs."""
+in theirs.
+
+Everything here is public in OpenTelemetry's API, which LiveKit brings."""
 
 from __future__ import annotations
 
