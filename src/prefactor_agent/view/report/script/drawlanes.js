@@ -84,7 +84,7 @@ function drawTravel(pen, lane) {
     const left = x(from), wide = Math.max(1, x(to) - left - 1), y = lane.top + (agent ? high + 2 : 0);
     if (left > width || left + wide < gutter) continue;
     rect(pen, colours[agent ? 'agent' : 'user'], left, y + high / 2 - 0.5, wide, 1, 0.6);
-    if (bad > 0) rect(pen, colours.dead, left, y, wide, high, 0.15 + 0.85 * bad);
+    if (bad >= 0.02) rect(pen, colours.dead, left, y + high * (1 - bad) / 2, wide, Math.max(1, high * bad), 0.4 + 0.6 * bad);
   }
 }
 function drawDiamond(pen, colour, px, y) {
