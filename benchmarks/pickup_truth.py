@@ -12,6 +12,7 @@ import asyncio
 import math
 import statistics
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from samples.offline.phone import Phone, token
 from samples.offline.waveform import first_sound
 from tests.support.livekit import Site, Worker, trace_of
 
-from prefactor_agent.record.session.network import estimate, read
+from prefactor_agent.record.session.network import Reading, estimate, read
 
 CODEC_MS = 20 + 6.5
 """One way, a sample waits until Opus has the whole of its frame (WebRTC's are of 20 ms) and what it
@@ -33,6 +34,8 @@ looks ahead (6.5 ms; RFC 6716, 2.1.4 and RFC 7587). No statistics tell it."""
 WARM = Path(__file__).parents[1] / "tests" / "e2e" / "agents" / "warm.py"
 """The agent that has a process ready."""
 TARGET_MS = 40.0
+EVERY = 0.2
+"""Seconds from one reading of the network to the next."""
 
 
 @dataclass
@@ -54,24 +57,43 @@ class Call:
         return self.heard - self.pickup - self.down - CODEC_MS
 
 
-async def _network(phone: Phone) -> float:
-    for person in phone.room.remote_participants.values():
-        for publication in person.track_publications.values():
-            if isinstance(publication.track, rtc.RemoteAudioTrack):
-                found: Any = estimate(None, read(await publication.track.get_stats()))
-                return sum(found.values())
-    return 0.0
+class Network:
+    """What the caller's WebRTC says of the agent's track, every so often."""
+
+    def __init__(self, phone: Phone) -> None:
+        self._phone = phone
+        self._readings: list[tuple[float, Reading]] = []
+
+    async def watch(self) -> None:
+        """Take readings until cancelled."""
+        while True:
+            for person in self._phone.room.remote_participants.values():
+                for publication in person.track_publications.values():
+                    if isinstance(publication.track, rtc.RemoteAudioTrack):
+                        reading = read(await publication.track.get_stats())
+                        self._readings.append((time.monotonic(), reading))
+            await asyncio.sleep(EVERY)
+
+    def around(self, moment: float) -> float:
+        """How long sound was on its way and in the jitter buffer at about this moment: the buffer
+        grows and shrinks in a call."""
+        before = [reading for at, reading in self._readings if at <= moment]
+        after = [reading for at, reading in self._readings if at > moment + EVERY]
+        last = after[0] if after else self._readings[-1][1]
+        found: Any = estimate(before[-1] if before else None, last)
+        return sum(found.values())
 
 
 async def hold(site: Site, worker: Worker, room: str, process: str) -> Call | None:
     """Make one call, and hang up after the greeting."""
     ticket = token(KEY, SECRET, room, "caller")
     async with await Phone().dial(site.livekit.url, ticket) as phone:
+        network = Network(phone)
+        watching = asyncio.create_task(network.watch())
         await site.has_agent(room)
         await phone.answered()
-        down = await _network(phone)
-        loop = asyncio.get_running_loop()
-        greeting = phone.ear.between(phone.joined_at, loop.time())
+        watching.cancel()
+        greeting = phone.ear.between(phone.joined_at, time.monotonic())
     heard = first_sound(greeting.samples, greeting.rate)
     trace = await asyncio.to_thread(trace_of, worker.journal, room)
     pickup: Any = (trace.session.result or {}).get("pickup")
@@ -80,6 +102,7 @@ async def hold(site: Site, worker: Worker, room: str, process: str) -> Call | No
         return None
     stages = {one["name"]: one["ms"] for one in pickup["stages"]}
     assert round(sum(one["ms"] for one in pickup["stages"]), 3) == pickup["ms"]
+    down = network.around(phone.joined_at + heard)
     return Call(process, heard * 1000, pickup["ms"], down, stages)
 
 

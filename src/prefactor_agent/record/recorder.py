@@ -13,6 +13,7 @@ from typing import Any
 
 from livekit.agents import (
     Agent,
+    AgentFalseInterruptionEvent,
     AgentSession,
     AgentStateChangedEvent,
     CloseEvent,
@@ -33,6 +34,7 @@ from .models.realtime import Realtime
 from .session.answering_machine import AnsweringMachine
 from .session.avatars import Avatars
 from .session.budgets import Budgets
+from .session.call_moments import CallMoments
 from .session.closing import Closing
 from .session.echoes import Echoes
 from .session.end_of_turn import EndOfTurns
@@ -129,6 +131,7 @@ class SessionRecorder:
         self.listening_aids = ListeningAids(scope)
         self.avatars = Avatars(scope)
         self.end_of_turns = EndOfTurns(scope)
+        self.call_moments = CallMoments(scope)
         self.termination = Termination(scope)
         self.states = States(scope)
         self.refs, self.recent = TurnRefs(scope), RecentTurns()
@@ -171,6 +174,7 @@ class SessionRecorder:
                 **self.answering_machine.result(),
                 **self.listening_aids.result(),
                 **self.avatars.result(),
+                **self.call_moments.result(),
             }
         )
 
@@ -213,7 +217,9 @@ class SessionRecorder:
             "user_input_transcribed": self._on_transcribed,
             "speech_created": self.assistant_turns.on_created,
             "agent_state_changed": self._on_agent_state,
-            "agent_false_interruption": self.assistant_turns.on_false_interruption,
+            "agent_false_interruption": self._on_false_interruption,
+            "overlapping_speech": self.call_moments.on_overlap,
+            "user_transcription_timeout": self.call_moments.on_transcription_timeout,
             "conversation_item_added": self.history.on_item,
             "function_tools_executed": self.tool_calls.on_executed,
             "tool_execution_updated": self.tool_calls.on_updated,
@@ -254,11 +260,16 @@ class SessionRecorder:
 
     def _on_user_state(self, event: UserStateChangedEvent) -> None:
         self.end_of_turns.on_user_state(event)
+        self.call_moments.on_user_state(event)
         self.user_turns.on_state(event)
 
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         self.end_of_turns.on_transcribed(event)
         self.user_turns.on_transcribed(event)
+
+    def _on_false_interruption(self, event: AgentFalseInterruptionEvent) -> None:
+        self.call_moments.on_false_interruption(event)
+        self.assistant_turns.on_false_interruption(event)
 
     def _on_agent_state(self, event: AgentStateChangedEvent) -> None:
         if not self._met and (session := self.session) is not None:

@@ -49,12 +49,13 @@ SESSION = SpanTypeSchema(
     ),
     fields(
         "status close_reason termination_reason shutdown_reason room_disconnect_reason"
-        " finished_at outcome tracer_failures dtmf_total session_number"
+        " finished_at outcome tracer_failures dtmf_total moments_total session_number"
         " sessions_together reconnects tracks_total rpc_total first_frame_delay_ms hung_up_by",
         usage=fields(model_usage=each(measures("type model provider"))),
         conversation=measures("role"),
         latency=measures("slowest_stage"),
         pickup=measures("name from to"),
+        moments=each(measures("kind verdict")),
         hooks=each(fields("name agent status started_us duration_ms")),
         participants=each(parts.KEPT_PERSON),
         dtmf=each(fields("at_us direction failed")),

@@ -10,6 +10,7 @@ from typing import Any
 from ...core.values import error_text, mapping, mappings, number, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
+from ..model.callmoments import CallMoment, call_moments
 from ..model.calltree import CallTree
 from ..model.endofturn import why_it_waited
 from ..model.handoffs import handoff_of
@@ -34,6 +35,9 @@ from ..model.updates import Update, omitted, over_us, ran_us, reports, result_tu
 
 KEYS = "keys-"
 """What the page's ids of keys begin with, which have no span."""
+
+MOMENTS = "moment-"
+"""The same of moments of the call."""
 
 Chip = tuple[str, str]
 """A short remark, and its tone: ``bad``, ``open`` or none."""
@@ -105,6 +109,9 @@ def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
         placed += [(note.at_us, 2, note) for note in _notes(call, node)]
     for number_, keys in enumerate(inputs(call), start=1):
         note = _keys(call, keys, number_)
+        placed.append((note.at_us, 2, note))
+    for number_, moment in enumerate(call_moments(call), start=1):
+        note = _moment(call, moment, number_)
         placed.append((note.at_us, 2, note))
     return [part for *_, part in sorted(placed, key=lambda one: one[:2])]
 
@@ -264,6 +271,11 @@ def _keys(call: CallTree, keys: Keys, number_: int) -> Note:
     at = keys.started_us - call.started_us
     status = "failed" if keys.keys[0].failed else "complete"
     return Note("dtmf", f"{KEYS}{number_}", at, keys.words, status)
+
+
+def _moment(call: CallTree, moment: CallMoment, number_: int) -> Note:
+    at = moment.started_us - call.started_us
+    return Note("moment", f"{MOMENTS}{number_}", at, moment.words, "complete")
 
 
 def _reports(call: CallTree, tool: StoredSpan) -> Iterator[Report]:

@@ -20,6 +20,7 @@ from ...core.values import error_text, number, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
+from ..model.callmoments import CallMoment, call_moments
 from ..model.calltree import CallTree, build, known_until
 from ..model.endofturn import why_it_waited
 from ..model.gaps import gaps
@@ -76,7 +77,7 @@ def _lines(
     drawn = [(turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
     head, summary = Head(call, page.width, page.glyphs), summarize(call, now_us, alive)
     yield from head.lines(summary, drawn, found)
-    parts: list[Node | Keys] = [*call.loose, *inputs(call)]
+    parts: list[Node | Keys | CallMoment] = [*call.loose, *inputs(call), *call_moments(call)]
     picked_up = pickup_of(call)
     between = sorted(parts, key=lambda part: _times(part)[0])
     if at_us is not None:
@@ -104,14 +105,14 @@ def _lines(
         yield Text(f"Nobody said anything{' yet' if summary.status == 'running' else ''}.")
 
 
-def _about(at_us: int, *parts: Node | Keys) -> bool:
+def _about(at_us: int, *parts: Node | Keys | CallMoment) -> bool:
     times = [_times(part) for part in parts]
     return about(at_us, min(begun for begun, _ in times), max(ended for _, ended in times))
 
 
-def _times(part: Node | Keys) -> tuple[int, int]:
+def _times(part: Node | Keys | CallMoment) -> tuple[int, int]:
     """From when to when a part of a call went on."""
-    if isinstance(part, Keys):
+    if not isinstance(part, Node):
         return part.started_us, part.ended_us
     return part.span.started_us, max(map(known_until, part.within()))
 
@@ -297,10 +298,10 @@ class _Turns(Lines):
         else:
             yield from self.error(span)
 
-    def between(self, part: Node | Keys) -> Iterator[Text]:
+    def between(self, part: Node | Keys | CallMoment) -> Iterator[Text]:
         """What belongs to no turn."""
-        if isinstance(part, Keys):
-            yield from self._keys(part)
+        if not isinstance(part, Node):
+            yield from self._moment(part)
         else:
             yield from self._loose(part)
 
@@ -322,11 +323,11 @@ class _Turns(Lines):
                 if kind(span) == "tool":
                     yield from self._tools.tool(span)
 
-    def _keys(self, keys: Keys) -> Iterator[Text]:
-        """Keys that were pressed."""
-        at = numbers.clock(keys.started_us - self.call.started_us)
+    def _moment(self, part: Keys | CallMoment) -> Iterator[Text]:
+        """Keys that were pressed, or what LiveKit told of."""
+        at = numbers.clock(part.started_us - self.call.started_us)
         yield Text()
-        yield from self.folded(Text(f"  {self.safe(keys.words)} at {at}", "cyan"))
+        yield from self.folded(Text(f"  {self.safe(part.words)} at {at}", "cyan"))
 
 
 def _how_cut_off(answer: Node) -> str:
