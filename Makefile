@@ -18,6 +18,7 @@ CALLS := tests/e2e samples/tests
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
+	may-have-versitygw versitygw \
 	soak lint bench bench-peers dist workflows picture lock clean
 
 # A stamp file, so that a second run installs nothing.
@@ -42,7 +43,7 @@ demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
 test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suite on the oldest and newest LiveKit
 	@echo "Testing; about a quarter of an hour ..."
 	@$(MAKE) --no-print-directory $(AT_ONCE) test-newest-voices test-oldest-voices test-newest-rest \
-		test-oldest-rest may-have-livekit-server may-have-otelcol
+		test-oldest-rest may-have-livekit-server may-have-otelcol may-have-versitygw
 	@$(MAKE) --no-print-directory test-oldest-calls
 	@$(MAKE) --no-print-directory test-newest-calls
 
@@ -70,6 +71,9 @@ may-have-livekit-server: $(VENV)/.installed
 may-have-otelcol: $(VENV)/.installed
 	-@$(BIN)/python -m samples.otel.collector_binary
 
+may-have-versitygw: $(VENV)/.installed
+	-@$(BIN)/python -m samples.fleet.versitygw_binary
+
 livekit-server: $(VENV)/.installed  ## a LiveKit server in .livekit, built if there is none: a minute or two
 	@$(BIN)/python -m samples.offline.livekit_binary
 
@@ -88,6 +92,9 @@ $(PHOENIX)/.installed: requirements/phoenix.txt
 
 test-phoenix: $(VENV)/.installed $(PHOENIX)/.installed  ## calls in Arize Phoenix: three minutes and 600 MB
 	@PREFACTOR_TEST_PHOENIX=$(PHOENIX)/bin/phoenix $(BIN)/python -m pytest -q tests/e2e/test_otlp_phoenix.py
+
+versitygw: $(VENV)/.installed  ## an S3 server in .versitygw, built if there is none: a minute and a half
+	@$(BIN)/python -m samples.fleet.versitygw_binary
 
 soak: $(VENV)/.installed livekit-server  ## CALLERS=4 for MINUTES=2 on one worker, with and without tracing
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.soak $(or $(CALLERS),4) $(or $(MINUTES),2)
@@ -133,4 +140,4 @@ lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a 
 		requirements/release.in -o requirements/release.txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(RELEASE) $(PHOENIX) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit .otelcol
+	rm -rf $(VENV) $(OLDEST) $(RELEASE) $(PHOENIX) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit .otelcol .versitygw

@@ -75,6 +75,30 @@ def patterns(given: Collection[str]) -> tuple[str, ...]:
     return tuple(given)
 
 
+SCHEMES = ("s3", "gs", "az")
+"""Of the object storage that an archive can be in."""
+
+
+def _is_address(text: str) -> bool:
+    scheme, found, rest = text.partition("://")
+    return not found or (scheme in SCHEMES and bool(rest.strip("/")) and "@" not in rest)
+
+
+def address(text: str) -> str:
+    """The address of an archive: as it is, or a folder from the root on."""
+    return text.rstrip("/") if "://" in text else str(expanded(text))
+
+
+def archive(variable: str) -> str | None:
+    """The archive that the environment names.
+
+    Raises:
+        ConfigurationError
+    """
+    text = os.environ.get(variable)
+    return ARCHIVE(variable, text) if text else None
+
+
 def _budgets(budgets: Mapping[Any, Any]) -> dict[str, float]:
     from .conversation import stages  # most programs set none
 
@@ -166,6 +190,15 @@ YES_OR_NO = _check("True or False", lambda value: isinstance(value, bool))
 TEXT = _check("a text", lambda value: isinstance(value, str))
 FUNCTION = _check("a function", callable)
 PATH = _check("a path", lambda value: isinstance(value, str | os.PathLike), expanded)
+ARCHIVE = _check(
+    "s3://bucket/prefix, gs://…, az://… or a folder",
+    lambda value: isinstance(value, str | os.PathLike) and _is_address(os.fspath(value)),
+    lambda value: address(os.fspath(value)),
+)
+IS_ARCHIVE = (
+    "Where calls are written to when they have ended: ``s3://bucket/prefix``, ``gs://…``,"
+    " ``az://…`` or a folder; wants the extra ``fleet``."
+)
 PURPOSE = _check("live, smoke_test or eval", lambda v: v in ("live", "smoke_test", "eval"))
 BUDGETS = _check("a dict of seconds by stage", lambda v: isinstance(v, Mapping), _budgets)
 

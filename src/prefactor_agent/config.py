@@ -242,6 +242,11 @@ class Settings:
         ),
     )
 
+    archive: str | None = field(
+        default=None,
+        metadata=_setting(checks.ARCHIVE, checks.IS_ARCHIVE, "PREFACTOR_ARCHIVE", checks.archive),
+    )
+
     on_terminate: Callable[[Any, str | None], Any] | None = field(
         default=None,
         metadata=_setting(
@@ -316,6 +321,7 @@ def configure(
     metrics: bool | None = None,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
+    archive: str | os.PathLike[str] | None = None,
     on_terminate: Callable[[Any, str | None], Any] | None = None,
     budgets: Mapping[str, float] | None = None,
     on_budget_exceeded: Callable[[Any], Any] | None = None,

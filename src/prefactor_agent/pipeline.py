@@ -19,6 +19,7 @@ from .metrics.prometheus import multiprocess
 from .stored.source import Source
 
 if TYPE_CHECKING:
+    from .archive.archiver import Archiver
     from .deliver.common.deliverer import Deliverer
     from .deliver.prefactor.call_delivery import OnTerminate
 
@@ -55,11 +56,13 @@ class Pipeline:
         self._undelivered: dict[str, set[str]] = {}
         """By session id, the targets that do not have all of a call; of calls that are apart."""
         self._metrics: multiprocess.JobMetrics | None = None
+        self._archiver: Archiver | None = None
 
     def begin(self) -> None:
         """Start what a call of this process needs, also after a fork."""
         self._gave_up = False
         self._count()
+        self._archive()
         if not self._sends or self._process == os.getpid():
             return
         self._process = os.getpid()
@@ -79,6 +82,16 @@ class Pipeline:
         if self._metrics is None and self.settings.metrics and multiprocess.is_on():
             self._metrics = multiprocess.JobMetrics(self.settings.journal, delivers=self._sends)
             self._writer.on_counted = self._metrics.observe
+
+    def _archive(self) -> None:
+        if self.settings.archive is None or self.settings.disabled or self._apart:
+            return
+        if self._archiver is None:
+            from .archive.archiver import Archiver
+
+            self._archiver = Archiver(self.settings, _digest)
+            self._writer.after_end = self._archiver.wake
+        self._archiver.start()
 
     def put(self, span: Span) -> None:
         if self._apart and self._sends and span.parent_id is None and span.open:
@@ -125,16 +138,18 @@ class Pipeline:
         kept = self._writer.flush(timeout)
         for keeper in self._keepers:
             kept = keeper._writer.flush(max(0.0, deadline - time.monotonic())) and kept
-        if self._process != os.getpid() or self._starting is None:
-            return kept  # without a target, or without a call
-        self._starting.join(max(0.0, deadline - time.monotonic()))  # a call can be very short
-        if not self._deliverers:
-            return False
-        delivered = self._deliver(max(0.0, deadline - time.monotonic()))
-        self._gave_up = not delivered
-        if self._metrics is not None:
-            self._metrics.read_backlog()
-        return delivered and kept
+        if self._process == os.getpid() and self._starting is not None:
+            self._starting.join(max(0.0, deadline - time.monotonic()))  # a call can be very short
+            if not self._deliverers:
+                return False
+            delivered = self._deliver(max(0.0, deadline - time.monotonic()))
+            self._gave_up = not delivered
+            kept = delivered and kept
+            if self._metrics is not None:
+                self._metrics.read_backlog()
+        if self._archiver is not None and self._archiver.started:
+            kept = self._archiver.flush(max(0.0, deadline - time.monotonic())) and kept
+        return kept
 
     def _deliver(self, timeout: float) -> bool:
         from .deliver.common.deliverer import flush

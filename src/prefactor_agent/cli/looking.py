@@ -17,10 +17,9 @@ from typing import Annotated
 import typer
 
 from ..config import ConfigurationError
-from ..journal.reader import JournalPlace
-from ..stored.source import Place, Source
+from ..stored.source import Source
 from ..stored.span import StoredSpan
-from .shared import CallArgument, JournalOption, journal_path, writing_to
+from .shared import CallArgument, FromOption, JournalOption, place_of, writing_to
 
 WidthOption = Annotated[
     int | None,
@@ -44,6 +43,7 @@ def register(app: typer.Typer) -> None:
 
 def sessions(
     journal: JournalOption = None,
+    from_: FromOption = None,
     limit: Annotated[
         int, typer.Option("--limit", "-n", metavar="N", min=1, max=2**31 - 1, help="How many.")
     ] = 20,
@@ -62,7 +62,7 @@ def sessions(
     from ..view.model.summary import summary_object
     from ..view.terminal.listing import how_to_see, page_of, table
 
-    with closing(_open(journal)) as opened:
+    with closing(_open(journal, from_)) as opened:
         wanted = Wanted(at_us=_moment_us(at, "--at") if at is not None else None)
         listed = [digest.summary for digest in islice(digests(opened, wanted), limit)]
         if not listed:
@@ -88,6 +88,7 @@ def sessions(
 def show(
     call: CallArgument = "last",
     journal: JournalOption = None,
+    from_: FromOption = None,
     width: WidthOption = None,
     at: Annotated[
         str | None,
@@ -104,7 +105,7 @@ def show(
 
     Who said what, and where the time went, turn by turn.
     """
-    spans, alive = _spans(journal, call)
+    spans, alive = _spans(journal, from_, call)
     if json:
         from ..view.export.jsonlines import json_line
         from ..view.export.outline import outline
@@ -131,6 +132,7 @@ def show(
 def export(
     call: CallArgument = "last",
     journal: JournalOption = None,
+    from_: FromOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")
     ] = None,
@@ -151,7 +153,7 @@ def export(
 
     As JSON lines, one span a line, or as --format says.
     """
-    spans, _ = _spans(journal, call)
+    spans, _ = _spans(journal, from_, call)
     match format_:
         case ExportFormat.JSONL:
             from ..view.export.jsonlines import export_lines
@@ -171,6 +173,7 @@ def export(
 def report(
     call: CallArgument = "last",
     journal: JournalOption = None,
+    from_: FromOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Default: call-ID.html, here."),
@@ -184,7 +187,7 @@ def report(
     from ..view.report import write_report
     from ..view.terminal.listing import page_name
 
-    with closing(_open(journal)) as opened:
+    with closing(_open(journal, from_)) as opened:
         session_id = opened.find(call)
         path = output or Path(page_name(session_id))
         write_report(opened, session_id, path)
@@ -195,6 +198,7 @@ def report(
 
 def ui(
     journal: JournalOption = None,
+    from_: FromOption = None,
     port: Annotated[
         int, typer.Option("--port", metavar="N", min=0, max=65535, help="0: any free one.")
     ] = 8788,
@@ -206,7 +210,7 @@ def ui(
     """
     from ..view.ui import serve
 
-    place = _place(journal)
+    place = place_of(journal, from_)
 
     def ready(address: str) -> None:
         typer.echo(
@@ -221,6 +225,7 @@ def ui(
 
 def stats(
     journal: JournalOption = None,
+    from_: FromOption = None,
     since: Annotated[
         str | None,
         typer.Option("--since", metavar="WHEN", help="Since a date or time, or 90m, 24h, 7d ago."),
@@ -251,7 +256,7 @@ def stats(
 
     found = []
     versions: list[str | None] = [*version] if version else [None]
-    with closing(_open(journal)) as opened:
+    with closing(_open(journal, from_)) as opened:
         opened.find()  # says so if there is no call at all
         since_us = _moment_us(since, "--since") if since is not None else None
         for one in versions:
@@ -293,18 +298,15 @@ def _last(when: str, until: float) -> datetime:
     return moment if moment.astimezone() <= latest else moment - timedelta(days=1)
 
 
-def _place(journal: Path | None) -> Place:
-    """Where the calls are that a command is to look at."""
-    return JournalPlace(journal_path(journal))
+def _open(journal: Path | None, archive: str | None) -> Source:
+    return place_of(journal, archive).open()
 
 
-def _open(journal: Path | None) -> Source:
-    return _place(journal).open()
-
-
-def _spans(path: Path | None, call: str) -> tuple[list[StoredSpan], bool | None]:
+def _spans(
+    path: Path | None, archive: str | None, call: str
+) -> tuple[list[StoredSpan], bool | None]:
     """All spans of a call, and whether the process that records it still runs."""
-    with closing(_open(path)) as source:
+    with closing(_open(path, archive)) as source:
         session_id = source.find(call)
         return source.call(session_id), source.alive(session_id)
 

@@ -12,7 +12,7 @@ import typer
 from .. import __version__
 from ..config import ConfigurationError
 from ..stored.source import SourceError
-from . import looking, operating, packs, starting
+from . import archive, looking, operating, packs, starting
 from .shared import complain
 
 app = typer.Typer(
@@ -72,3 +72,4 @@ looking.register(app)
 operating.register(app)
 packs.register(app)
 starting.register(app)
+app.add_typer(archive.app)

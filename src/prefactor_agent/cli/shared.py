@@ -9,7 +9,10 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from ..checks import ARCHIVE
 from ..config import ConfigurationError, Settings, expanded, settings
+from ..journal.reader import JournalPlace
+from ..stored.source import Place
 
 
 def _expanded(journal: Path | None) -> Path | None:
@@ -27,6 +30,15 @@ JournalOption = Annotated[
         callback=_expanded,
     ),
 ]
+FromOption = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="ARCHIVE",
+        help="Read an archive in the place of the journal: s3://bucket/prefix, gs://…, az://…, or "
+        "a folder.",
+    ),
+]
 CallArgument = Annotated[
     str, typer.Argument(metavar="CALL", help="An id, the beginning of one, or last.")
 ]
@@ -35,6 +47,17 @@ CallArgument = Annotated[
 def journal_path(journal: Path | None) -> Path:
     """The journal to look at. If the user names it, settings that are wrong do not matter."""
     return journal if journal is not None else settings().journal
+
+
+def place_of(journal: Path | None, archive: str | None) -> Place:
+    """Where the calls are that a command is to look at."""
+    if archive is None:
+        return JournalPlace(journal_path(journal))
+    if journal is not None:
+        raise ConfigurationError("--from names an archive, --journal a journal: give one of them")
+    from ..archive.place import ArchivePlace
+
+    return ArchivePlace(ARCHIVE("--from", archive))
 
 
 def settings_for(journal: Path | None) -> Settings:

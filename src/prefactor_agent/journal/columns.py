@@ -4,6 +4,7 @@ table ``chunks`` holds the chunks of one write."""
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from pydantic_core import from_json
 
@@ -27,7 +28,15 @@ def read(text: str) -> JSON:
     Raises:
         ValueError: This program did not write them: somebody changed the file, or it is damaged.
     """
-    columns = from_json(text)
+    return checked(from_json(text))
+
+
+def checked(columns: Any) -> JSON:
+    """The columns of one row, once it is sure that they are some.
+
+    Raises:
+        ValueError: As :func:`read`.
+    """
     if not isinstance(columns, dict) or not {"offset_us", "size"} <= columns.keys():
         raise ValueError("no columns")
     if not all(isinstance(values, list) for values in columns.values()):

@@ -22,6 +22,7 @@ _CHANGED = """
 _RECORDED_BY = (
     "UPDATE calls SET process = ?, wanted = max(wanted, ?), tools = ? WHERE session_id = ?"
 )
+_ARCHIVED = "INSERT OR IGNORE INTO archive (session_id) VALUES (?)"
 _EXPORTED = (
     "INSERT INTO otlp_calls (session_id, wanted) VALUES (?, 1) "
     "ON CONFLICT (session_id) DO UPDATE SET wanted = 1"
@@ -52,6 +53,7 @@ def write(
     *,
     wanted: bool,
     exported: bool = False,
+    archived: bool = False,
     counted: bool = False,
 ) -> list[Observation]:
     """Write a batch as a whole.
@@ -59,6 +61,7 @@ def write(
     Args:
         wanted: Its calls are to be delivered to Prefactor.
         exported: Its calls are to be sent to OpenTelemetry.
+        archived: Its calls are to be written to the archive.
         counted: What ends in it is added to the totals.
 
     Returns:
@@ -82,4 +85,6 @@ def write(
                 connection.execute(_RECORDED_BY, (this_process(), wanted, tools, row.id))
                 if exported:
                     connection.execute(_EXPORTED, (row.id,))
+                if archived:
+                    connection.execute(_ARCHIVED, (row.id,))
     return added

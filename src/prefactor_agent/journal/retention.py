@@ -148,7 +148,8 @@ def _by_age(connection: sqlite3.Connection) -> list[_Call]:
     """All calls, the oldest first."""
     query = (
         "SELECT s.id, s.started_us, coalesce(c.state, 4) < 4 AND coalesce(c.wanted, 0) = 1 "
-        "OR coalesce(e.done, 1) = 0 AND e.wanted = 1, "
+        "OR coalesce(e.done, 1) = 0 AND e.wanted = 1 "
+        "OR EXISTS (SELECT 1 FROM archive a WHERE a.session_id = s.id AND a.due = 1), "
         "(SELECT count(*) FROM spans x WHERE x.session_id = s.id), "
         "(SELECT count(*) FROM (SELECT span_id FROM outbox o WHERE o.session_id = s.id "
         "UNION SELECT span_id FROM otlp_spans o WHERE o.session_id = s.id)), "
@@ -184,6 +185,7 @@ def _remove(connection: sqlite3.Connection, session_id: str) -> None:
             "DELETE FROM otlp_calls WHERE session_id = ?",
             "DELETE FROM calls WHERE session_id = ?",
             "DELETE FROM digests WHERE session_id = ?",
+            "DELETE FROM archive WHERE session_id = ?",
             "DELETE FROM spans WHERE session_id = ?",
         ):
             connection.execute(statement, (session_id,))

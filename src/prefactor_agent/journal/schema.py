@@ -15,7 +15,7 @@ from typing import NamedTuple
 from . import place
 from .errors import UnusableJournalError
 
-VERSION = 7
+VERSION = 8
 
 _STEPS: dict[int, str] = {
     # What each version adds to the one before it.
@@ -198,6 +198,24 @@ _STEPS: dict[int, str] = {
     END;
     CREATE TRIGGER otlp_late AFTER INSERT ON otlp_spans BEGIN
         UPDATE otlp_calls SET done = 0 WHERE session_id = new.session_id AND done = 1;
+    END;
+    """,
+    # What is to be written to the archive: see archiving.py.
+    8: """
+    CREATE TABLE archive (
+        session_id  TEXT PRIMARY KEY,
+        due         INTEGER NOT NULL DEFAULT 1,  -- something of it is not in the archive
+        again       INTEGER NOT NULL DEFAULT 0,  -- it was written as a whole, and has changed since
+        written_us  INTEGER NOT NULL DEFAULT 0,  -- when it was last written
+        owner       TEXT,                        -- as in calls
+        owned_until INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE INDEX archive_due ON archive (session_id) WHERE due = 1;
+    CREATE TRIGGER archive_more AFTER INSERT ON spans BEGIN
+        UPDATE archive SET due = 1 WHERE session_id = new.session_id AND due = 0;
+    END;
+    CREATE TRIGGER archive_changed AFTER UPDATE ON spans BEGIN
+        UPDATE archive SET due = 1 WHERE session_id = new.session_id AND due = 0;
     END;
     """,
 }

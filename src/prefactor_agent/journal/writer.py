@@ -59,11 +59,13 @@ class JournalWriter:
         self._redactor = Redactor(settings, hidden_tools)
         self._keep = (settings.keep_days, settings.keep_bytes)
         self._wanted, self._exported = settings.delivers, settings.exports
-        self._counted = settings.metrics
+        self._archived, self._counted = settings.archive is not None, settings.metrics
         self.after_write: Callable[[], None] | None = None
         """Called on this thread when a span in the file is new, or another than before."""
         self.on_counted: Callable[[list[Observation]], None] | None = None
         """Called on this thread with what was added to the totals."""
+        self.after_end: Callable[[], None] | None = None
+        """Called on this thread when a call has ended, and the file says so."""
         self._reset()
         writers.add(self)
 
@@ -263,6 +265,7 @@ class JournalWriter:
                     batch,
                     wanted=self._wanted,
                     exported=self._exported,
+                    archived=self._archived,
                     counted=self._counted,
                 )
         except UnusableJournalError as error:
@@ -279,6 +282,8 @@ class JournalWriter:
             if batch.finished and self._digest_of is not None:
                 ended = [session_id for _, session_id in batch.finished]
                 keep_digests(self._path, ended, self._digest_of)
+            if batch.finished and self.after_end is not None:
+                self.after_end()
             if self.after_write is not None and batch.rows:
                 self.after_write()
             if self.on_counted is not None and added:

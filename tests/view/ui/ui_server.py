@@ -12,13 +12,14 @@ import aiohttp
 from aiohttp import web
 from yarl import URL
 
+from prefactor_agent.archive.place import ArchivePlace
 from prefactor_agent.journal.reader import JournalPlace
 from prefactor_agent.view.ui.server import Server
 
 
 @dataclass
 class Ui:
-    journal: Path
+    journal: Path | str
     address: str
     client: aiohttp.ClientSession
     streams: list[aiohttp.ClientResponse] = field(default_factory=list)
@@ -49,8 +50,10 @@ class Ui:
 
 
 @asynccontextmanager
-async def ui_server(journal: Path) -> AsyncIterator[Ui]:
-    server = Server(JournalPlace(journal))
+async def ui_server(journal: Path | str) -> AsyncIterator[Ui]:
+    """Of a journal, or of an archive by its address."""
+    place = JournalPlace(journal) if isinstance(journal, Path) else ArchivePlace(journal)
+    server = Server(place)
     runner = web.AppRunner(server.app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

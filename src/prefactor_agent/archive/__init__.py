@@ -1,0 +1,1 @@
+"""The archive: calls as Parquet objects in a folder or in object storage, of many hosts."""

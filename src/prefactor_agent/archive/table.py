@@ -1,0 +1,111 @@
+"""The table of the archive: its columns, and how the rows of calls become Parquet. One row is one
+span; docs/fleet.md describes the columns for other programs."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..journal.archiving import CallRows
+from .storage import missing
+
+if TYPE_CHECKING:
+    import duckdb
+
+SCHEMA = 1
+"""The version of the columns, in the files' metadata as ``prefactor_schema``."""
+ROW_GROUP = 16_384
+"""Rows of a group: what is read at least of a day to show one of its calls."""
+_MEMORY = "256MB"
+
+_GIVEN = (
+    "id", "session_id", "parent_id", "type", "name", "status", "started_us", "finished_us",
+    "payload", "result", "streams", "digest",
+)  # fmt: skip
+_NUMBERS = ("started_us", "finished_us")
+_LATENCY = "json_extract(try_cast(result AS JSON), '$.latency')"
+_UNTIMED = (  # a tool that the provider ran: nobody knows when it began
+    "try_cast(payload AS JSON) ->> '$.run_by' = 'provider' "
+    "AND json_extract(try_cast(result AS JSON), '$.duration_ms') IS NULL"
+)
+_COLUMNS = f"""
+    session_id, id, parent_id, type, name, status,
+    make_timestamp(started_us)::TIMESTAMPTZ AS started_at,
+    make_timestamp(finished_us)::TIMESTAMPTZ AS finished_at,
+    CASE WHEN {_UNTIMED} THEN NULL ELSE (finished_us - started_us) / 1000 END AS duration_ms,
+    nullif(try_cast({_LATENCY} ->> '$.perceived_ms' AS DOUBLE), 0) AS dead_air_ms,
+    from_json(CASE WHEN json_type({_LATENCY}, '$.stages') = 'ARRAY' THEN {_LATENCY} -> '$.stages'
+        END, '[{{"name":"VARCHAR","ms":"DOUBLE"}}]') AS stages,
+    payload, result, streams, digest
+"""  # names of our own
+
+
+def connect(**config: Any) -> duckdb.DuckDBPyConnection:
+    """A database in memory that downloads nothing.
+
+    Raises:
+        MissingExtraError
+    """
+    try:
+        import duckdb
+    except ImportError:
+        raise missing("duckdb") from None
+    connection = duckdb.connect(
+        config={
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": _MEMORY,
+            **config,
+        }
+    )
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
+def parquet(connection: duckdb.DuckDBPyConnection, call: CallRows, scratch: Path) -> bytes:
+    """A call as a Parquet file, compressed with zstd.
+
+    Args:
+        call: The rows of its spans in the order in which they began.
+        scratch: A folder for what is written meanwhile, in a folder that only its owner can read.
+
+    Raises:
+        duckdb.Error, OSError
+    """
+    kinds = ", ".join(
+        f"unnest(?::{'BIGINT' if name in _NUMBERS else 'VARCHAR'}[]) AS {name}" for name in _GIVEN
+    )
+    columns = [list(column) for column in zip(*_rows(call), strict=True)]
+    connection.execute(
+        f"CREATE OR REPLACE TABLE given AS SELECT {kinds}",  # names of our own
+        columns,
+    )
+    query = f"SELECT {_COLUMNS} FROM given"  # noqa: S608  # as above
+    return written(connection, query, scratch)
+
+
+def written(connection: duckdb.DuckDBPyConnection, query: str, scratch: Path) -> bytes:
+    """The rows of a query as a Parquet file.
+
+    Raises:
+        duckdb.Error, OSError
+    """
+    with tempfile.TemporaryDirectory(prefix=".archive-", dir=scratch) as folder:
+        path = Path(folder) / "rows.parquet"
+        connection.execute(
+            f"COPY ({query}) TO '{_quoted(path)}' (FORMAT parquet, COMPRESSION zstd, "
+            f"ROW_GROUP_SIZE {ROW_GROUP}, KV_METADATA {{prefactor_schema: '{SCHEMA}'}})"
+        )
+        return path.read_bytes()
+
+
+def _rows(call: CallRows) -> Iterable[Sequence[object]]:
+    for row in call.spans:
+        own = call.digest if row.parent_id is None else None
+        yield (*row, call.streams.get(row.id), own)
+
+
+def _quoted(path: Path) -> str:
+    return str(path).replace("'", "''")

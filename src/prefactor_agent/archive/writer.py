@@ -1,0 +1,102 @@
+"""Writes calls of a journal to the archive, each once."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from pydantic_core import from_json
+
+from ..core.json import JSON
+from ..core.values import agent_of
+from ..journal.archiving import ArchiveTodo, Due
+from ..journal.ended_calls import DigestOf
+from .layout import object_path, partition
+from .storage import Storage
+from .table import connect, parquet
+
+if TYPE_CHECKING:
+    import duckdb
+
+PART_S = 300.0
+"""A call that runs for longer is written as far as it has come, and again after each such time: a
+host that dies loses so much of it at most."""
+
+
+class Writer:
+    """One journal and one archive. Used by one thread.
+
+    Raises:
+        ArchiveError, StorageError, SourceError, OSError: From every method.
+    """
+
+    def __init__(self, journal: Path, storage: Storage, todo: ArchiveTodo):
+        self._scratch, self._storage, self._todo = journal.parent, storage, todo
+
+    @cached_property
+    def _database(self) -> duckdb.DuckDBPyConnection:
+        return connect(threads=1)
+
+    def pending(self, *, others: bool) -> list[Due]:
+        """The calls to be written now. See :meth:`.ArchiveTodo.due`."""
+        now = time.time_ns() // 1000
+        return [due for due in self._todo.due(others=others) if not _too_early(due, now)]
+
+    def write(self, due: Due) -> bool:
+        """Write a call. ``False``: another process is doing it, or there is nothing of it."""
+        if not self._todo.claim(due.session_id):
+            return False
+        call = self._todo.rows(due.session_id)
+        if (root := call.root) is None:
+            return False
+        folder = partition(agent_of(_payload(root.payload)), root.started_us)
+        data = parquet(self._database, call, self._scratch)
+        self._put(object_path(folder, call.session_id, running=due.running), data, due)
+        if not due.running:
+            self._storage.delete([object_path(folder, call.session_id, running=True)])
+        self._todo.written(call, running=due.running)
+        return True
+
+    def _put(self, path: str, data: bytes, due: Due) -> None:
+        if self._storage.put(path, data, replace=due.running or due.again):
+            return
+        # It is there: it arrived, and the answer did not; or only a half of it was written.
+        there = self._storage.head(path)
+        if there is None or there.size != len(data):
+            self._storage.put(path, data, replace=True)
+
+
+def _too_early(due: Due, now_us: int) -> bool:
+    """Whether a call that runs was begun, or written, too short a time ago to be written now."""
+    return due.running and now_us - max(due.written_us, due.started_us) < PART_S * 1e6
+
+
+def _payload(text: str) -> JSON:
+    try:
+        value = from_json(text)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class Pushed(NamedTuple):
+    """What was written, and what was left."""
+
+    calls: int
+    left: int
+
+
+def push_all(journal: Path, address: str, digest_of: DigestOf) -> Pushed:
+    """Write all calls of a journal that have ended and are not in the archive.
+
+    Raises:
+        ArchiveError, StorageError, UnusableJournalError, OSError
+    """
+    with closing(ArchiveTodo(journal, digest_of)) as todo:
+        todo.want_all()
+        writer = Writer(journal, Storage(address, create=True), todo)
+        ended = [due for due in writer.pending(others=True) if not due.running]
+        return Pushed(sum(map(writer.write, ended)), todo.backlog())

@@ -1,0 +1,94 @@
+"""The commands that operate an archive: ``push``, ``compact`` and ``ls``."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..checks import ARCHIVE
+from ..config import ConfigurationError, settings
+from ..core.text import count
+from .shared import JournalOption, complain, fail, settings_for
+
+ToArgument = Annotated[
+    str | None,
+    typer.Argument(metavar="ARCHIVE", help="Default: $PREFACTOR_ARCHIVE."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+app = typer.Typer(
+    name="archive",
+    help="Write, compact and list an archive of calls.",
+    no_args_is_help=True,
+    add_completion=False,
+)
+
+
+@app.command()
+def push(
+    archive: ToArgument = None, journal: JournalOption = None, as_json: JsonOption = False
+) -> None:
+    """Write the calls of a journal that are not in the archive."""
+    from ..archive.writer import push_all
+    from ..journal.errors import StorageError, UnusableJournalError
+    from ..view.model.digest import digest_text
+
+    chosen = settings_for(journal)
+    address = _address(archive)
+    try:
+        done = push_all(chosen.journal, address, digest_text)
+    except UnusableJournalError as error:
+        fail(error)
+    except StorageError as error:
+        fail(f"{chosen.journal} cannot be read or written ({error})")
+    words = f"{count(done.calls, 'call')} written to {address}"
+    if done.left:
+        words += f"; {count(done.left, 'call')} left, still running or written elsewhere"
+    typer.echo(json.dumps(done._asdict()) if as_json else words)
+
+
+@app.command()
+def compact(archive: ToArgument = None, as_json: JsonOption = False) -> None:
+    """Put the calls of each day together, save those of today. Safe while hosts write."""
+    from ..archive.compact import compact as put_together
+    from ..archive.storage import Storage
+
+    storage = Storage(_address(archive))
+    objects = calls = 0
+    with tempfile.TemporaryDirectory() as scratch:
+        for done in put_together(storage, Path(scratch)):
+            objects, calls = objects + done.objects, calls + done.calls
+            if as_json:
+                typer.echo(json.dumps(done._asdict()))
+            else:
+                sizes = f"{done.bytes_before / 1e6:.1f} → {done.bytes_after / 1e6:.1f} MB"
+                typer.echo(
+                    f"{done.folder}  {count(done.calls, 'call')} of "
+                    f"{count(done.objects, 'object')}  {sizes}"
+                )
+    if not objects:
+        complain("there is nothing to put together")
+
+
+@app.command("ls")
+def list_(archive: ToArgument = None, as_json: JsonOption = False) -> None:
+    """List the days of each agent: objects and bytes."""
+    from ..archive.catalog import partitions
+    from ..archive.storage import Storage
+
+    for part in partitions(Storage(_address(archive))):
+        if as_json:
+            typer.echo(json.dumps(part._asdict()))
+        else:
+            typer.echo(f"{part.folder}  {count(part.objects, 'object')}  {part.bytes / 1e6:.1f} MB")
+
+
+def _address(given: str | None) -> str:
+    address = ARCHIVE("ARCHIVE", given) if given is not None else settings().archive
+    if address is None:
+        raise ConfigurationError("there is no archive: name one, or set PREFACTOR_ARCHIVE")
+    return str(address)
