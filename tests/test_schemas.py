@@ -33,6 +33,20 @@ def test_every_type_of_span_is_registered_with_all_that_a_reader_wants() -> None
     assert types["livekit:tool:book"]["title"] == "Tool book"
 
 
+def test_every_type_says_its_risk_in_the_words_of_prefactor() -> None:
+    for entry in agent_schema_version(["livekit:tool:book"])["span_type_schemas"]:
+        risk = DataRisk.model_validate(entry["data_risk"])
+        assert risk.action_profile is not None
+        assert risk.action_profile.financial_transactions == "disallowed", entry["name"]
+        for part in ("params_data_categories", "result_data_categories"):
+            assert entry["data_risk"][part]["classification"] in ("confidential", "internal")
+            assert entry["data_risk"][part].keys() <= DATA_RISK[part].keys()
+    spoken = {e["name"]: e["data_risk"] for e in agent_schema_version()["span_type_schemas"]}
+    for type_ in ("user_turn", "assistant_turn", "llm", "stt", "transcription", "session"):
+        result = spoken[f"livekit:{type_}"]["result_data_categories"]
+        assert result["classification"] == "confidential", type_
+
+
 def test_the_name_of_the_schemas_is_a_hash_of_them() -> None:
     one, same = agent_schema_version(["livekit:tool:a"]), agent_schema_version(["livekit:tool:a"])
     other = agent_schema_version(["livekit:tool:b"])

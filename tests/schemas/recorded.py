@@ -66,6 +66,8 @@ class Sent(NamedTuple):
     def outcome(self) -> str:
         """What a reader would call it, in one word."""
         result = self.result or {}
+        if result.get("status") == "failed":
+            return "failed"
         words = next(
             (result[key] for key in ("transcript", "spoken_text", "text") if key in result), None
         )

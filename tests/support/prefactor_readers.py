@@ -104,3 +104,21 @@ def _at(value: Any, *path: str) -> Any:
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value
+
+
+class DashboardSync:
+    """What a dashboard that runs knows of the spans: at each look it reads the newest ids first, a
+    page at a time, until a page has one that it knows (``server/sync.mjs``)."""
+
+    def __init__(self, page: int = 100) -> None:
+        self.known: dict[str, Span] = {}
+        self._page = page
+
+    def look(self, spans: Iterable[Span]) -> None:
+        newest = sorted(spans, key=lambda span: span.id, reverse=True)
+        for begun in range(0, len(newest), self._page):
+            page = newest[begun : begun + self._page]
+            fresh = [span for span in page if span.id not in self.known]
+            self.known.update((span.id, span) for span in fresh)
+            if len(fresh) < len(page):
+                return

@@ -40,6 +40,11 @@ class Ids:
         return _leading(milliseconds >> 10) + _PAIRS[milliseconds & 1023] + self._partition + chance
 
 
+def stamped(id_: str, unix_us: int) -> str:
+    """A PFID with another time in it."""
+    return _encode(unix_us // 1000, 10) + id_[10:]
+
+
 @lru_cache(4)  # the same for about a second
 def _leading(bits: int) -> str:
     return _encode(bits, 8)

@@ -10,9 +10,8 @@ from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..core.json import JSON
-from . import templates
+from . import parts, risk, templates
 from .entry import ToolSchema
-from .parts import TIMES_RISK
 from .types import BASE_TYPES, TOOL_TYPE, TYPES
 
 TOOL_PREFIX = "livekit:tool:"
@@ -48,6 +47,9 @@ QUALITY_SCHEMA: JSON = {
     "additionalProperties": False,
 }
 
+_RESULT = parts.keys(outputs="what it returned", error="what it raised")
+"""Of a single tool; the rest is as in the type of all tools."""
+
 
 def registry(
     tool_types: Iterable[str] = (), tools: Mapping[str, ToolSchema] | None = None
@@ -60,8 +62,8 @@ def registry(
         said = (tools or {}).get(name.removeprefix(TOOL_PREFIX), ToolSchema())
         made.register_type(
             name,
-            said.input_schema or TOOL_TYPE.params,
-            said.result_schema or TOOL_TYPE.result,
+            said.input_schema or said.params(),
+            said.result_schema or _RESULT,
             title=f"Tool {name.removeprefix(TOOL_PREFIX)}",
             description=said.description or TOOL_TYPE.description,
             template=said.summary(),
@@ -73,7 +75,7 @@ def registry(
         title="Call quality",
         description="How a call went: counts, dead air, tokens, seconds of speech.",
         template=templates.CALL,
-        data_risk=TIMES_RISK,
+        data_risk=risk.MEASURES,
     )
     return made
 

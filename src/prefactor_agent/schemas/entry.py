@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..core.json import JSON
-from . import templates
+from . import parts, templates
 from .content import Part
 
 
@@ -20,6 +20,11 @@ class ToolSchema(NamedTuple):
     description: str | None = None
     arguments: Sequence[Sequence[str]] = ()
     """Where its arguments are in ``inputs``, each a path of keys."""
+
+    def params(self) -> JSON:
+        """What the payload of its calls holds."""
+        named = ", ".join(path[-1] for path in self.arguments)
+        return parts.keys(inputs=named or "arguments")
 
     def summary(self) -> str:
         """Its one-line template: the program's, or one made from its arguments."""

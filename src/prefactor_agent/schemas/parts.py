@@ -5,23 +5,6 @@ from __future__ import annotations
 from ..core.json import JSON
 from .content import each, fields, measures, shape
 
-UNKNOWN_RISK: JSON = {
-    "action_profile": {},
-    "params_data_categories": {},
-    "result_data_categories": {},
-}
-_PERSON = {"personal_identifiers": "included", "contact_information": "unknown"}
-SPEECH_RISK: JSON = {
-    "action_profile": {"external_communication": "allowed"},
-    "params_data_categories": _PERSON,
-    "result_data_categories": _PERSON,
-}
-TIMES_RISK: JSON = {
-    "action_profile": {},
-    "params_data_categories": {"personal_identifiers": "excluded"},
-    "result_data_categories": {"personal_identifiers": "excluded"},
-}
-
 
 def keys(**described: str) -> JSON:
     """An object that holds these keys, among others, each of any type."""

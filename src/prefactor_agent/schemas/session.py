@@ -3,7 +3,7 @@ and which of its fields are no content (see types.py)."""
 
 from __future__ import annotations
 
-from . import parts, templates
+from . import parts, risk, templates
 from .content import KEPT, each, fields, measures
 from .entry import SpanTypeSchema
 
@@ -75,5 +75,5 @@ SESSION = SpanTypeSchema(
         evaluations=each(fields("name")),
         **{**parts.KEPT_END, "metadata": fields("close_reason")},
     ),
-    parts.SPEECH_RISK,
+    risk.CALL,
 )

@@ -9,7 +9,7 @@ result, and nothing else of its values: a new field is content until it is named
 
 from __future__ import annotations
 
-from . import parts, templates
+from . import parts, risk, templates
 from .content import each, fields, measures, shape
 from .entry import SpanTypeSchema
 from .session import SESSION
@@ -43,7 +43,7 @@ TYPES = (
             end_of_turn=measures("detector"),
             **parts.KEPT_END,
         ),
-        parts.SPEECH_RISK,
+        risk.TURN,
     ),
     SpanTypeSchema(
         "livekit:assistant_turn",
@@ -89,7 +89,7 @@ TYPES = (
             moments_us=measures(),
             **parts.KEPT_END,
         ),
-        parts.SPEECH_RISK,
+        risk.TURN,
     ),
     SpanTypeSchema(
         "livekit:llm",
@@ -125,7 +125,7 @@ TYPES = (
             ai=fields("finishReason"),
             **parts.KEPT_END,
         ),
-        parts.SPEECH_RISK,
+        risk.MODEL,
     ),
     SpanTypeSchema(
         "livekit:stt",
@@ -146,7 +146,7 @@ TYPES = (
             metrics=parts.KEPT_METRICS,
             **parts.KEPT_END,
         ),
-        parts.SPEECH_RISK,
+        risk.RECOGNITION,
     ),
     SpanTypeSchema(
         "livekit:tts",
@@ -169,7 +169,7 @@ TYPES = (
             metrics=parts.KEPT_METRICS,
             **parts.KEPT_END,
         ),
-        parts.SPEECH_RISK,
+        risk.MODEL,
     ),
     SpanTypeSchema(
         "livekit:transcription",
@@ -180,7 +180,7 @@ TYPES = (
         parts.keys(text="all of it", characters="how many", streams=parts.STREAMS),
         fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
         fields("status characters", **parts.KEPT_END),
-        parts.SPEECH_RISK,
+        risk.TEXT,
     ),
     SpanTypeSchema(
         "livekit:tool",
@@ -210,7 +210,7 @@ TYPES = (
             metadata=shape(),
         ),
         parts.KEPT_TOOL_RESULT,
-        parts.UNKNOWN_RISK,
+        risk.TOOL,
     ),
     SpanTypeSchema(
         "livekit:tool_result",
@@ -221,7 +221,7 @@ TYPES = (
         parts.keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
         fields("name type tool_name call_id run_by from_events"),
         parts.KEPT_TOOL_RESULT,
-        parts.UNKNOWN_RISK,
+        risk.TOOL,
     ),
     SpanTypeSchema(
         "livekit:error",
@@ -242,7 +242,7 @@ TYPES = (
             metadata=shape(),
         ),
         fields("status", **parts.KEPT_END),
-        parts.UNKNOWN_RISK,
+        risk.ERROR,
     ),
     SpanTypeSchema(
         "livekit:state",
@@ -260,7 +260,7 @@ TYPES = (
         parts.keys(status="how it ended", metrics="LiveKit's"),
         fields("name type actor old_state new_state event_type created_at", metadata=shape()),
         fields("status", **parts.KEPT_END),
-        parts.TIMES_RISK,
+        risk.MEASURES,
     ),
     SpanTypeSchema(
         "livekit:handoff",
@@ -280,7 +280,7 @@ TYPES = (
             metadata=shape(),
         ),
         fields("status", **parts.KEPT_END),
-        parts.TIMES_RISK,
+        risk.MEASURES,
     ),
     SpanTypeSchema(
         "livekit:realtime",
@@ -296,7 +296,7 @@ TYPES = (
             token_usage=measures(),
             **parts.KEPT_END,
         ),
-        parts.SPEECH_RISK,
+        risk.MODEL,
     ),
     SpanTypeSchema(
         "livekit:rpc",
@@ -318,7 +318,7 @@ TYPES = (
         ),
         fields("name type direction method request_id response_timeout_s payload_bytes"),
         fields("status response_bytes error_code", **parts.KEPT_END),
-        parts.UNKNOWN_RISK,
+        risk.TOOL,
     ),
 )
 _BY_NAME = {type_.name: type_ for type_ in TYPES}

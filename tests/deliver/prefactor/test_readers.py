@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -15,19 +16,23 @@ from pydantic import SecretStr
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.config import Settings
 from prefactor_agent.core.span import SpanType, Status
+from prefactor_agent.deliver.prefactor import bodies
 from prefactor_agent.deliver.prefactor import spans as sending
+from prefactor_agent.deliver.prefactor.target import Prefactor
+from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
 from schemas.recorded import a_realtime_model
 from support.line import NO_RETRIES
-from support.prefactor_readers import costs, failures, verdicts
+from support.prefactor_readers import DashboardSync, costs, failures, verdicts
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.process import Span
 from support.scripted import ScriptedLLM, Tokens, Use, Wait
-from support.waiting import until
+from support.waiting import PATIENCE, until
 
-from ..calls import begin_call, end_call
+from ..calls import begin_call, end_call, whole_call
 from ..conftest import Side
+from ..pushed import pushed
 from .arrived import arrived
 
 
@@ -163,3 +168,57 @@ async def test_a_session_is_no_verdict_of_the_agent_on_itself(
     turns = session.result["conversation"]["turns"]
     assert {turn["role"] for turn in turns} == {"user", "assistant"}
     assert [turn["turn_index"] for turn in turns] == [1, 2]
+
+
+async def test_the_instructions_are_sent_once(server: PrefactorServer, tmp_path: Path) -> None:
+    class Other(Clerk):
+        async def on_enter(self) -> None:
+            await self.update_instructions("Take no orders any more.")
+
+    for agent in (Clerk(), Other()):
+        session: AgentSession[None] = AgentSession(
+            llm=ScriptedLLM("Hello.", "Hello."), conn_options=NO_RETRIES
+        )
+
+        async def call(agent: Any = agent, session: Any = session) -> None:
+            await session.start(agent)
+            await session.generate_reply(user_input="hello")
+            await session.aclose()
+
+        server.reset()
+        await held(server, tmp_path / type(agent).__name__, call)
+        [told] = of(server.spans(), "livekit:session")
+        assert told.payload["instructions"] == "Take orders."
+        [request] = of(server.spans(), "livekit:llm")
+        first = request.payload["inputs"]["messages"][0]
+        if isinstance(agent, Other):
+            assert first == {"role": "system", "content": "Take no orders any more."}
+        else:
+            assert first == {"role": "system", "same_as": bodies.INSTRUCTIONS}
+
+
+def test_a_dashboard_that_runs_sees_what_is_delivered_late(
+    server: PrefactorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "LATE_S", 1.0)
+    seen = DashboardSync(page=5)
+    path = tmp_path / "journal.db"
+    offline = JournalWriter(Settings(journal=path))
+    whole_call(offline)
+    assert offline.flush(PATIENCE)
+    time.sleep(1.1)
+    side = Side(tmp_path / "other", server)
+    whole_call(side.writer)
+    side.deliverer.start()
+    assert side.flush()
+    seen.look(server.spans())
+    newer = {*seen.known}
+    assert newer == {span.id for span in server.spans()}
+
+    settings = Settings(journal=path, api_url=server.url, api_token=SecretStr(server.token))
+    for _ in range(2):  # the second finds nothing more to do
+        asyncio.run(pushed(Prefactor(settings)))
+    seen.look(server.spans())
+    assert seen.known.keys() == {span.id for span in server.spans()} > newer
+    side.stop()
+    arrived(server, path, side.settings.journal)

@@ -22,6 +22,8 @@ REQUESTS = frozenset(["livekit:llm", "livekit:realtime"])
 CONSEQUENCES = frozenset(["livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn"])
 """The types that fail because something in or above them did, which says so itself."""
 
+INSTRUCTIONS = "livekit:session payload.instructions"
+"""What stands in the place of the session's instructions in a request to a model."""
 STREAM_LIMIT = 65_536
 """Characters of JSON that the chunks of one span may take; the journal keeps all of them."""
 _NO_STREAMS: Streams = {}
@@ -115,11 +117,13 @@ def create(
     limit: int = PAYLOAD_LIMIT,
     *,
     reported: bool = False,
+    instructions: str | None = None,
 ) -> Body:
     """A span as it is now: with its end, if it has one.
 
     Args:
         reported: As of :func:`status_sent`.
+        instructions: Those that the session's span says.
 
     Raises:
         ValueError: As :func:`finish`.
@@ -133,7 +137,8 @@ def create(
     )
     outcome = _object(todo.result or "{}") if in_payload or streams else {}
     if in_payload:
-        payload = _payload_with(outcome, todo, limit, failed=status == "failed")
+        failed = status == "failed"
+        payload = _payload_with(outcome, todo, limit, instructions, failed=failed)
     else:
         payload = _kept(todo.payload, limit)
     result = _result(todo, outcome, streams, limit)
@@ -169,15 +174,35 @@ def repeated(todo: Todo) -> Body:
     return Body(todo, f"{todo.id}-open", False, sent.get("id"), todo.sent)
 
 
-def _payload_with(outcome: JSON, todo: Todo, limit: int, *, failed: bool) -> str:
+def _payload_with(
+    outcome: JSON, todo: Todo, limit: int, instructions: str | None, *, failed: bool
+) -> str:
     """The payload, with what Prefactor's readers look for in it of the outcome."""
     known = _object(todo.payload)
     added: JSON = {}
     if todo.type in REQUESTS:
+        if instructions:
+            known = _referring(known, instructions)
         added |= _request(known, outcome)
     if failed and isinstance(error := outcome.get("error"), dict) and "error" not in known:
         added["error"] = error
     return bounded_object({**known, **added}, limit) if added else _kept(todo.payload, limit)
+
+
+def _referring(known: JSON, instructions: str) -> JSON:
+    """The payload of a request to a model, of which a message that is only the instructions says
+    where they are: they are in every request of a call again."""
+    inputs = _mapping(known.get("inputs"))
+    messages = inputs.get("messages")
+    if not isinstance(messages, list):
+        return known
+    referring = [
+        {"role": "system", "same_as": INSTRUCTIONS}
+        if one == {"role": "system", "content": instructions}
+        else one
+        for one in messages
+    ]
+    return {**known, "inputs": {**inputs, "messages": referring}}
 
 
 def _request(known: JSON, outcome: JSON) -> JSON:

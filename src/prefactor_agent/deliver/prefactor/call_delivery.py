@@ -288,11 +288,13 @@ class CallDelivery(Delivery[CallRow]):
         if call is None:
             registered = from_json(row.registration) if row.registration else {}
             types = registered.get("agent_schema_version", {}).get("span_type_schemas", ())
+            said = self._session(row).get("instructions")
             assert row.instance_id is not None
             call = self._registered[row.session_id] = RegisteredCall(
                 row.instance_id,
                 remote=self.outbox.remote_ids(row.session_id),
                 schemas=frozenset(type_["name"] for type_ in types) or BASE_TYPES,
+                instructions=said if isinstance(said, str) else None,
                 terminated=row.terminated is not None,
             )
         return call

@@ -19,6 +19,8 @@ class RegisteredCall:
     remote: dict[str, str]
     """The ids that Prefactor made itself, by the ids made here."""
     schemas: frozenset[str]
+    instructions: str | None = None
+    """Those in the payload of the session's span."""
     last_checked: float = 0.0
     """When Prefactor last said whether the call may go on: monotonic seconds."""
     terminated: bool = False

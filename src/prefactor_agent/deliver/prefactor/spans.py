@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from ...core.ids import stamped
 from ...core.json import JSON
 from ...core.span import SpanType
 from ...journal.outbox import Outbox
@@ -22,12 +23,15 @@ from . import batches, bodies
 from .api import Api, DeniedError, RefusedError
 from .batches import BYTES_PER_REQUEST, SPANS_PER_REQUEST
 from .bodies import Body
-from .registered_call import CallParkedError, RegisteredCall
+from .registered_call import CallParkedError, RegisteredCall, related_id
 from .verdicts import Verdict, verdict
 
 HELD_S = 2.5
 """A tool is sent open only after it has run for so long: nothing of what was sent can be changed,
 so the error of one that was sent open is in its result, where Prefactor's readers do not look."""
+LATE_S = 60.0
+"""A span that is sent so long after it was over gets an id with the time of its sending: who reads
+the newest ids first, until they are known, would never come to it."""
 REFUSALS_IN_A_ROW = 50
 """After so many refused spans in a row, something is wrong with the call itself."""
 
@@ -64,7 +68,7 @@ class SpanSender:
                 return
             if not self.outbox.claim(row.session_id):
                 return  # this process was suspended for so long that another one took over
-            batch = self._prepare(call, found)
+            batch = self._prepare(row, call, found)
             taken = batches.fit(batch, self.limits.bytes)
             if not taken:
                 after = found[-1].seq  # all of these wait for a parent
@@ -74,11 +78,13 @@ class SpanSender:
             if refusals >= REFUSALS_IN_A_ROW:
                 raise CallParkedError(f"the last {refusals} spans were refused")
 
-    def _prepare(self, call: RegisteredCall, found: list[Todo]) -> list[Body]:
+    def _prepare(self, row: CallRow, call: RegisteredCall, found: list[Todo]) -> list[Body]:
         """The bodies of the spans that can be sent now. A span waits if its parent is neither at
         Prefactor nor before it in the same request. If Prefactor refused the parent, the span goes
         under the nearest ancestor that is there."""
         streams = self.outbox.streams([todo.id for todo in found if todo.status != "active"])
+        if self.use_ids:
+            self._name_late(row, call, found)
         before: set[str] = set()
         needed = {todo.parent_id for todo in found}
         prepared: list[Body] = []
@@ -104,6 +110,20 @@ class SpanSender:
                 before.add(todo.id)
         return prepared + ends
 
+    def _name_late(self, row: CallRow, call: RegisteredCall, found: list[Todo]) -> None:
+        """Give late spans new ids. These are kept before they are sent, so that a repeat from any
+        process has the same."""
+        now = time.time_ns() // 1000
+        late = [
+            (todo.id, row.session_id, related_id(stamped(todo.id, now), call.instance_id))
+            for todo in found
+            if todo.state == SpanState.NEW and todo.sent is None and todo.id not in call.remote
+            if now - (todo.finished_us or todo.started_us) > LATE_S * 1e6
+        ]
+        if late:
+            self.outbox.acknowledge([], [], [], late)
+            call.remote.update((id_, given) for id_, _, given in late)
+
     def _body(
         self,
         call: RegisteredCall,
@@ -127,6 +147,7 @@ class SpanSender:
                     call.id_of(todo.id) if self.use_ids else None,
                     call.id_of(parent) if parent is not None else None,
                     columns,
+                    instructions=call.instructions,
                     reported=todo.type == SpanType.ERROR and self.outbox.has_failed(todo.parent_id),
                 )
             ]
