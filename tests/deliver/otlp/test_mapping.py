@@ -362,6 +362,25 @@ def test_livekits_span_of_the_same_work_is_linked() -> None:
         assert not one("llm", {"otel": damaged}).span.links
 
 
+def test_moments_of_a_call_are_events_of_its_root() -> None:
+    moments = [
+        {"at_us": 500_000, "kind": "overlapping_speech", "verdict": "backchannel"},
+        {"at_us": 900_000, "kind": "user_away"},
+    ]
+    started = Around(session_started_us=1_795_802_683_000_000)
+    root = one("session", result={"moments": moments}, parent_id=None, around=started)
+    assert root.events == ["overlapping_speech", "user_away"]
+    told = [plain(one.value) for one in root.span.events[0].attributes]
+    assert told == ["backchannel"]
+
+
+def test_why_a_turn_was_taken_to_be_over_is_told() -> None:
+    predictions = [{"probability": 0.2}, {"probability": 0.9}]
+    turn = one("user_turn", result={"end_of_turn": {"detector": "v1", "predictions": predictions}})
+    assert turn["prefactor.end_of_turn.detector"] == "v1"
+    assert turn["prefactor.end_of_turn.probability"] == 0.9
+
+
 def test_a_generation_without_words_has_an_output_all_the_same() -> None:
     assert one("llm", result={"request_id": "resp-1"})["output.value"] == ""
 

@@ -36,7 +36,9 @@ def session(call: Reading) -> JSON:
         "prefactor.room.name": room.get("name"),
         "prefactor.room.sid": room.get("sid"),
         "prefactor.job.id": job.get("id"),
+        "prefactor.sip.call_id": mapping(result.get("sip")).get("call_id"),
         "prefactor.close_reason": result.get("close_reason"),
+        "prefactor.hung_up_by": result.get("hung_up_by"),
         "prefactor.outcome": result.get("outcome"),
         "prefactor.outcome_reason": result.get("outcome_reason"),
         "prefactor.termination_reason": result.get("termination_reason"),
@@ -84,6 +86,8 @@ def assistant_turn(turn: Reading) -> JSON:
 
 def user_turn(turn: Reading) -> JSON:
     result = turn.result
+    waited = mapping(result.get("end_of_turn"))
+    predicted = mappings(waited.get("predictions"))
     return {
         **shown("input", result.get("transcript")),
         "prefactor.turn": turn.payload.get("turn_index"),
@@ -92,6 +96,10 @@ def user_turn(turn: Reading) -> JSON:
         "prefactor.confidence": result.get("confidence"),
         "prefactor.committed": result.get("is_final"),
         "prefactor.interim_transcripts": result.get("interim_revisions"),
+        "prefactor.end_of_turn.detector": waited.get("detector"),
+        "prefactor.end_of_turn.probability": predicted[-1].get("probability")
+        if predicted
+        else None,
         "prefactor.end_of_turn_delay": seconds(result.get("end_of_turn_delay_ms")),
         "prefactor.transcription_delay": seconds(result.get("transcription_delay_ms")),
     }

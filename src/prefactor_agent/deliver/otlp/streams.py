@@ -83,7 +83,7 @@ def _gaps(whole: JSON) -> Iterator[tuple[int, int]]:
 
 
 def turn_events(session_started_us: int | None, result: JSON) -> list[Event]:
-    """The moments of a turn, the silences inside an answer, and where it was paused.
+    """The moments of a turn or a call, the silences inside an answer, and where it was paused.
 
     Args:
         session_started_us: From when moments count; without it there are none.
@@ -99,6 +99,11 @@ def turn_events(session_started_us: int | None, result: JSON) -> list[Event]:
     for gap in mappings(result.get("gaps")):
         lasted = {"prefactor.gap": seconds(gap.get("ms")), "prefactor.cause": gap.get("cause")}
         found.append((gap.get("at_us"), "gap", without_none(lasted)))
+    for moment in mappings(result.get("moments")):
+        told = {f"prefactor.{key}": moment.get(key) for key in ("verdict", "probability")}
+        found.append(
+            (moment.get("at_us"), text(moment.get("kind")) or "moment", without_none(told))
+        )
     pauses = mappings(result.get("pauses"))
     found += [(pause.get("at_us"), text(pause.get("state")) or "pause", {}) for pause in pauses]
     events = [
