@@ -24,6 +24,7 @@ from support.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, Speaker, Wai
 from support.seams import broken
 from support.tree import JSON, Recorder, check
 
+INBOUND = {"sip.callStatus": "active", "sip.ruleID": "SDR_1"}
 SIP = rtc.ParticipantKind.PARTICIPANT_KIND_SIP
 TELLS_THE_DISPATCH = hasattr(RunningJobInfo, "received_at")
 tells_when_joined = pytest.mark.skipif(
@@ -210,6 +211,25 @@ async def test_a_call_that_the_agent_makes_is_counted_from_the_answer(sink: Reco
     assert 250 < found["ms"] < (over - answered) * 1000
 
 
+@pytest.mark.parametrize("there", [True, False])
+async def test_a_call_that_was_answered_before_the_agent_saw_it(
+    sink: Recorder, there: bool
+) -> None:
+    anna = person("anna", kind=SIP, attributes={"sip.callStatus": "active"},
+                  joined_at=time.time() - 60)  # fmt: skip
+    call = Call()
+    if there:
+        call.job.room._remote_participants["anna"] = anna
+    async with call.going_on():
+        call.job.connects()
+        if not there:
+            call.job.joins(anna)
+        await until(lambda: call.speaker.finished)
+    found = pickup(sink)
+    assert found is not None and found["ms"] < 2000
+    assert found["basis"]["from"] == ("session_start" if there else "answered")
+
+
 async def test_a_call_that_nobody_answers_has_none(sink: Recorder) -> None:
     call = Call()
     async with call.going_on():
@@ -232,7 +252,7 @@ async def test_the_telephone_counts_before_who_only_listens(sink: Recorder) -> N
         call.job.connects()
         call.job.joins(person("supervisor"))
         await asyncio.sleep(0.5)
-        call.job.joins(person("anna", kind=SIP, attributes={"sip.callStatus": "active"}))
+        call.job.joins(person("anna", kind=SIP, attributes=INBOUND))
         call.session.say("Hello.")
         await until(lambda: call.speaker.finished)
     found = pickup(sink)

@@ -24,6 +24,9 @@ from .sip import STATUS
 _KEPT = 20
 _NO_CALLERS = ("AGENT", "EGRESS", "INGRESS")
 """Kinds of participants that are no people."""
+_RULE = "sip.ruleID"
+"""The rule by which a call came in: it is empty for a call that the agent made (LiveKit's
+documentation, "SIP participant")."""
 _DIALING = "dialing"
 _ANSWERED = ("active", "automation")
 
@@ -40,6 +43,8 @@ class _Caller:
     dialed: bool = False
     """The agent called them."""
     answered: int | None = None
+    answered_before: bool = False
+    """They had answered before the agent saw them."""
 
 
 class Arrivals:
@@ -145,12 +150,18 @@ class Arrivals:
         identity = participant.identity
         if identity in self._callers or len(self._callers) >= _KEPT or not _is_caller(participant):
             return
+        now, said = now_ns(), participant.attributes
+        sip = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP
+        dialed = sip and said.get(STATUS) in (_DIALING, *_ANSWERED) and not said.get(_RULE)
+        answered = dialed and said.get(STATUS) in _ANSWERED
         self._callers[identity] = _Caller(
             joined=joined_at(participant),
-            seen=now_ns(),
+            seen=now,
             was_there=was_there,
-            sip=participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_SIP,
-            dialed=participant.attributes.get(STATUS) == _DIALING,
+            sip=sip,
+            dialed=dialed,
+            answered=now if answered and not was_there else None,
+            answered_before=answered and was_there,
         )
 
     @guarded("arrival.attributes")
@@ -170,6 +181,8 @@ def joined_at(participant: Any) -> int | None:
 
 
 def _arrival(caller: _Caller, apart: int, started: int) -> Arrival | None:
+    if caller.answered_before:
+        return Arrival(started, "session_start")
     if caller.dialed:
         return Arrival(caller.answered, "answered") if caller.answered is not None else None
     if caller.joined is None and caller.was_there:
