@@ -153,7 +153,6 @@ REASONS: Reasons = {
         "theirs is when the model had asked for it; ours when the tool began, or when the trace "
         "learned of it"
     ),
-    ("livekit:tool", "result.outputs.name"): "it is payload.tool_name",
 }
 """Of any agent; of a field, also for all below it."""
 OF_TRACED: Reasons = {

@@ -97,7 +97,10 @@ def _above(span: StoredSpan, by_id: dict[str, StoredSpan], refused: frozenset[st
 
 
 def _differ(there: JSON, kept: JSON) -> JSON:
-    """What is not the same, by key; of streams some rows may be left out on the way."""
+    """What is not the same, by key; of streams some rows may be left out on the way, and a tool's
+    name is put in."""
+    if "name" in (outputs := there.get("outputs") or {}) and "name" not in kept.get("outputs", {}):
+        there = {**there, "outputs": {k: v for k, v in outputs.items() if k != "name"}}
     return {
         key: (there.get(key), kept.get(key))
         for key in (there.keys() | kept.keys()) - {"streams"}

@@ -159,7 +159,7 @@ def test_long_spans_are_sent_while_they_run_by_the_next_round(
     assert spans["livekit:assistant_turn"].creates == 1
     assert spans["livekit:assistant_turn"].finishes == 1
     # Nobody knew of the tool when the call was registered: it is there, under the general type.
-    assert spans["livekit:tool"].result == {"outputs": {"output": "9 to 6"}}
+    assert spans["livekit:tool"].result == {"outputs": {"name": "hours", "output": "9 to 6"}}
     assert server.violations() == []
 
 

@@ -226,6 +226,8 @@ def _request(known: JSON, outcome: JSON) -> JSON:
 
 def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
     """The result, with what passed through the span's streams."""
+    if f"{todo.type}:".startswith("livekit:tool:"):
+        return _tool_result(todo, limit)
     if not streams:
         return _kept(todo.result or "{}", limit)
     # The user may have redacted anything in them.
@@ -234,6 +236,15 @@ def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
     for name, parts in streams.items():
         summaries[name] = {**_mapping(summaries.get(name)), **limited(parts, share)}
     return bounded_object({**outcome, "streams": summaries}, limit)
+
+
+def _tool_result(todo: Todo, limit: int) -> str:
+    """The result of a tool, with its name where ``prefactor-livekit`` has it."""
+    outcome, name = _object(todo.result or "{}"), _object(todo.payload).get("tool_name")
+    outputs = outcome.get("outputs")
+    if not isinstance(outputs, dict) or not isinstance(name, str) or "name" in outputs:
+        return _kept(todo.result or "{}", limit)
+    return bounded_object({**outcome, "outputs": {"name": name, **outputs}}, limit)
 
 
 def _kept(text: str, limit: int) -> str:
