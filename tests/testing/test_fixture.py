@@ -86,8 +86,23 @@ async def test_a_spoken_turn_can_be_asserted_on(prefactor_trace: Trace) -> None:
     assert turn.assistant.playback_s == pytest.approx(0.14, abs=0.05)
     assert turn.latency is not None
     assert sum(turn.latency.stages.values()) == pytest.approx(turn.latency.perceived_ms, abs=0.01)
+    assert prefactor_trace.calls[0].pickup is None  # who called spoke first, and in no room
     (heard,) = prefactor_trace.spans("stt")
     assert len(heard.stream("audio")["dbfs"]) > 10
+
+
+async def test_a_greeting_can_be_asserted_on(prefactor_trace: Trace) -> None:
+    class Greeter(Shop):
+        async def on_enter(self) -> None:
+            self.session.generate_reply(instructions="Greet.")
+
+    line = Line(thinks=ScriptedLLM("Hello there."))
+    async with line.to(Greeter()):
+        await line.answers()
+    pickup = prefactor_trace.calls[0].pickup
+    assert pickup is not None and not pickup.caller_first
+    assert sum(pickup.stages.values()) == pytest.approx(pickup.ms)
+    assert {"tts_ttfb", "leading_silence"} <= pickup.stages.keys()
 
 
 async def test_errors_of_tools_and_models_can_be_asserted_on(prefactor_trace: Trace) -> None:

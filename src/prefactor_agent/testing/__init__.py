@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .player import Replay, replay
-    from .results import Assistant, Call, Failed, Latency, ToolCall, Tools, Turn, User
+    from .results import Assistant, Call, Failed, Latency, Pickup, ToolCall, Tools, Turn, User
     from .script import ReplayMismatch
     from .trace import Trace, collecting
 else:
@@ -29,6 +29,7 @@ _LAZY = {
     "Call": ".results",
     "Failed": ".results",
     "Latency": ".results",
+    "Pickup": ".results",
     "Replay": ".player",
     "ReplayMismatch": ".script",
     "ToolCall": ".results",
@@ -45,6 +46,7 @@ __all__ = [
     "Call",
     "Failed",
     "Latency",
+    "Pickup",
     "Replay",
     "ReplayMismatch",
     "ToolCall",
