@@ -7,7 +7,7 @@ import random
 import numpy as np
 import pytest
 
-from prefactor_agent.record.audio.echo import WINDOW_MS, Levels, curve, find_echo
+from prefactor_agent.record.audio.echo import WINDOW_MS, Levels, curve, find_echo, halved
 
 ROOM = -62.0
 
@@ -127,3 +127,11 @@ def test_frames_become_a_curve() -> None:
     levels = curve([(0, 40_000, -20.0), (60_000, 40_000, -40.0)])
     assert [round(float(level)) for level in levels] == [-20, -20, -127, -40, -40]
     assert curve([]).size == 0
+    # A frame of 50 ms that begins before: what is before 0 does not count.
+    assert [round(float(level)) for level in curve([(-10_000, 50_000, -30.0)])] == [-30, -30]
+
+
+def test_windows_of_10_ms_become_windows_of_20() -> None:
+    """Power is averaged: -10 and -20 dBFS are -12.6; what is left over is too short to count."""
+    levels = halved(np.array([-10.0, -20.0, -127.0, -127.0, -5.0]))
+    assert [round(float(level), 1) for level in levels] == [-12.6, -127.0]

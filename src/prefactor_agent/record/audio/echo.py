@@ -7,15 +7,18 @@ in dB, since a factor of loudness is a constant there, which correlation does no
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from .loudness import SILENCE_DBFS
+from .loudness import SILENCE_DBFS, Audibility
+from .loudness import WINDOW_MS as FINE_MS
 
 WINDOW_MS = 20
+_WINDOW_US = WINDOW_MS * 1000
+_PER_WINDOW = WINDOW_MS // FINE_MS
 MOST_DELAY_MS = 1_000
 """An echo that comes later is none of a call: the way there and back takes less."""
 LEAST_MS = 2_500
@@ -49,22 +52,25 @@ class Echo(NamedTuple):
     """Of the two curves, 1 at most."""
 
 
-def curve(frames: Iterable[Frame]) -> Levels:
+def curve(frames: Sequence[Frame]) -> Levels:
     """Frames as levels in windows of ``WINDOW_MS``, from 0 on: power is averaged, and a window
     without sound is digital silence."""
-    found = list(frames)
-    count = max((int((at + us) / 1000 / WINDOW_MS) for at, us, _ in found), default=0)
-    power = np.zeros(count)
-    filled = np.zeros(count)
-    for at, us, level in found:
-        first, last = max(0, at // (WINDOW_MS * 1000)), (at + us) // (WINDOW_MS * 1000)
-        last = max(last, first + 1)
-        power[first:last] += 10.0 ** (level / 10.0)
-        filled[first:last] += 1
-    levels = np.full(count, float(SILENCE_DBFS))
-    some = filled > 0
-    levels[some] = 10.0 * np.log10(np.maximum(power[some] / filled[some], 10.0**-12.7))
-    return levels
+    if not frames:
+        return np.zeros(0)
+    begins, lasts, levels = np.asarray(frames, dtype=np.float64).T
+    first = np.maximum(begins // _WINDOW_US, 0).astype(np.int64)
+    last = np.maximum(((begins + lasts) // _WINDOW_US).astype(np.int64), first + 1)
+    size = last - first
+    # Which windows each frame is in: 4, 5, 6 of one, 6, 7 of the next.
+    window = np.repeat(last - np.cumsum(size), size) + np.arange(size.sum())
+    power = np.bincount(window, weights=np.repeat(10.0 ** (levels / 10.0), size))
+    return _to_dbfs(power / np.maximum(np.bincount(window), 1))
+
+
+def halved(levels: Levels) -> Levels:
+    """Levels of windows of 10 ms as levels of ``WINDOW_MS``."""
+    whole = levels[: levels.size // _PER_WINDOW * _PER_WINDOW]
+    return _to_dbfs((10.0 ** (whole / 10.0)).reshape(-1, _PER_WINDOW).mean(axis=1))
 
 
 def find_echo(agent: Levels, user: Levels) -> Echo | None:
@@ -75,22 +81,20 @@ def find_echo(agent: Levels, user: Levels) -> Echo | None:
         user: Levels of what came in, from the same moment on; longer by the echo's delay.
     """
     least = LEAST_MS // WINDOW_MS
-    agent = _smoothed(agent)
-    if agent.size < least or user.size < least:
+    if agent.size < least or user.size < least or user.max() < Audibility.LEAST_DBFS:
         return None
-    voice, heard = _raised(agent), _raised(_smoothed(user))
+    agent, heard = _smoothed(agent), _smoothed(user)
     there = user > _DIGITAL_DBFS  # LiveKit sends zeros while it warms up the cancelling of echo
-    delays = range(min(MOST_DELAY_MS // WINDOW_MS, user.size - least) + 1)
-    matches = np.array([_correlation(voice, heard, there, delay) for delay in delays])
+    matches = _correlations(_raised(agent), _raised(heard), there)
     best = int(matches.argmax())
     near = _NEAR_MS // WINDOW_MS
     far = np.concatenate([matches[: max(0, best - near)], matches[best + near + 1 :]])
     if matches[best] < LEAST_CORRELATION or matches[best] - far.max(initial=-1.0) < _APART:
         return None
     size = min(agent.size, user.size - best)
-    loud = voice[:size] >= np.sort(voice[:size])[size // 2]
+    loud = agent[:size] >= np.sort(agent[:size])[size // 2]
     loud &= there[best : best + size]
-    quieter = np.sort((agent[:size] - _smoothed(user)[best : best + size])[loud])
+    quieter = np.sort((agent[:size] - heard[best : best + size])[loud])
     return Echo(
         best * WINDOW_MS,
         round(float(quieter[quieter.size // 2]), 1),
@@ -98,17 +102,24 @@ def find_echo(agent: Levels, user: Levels) -> Echo | None:
     )
 
 
-def _correlation(voice: Levels, heard: Levels, there: npt.NDArray[np.bool_], delay: int) -> float:
-    """Pearson's, of the voice with what was heard so many windows later; -1: too little of it."""
-    size = min(voice.size, heard.size - delay)
-    both = there[delay : delay + size]
-    one, other = voice[:size][both], heard[delay : delay + size][both]
-    if one.size < LEAST_MS // WINDOW_MS:
-        return -1.0
-    one, other = one - one.mean(), other - other.mean()
-    spread = float(np.sqrt(one.dot(one) * other.dot(other)))
-    least = _LEAST_SPREAD_DB**2 * one.size
-    return float(one.dot(other)) / spread if spread > least else -1.0
+def _correlations(voice: Levels, heard: Levels, there: npt.NDArray[np.bool_]) -> Levels:
+    """Pearson's correlation of the voice with what was heard 0, 1, 2 … windows later, over the
+    windows that are ``there``; -1 where there is too little of it."""
+    delays = MOST_DELAY_MS // WINDOW_MS
+    behind = max(0, voice.size + delays - heard.size)
+    weight = np.pad(there.astype(np.float64), (0, behind))[: voice.size + delays]
+    heard = np.pad(heard, (0, behind))[: voice.size + delays]
+    # Both around 0, so that the sums below lose nothing.
+    voice, heard = voice - voice.mean(), (heard - heard[weight > 0].mean()) * weight
+    ones = np.ones(voice.size)
+    count = np.maximum(np.correlate(weight, ones), 1.0)
+    one, other = np.correlate(weight, voice) / count, np.correlate(heard, ones) / count
+    spread_of_one = np.correlate(weight, voice * voice) / count - one * one
+    spread_of_other = np.correlate(heard * heard, ones) / count - other * other
+    spread = np.sqrt(np.maximum(spread_of_one, 0) * np.maximum(spread_of_other, 0))
+    both = np.correlate(heard, voice) / count - one * other
+    enough = (count >= LEAST_MS // WINDOW_MS) & (spread > _LEAST_SPREAD_DB**2)
+    return np.asarray(np.where(enough, both / np.maximum(spread, 1e-9), -1.0))
 
 
 def _raised(levels: Levels) -> Levels:
@@ -123,3 +134,8 @@ def _smoothed(levels: Levels) -> Levels:
     power = 10.0 ** (levels / 10.0)
     mean = np.convolve(np.pad(power, 1, mode="edge"), np.full(3, 1 / 3), mode="valid")
     return np.asarray(10.0 * np.log10(mean))
+
+
+def _to_dbfs(power: Levels) -> Levels:
+    least = 10.0 ** (SILENCE_DBFS / 10.0)
+    return np.asarray(10.0 * np.log10(np.maximum(power, least)))

@@ -238,8 +238,14 @@ class UserVoice:
         """The frames of the last seconds that begin at a moment or later: when each begins, and its
         size and level (see :func:`.loudness.pack`)."""
         self.catch_up()
-        moment = self._clock.moment
-        found = ((moment(position), packed) for position, packed in self._recent)
+        recent, moment = self._recent, self._clock.moment
+        if not recent:
+            return []
+        first, last = recent[0][0], recent[-1][0]
+        by = moment(first) - first
+        if moment(last) - last == by:  # all of it came in one piece
+            return [(at + by, packed) for at, packed in recent if at + by >= since_ns]
+        found = ((moment(position), packed) for position, packed in recent)
         return [frame for frame in found if frame[0] >= since_ns]
 
     def end_of_speech(self, now: int) -> int | None:

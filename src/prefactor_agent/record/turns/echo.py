@@ -7,26 +7,28 @@ from collections.abc import Iterable
 from statistics import median
 
 from ...core.json import JSON
-from ..audio.echo import Echo, curve, find_echo
-from ..audio.loudness import WINDOW_MS
+from ..audio.echo import Echo, curve, find_echo, halved
+from ..audio.loudness import WINDOW_MS, Audibility
 from .turn import HeardMeanwhile
 
-_WINDOW_US = WINDOW_MS * 1000
+_UNHEARD = round(-Audibility.LEAST_DBFS)
 
 
 def echo_in(heard: HeardMeanwhile) -> Echo | None:
     """The agent's voice in what came in of the caller; ``None``: it is not to be seen there."""
-    levels = heard.voice.opening()[: heard.played_ns // (_WINDOW_US * 1000)]
-    agent = curve(
-        (index * _WINDOW_US, _WINDOW_US, float(level)) for index, level in enumerate(levels)
-    )
+    rate = heard.sample_rate
+    if all(packed & 0xFF > _UNHEARD for _, packed in heard.frames):
+        return None  # most callers are silent while the agent speaks
+    agent = halved(heard.voice.opening()[: heard.played_ns // (WINDOW_MS * 1_000_000)])
     user = curve(
-        (
-            (at - heard.started_ns) // 1000,
-            (packed >> 8) * 1_000_000 // heard.sample_rate,
-            float(-(packed & 0xFF)),
-        )
-        for at, packed in heard.frames
+        [
+            (
+                (at - heard.started_ns) // 1000,
+                (packed >> 8) * 1_000_000 // rate,
+                float(-(packed & 0xFF)),
+            )
+            for at, packed in heard.frames
+        ]
     )
     return find_echo(agent, user)
 
