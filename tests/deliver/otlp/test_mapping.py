@@ -391,6 +391,8 @@ def test_the_participant_is_named_only_with_content() -> None:
     assert whole["user.id"] == "ada"
     assert "user.id" not in bare.attributes
     assert not [value for value in bare.attributes.values() if value == "ada"]
+    for taken_out in ("<3 characters>", "[redacted]", ""):
+        assert "user.id" not in one("session", {"participant": {"identity": taken_out}}).attributes
 
 
 def test_a_type_of_a_users_own_is_a_tool() -> None:

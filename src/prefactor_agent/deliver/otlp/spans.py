@@ -4,6 +4,7 @@ An attribute whose value is ``None`` is not sent: what was not measured is absen
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from ...conversation import stages
@@ -16,20 +17,22 @@ from .dialogue import heard, whole, words
 from .provider import provider_name
 from .reading import Reading
 
+_DESCRIBED = re.compile(r"<\d+ characters>|\[redacted\]")
+
 
 def session(call: Reading) -> JSON:
     payload, result = call.payload, call.result
     latency, pickup = mapping(result.get("latency")), mapping(result.get("pickup"))
     room, job = mapping(payload.get("room")), mapping(payload.get("job"))
     agent = call.row.around.agent
-    participant = mapping(payload.get("participant")) if call.content else {}
+    participant = mapping(payload.get("participant"))
     return {
         **shown("input", heard(call.conversation)),
         **shown("output", whole(call.conversation)),
         "gen_ai.agent.name": agent,
         "gen_ai.agent.version": payload.get("agent_version"),
         "langfuse.trace.name": _named("call", agent),
-        "user.id": participant.get("identity"),
+        "user.id": _unless_described(participant.get("identity")),
         "tag.tags": as_list(result.get("tags")),
         "langfuse.trace.tags": as_list(result.get("tags")),
         "prefactor.agent.class": payload.get("agent_class"),
@@ -306,6 +309,12 @@ def _stages(prefix: str, silence: JSON) -> JSON:
             kind = stages.base(text(stage.get("name")))[0]
             spent[kind] = spent.get(kind, 0.0) + ms
     return without_none({f"{prefix}.{kind}": seconds(ms) for kind, ms in spent.items()})
+
+
+def _unless_described(value: Any) -> str | None:
+    """A text, but none that was replaced by its size: backends group by it."""
+    found = text(value)
+    return None if not found or _DESCRIBED.fullmatch(found) else found
 
 
 def _as_text(value: Any) -> str | None:
