@@ -165,10 +165,16 @@ def guarded_functions() -> Iterator[tuple[str, Any]]:
 
 SEAMS = dict(guarded_functions())
 NOT_IN_THIS_CALL = {
+    "metrics.prometheus.collector:JournalCollector._refresh",
+    "metrics.prometheus.collector:register",
+    "metrics.prometheus.multiprocess:JobMetrics.observe",
+    "metrics.prometheus.multiprocess:JobMetrics.read_backlog",
     "pipeline:Pipeline._start_delivery",
+    "record.session.answering_machine:AnsweringMachine._on_verdict",
     "record.session.arrival:Arrivals._on_attributes",
     "record.session.arrival:Arrivals._on_connection",
     "record.session.arrival:Arrivals._on_joined",
+    "record.session.avatars:Avatars.on_measured",
     "record.session.budgets:Budgets._due",
     "record.session.call_moments:CallMoments.on_false_interruption",
     "record.session.call_moments:CallMoments.on_overlap",
@@ -199,13 +205,16 @@ NOT_IN_THIS_CALL = {
     "record.session.states:States._on_user",
     "record.session.termination:Termination.begin",
     "compat.session:PrefactorLiveKitSession._begin",
+    "tools:_say_if_forgotten",
     "tracing:SessionRegistry.detach",
+    "tracing:SessionRegistry.record_quality",
 }
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
 its room (record/session/test_job.py, test_pickup.py), a closing that breaks off (test_closing.py),
 a realtime model (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are
 asked for (test_reconcile.py), a turn detector (test_end_of_turn.py); a PrefactorLiveKitSession
-(tests/compat)."""
+(tests/compat), a plain agent (test_tools.py), a scrape (tests/metrics), an avatar, an answering
+machine and a quality of the program's."""
 IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc", "sound_quality")
 """The modules of record/session/ that follow a room, which there is none of in this call."""
 NOT_IN_THIS_CALL |= {
