@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -222,3 +224,29 @@ def test_a_dashboard_that_runs_sees_what_is_delivered_late(
     assert seen.known.keys() == {span.id for span in server.spans()} > newer
     side.stop()
     arrived(server, path, side.settings.journal)
+
+
+async def test_the_list_of_spans_reads_as_the_call_went(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    model = ScriptedLLM(
+        [Wait(0.01), Use("charge_card", {"amount": 5}), Tokens(40, 5)],
+        [Wait(0.01), "The bank does not answer.", Tokens(60, 10)],
+    )
+    await held(server, tmp_path, lambda: typed(model, "I pay"))
+    [instance] = server.instances()
+    query = f"agent_instance_id={instance['id']}&pagination[page_size]=100"
+    request = urllib.request.Request(
+        f"{server.url}/api/v1/agent_spans?{query}",
+        headers={"Authorization": f"Bearer {server.admin_token}"},
+    )
+    answer = await asyncio.to_thread(lambda: urllib.request.urlopen(request).read())
+    lines = {row["summary"] for row in json.loads(answer)["summaries"]}
+    assert {
+        "Caller: I pay",
+        "scripted-llm calls charge_card (45 tokens)",
+        "charge_card(5, 0.0) failed: the bank does not answer",
+        "charge_card failed: the bank does not answer",
+        "scripted-llm (70 tokens): The bank does not answer.",
+        "Agent: The bank does not answer.",
+    } <= lines

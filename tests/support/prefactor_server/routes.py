@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pfid
 
-from . import bulk, rules, views
+from . import bulk, rules, summaries, views
 from .actions import Actions
 from .errors import Json, RefusedError, conflict, invalid, not_found
 from .faults import Faults
@@ -231,7 +231,19 @@ class Api:
     def _spans(self, call: Call) -> Json:
         instance = self.actions.instance(call.query.get("agent_instance_id", ""))
         idents = self.state.spans_of.get(instance["id"], [])
-        return views.page([self.state.spans[ident] for ident in idents], call.query)
+        page = views.page([self.state.spans[ident] for ident in idents], call.query)
+        page["summaries"] = [{**row, "summary": self._summary(row)} for row in page["summaries"]]
+        return page
+
+    def _summary(self, span: Json) -> str | None:
+        """The service renders summaries when it is asked for them."""
+        schemas = self.state.instance_schema[span["agent_instance_id"]]
+        template = self.state.schema_versions[schemas].types[span["schema_name"]].template
+        return (
+            summaries.render(template, span["payload"], span["result_payload"])
+            if template
+            else None
+        )
 
     def _instances(self, call: Call) -> Json:
         if call.query.get("agent_id") != AGENT_ID:

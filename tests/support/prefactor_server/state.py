@@ -22,6 +22,7 @@ class SpanType:
     title: str | None
     params: Schema | None
     result: Schema | None
+    template: str | None = None
 
 
 @dataclass
@@ -48,6 +49,7 @@ class SchemaVersion:
                 entry.get("title") or name,
                 compiled(entry["params_schema"], f"{where}.params_schema"),
                 None if result is None else compiled(result, f"{where}.result_schema"),
+                entry.get("template"),
             )
         quality = {
             entry["name"]: compiled(entry["schema"], f"quality_schemas.{entry['name']}.schema")
