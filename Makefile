@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 RELEASE := .venv-release
+FLEET := .venv-fleet
 PHOENIX := .venv-phoenix
 SOURCES := src tests samples benchmarks release
 
@@ -18,7 +19,7 @@ CALLS := tests/e2e samples/tests
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
-	may-have-versitygw versitygw \
+	may-have-versitygw versitygw test-fleet \
 	soak lint bench bench-peers dist workflows picture lock clean
 
 # A stamp file, so that a second run installs nothing.
@@ -93,6 +94,15 @@ $(PHOENIX)/.installed: requirements/phoenix.txt
 test-phoenix: $(VENV)/.installed $(PHOENIX)/.installed  ## calls in Arize Phoenix: three minutes and 600 MB
 	@PREFACTOR_TEST_PHOENIX=$(PHOENIX)/bin/phoenix $(BIN)/python -m pytest -q tests/e2e/test_otlp_phoenix.py
 
+$(FLEET)/.installed: requirements/fleet.txt
+	@test -x $(FLEET)/bin/python || $(PYTHON) -m venv $(FLEET)
+	@echo "Installing chdb and kubernetes-validate into $(FLEET) ..."
+	@$(FLEET)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/fleet.txt
+	@touch $@
+
+test-fleet: $(VENV)/.installed $(FLEET)/.installed  ## the archive in ClickHouse, and the Kubernetes manifest: 600 MB
+	@PREFACTOR_TEST_FLEET=$(FLEET)/bin/python $(BIN)/python -m pytest -q tests/archive/test_engines.py
+
 versitygw: $(VENV)/.installed  ## an S3 server in .versitygw, built if there is none: a minute and a half
 	@$(BIN)/python -m samples.fleet.versitygw_binary
 
@@ -140,4 +150,4 @@ lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a 
 		requirements/release.in -o requirements/release.txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(RELEASE) $(PHOENIX) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit .otelcol .versitygw
+	rm -rf $(VENV) $(OLDEST) $(RELEASE) $(PHOENIX) $(FLEET) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit .otelcol .versitygw

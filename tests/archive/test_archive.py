@@ -128,6 +128,14 @@ def test_a_call_is_written_once(tmp_path: Path, archive: Path) -> None:
     assert {path: path.read_bytes() for path in archive.rglob("*.parquet")} == before
 
 
+def test_a_second_archive_is_written_when_it_is_asked_for(made: Path, tmp_path: Path) -> None:
+    path, folder = Path(shutil.copy(made / "host0.db", tmp_path)), tmp_path / "second"
+    command = ("archive", "push", str(folder), "--journal", str(path))
+    assert "0 calls written" in say(*command)
+    assert "9 calls written" in say(*command, "--again")
+    assert len(list(folder.rglob("*.parquet"))) == 9
+
+
 def test_a_later_span_is_written_too(tmp_path: Path) -> None:
     path, folder = journal(tmp_path / "j.db", *calls("Shop", 0, 1)), tmp_path / "archive"
     assert push(path, str(folder)) == 1

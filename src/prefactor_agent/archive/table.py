@@ -25,7 +25,6 @@ _GIVEN = (
     "payload", "result", "streams", "digest",
 )  # fmt: skip
 _NUMBERS = ("started_us", "finished_us")
-_LATENCY = "json_extract(try_cast(result AS JSON), '$.latency')"
 _UNTIMED = (  # a tool that the provider ran: nobody knows when it began
     "try_cast(payload AS JSON) ->> '$.run_by' = 'provider' "
     "AND json_extract(try_cast(result AS JSON), '$.duration_ms') IS NULL"
@@ -35,11 +34,20 @@ _COLUMNS = f"""
     make_timestamp(started_us)::TIMESTAMPTZ AS started_at,
     make_timestamp(finished_us)::TIMESTAMPTZ AS finished_at,
     CASE WHEN {_UNTIMED} THEN NULL ELSE (finished_us - started_us) / 1000 END AS duration_ms,
-    nullif(try_cast({_LATENCY} ->> '$.perceived_ms' AS DOUBLE), 0) AS dead_air_ms,
-    from_json(CASE WHEN json_type({_LATENCY}, '$.stages') = 'ARRAY' THEN {_LATENCY} -> '$.stages'
-        END, '[{{"name":"VARCHAR","ms":"DOUBLE"}}]') AS stages,
+    dead_air_ms, stages,
     payload, result, streams, digest
 """  # names of our own
+
+
+_SILENCES = """
+    SELECT turn ->> 'answer' AS id, any_value((turn ->> 'perceived_ms')::DOUBLE) AS dead_air_ms,
+        any_value(list_transform(map_entries(from_json(turn -> 'stages', '"MAP(VARCHAR, DOUBLE)"')),
+            lambda entry: {'name': entry.key, 'ms': entry.value})) AS stages
+    FROM (SELECT unnest(from_json(digest -> 'turns', '["JSON"]')) AS turn FROM given
+        WHERE digest IS NOT NULL) GROUP BY ALL
+"""
+"""From the digest of a call, as :mod:`..view.model.digest` writes it: the silence that each answer
+ended, so that SQL gives the same numbers as every view."""
 
 
 def connect(**config: Any) -> duckdb.DuckDBPyConnection:
@@ -79,10 +87,12 @@ def parquet(connection: duckdb.DuckDBPyConnection, call: CallRows, scratch: Path
     )
     columns = [list(column) for column in zip(*_rows(call), strict=True)]
     connection.execute(
-        f"CREATE OR REPLACE TABLE given AS SELECT {kinds}",  # names of our own
-        columns,
+        f"CREATE OR REPLACE TABLE given AS SELECT {kinds}, "
+        "unnest(range(len(?::VARCHAR[]))) AS place",
+        [*columns, columns[0]],
     )
-    query = f"SELECT {_COLUMNS} FROM given"  # noqa: S608  # as above
+    silences = f"LEFT JOIN ({_SILENCES}) USING (id)"
+    query = f"SELECT {_COLUMNS} FROM given {silences} ORDER BY place"  # noqa: S608  # as above
     return written(connection, query, scratch)
 
 

@@ -89,14 +89,17 @@ class Pushed(NamedTuple):
     left: int
 
 
-def push_all(journal: Path, address: str, digest_of: DigestOf) -> Pushed:
+def push_all(journal: Path, address: str, digest_of: DigestOf, *, again: bool = False) -> Pushed:
     """Write all calls of a journal that have ended and are not in the archive.
+
+    Args:
+        again: Also those that were written before, maybe to another archive.
 
     Raises:
         ArchiveError, StorageError, UnusableJournalError, OSError
     """
     with closing(ArchiveTodo(journal, digest_of)) as todo:
-        todo.want_all()
+        todo.want_all(again=again)
         writer = Writer(journal, Storage(address, create=True), todo)
         ended = [due for due in writer.pending(others=True) if not due.running]
         return Pushed(sum(map(writer.write, ended)), todo.backlog())

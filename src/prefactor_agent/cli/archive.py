@@ -30,7 +30,13 @@ app = typer.Typer(
 
 @app.command()
 def push(
-    archive: ToArgument = None, journal: JournalOption = None, as_json: JsonOption = False
+    archive: ToArgument = None,
+    journal: JournalOption = None,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Also calls that were written before, to another archive."),
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the calls of a journal that are not in the archive."""
     from ..archive.writer import push_all
@@ -40,7 +46,7 @@ def push(
     chosen = settings_for(journal)
     address = _address(archive)
     try:
-        done = push_all(chosen.journal, address, digest_text)
+        done = push_all(chosen.journal, address, digest_text, again=again)
     except UnusableJournalError as error:
         fail(error)
     except StorageError as error:

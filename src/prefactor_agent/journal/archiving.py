@@ -80,10 +80,16 @@ class ArchiveTodo:
         with forks.fork_safe():
             self._connection.close()
 
-    def want_all(self) -> None:
+    def want_all(self, *, again: bool = False) -> None:
         """Have all calls written that are not in the archive, also those of processes without
-        one."""
+        one.
+
+        Args:
+            again: Also those that were written before, maybe to another archive.
+        """
         with forks.fork_safe(), schema.transaction(self._connection) as connection:
+            if again:
+                connection.execute("UPDATE archive SET due = 1")
             connection.execute(
                 "INSERT OR IGNORE INTO archive (session_id) SELECT id FROM spans "
                 "WHERE parent_id IS NULL"

@@ -27,7 +27,7 @@ from .moments import about
 from .silences import needs_streams
 from .summary import Summary, summarize
 
-VERSION = 2
+VERSION = 3
 """Of what a digest holds. One of another version is not read: the call is worked out again. Raise
 it with each change of what is computed here or below."""
 
@@ -79,7 +79,7 @@ class Digest:
     def turns(self) -> list[TurnLatency]:
         """Its answered turns."""
         id_ = self.id
-        return [TurnLatency(id_, *turn) for turn in self.data["turns"]]
+        return [TurnLatency(id_, **turn) for turn in self.data["turns"]]
 
     @cached_property
     def latencies(self) -> CallLatencies:
@@ -204,7 +204,7 @@ def digest(session_id: str, call: CallTree, summary: Summary, spans: int) -> Dig
             "agents": sorted(names_of(payload)),
             "agent_version": str(version) if version is not None else None,
             "summary": asdict(summary),
-            "turns": [turn[1:] for turn in latencies(call)],
+            "turns": [_without_call(turn) for turn in latencies(call)],
             "pickup": pickup_latency(call),
             "tools": [_tool(span) for span in call.spans("tool")],
             "errors": [
@@ -234,6 +234,12 @@ def names_of(payload: JSON) -> set[str]:
     job = mapping(payload.get("job"))
     names = (payload.get("agent_name"), payload.get("agent_class"), job.get("agent_name"))
     return {name for name in names if isinstance(name, str)}
+
+
+def _without_call(turn: TurnLatency) -> JSON:
+    named = turn._asdict()
+    del named["session_id"]
+    return named
 
 
 def _tool(span: StoredSpan) -> ToolUse:

@@ -21,6 +21,8 @@ class TurnLatency(NamedTuple):
     session_id: str
     turn: int
     """The number of the turn in its call."""
+    answer: str
+    """The id of the speech that ended it."""
     begins_us: int
     """Microseconds since the Unix epoch."""
     perceived_ms: float
@@ -61,6 +63,7 @@ def latencies(call: CallTree) -> list[TurnLatency]:
         TurnLatency(
             session_id=silence.answer.span.session_id,
             turn=silence.turn.number,
+            answer=silence.answer.span.id,
             begins_us=silence.begins_us,
             perceived_ms=silence.ms,
             stages=totals((stage.name, stage.ms) for stage in silence.stages),
