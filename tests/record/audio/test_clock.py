@@ -299,3 +299,15 @@ def test_a_clock_remembers_so_many_gaps_and_no_more() -> None:
         clock.advance(number * 1_000 * MS, 10 * MS)
     assert clock.moment(clock.position) == 999_000 * MS
     assert len(clock._stretches) < 50
+
+
+def test_moments_of_many_positions_are_those_of_each() -> None:
+    """In one piece, and across a gap of a second."""
+    clock = AudioClock()
+    positions = []
+    for index in range(40):
+        positions.append(clock.position)
+        late = 1_000_000_000 if index >= 20 else 0
+        clock.advance(index * 50_000_000 + late, 50_000_000)
+    for some in (positions[:10], positions[30:], positions, []):
+        assert clock.moments(some) == [clock.moment(position) for position in some]

@@ -18,7 +18,7 @@ arrived, frames don't overlap, and they arrive in four ways:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _MS = 1_000_000
 
@@ -126,6 +126,16 @@ class AudioClock:
     def earliest(self, moment_ns: int) -> int:
         """A position such that no audio before it was recorded at or after a moment."""
         return moment_ns - max((anchor for _, anchor, _ in self._stretches), default=0)
+
+    def moments(self, positions: Sequence[int]) -> list[int]:
+        """When the samples at these rising positions were recorded."""
+        if not positions:
+            return []
+        first, last = positions[0], positions[-1]
+        anchor = self.moment(first) - first
+        if self.moment(last) - last == anchor:  # all of it came in one piece
+            return [anchor + position for position in positions]
+        return [self.moment(position) for position in positions]
 
     def _begin(self, position: int, anchor: int, arrived_ns: int) -> None:
         self._before_change()

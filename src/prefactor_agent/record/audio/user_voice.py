@@ -238,15 +238,9 @@ class UserVoice:
         """The frames of the last seconds that begin at a moment or later: when each begins, and its
         size and level (see :func:`.loudness.pack`)."""
         self.catch_up()
-        recent, moment = self._recent, self._clock.moment
-        if not recent:
-            return []
-        first, last = recent[0][0], recent[-1][0]
-        by = moment(first) - first
-        if moment(last) - last == by:  # all of it came in one piece
-            return [(at + by, packed) for at, packed in recent if at + by >= since_ns]
-        found = ((moment(position), packed) for position, packed in recent)
-        return [frame for frame in found if frame[0] >= since_ns]
+        begun = self._clock.moments([position for position, _ in self._recent])
+        frames = zip(begun, self._recent, strict=True)
+        return [(at, packed) for at, (_, packed) in frames if at >= since_ns]
 
     def end_of_speech(self, now: int) -> int | None:
         """When the last audible sound ended, asked at a moment at which a VAD hears no speech."""
