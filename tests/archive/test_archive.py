@@ -104,6 +104,18 @@ def test_digests_come_with_the_calls(archive: Path) -> None:
         assert all(kept(listed) for listed in opened.listing())
 
 
+def test_a_digest_of_an_older_version_is_not_archived(made: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(made / "host0.db", tmp_path))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE digests SET digest = json_set(digest, '$.digest', 0)")
+        connection.execute("UPDATE archive SET due = 1, again = 0")
+    push(path, str(tmp_path / "again"))
+    with closing(ArchivePlace(str(tmp_path / "again")).open()) as opened:
+        listed = list(opened.listing())
+    assert len(listed) == 9
+    assert all(kept(one) for one in listed)
+
+
 def test_words_are_found(archive: Path, merged: Path) -> None:
     with closing(Journal(merged)) as one, closing(ArchivePlace(str(archive)).open()) as other:
         for words in ("order", "ORDER", "o%r", "_", "nobody said this"):
