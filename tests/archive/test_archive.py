@@ -71,6 +71,7 @@ COMMANDS = [
     ("stats", "--json"),
     ("stats", "--agent", "Shop"),
     ("stats", "--version", "v0", "--version", "v1"),
+    ("stats", "--compare", "v0", "v1"),
     ("stats", "--since", "2026-11-14"),
     ("show",),
     ("show", "--json"),

@@ -4,22 +4,23 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable
 from contextlib import closing
-from datetime import datetime, timedelta
-from datetime import time as Time  # noqa: N812
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ..config import ConfigurationError
 from ..stored.source import Source
 from ..stored.span import StoredSpan
+from .moments import moment_us, period_us
 from .shared import CallArgument, FromOption, JournalOption, place_of, writing_to
+
+if TYPE_CHECKING:
+    from ..view.model.digest import Wanted
 
 WidthOption = Annotated[
     int | None,
@@ -63,7 +64,7 @@ def sessions(
     from ..view.terminal.listing import how_to_see, page_of, table
 
     with closing(_open(journal, from_)) as opened:
-        wanted = Wanted(at_us=_moment_us(at, "--at") if at is not None else None)
+        wanted = Wanted(at_us=moment_us(at, "--at") if at is not None else None)
         listed = [digest.summary for digest in islice(digests(opened, wanted), limit)]
         if not listed:
             opened.find()  # says that there is none
@@ -117,7 +118,7 @@ def show(
 
     # A time of day is of the day of the call.
     ended_us = max(span.finished_us or span.started_us for span in spans)
-    at_us = _moment_us(at, "--at", until_us=ended_us + ABOUT_US) if at is not None else None
+    at_us = moment_us(at, "--at", until_us=ended_us + ABOUT_US) if at is not None else None
     if svg is not None:
         with writing_to(svg, "--svg"):
             export_svg(spans, svg, title="prefactor-agent show", width=width or 100, at_us=at_us)
@@ -238,7 +239,15 @@ def stats(
         typer.Option(
             "--version",
             metavar="VERSION",
-            help="Of one version of the agent; twice: compare the two.",
+            help="Of one version of the agent; again: of another, too.",
+        ),
+    ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            "--compare",
+            metavar="A B",
+            help="What is different between two versions, or two periods (7d..3d 3d..).",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -252,13 +261,18 @@ def stats(
     from ..view.export.jsonlines import json_line
     from ..view.model.digest import Wanted, digests
     from ..view.model.stats import collect
-    from ..view.terminal.stats import compare, table
+    from ..view.terminal.stats import table
 
+    if compare is not None:
+        if version:
+            raise ConfigurationError("--compare names both versions: leave --version out")
+        _compare(_open(journal, from_), compare, agent, since, json=json)
+        return
     found = []
     versions: list[str | None] = [*version] if version else [None]
     with closing(_open(journal, from_)) as opened:
         opened.find()  # says so if there is no call at all
-        since_us = _moment_us(since, "--since") if since is not None else None
+        since_us = moment_us(since, "--since") if since is not None else None
         for one in versions:
             wanted = Wanted(since_us=since_us, agent=agent, version=one)
             calls = digests(opened, wanted)
@@ -267,35 +281,57 @@ def stats(
         _write(json_line(each.as_json()) for each in found)
     elif (since or agent or version) and not any(each.turns or each.pickup for each in found):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
-    elif version and len(found) == 2:
-        Console().print(compare(found[0], found[1], (version[0], version[1])))
     else:
         for each in found:
             Console().print(table(each))
 
 
-def _moment_us(when: str, option: str, until_us: int | None = None) -> int:
-    """``90m``, ``24h``, ``7d`` ago, a date, or the last ``14:05`` before ``until_us`` (default:
-    now). Microseconds since the Unix epoch."""
-    units = {"m": 60, "h": 3600, "d": 86400}
-    until = time.time() if until_us is None else until_us / 1e6
-    try:
-        if when[-1:] in units and when[:-1].isdecimal():
-            return int((time.time() - int(when[:-1]) * units[when[-1]]) * 1e6)
-        moment = _last(when, until) if ":" in when[:3] else datetime.fromisoformat(when)
-        return int(moment.astimezone().timestamp() * 1e6)
-    except (ValueError, OverflowError):
-        raise ConfigurationError(
-            f"{option} takes a time (14:05), a date (2026-11-21, 2026-11-21T14:05) "
-            f"or an age (90m, 24h, 7d), not {when!r}"
-        ) from None
+def _compare(
+    source: Source, names: tuple[str, str], agent: str | None, since: str | None, *, json: bool
+) -> None:
+    """Print what is different between two versions or periods."""
+    from rich.console import Console
+
+    from ..view.export.jsonlines import json_line
+    from ..view.model.compare import compare
+    from ..view.model.digest import digests
+    from ..view.terminal.compare import table
+
+    since_us = moment_us(since, "--since") if since is not None else None
+    with closing(source):
+        source.find()  # says so if there is no call at all
+        first, second = ((name, digests(source, _side(name, agent, since_us))) for name in names)
+        found = compare(first, second)
+        for side in (found.before, found.after):
+            if not side.calls:
+                raise ConfigurationError(_nothing(source, side.name, agent, since_us))
+    if json:
+        _write([json_line(found.as_json())])
+    else:
+        Console().print(table(found))
 
 
-def _last(when: str, until: float) -> datetime:
-    """The last moment at which the clock showed this time."""
-    latest = datetime.fromtimestamp(until).astimezone()
-    moment = datetime.combine(latest.date(), Time.fromisoformat(when.zfill(5)))
-    return moment if moment.astimezone() <= latest else moment - timedelta(days=1)
+def _side(name: str, agent: str | None, since_us: int | None) -> Wanted:
+    """The calls of a version or a period."""
+    from ..view.model.digest import Wanted
+
+    period = period_us(name, "--compare")
+    if period is None:
+        return Wanted(since_us=since_us, agent=agent, version=name)
+    if since_us is not None:
+        raise ConfigurationError("--compare names both periods: leave --since out")
+    return Wanted(*period, agent=agent)
+
+
+def _nothing(source: Source, name: str, agent: str | None, since_us: int | None) -> str:
+    """What to say of a side that has no call."""
+    from ..view.model.digest import Wanted, digests
+
+    if ".." in name:
+        return f"no such call began in {name}: prefactor-agent sessions lists all calls"
+    wanted = Wanted(since_us=since_us, agent=agent)
+    known = {call.version for call in digests(source, wanted) if call.version is not None}
+    return f"no such call is of the version {name}; there are {', '.join(sorted(known)) or 'none'}"
 
 
 def _open(journal: Path | None, archive: str | None) -> Source:

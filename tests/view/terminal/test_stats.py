@@ -6,7 +6,7 @@ from rich.console import Console, RenderableType
 
 from prefactor_agent.view.model.latencies import latencies_of
 from prefactor_agent.view.model.stats import collect
-from prefactor_agent.view.terminal.stats import compare, table
+from prefactor_agent.view.terminal.stats import table
 from view.calls import session
 from view.latencies import SPANS
 from view.pickups import picked_up
@@ -27,17 +27,6 @@ def test_the_table_shows_them():
     assert "No answered turn" in shown(table(collect([])))
 
 
-def test_two_versions_stand_side_by_side():
-    before, after = collect(latencies_of(SPANS[:2])), collect(latencies_of(SPANS[2:]))
-    text = shown(compare(before, after, ("1.0", "1.1")))
-    dead_air = next(line for line in text.splitlines() if line.startswith("dead air"))
-    figures = " ".join(dead_air.split())
-    assert figures == "dead air 1,400 ms 900 ms -500 ms 2,000 ms 900 ms -1100 ms"
-    vad = next(line for line in text.splitlines() if line.startswith("vad"))
-    assert "+200 ms" in vad
-    assert "No answered turn of 1.1" in shown(compare(before, collect([]), ("1.0", "1.1")))
-
-
 def test_pickups_have_a_table_of_their_own() -> None:
     calls = latencies_of([session(pickup=picked_up())])
     text = shown(table(collect(calls)))
@@ -45,4 +34,3 @@ def test_pickups_have_a_table_of_their_own() -> None:
     assert "process" in text and "800 ms" in text
     both = collect([*latencies_of(SPANS), *calls])
     assert "3 answered turns in 2 calls" in shown(table(both))
-    assert "pickup" in shown(compare(both, both, ("1.0", "1.1")))
