@@ -129,6 +129,11 @@ async def _delivered(session: AgentSession[Any]) -> tuple[Agent, Done]:
     )
 
 
+async def _exported(session: AgentSession[Any]) -> tuple[Agent, Done]:
+    os.environ["OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"] = os.environ["BENCH_COLLECTOR"]
+    return await _ours(session, otlp=True)
+
+
 SETUPS = {
     "none": _none,
     "LiveKit's OpenTelemetry, OTLP/HTTP": _opentelemetry,
@@ -136,6 +141,7 @@ SETUPS = {
     "TracedAgent, spans thrown away": _thrown_away,
     "TracedAgent, journal only": _journal,
     "TracedAgent, delivered": _delivered,
+    "TracedAgent, OTLP": _exported,
 }
 OURS = "TracedAgent, delivered"
 

@@ -81,7 +81,7 @@ class Deliverer:
                 )
                 return
             self._thread = threading.Thread(
-                target=self._run, name=f"{self._target.key}-deliver", daemon=True
+                target=self._run, name=f"prefactor-deliver-{self._target.key}", daemon=True
             )
             self._thread.start()
 
