@@ -267,7 +267,7 @@ class Deliverer:
                 return
             self._wakened.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(left, 0.5)):
+                async with asyncio.timeout(left):
                     await self._wakened.wait()
 
 
