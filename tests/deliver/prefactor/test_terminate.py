@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -49,7 +50,7 @@ def test_a_busy_call_ends_after_the_answer_to_its_spans(
     server: PrefactorServer, side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1_000.0
-    clock = SimpleNamespace(monotonic=lambda: now)
+    clock = SimpleNamespace(monotonic=lambda: now, time_ns=time.time_ns)
     for module in (call_delivery, rounds, spans):
         monkeypatch.setattr(module, "time", clock)
     side.deliverer.start()
