@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from prefactor_agent.cli.program import app
 from prefactor_agent.config import Settings
 from prefactor_agent.deliver.otlp.target import Otlp
+from prefactor_agent.journal import retention
 from prefactor_agent.journal.ended import EndedSpans
 from prefactor_agent.journal.writer import JournalWriter
 from support.otlp_receiver import OtlpReceiver
@@ -205,3 +206,21 @@ def test_the_commands_know_both_targets(
     assert "everything is delivered to OpenTelemetry" in doctor
     receiver.stop()
     assert "/v1/traces cannot be reached" in run("doctor", code=1)
+
+
+async def test_a_call_that_waits_for_the_backend_is_not_pruned(
+    receiver: OtlpReceiver, settings: Settings
+) -> None:
+    writer = JournalWriter(settings)
+    whole_call(writer, turns=1)
+    assert writer.flush(PATIENCE)
+
+    def prune() -> retention.Pruned:
+        return retention.prune(settings.journal, days=0, limit=1 << 30)
+
+    assert (prune().calls, prune().kept_undelivered) == (0, 1)
+    await pushed(Otlp(settings))
+    assert (prune().calls, receiver.spans != []) == (1, True)
+    with contextlib.closing(sqlite3.connect(settings.journal)) as connection:
+        for table in ("otlp_calls", "otlp_spans"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
