@@ -69,14 +69,14 @@ class Archive:
         together = {call.id: call for call in self._heads(day.many) if call.id not in day.single}
         self._ids.update(together)
         single = {**{i: o for i, o in day.running.items() if i not in together}, **day.single}
-        yield from heapq.merge(
-            sorted(together.values(), key=_order), self._singly(single), key=_order
-        )
+        newest = sorted(together.values(), key=_age, reverse=True)
+        yield from heapq.merge(newest, self._singly(single), key=_age, reverse=True)
 
     def _singly(self, objects: Mapping[str, Object]) -> Iterator[Listed]:
         # An id begins with the moment at which it was made.
         for few in _in_parts(sorted(objects, reverse=True), _FEW):
-            yield from sorted(self._heads([objects[id_] for id_ in few]), key=_order)
+            found = self._heads([objects[id_] for id_ in few])
+            yield from sorted(found, key=_age, reverse=True)
 
     def _heads(self, objects: list[Object]) -> Iterator[Listed]:
         for id_, status, started_us, finished_us, digest, _ in self._query.rows(
@@ -201,9 +201,9 @@ class Archive:
         """An object is never changed: it has its digest since it was written."""
 
 
-def _order(call: Listed) -> tuple[int, list[int]]:
-    """As the journal lists: the newest first, of two at once the one with the greater id."""
-    return -call.started_us, [-ord(character) for character in call.id]
+def _age(call: Listed) -> tuple[int, str]:
+    """The journal's order, turned round: of two calls at once the one with the greater id."""
+    return call.started_us, call.id
 
 
 def _in_parts(many: list[T], size: int) -> Iterator[list[T]]:
