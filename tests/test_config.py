@@ -35,6 +35,7 @@ from prefactor_agent.conversation import stages
         ("on_terminate", 3, "a function"),
         ("on_budget_exceeded", 3, "a function"),
         ("budgets", ["perceived"], "a dict of seconds by stage"),
+        ("rates", [2.5], "a dict of rates by model"),
         ("quality_schemas", ["csat"], "a dict of quality schemas by name"),
         ("purpose", "production", "live, smoke_test or eval"),
         ("journal", 5, "a path"),
@@ -129,6 +130,22 @@ def test_a_budget_that_would_never_be_exceeded_is_refused(budgets: Any, why: str
     with pytest.raises(ConfigurationError) as refused:
         configure(budgets=budgets)
     assert str(refused.value).startswith(f"budgets: {why}")
+
+
+@pytest.mark.parametrize(
+    "rates, why",
+    [
+        ({"gpt-4o": 2.5}, "'gpt-4o' must have a dict of US dollars by unit"),
+        ({"gpt-4o": {}}, "'gpt-4o' must have a dict of US dollars by unit"),
+        ({"gpt-4o": {"in": 2.5}}, "gpt-4o has no unit 'in': there are input, cached_input,"),
+        ({"nova-3": {"minute": -1}}, "minute of nova-3 must be 0 or more US dollars, not -1"),
+        ({"nova-3": {"minute": "1"}}, "minute of nova-3 must be 0 or more US dollars, not '1'"),
+    ],
+)
+def test_a_rate_that_could_not_be_used_is_refused(rates: Any, why: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        configure(rates=rates)
+    assert str(refused.value).startswith(f"rates: {why}")
 
 
 def test_each_stage_can_have_a_budget() -> None:

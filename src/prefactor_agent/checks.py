@@ -114,6 +114,24 @@ def _budgets(budgets: Mapping[Any, Any]) -> dict[str, float]:
     return dict(budgets)
 
 
+def _rates(given: Mapping[Any, Any]) -> dict[str, dict[str, float]]:
+    from .conversation.costs import UNITS  # most programs set none
+
+    for model, rates in given.items():
+        if not isinstance(model, str) or not isinstance(rates, Mapping) or not rates:
+            raise ConfigurationError(f"rates: {model!r} must have a dict of US dollars by unit")
+        for unit, dollars in rates.items():
+            if unit not in UNITS:
+                raise ConfigurationError(
+                    f"rates: {model} has no unit {unit!r}: there are {', '.join(UNITS)}"
+                )
+            if not _amount(dollars):
+                raise ConfigurationError(
+                    f"rates: {unit} of {model} must be 0 or more US dollars, not {dollars!r}"
+                )
+    return {model: dict(rates) for model, rates in given.items()}
+
+
 def _quality_schemas(given: Mapping[Any, Any]) -> dict[str, Mapping[str, Any]]:
     for name, entry in given.items():
         where = f"quality_schemas: {name}"
@@ -200,6 +218,12 @@ IS_ARCHIVE = (
     " ``az://…`` or a folder; wants the extra ``fleet``."
 )
 PURPOSE = _check("live, smoke_test or eval", lambda v: v in ("live", "smoke_test", "eval"))
+IS_RATES = (
+    "What models cost you, by model or ``provider/model``: each a dict of US dollars by unit, a"
+    " million of ``input``, ``output``, ``cached_input`` … tokens or ``characters``, or a"
+    " ``minute`` of audio; see ``docs/costs.md``."
+)
+RATES = _check("a dict of rates by model", lambda v: isinstance(v, Mapping), _rates)
 BUDGETS = _check("a dict of seconds by stage", lambda v: isinstance(v, Mapping), _budgets)
 
 

@@ -242,6 +242,9 @@ class Settings:
         ),
     )
 
+    rates: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict, metadata=_setting(checks.RATES, checks.IS_RATES)
+    )
     archive: str | None = field(
         default=None,
         metadata=_setting(checks.ARCHIVE, checks.IS_ARCHIVE, "PREFACTOR_ARCHIVE", checks.archive),
@@ -321,6 +324,7 @@ def configure(
     metrics: bool | None = None,
     keep_days: float | None = None,
     keep_bytes: int | None = None,
+    rates: Mapping[str, Mapping[str, float]] | None = None,
     archive: str | os.PathLike[str] | None = None,
     on_terminate: Callable[[Any, str | None], Any] | None = None,
     budgets: Mapping[str, float] | None = None,

@@ -65,15 +65,24 @@ def sessions(
 
     with closing(_open(journal, from_)) as opened:
         wanted = Wanted(at_us=moment_us(at, "--at") if at is not None else None)
-        listed = [digest.summary for digest in islice(digests(opened, wanted), limit)]
+        read = list(islice(digests(opened, wanted), limit))
+        listed = [digest.summary for digest in read]
         if not listed:
             opened.find()  # says that there is none
         ids = opened.ids_around()
     if json:
+        from ..view.model.costs import cost_json, cost_of_digest
+
         pages = (page_of(call.id) for call in listed)
         _write(
-            json_line({**summary_object(call), "report": str(page) if page else None})
-            for call, page in zip(listed, pages, strict=True)
+            json_line(
+                {
+                    **summary_object(call.summary),
+                    "cost": cost_json(cost_of_digest(call)),
+                    "report": str(page) if page else None,
+                }
+            )
+            for call, page in zip(read, pages, strict=True)
         )
         return
     if not listed:
@@ -259,9 +268,10 @@ def stats(
     from rich.console import Console
 
     from ..view.export.jsonlines import json_line
+    from ..view.model.costs import Spending
     from ..view.model.digest import Wanted, digests
     from ..view.model.stats import collect
-    from ..view.terminal.stats import table
+    from ..view.terminal.stats import spending_lines, table
 
     if compare is not None:
         if version:
@@ -275,15 +285,16 @@ def stats(
         since_us = moment_us(since, "--since") if since is not None else None
         for one in versions:
             wanted = Wanted(since_us=since_us, agent=agent, version=one)
-            calls = digests(opened, wanted)
-            found.append(collect(call.latencies for call in calls))
+            spent = Spending()
+            calls = spent.counting(digests(opened, wanted))
+            found.append((collect(call.latencies for call in calls), spent))
     if json:
-        _write(json_line(each.as_json()) for each in found)
-    elif (since or agent or version) and not any(each.turns or each.pickup for each in found):
+        _write(json_line({**each.as_json(), "cost": spent.as_json()}) for each, spent in found)
+    elif (since or agent or version) and not any(each.turns or each.pickup for each, _ in found):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
     else:
-        for each in found:
-            Console().print(table(each))
+        for each, spent in found:
+            Console().print(table(each), *spending_lines(spent), sep="\n")
 
 
 def _compare(

@@ -42,6 +42,7 @@ SESSION = SpanTypeSchema(
         job=fields("id agent_name dispatch_id"),
         participant=parts.KEPT_PERSON,
         budgets=measures(),
+        rates=each(measures()),
         quality=each(measures()),
         instance=fields("id supplied"),
         otel=parts.KEPT_LINK,

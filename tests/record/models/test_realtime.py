@@ -13,6 +13,7 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 
 from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent.conversation.costs import costs
 from prefactor_agent.core import guard
 from prefactor_agent.record.audio.user_voice import UserVoice
 from prefactor_agent.record.models.realtime import Realtime
@@ -86,6 +87,21 @@ def stages(turn: JSON) -> dict[str, float]:
         found[one["name"]] = found.get(one["name"], 0) + one["ms"]
     assert round(sum(found.values()), 3) == latency["perceived_ms"]
     return found
+
+
+async def test_its_tokens_cost_as_audio(sink: Recorder) -> None:
+    line = Line(ScriptedRealtime(["It is noon."], heard=["what time is it"], answers_after=0.15))
+    async with line.to(Host()):
+        await line.says(0.5)
+        await line.answers()
+        await asyncio.sleep(0.3)
+    (root,) = of(sink, "session")
+    rates = {"input": 4.0, "output": 16.0, "audio_input": 32.0, "audio_output": 64.0}
+    (cost,) = costs(root["result"]["usage"]["model_usage"], lambda *_: rates)
+    assert (cost.kind, cost.name) == ("llm", "scripted/scripted-realtime")
+    # Ten tokens in and eleven out, all of them of audio.
+    assert cost.usd == pytest.approx((10 * 32 + 11 * 64) / 1e6)
+    assert cost.unpriced == ()
 
 
 @pytest.mark.parametrize("heard_after", [0.02, 0.6])

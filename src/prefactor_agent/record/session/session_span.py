@@ -70,6 +70,7 @@ class SessionSpan:
                     **self._job.payload(),
                     "agent_version": chosen.agent_version,
                     "budgets": dict(chosen.budgets) or None,
+                    "rates": {model: dict(own) for model, own in chosen.rates.items()} or None,
                     "started_at": round(time.time(), 6),
                     "otel": current_span(),
                     **self._about,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from ...core.json import JSON
-from ...core.values import mapping, text
+from ...core.values import mapping, mappings, text
 from ...stored.source import Listed, Source
 from ...stored.span import StoredSpan
 from .calltree import CallTree, build
@@ -27,7 +27,7 @@ from .moments import about
 from .silences import needs_streams
 from .summary import Summary, summarize
 
-VERSION = 3
+VERSION = 4
 """Of what a digest holds. One of another version is not read: the call is worked out again. Raise
 it with each change of what is computed here or below."""
 
@@ -94,6 +94,18 @@ class Digest:
     @cached_property
     def errors(self) -> list[Failure]:
         return [Failure(*error) for error in self.data["errors"]]
+
+    @property
+    def usage(self) -> list[JSON]:
+        """What each model used."""
+        usage: list[JSON] = self.data["usage"]
+        return usage
+
+    @property
+    def rates(self) -> JSON:
+        """The user's own rates, by model or provider/model."""
+        rates: JSON = self.data["rates"]
+        return rates
 
 
 class Wanted(NamedTuple):
@@ -211,6 +223,8 @@ def digest(session_id: str, call: CallTree, summary: Summary, spans: int) -> Dig
                 (text(span.payload.get("source")), text(span.payload.get("error_type")))
                 for span in call.spans("error")
             ],
+            "usage": usage_of(call.session) if call.session is not None else [],
+            "rates": mapping(payload.get("rates")),
         }
     )
 
@@ -227,6 +241,12 @@ def digest_text(source: Source, session_id: str) -> str:
         SourceError
     """
     return as_text(digest_of(source, session_id))
+
+
+def usage_of(session: StoredSpan) -> list[JSON]:
+    """What each model used in a call that has ended: LiveKit's ``model_usage``, without zeros."""
+    usage = mappings(mapping(session.result.get("usage")).get("model_usage"))
+    return [{name: much for name, much in model.items() if much != 0} for model in usage]
 
 
 def names_of(payload: JSON) -> set[str]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ...core.json import JSON
 from ...core.values import as_list, mapping, mappings, text
-from ..model import numbers, travel
+from ..model import costs, numbers, travel
 from ..model.ending import ending
 from ..model.silences import Silence, Stage
 from ..model.turns import user_text
@@ -44,6 +44,8 @@ class Head:
     failed_tools: int
     sound: list[str]
     """How the sound of both sides travelled."""
+    cost: list[str]
+    """What it cost, and what of it has no price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def head_of(view: View) -> Head:
         models=_models(mapping(payload.get("models"))),
         failed_tools=sum(span.status == "failed" for span in call.spans("tool")),
         sound=travel.in_words(call),
+        cost=costs.in_words(costs.cost_of_session(session)),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from ..model import numbers, travel
+from ..model import costs, numbers, travel
 from ..model.bars import TurnBars
 from ..model.calltree import CallTree
 from ..model.ending import Tone, ending
@@ -34,6 +34,7 @@ class Head(Lines):
             Text(self.safe(how), _TONES[tone]),
             self._counts(summary),
             *self._silences(silences),
+            *self._cost(),
             *self._sound(),
             *self._incomplete(summary),
             Text(summary.id, "dim"),
@@ -89,6 +90,13 @@ class Head(Lines):
     def _sound(self) -> Iterator[Text]:
         if said := travel.in_words(self.call):
             yield Text("sound: " + self._dot.join(map(self.safe, said)), "dim")
+
+    def _cost(self) -> Iterator[Text]:
+        cost = costs.cost_of_session(self.call.session)
+        for index, line in enumerate(costs.in_words(cost)):
+            yield Text(
+                self.safe(line if index or not cost or cost.usd is None else f"cost: {line}")
+            )
 
     def _strip(self, drawn: Drawn) -> Iterator[Text]:
         """Both voices over the whole call."""

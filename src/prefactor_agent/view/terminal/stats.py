@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -10,8 +10,10 @@ from rich.text import Text
 
 from ...conversation.stages import PERCEIVED, PICKUP
 from ..model import stagenames
+from ..model.costs import Spending, dollars, without_price
 from ..model.numbers import count, milliseconds
 from ..model.stats import Line, Stats
+from .words import harmless
 
 _WHOLE = (PERCEIVED, PICKUP)
 
@@ -29,6 +31,18 @@ def table(stats: Stats) -> RenderableType:
         parts += [Text(f"Picked up {count(rows[0][1].count, 'call')}"), Text()]
         parts += [_figures("calls", rows)]
     return Group(*parts) if parts else Text("No answered turn has a latency yet.")
+
+
+def spending_lines(spent: Spending) -> Iterator[Text]:
+    """What the calls cost, model by model, the dearest first; and what has no price."""
+    if spent.calls:
+        each = f", {dollars(spent.usd / spent.calls)} each" if spent.calls > 1 else ""
+        yield Text()
+        yield Text(f"Cost of {count(spent.calls, 'call')}: {dollars(spent.usd)}{each}")
+        for name, usd in sorted(spent.by_model.items(), key=lambda one: -one[1]):
+            yield Text(f"  {dollars(usd)}  {harmless(name)}")
+    for line in without_price(sorted(spent.unpriced)):
+        yield Text(harmless(line), "dim")
 
 
 def _figures(counted: str, rows: Sequence[tuple[str, Line]]) -> Table:

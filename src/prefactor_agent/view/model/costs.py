@@ -1,0 +1,160 @@
+"""What a call cost, and what many did: own rates, which are kept with the call, before those of the
+catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+
+from ...conversation import costs as priced
+from ...conversation.costs import ModelCost, Rates
+from ...core.json import JSON
+from ...core.values import mapping, number
+from ...stored.span import StoredSpan
+from . import catalogue
+from .digest import Digest, usage_of
+
+KINDS = {"llm": "LLM", "stt": "STT", "tts": "TTS"}
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """What a call cost, in US dollars."""
+
+    models: tuple[ModelCost, ...]
+
+    @property
+    def usd(self) -> float | None:
+        """Of what has a price; ``None``: nothing has."""
+        return priced.total(self.models)
+
+    @property
+    def unpriced(self) -> list[str]:
+        """What has no price, and is not in the sum."""
+        return [model.missing for model in self.models if model.unpriced]
+
+
+def cost_of(usage: Iterable[JSON], rates: JSON, started_us: int) -> CallCost | None:
+    """What a call cost.
+
+    Args:
+        usage: LiveKit's, an object for each model.
+        rates: The user's own, as they were when the call began, by model or provider/model.
+        started_us: When it began, in microseconds since the Unix epoch.
+
+    Returns:
+        ``None``: no usage is known.
+    """
+    day = _day(started_us)
+
+    def rates_of(provider: str, model: str) -> Rates | None:
+        for key in priced.keys(provider, model):
+            if key in rates:
+                own = {unit: number(rate) for unit, rate in mapping(rates[key]).items()}
+                return {unit: rate for unit, rate in own.items() if rate is not None}
+        return catalogue.rates(provider, model, day)
+
+    found = priced.costs(list(usage), rates_of)
+    return CallCost(found) if found else None
+
+
+def cost_of_session(session: StoredSpan | None) -> CallCost | None:
+    """What a call cost, by the span of its session."""
+    if session is None:
+        return None
+    usage, rates = usage_of(session), mapping(session.payload.get("rates"))
+    return cost_of(usage, rates, session.started_us)
+
+
+def cost_of_digest(digest: Digest) -> CallCost | None:
+    return cost_of(digest.usage, digest.rates, digest.summary.started_us)
+
+
+def cost_json(cost: CallCost | None) -> JSON | None:
+    """``cost`` of ``show --json`` and ``sessions --json``; see docs/costs.md."""
+    if cost is None:
+        return None
+    return {
+        "usd": rounded(cost.usd),
+        "unpriced": cost.unpriced,
+        "models": [{**asdict(model), "usd": rounded(model.usd)} for model in cost.models],
+    }
+
+
+def in_words(cost: CallCost | None) -> list[str]:
+    """``$0.0123 (LLM $0.0100, TTS $0.0023)``, and what has no price: one line each."""
+    if cost is None:
+        return []
+    lines = []
+    if cost.usd is not None:
+        kinds: dict[str, float] = {}
+        for model in cost.models:
+            if model.usd is not None:
+                kinds[model.kind] = kinds.get(model.kind, 0) + model.usd
+        parts = ", ".join(f"{KINDS[kind]} {dollars(usd)}" for kind, usd in kinds.items())
+        lines.append(f"{dollars(cost.usd)} ({parts})")
+    return [*lines, *without_price(cost.unpriced)]
+
+
+def without_price(names: Iterable[str]) -> list[str]:
+    """A line that names what has no price, if there is any."""
+    if not (listed := ", ".join(names)):
+        return []
+    return [f"no price: {listed}" + ("" if catalogue.installed() else f"; {catalogue.EXTRA}")]
+
+
+def dollars(usd: float) -> str:
+    """``$12.34``, ``$0.0123``: small ones with four digits."""
+    return f"${usd:,.2f}" if usd >= 10 else f"${usd:.4f}"
+
+
+@dataclass
+class Spending:
+    """What many calls cost. Filled while they are looked at: see :meth:`counting`."""
+
+    calls: int = 0
+    """Those with a price."""
+    usd: float = 0.0
+    by_model: dict[str, float] = field(default_factory=dict)
+    unpriced: dict[str, int] = field(default_factory=dict)
+    """By what has no price, in how many calls it was used."""
+
+    def counting(self, calls: Iterable[Digest]) -> Iterator[Digest]:
+        """The same calls, each counted as it passes."""
+        for call in calls:
+            self.add(cost_of_digest(call))
+            yield call
+
+    def add(self, cost: CallCost | None) -> None:
+        if cost is None:
+            return
+        if cost.usd is not None:
+            self.calls += 1
+            self.usd += cost.usd
+        for model in cost.models:
+            if model.usd is not None:
+                self.by_model[model.name] = self.by_model.get(model.name, 0) + model.usd
+        for name in cost.unpriced:
+            self.unpriced[name] = self.unpriced.get(name, 0) + 1
+
+    def as_json(self) -> JSON:
+        """``cost`` of ``stats --json``."""
+        return {
+            "calls": self.calls,
+            "usd": rounded(self.usd) if self.calls else None,
+            "models": {name: rounded(usd) for name, usd in sorted(self.by_model.items())},
+            "unpriced": dict(sorted(self.unpriced.items())),
+        }
+
+
+def rounded(usd: float | None) -> float | None:
+    """To a millionth of a dollar."""
+    return round(usd, 6) if usd is not None else None
+
+
+def _day(started_us: int) -> str:
+    try:
+        return f"{datetime.fromtimestamp(started_us / 1e6, UTC):%Y-%m-%d}"
+    except (OverflowError, OSError, ValueError):
+        return "2000-01-01"
