@@ -185,7 +185,7 @@ async def test_each_call_has_its_own_failures(sink: Recorder) -> None:
 
 @pytest.mark.real_time
 async def test_an_mcp_server_that_does_not_start_is_an_error_of_the_call(sink: Recorder) -> None:
-    server = mcp.MCPServerStdio(command=sys.executable, args=["-c", "raise SystemExit(1)"])
+    server = mcp.MCPServerStdio(command=sys.executable, args=["-c", "input(); raise SystemExit(1)"])
     await in_a_call(TracedAgent(instructions="x", mcp_servers=[server]))
     ((source, _, _),) = errors(check(sink))
     assert source == "MCPServerStdio" or source.startswith("mcp_toolset_")
