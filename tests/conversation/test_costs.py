@@ -125,3 +125,13 @@ def test_odd_values_cost_nothing() -> None:
 
 def test_a_rate_of_a_provider_goes_before_that_of_the_model() -> None:
     assert keys("livekit", "deepgram/nova-3") == ("livekit/deepgram/nova-3", "deepgram/nova-3")
+
+
+def test_pictures_that_a_realtime_model_saw_have_a_rate_of_their_own() -> None:
+    used = llm(
+        input_tokens=900, input_image_tokens=600, input_cached_tokens=200,
+        input_cached_image_tokens=200,
+    )  # fmt: skip
+    rates: Rates = {"input": 4, "cached_input": 0.4, "output": 16}
+    assert cost(used, **rates, image_input=5).usd == approx((300 * 4 + 200 * 0.4 + 400 * 5) / 1e6)
+    assert cost(used, **rates).unpriced == ("image_input",)

@@ -7,7 +7,7 @@ to one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core.json import JSON
@@ -85,23 +85,25 @@ def _cost(usage: JSON, rates_of: Callable[[str, str], Rates | None]) -> ModelCos
     provider, model = text(usage.get("provider")), text(usage.get("model"))
     kind = _KINDS[text(usage.get("type"))]
     rates = rates_of(provider, model) or {}
-    used = _billed([meter for meter in _meters(kind, usage) if meter], rates)
-    priced = {
-        unit: amount * rate / UNITS[unit]
-        for unit, amount in used.items()
-        if (rate := _rate(rates, unit)) is not None
-    }
-    unpriced = tuple(unit for unit in used if unit not in priced) if used else (NO_USAGE,)
-    return ModelCost(kind, provider, model, sum(priced.values()) if priced else None, unpriced)
+    used = _billed(list(_meters(kind, usage)), rates)
+    usd, unpriced = None, []
+    for unit, amount in used.items():
+        rate = _rate(rates, unit)
+        if rate is None:
+            unpriced.append(unit)
+        else:
+            usd = (usd or 0.0) + amount * rate / UNITS[unit]
+    return ModelCost(kind, provider, model, usd, tuple(unpriced) if used else (NO_USAGE,))
 
 
 def _billed(meters: Sequence[Mapping[str, float]], rates: Rates) -> Mapping[str, float]:
     """The one way of several in which a model is billed: the first that is priced as a whole, else
     the first that is priced in part, else the first."""
-    for enough in (all, any):
-        for meter in meters:
-            if enough(_rate(rates, unit) is not None for unit in meter):
-                return meter
+    if len(meters) > 1:
+        for enough in (all, any):
+            for meter in meters:
+                if enough(_rate(rates, unit) is not None for unit in meter):
+                    return meter
     return meters[0] if meters else {}
 
 
@@ -110,36 +112,38 @@ def _rate(rates: Rates, unit: str) -> float | None:
     return rate if rate is not None else rates.get(_ELSE.get(unit, ""))
 
 
-def _meters(kind: str, usage: JSON) -> list[dict[str, float]]:
+def _meters(kind: str, usage: JSON) -> Iterator[dict[str, float]]:
     """The ways in which a model may be billed, the likeliest first; of each, how much of each unit
     was used. Seconds are of audio; of a realtime model, of its connection."""
+    used = {
+        name: much
+        for name, value in usage.items()
+        if (much := number(value)) is not None and much > 0
+    }
+    if "input_tokens" in used or "output_tokens" in used:
+        yield {unit: much for unit, much in _tokens(used).items() if much > 0}
+    if (characters := used.get("characters_count")) is not None:
+        yield {"characters": characters}
+    seconds = used.get("session_duration" if kind == "llm" else "audio_duration")
+    if seconds is not None:
+        yield {"minute": seconds}
 
-    def amount(name: str) -> float:
-        return max(0.0, number(usage.get(name)) or 0.0)
 
-    minutes = {"minute": amount("session_duration" if kind == "llm" else "audio_duration")}
-    characters = {"characters": amount("characters_count")}
-    return [
-        {unit: much for unit, much in meter.items() if much > 0}
-        for meter in (_tokens(amount), characters, minutes)
-    ]
-
-
-def _tokens(amount: Callable[[str], float]) -> dict[str, float]:
+def _tokens(used: Mapping[str, float]) -> dict[str, float]:
     """Tokens, each counted once: LiveKit's totals hold the cached ones, those of audio and those
     of images, and the cached ones hold those of cached audio."""
-    cached, written = amount("input_cached_tokens"), amount("input_cache_creation_tokens")
-    audio, cached_audio = amount("input_audio_tokens"), amount("input_cached_audio_tokens")
-    image = max(0.0, amount("input_image_tokens") - amount("input_cached_image_tokens"))
-    heard = max(0.0, audio - cached_audio)
-    spoken = amount("output_audio_tokens")
+    cached, written = used.get("input_cached_tokens", 0), used.get("input_cache_creation_tokens", 0)
+    cached_audio = used.get("input_cached_audio_tokens", 0)
+    heard = max(0, used.get("input_audio_tokens", 0) - cached_audio)
+    seen = max(0, used.get("input_image_tokens", 0) - used.get("input_cached_image_tokens", 0))
+    spoken = used.get("output_audio_tokens", 0)
     return {
-        "input": max(0.0, amount("input_tokens") - cached - written - heard - image),
-        "cached_input": max(0.0, cached - cached_audio),
+        "input": used.get("input_tokens", 0) - cached - written - heard - seen,
+        "cached_input": cached - cached_audio,
         "cache_write": written,
         "audio_input": heard,
         "cached_audio_input": cached_audio,
-        "image_input": image,
-        "output": max(0.0, amount("output_tokens") - spoken),
+        "image_input": seen,
+        "output": used.get("output_tokens", 0) - spoken,
         "audio_output": spoken,
     }

@@ -24,11 +24,11 @@ LEAST_CALLS, LEAST_VALUES = 10, 20
 LEAST_EVENTS = 5
 """Of both sides together, that a share needs: turns that were interrupted and turns that were not.
 Resampling 0 of 20 says 0 each time, which is not sure at all."""
-_RESAMPLES = 2_000
+_RESAMPLES = 1_000
 _LEAST_RESAMPLES = 200
 _WORK = 20_000_000
 """Values that may be looked at for one interval of each side: of a hundred thousand turns fewer
-resamples are drawn, of which each varies less."""
+resamples are drawn, as there is less to tell apart."""
 _SEED = 20_240_229
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 
 from ...conversation import costs as priced
 from ...conversation.costs import ModelCost, Rates
@@ -15,6 +16,7 @@ from ...stored.span import StoredSpan
 from . import catalogue
 from .digest import Digest, usage_of
 
+_DAY_US = 86_400_000_000
 KINDS = {"llm": "LLM", "stt": "STT", "tts": "TTS"}
 
 
@@ -46,10 +48,10 @@ def cost_of(usage: Iterable[JSON], rates: JSON, started_us: int) -> CallCost | N
     Returns:
         ``None``: no usage is known.
     """
-    day = _day(started_us)
+    day = _day(started_us // _DAY_US)
 
     def rates_of(provider: str, model: str) -> Rates | None:
-        for key in priced.keys(provider, model):
+        for key in priced.keys(provider, model) if rates else ():
             if key in rates:
                 own = {unit: number(rate) for unit, rate in mapping(rates[key]).items()}
                 return {unit: rate for unit, rate in own.items() if rate is not None}
@@ -153,8 +155,10 @@ def rounded(usd: float | None) -> float | None:
     return round(usd, 6) if usd is not None else None
 
 
-def _day(started_us: int) -> str:
+@cache
+def _day(number: int) -> str:
+    """A day since the Unix epoch."""
     try:
-        return f"{datetime.fromtimestamp(started_us / 1e6, UTC):%Y-%m-%d}"
+        return f"{datetime.fromtimestamp(number * _DAY_US / 1e6, UTC):%Y-%m-%d}"
     except (OverflowError, OSError, ValueError):
         return "2000-01-01"
