@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from prefactor_agent.stored.span import StoredSpan
+
 from .prefactor_server.process import Span
 
 JSON = dict[str, Any]
@@ -122,3 +124,12 @@ class DashboardSync:
             self.known.update((span.id, span) for span in fresh)
             if len(fresh) < len(page):
                 return
+
+
+def expected_status(span: StoredSpan, by_id: Mapping[str, StoredSpan]) -> str:
+    """The status at Prefactor, where one of the spans that tell of one failure has failed."""
+    told = span.type in ("livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn")
+    if span.type == "livekit:error":
+        above = by_id.get(span.parent_id or "")
+        told = bool(span.payload.get("recoverable")) or bool(above and above.status == "failed")
+    return "complete" if told and span.status == "failed" else span.status

@@ -11,6 +11,7 @@ from prefactor_agent.deliver.prefactor.registered_call import related_id
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.stored.span import StoredSpan
+from support.prefactor_readers import expected_status
 from support.prefactor_server import PrefactorServer
 
 JSON = dict[str, Any]
@@ -67,7 +68,7 @@ def arrived(
                 assert found.instance_id == instance["id"]
                 assert found.type in (span.type, "livekit:tool")
                 assert span.status != "active", span.type
-                assert found.status == _status(span, by_id), span.type
+                assert found.status == expected_status(span, by_id), span.type
                 assert found.started_at == unix_us_to_rfc3339(span.started_us)
                 assert found.finished_at == unix_us_to_rfc3339(span.finished_us or 0)
                 assert found.payload.get("name") == span.payload.get("name")
@@ -78,15 +79,6 @@ def arrived(
     assert instances.keys() == sessions
     assert server.violations(ignore=ignore) == []
     return len(expected)
-
-
-def _status(span: StoredSpan, by_id: dict[str, StoredSpan]) -> str:
-    """Of the spans that tell of one failure, one has failed at Prefactor."""
-    told = span.type in ("livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn")
-    if span.type == "livekit:error":
-        above = by_id.get(span.parent_id or "")
-        told = bool(span.payload.get("recoverable")) or bool(above and above.status == "failed")
-    return "complete" if told and span.status == "failed" else span.status
 
 
 def _above(span: StoredSpan, by_id: dict[str, StoredSpan], refused: frozenset[str]) -> str | None:

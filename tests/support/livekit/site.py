@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self
 
 from samples.offline.livekit_server import KEY, SECRET, LiveKitServer
@@ -17,6 +17,7 @@ from samples.offline.processes import Program
 from livekit import api
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.stored.span import StoredSpan
+from support.prefactor_readers import expected_status
 from support.prefactor_server import PrefactorServer, Span
 from support.waiting import PATIENCE
 
@@ -161,7 +162,9 @@ class Site:
         """
         instance = self.instance(worker, trace, status, timeout)
         there = self.prefactor.spans(instance)
-        assert _shape(there) == _shape(trace.spans)
+        by_id = {span.id: span for span in trace.spans}
+        expected = {span.id: expected_status(span, by_id) for span in trace.spans}
+        assert _shape(there) == _shape(trace.spans, expected)
         assert all(span.creates == 1 for span in there)
 
     def instance(self, worker: Worker, trace: Trace, status: str, timeout: float = PATIENCE) -> str:
@@ -203,7 +206,12 @@ async def together(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
     return [task.result() for task in tasks]
 
 
-def _shape(spans: Sequence[Span | StoredSpan]) -> list[tuple[str, str, str]]:
+def _shape(
+    spans: Sequence[Span | StoredSpan], statuses: Mapping[str, str] = MappingProxyType({})
+) -> list[tuple[str, str, str]]:
     """What both sides know of a tree: Prefactor has ids of its own."""
     types = {span.id: span.type for span in spans}
-    return sorted((span.type, span.status, types.get(span.parent_id or "", "")) for span in spans)
+    return sorted(
+        (span.type, statuses.get(span.id, span.status), types.get(span.parent_id or "", ""))
+        for span in spans
+    )
