@@ -291,6 +291,23 @@ def test_tail_prints_lines_until_its_time_is_over(
     assert run("tail", "--for", "0") == "", "what there is needs no waiting for"
 
 
+def test_tail_says_first_what_each_target_has_not_got(
+    tmp_path: Path, server: PrefactorServer, token: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFACTOR_OTLP", "1")
+    side = Side(tmp_path, server, otlp=True)
+    whole_call(side.writer)
+    assert side.writer.flush(PATIENCE)
+    first = CliRunner().invoke(app, ["tail", "--for", "0", "--json"])
+    prefactor, otlp = first.stderr.splitlines()
+    assert prefactor.startswith(f"{WHOLE} spans wait for Prefactor, the oldest since ")
+    assert " wait for OpenTelemetry, the oldest since " in otlp
+    assert first.stdout == ""
+    run("push", "--to", "prefactor")
+    [left] = CliRunner().invoke(app, ["tail", "--for", "0"]).stderr.splitlines()
+    assert left == otlp
+
+
 @pytest.mark.parametrize("command", ["push", "doctor", "tail", "prune"])
 def test_the_help_names_what_an_option_takes(command: str) -> None:
     told = " ".join(CliRunner().invoke(program, [command, "--help"]).output.split())

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..config import ConfigurationError, settings
+from ..config import ConfigurationError, Settings, settings
 from ..core.json import JSON
 from ..core.text import count
 from ..journal.errors import StorageError, UnusableJournalError
@@ -161,10 +161,13 @@ def tail(
     from ..journal.errors import StorageError, UnusableJournalError
     from ..journal.follow import Follower
 
-    path = settings(journal).journal
+    chosen = settings(journal)
+    path = chosen.journal
     end = None if seconds is None else time.monotonic() + seconds
     if not path.exists():
         typer.echo(f"waiting for the first call: there is no journal at {path} yet", err=True)
+    else:
+        _say_what_waits(chosen)
     follower = Follower(path)
     try:
         while True:
@@ -181,6 +184,21 @@ def tail(
         fail(f"{path} cannot be read ({error})")
     finally:
         follower.close()
+
+
+def _say_what_waits(chosen: Settings) -> None:
+    """Say, beside the events, what each target of the settings has not got yet."""
+    from ..deliver.targets import targets
+    from ..journal.totals import read
+
+    with _using(chosen.journal):
+        waiting = read(chosen.journal).waiting
+    for target in targets(chosen):
+        left = waiting.get(target.key)
+        if left is not None and left.oldest_us is not None:
+            since = datetime.fromtimestamp(left.oldest_us / 1e6).strftime("%d %b %H:%M")
+            waits = count(left.spans, "span waits", "spans wait")
+            typer.echo(f"{waits} for {target.to}, the oldest since {since}", err=True)
 
 
 def metrics(
