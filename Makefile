@@ -114,11 +114,12 @@ lint: $(VENV)/.installed
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
 
-bench: $(VENV)/.installed  ## a quarter of an hour; prints tables of ratios, each measured in one run
+bench: $(VENV)/.installed  ## half an hour; prints tables of ratios, each measured in one run
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.spoken_call
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_processes
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_writers
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.instructions
 
 bench-peers: $(VENV)/.installed  ## ten minutes; the same beside prefactor-livekit and LiveKit's OpenTelemetry
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.peers
