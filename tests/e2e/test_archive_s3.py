@@ -71,10 +71,11 @@ async def test_three_hosts_and_one_bucket_say_what_one_journal_says(
     bucket: Bucket, merged: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hosts = []
+    paths = os.pathsep.join(sys.path)  # it uses the tests' own calls
     for number, host in enumerate(HOSTS):
         (folder := tmp_path / f"host{number}").mkdir()
         command = [sys.executable, "-c", HOST, str(folder), *map(str, host), bucket.address]
-        environment = {**os.environ, **bucket.environment()}
+        environment = {**os.environ, **bucket.environment(), "PYTHONPATH": paths}
         hosts.append(subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True))
     assert [host.communicate()[0] for host in hosts] == ["9\n", "5\n", "14\n"]
     use(bucket, monkeypatch)

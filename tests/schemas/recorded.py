@@ -162,7 +162,7 @@ async def a_terminated_one() -> None:
     line = Line(thinks=ScriptedLLM("Good day."))
     async with line.to(Shop()):
         await line.session.generate_reply(user_input="hello")
-        (session_id,) = tracer._running
+        session_id = tracer._traces[line.session].spans.root.id
         tracer._terminate(session_id, "it talked of prices")
         await asyncio.sleep(0.5)
 

@@ -52,15 +52,16 @@ class Query:
         given = list(values)
         try:
             return self._ask(select, objects, where, given)
-        except self._errors() as error:
+        except self._errors():
             if self._files is not None and self._files.trouble is not None:
                 raise self._files.trouble from None
             readable = [one for one in objects if self._can_read(one)]
-            if len(readable) == len(objects):
-                raise ArchiveError(
-                    f"the archive {self._storage.address} cannot be read ({_line(error)})"
-                ) from None
+        try:  # the object of a call that runs may have been replaced while it was read
             return self._ask(select, readable, where, given) if readable else []
+        except self._errors() as error:
+            raise ArchiveError(
+                f"the archive {self._storage.address} cannot be read ({_line(error)})"
+            ) from None
 
     def together(self, objects: Sequence[Object], scratch: Path) -> tuple[bytes, int, list[Object]]:
         """Several objects as one: each call from one of them. Those that cannot be read are left
@@ -128,10 +129,11 @@ class Query:
         return True
 
     def _errors(self) -> tuple[type[Exception], ...]:
-        """What DuckDB raises of an object that is none of ours, or damaged."""
+        """What DuckDB raises of an object that is none of ours, or damaged: an error of no class of
+        its own, too."""
         import duckdb
 
-        return (duckdb.IOException, duckdb.InvalidInputException)
+        return (duckdb.Error,)
 
 
 def _line(error: Exception) -> str:

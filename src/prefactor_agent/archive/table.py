@@ -64,6 +64,8 @@ def connect(**config: Any) -> duckdb.DuckDBPyConnection:
         config={
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            # It knows a file by the second of its last change: one of a call that runs is replaced.
+            "enable_external_file_cache": False,
             "memory_limit": _MEMORY,
             **config,
         }

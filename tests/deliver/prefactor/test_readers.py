@@ -43,7 +43,7 @@ class Clerk(TracedAgent):
         super().__init__(instructions="Take orders.")
 
     @traced_tool
-    async def charge_card(self, amount: int, seconds: float = 0.0) -> str:
+    async def charge_account(self, amount: int, seconds: float = 0.0) -> str:
         """Take money."""
         await asyncio.sleep(seconds)
         raise ConnectionError("the bank does not answer")
@@ -82,12 +82,12 @@ async def test_a_tool_that_fails_is_one_failure_with_its_reason(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     model = ScriptedLLM(
-        [Wait(0.01), Use("charge_card", {"amount": 5}), Use("thank"), Tokens(40, 5)],
+        [Wait(0.01), Use("charge_account", {"amount": 5}), Use("thank"), Tokens(40, 5)],
         [Wait(0.01), "The bank does not answer.", Tokens(60, 10)],
     )
     await held(server, tmp_path, lambda: typed(model, "I pay"))
     spans = server.spans()
-    assert failures(spans) == [("charge_card", "the bank does not answer")]
+    assert failures(spans) == [("charge_account", "the bank does not answer")]
     told = Counter(str((span.result or {})["outcome"]) for span in of(spans, "livekit:tool_result"))
     assert told == {"exception": 1, "returned": 1}
 
@@ -96,19 +96,19 @@ async def test_a_tool_that_fails_slowly_is_one_failure_with_its_reason(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     """Up to the time for which a tool is held back before it is sent open."""
-    model = ScriptedLLM([Use("charge_card", {"amount": 5, "seconds": 0.8})], "No.")
+    model = ScriptedLLM([Use("charge_account", {"amount": 5, "seconds": 0.8})], "No.")
     await held(server, tmp_path, lambda: typed(model, "I pay"))
-    assert failures(server.spans()) == [("charge_card", "the bank does not answer")]
+    assert failures(server.spans()) == [("charge_account", "the bank does not answer")]
 
 
 async def test_a_tool_that_was_sent_open_has_its_reason_in_the_result(
     server: PrefactorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "HELD_S", 0.0)
-    model = ScriptedLLM([Use("charge_card", {"amount": 5, "seconds": 1.5})], "No.")
+    model = ScriptedLLM([Use("charge_account", {"amount": 5, "seconds": 1.5})], "No.")
     await held(server, tmp_path, lambda: typed(model, "I pay"))
-    assert failures(server.spans()) == [("charge_card", "no error detail recorded")]
-    [tool] = of(server.spans(), "livekit:tool:charge_card")
+    assert failures(server.spans()) == [("charge_account", "no error detail recorded")]
+    [tool] = of(server.spans(), "livekit:tool:charge_account")
     assert tool.result is not None
     assert tool.result["error"]["message"] == "the bank does not answer"
 
@@ -230,7 +230,7 @@ async def test_the_list_of_spans_reads_as_the_call_went(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     model = ScriptedLLM(
-        [Wait(0.01), Use("charge_card", {"amount": 5}), Tokens(40, 5)],
+        [Wait(0.01), Use("charge_account", {"amount": 5}), Tokens(40, 5)],
         [Wait(0.01), "The bank does not answer.", Tokens(60, 10)],
     )
     await held(server, tmp_path, lambda: typed(model, "I pay"))
@@ -244,9 +244,9 @@ async def test_the_list_of_spans_reads_as_the_call_went(
     lines = {row["summary"] for row in json.loads(answer)["summaries"]}
     assert {
         "Caller: I pay",
-        "scripted-llm calls charge_card (45 tokens)",
-        "charge_card(5, 0.0) failed: the bank does not answer",
-        "charge_card failed: the bank does not answer",
+        "scripted-llm calls charge_account (45 tokens)",
+        "charge_account(5, 0.0) failed: the bank does not answer",
+        "charge_account failed: the bank does not answer",
         "scripted-llm (70 tokens): The bank does not answer.",
         "Agent: The bank does not answer.",
     } <= lines
