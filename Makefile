@@ -16,11 +16,13 @@ REST := tests $(VOICES:%=--ignore=%) --ignore=tests/e2e
 REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests/support \
 	--ignore=tests/cli --ignore=tests/replay --ignore=tests/test_redact.py --ignore=tests/archive \
 	--ignore=tests/journal --ignore=tests/schemas --ignore=tests/test_rewrite.py --ignore=tests/test_release.py
-CALLS := tests/e2e samples/tests
+# Real receivers that take minutes to build, start or fill have targets of their own.
+SLOW := tests/e2e/test_archive_s3.py tests/e2e/test_otlp_phoenix.py tests/e2e/test_room_metrics.py
+CALLS := tests/e2e samples/tests $(SLOW:%=--ignore=%)
 
 .PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
-	may-have-versitygw versitygw test-fleet \
+	versitygw test-fleet test-s3 test-prometheus \
 	soak lint bench bench-peers dist workflows picture lock clean
 
 # A stamp file, so that a second run installs nothing.
@@ -45,7 +47,7 @@ demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
 test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suite on the oldest and newest LiveKit
 	@echo "Testing; some twenty minutes ..."
 	@$(MAKE) --no-print-directory $(AT_ONCE) test-newest-voices test-oldest-voices test-newest-rest \
-		test-oldest-rest may-have-livekit-server may-have-otelcol may-have-versitygw
+		test-oldest-rest may-have-livekit-server may-have-otelcol
 	@$(MAKE) --no-print-directory test-oldest-calls
 	@$(MAKE) --no-print-directory test-newest-calls
 
@@ -64,7 +66,6 @@ test-newest-calls: ; $(call pytest,$(BIN),$(CALLS))
 test-oldest-voices: ; $(call pytest,$(OLDEST)/bin,$(VOICES))
 test-oldest-rest: ; $(call pytest,$(OLDEST)/bin,$(REST_OLDEST))
 test-oldest-calls: ; $(call pytest,$(OLDEST)/bin,$(CALLS) --ignore-glob='tests/e2e/test_room_*' \
-	--ignore=tests/e2e/test_archive_s3.py --ignore=tests/e2e/test_otlp_phoenix.py \
 	--deselect tests/e2e/test_otlp_collector.py::test_the_demo_call_arrives_as_one_trace)
 
 # Without them, some tests are skipped and say so.
@@ -74,8 +75,6 @@ may-have-livekit-server: $(VENV)/.installed
 may-have-otelcol: $(VENV)/.installed
 	-@$(BIN)/python -m samples.otel.collector_binary
 
-may-have-versitygw: $(VENV)/.installed
-	-@$(BIN)/python -m samples.fleet.versitygw_binary
 
 livekit-server: $(VENV)/.installed  ## a LiveKit server in .livekit, built if there is none: a minute or two
 	@$(BIN)/python -m samples.offline.livekit_binary
@@ -104,6 +103,12 @@ $(FLEET)/.installed: requirements/fleet.txt
 
 test-fleet: $(VENV)/.installed $(FLEET)/.installed  ## the archive in ClickHouse, and the Kubernetes manifest: 600 MB
 	@PREFACTOR_TEST_FLEET=$(FLEET)/bin/python $(BIN)/python -m pytest -q tests/archive/test_engines.py
+
+test-s3: versitygw  ## the archive on a real S3 server: five minutes, most of them to build it
+	@PREFACTOR_TEST_S3=required $(BIN)/python -m pytest -q tests/e2e/test_archive_s3.py
+
+test-prometheus: livekit-server  ## a real Prometheus scrapes real workers: three minutes; wants prometheus
+	@PREFACTOR_TEST_PROMETHEUS=required $(BIN)/python -m pytest -q tests/e2e/test_room_metrics.py
 
 versitygw: $(VENV)/.installed  ## an S3 server in .versitygw, built if there is none: a minute and a half
 	@$(BIN)/python -m samples.fleet.versitygw_binary

@@ -124,7 +124,7 @@ async def test_prometheus_has_what_the_journal_has(site: Site, tmp_path: Path):
             await asyncio.to_thread(check)
         for name in COUNTERS:
             assert prometheus.ask(f"max(resets({name}[10m]))") == {"": 0}, name
-            assert prometheus.ask(f"max(count_over_time({name}[10m]))")[""] > 10
+            assert prometheus.ask(f"max(count_over_time({name}[10m]))")[""] > 2
     printed = run("metrics", journal=journal).stdout
     assert 'prefactor_calls_total{agent="metered",outcome="lost"} 1.0' in printed
 
