@@ -4,8 +4,11 @@ from dataclasses import replace
 
 import pytest
 
+from prefactor_agent.conversation import stages
+from prefactor_agent.view.model import stagenames
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.pickup import pickup_of
+from prefactor_agent.view.terminal.lines import LABEL
 from view.calls import session, spoken_call, us
 from view.pickups import TOOK, picked_up
 
@@ -23,7 +26,8 @@ def test_what_a_reader_has_to_know_of_it() -> None:
     one = picked_up(since="session_start", until="caller", basis={"clocks_apart_ms": 40.0})
     found = pickup_of(build([session(pickup=one)]))
     assert found is not None and not found.answered
-    assert found.remark == "from the start of the session, the server's clock is off"
+    assert found.remark == "the server's clock is off"
+    assert found.beginning == "the start of the session"
 
 
 def test_a_budget_that_it_is_over() -> None:
@@ -37,3 +41,10 @@ def test_a_budget_that_it_is_over() -> None:
 def test_there_is_none(damaged: object) -> None:
     assert pickup_of(build([session(pickup=damaged)])) is None
     assert pickup_of(build(spoken_call()[1:])) is None
+
+
+def test_each_stage_has_a_label_that_fits_the_terminals_column() -> None:
+    names = [*stages.PICKUP_ORDER, *(name for name in stages.ORDER if name != stages.TOOL)]
+    labels = [stagenames.row(name) for name in names]
+    assert max(map(len, labels)) <= LABEL, labels
+    assert not any("_" in label for label in labels if label not in ("on_enter",))

@@ -34,7 +34,7 @@ def test_it_stands_before_the_first_turn_with_a_row_for_each_stage() -> None:
     )
     rows = lines[heading + 2 : heading + 7]
     assert [row.split()[0] for row in rows] == [
-        "dispatch", "process", "connect", "llm_ttft", "tts_ttfb",
+        "dispatch", "process", "connect", "llm", "tts",
     ]  # fmt: skip
     # 43 columns of bars are 2 s: 200 ms are four of them, and the process follows.
     assert rows[0].rstrip().endswith("200 ms") and rows[0].count("█") == 4

@@ -85,18 +85,16 @@ def cost_json(cost: CallCost | None) -> JSON | None:
 
 
 def in_words(cost: CallCost | None) -> list[str]:
-    """``$0.0123 (LLM $0.0100, TTS $0.0023)``, and what has no price: one line each."""
-    if cost is None:
+    """``$0.0123 (LLM $0.0100, TTS $0.0023)``, and what the sum leaves out: one line each. Nothing
+    if there is no sum: who has no rates has not asked for one."""
+    if cost is None or cost.usd is None:
         return []
-    lines = []
-    if cost.usd is not None:
-        kinds: dict[str, float] = {}
-        for model in cost.models:
-            if model.usd is not None:
-                kinds[model.kind] = kinds.get(model.kind, 0) + model.usd
-        parts = ", ".join(f"{KINDS[kind]} {dollars(usd)}" for kind, usd in kinds.items())
-        lines.append(f"{dollars(cost.usd)} ({parts})")
-    return [*lines, *without_price(cost.unpriced)]
+    kinds: dict[str, float] = {}
+    for model in cost.models:
+        if model.usd is not None:
+            kinds[model.kind] = kinds.get(model.kind, 0) + model.usd
+    parts = ", ".join(f"{KINDS[kind]} {dollars(usd)}" for kind, usd in kinds.items())
+    return [f"{dollars(cost.usd)} ({parts})", *without_price(cost.unpriced)]
 
 
 def without_price(names: Iterable[str]) -> list[str]:

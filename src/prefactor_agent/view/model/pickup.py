@@ -13,6 +13,12 @@ from ...core.values import as_int, mapping, mappings, number, text
 from .calltree import CallTree
 from .silences import Stage, budgets_of, slowest_of
 
+ARRIVAL = "the caller's arrival"
+_BEGINNINGS = {
+    "session_start": "the start of the session",
+    "answered": "the caller's answer",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Pickup:
@@ -49,14 +55,12 @@ class Pickup:
     @property
     def remark(self) -> str:
         """What a reader has to know of how it was measured; empty: nothing."""
-        remarks = {
-            "session_start": "from the start of the session",
-            "answered": "from the caller's answer",
-        }
-        said = [remarks[self.since]] if self.since in remarks else []
-        if self.clocks_apart_ms:
-            said.append("the server's clock is off")
-        return ", ".join(said)
+        return "the server's clock is off" if self.clocks_apart_ms else ""
+
+    @property
+    def beginning(self) -> str:
+        """What it is counted from."""
+        return _BEGINNINGS.get(self.since, ARRIVAL)
 
 
 def pickup_of(call: CallTree) -> Pickup | None:

@@ -81,6 +81,26 @@ def bar(stage: str) -> str:
     return (_STAGES[kind].bar if kind in _STAGES else None) or stage
 
 
+_ROWS = {
+    stages.SESSION_START: "session start",
+    stages.LLM_QUEUE: "before llm",
+    stages.LLM_TOOL_CALL: "llm to tool",
+    stages.FIRST_SENTENCE: "llm to tts",
+    stages.REALTIME_TTFB: "first audio",
+    stages.LEADING_SILENCE: "lead silence",
+    stages.FALSE_INTERRUPTION: "held",
+    stages.PREVIOUS_SPEECH: "other speech",
+    stages.PROGRAM: "your code",
+}
+
+
+def row(stage: str) -> str:
+    """The label of a row that a stage has to itself in the terminal: at most 13 columns, but for
+    the name of a tool."""
+    kind, request = stages.base(stage)
+    return (_ROWS.get(kind) or bar(stage)) + (f" {request}" if request > 1 else "")
+
+
 def place(stage: str) -> tuple[int, int, int, str]:
     """Where a stage stands among the others, as a key to sort by: a second request to the model
     comes after the first one's tools; one of an unknown name comes last. The whole silence is

@@ -68,6 +68,7 @@ def pickup_parts(pickup: Pickup) -> Iterator[Part]:
     at, whole = 0.0, pickup.ms or 1.0
     for stage in pickup.stages:
         x, width = (f"{ms * Scale.WIDTH / whole:.1f}" for ms in (at, stage.ms))
-        says = f"{stage.label}: {numbers.milliseconds(stage.ms)}"
-        yield Part(stage.name, x, width, says, over=False)
+        if stage.ms >= 0.5:  # less reads 0 ms
+            says = f"{stage.label}: {numbers.milliseconds(stage.ms)}"
+            yield Part(stage.name, x, width, says, over=False)
         at += stage.ms

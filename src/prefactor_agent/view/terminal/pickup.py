@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from ..model import numbers
-from ..model.pickup import Pickup
+from ..model.pickup import ARRIVAL, Pickup
+from ..model.stagenames import row
 from .draw import Scale
 from .lines import FIRST, LENGTH, Lines
 
@@ -30,14 +31,14 @@ class PickupLines(Lines):
         for stage in pickup.stages:
             begun, at = at, at + stage.ms
             if stage.ms < pickup.ms * _LEAST:
-                short.append(f"{stage.name} {numbers.length(stage.ms * 1000)}")
+                short.append(f"{row(stage.name)} {numbers.length(stage.ms * 1000)}")
                 continue
             cells = [" "] * scale.width
             begins = pickup.begins_us + round(begun * 1000)
             for column in scale.range(begins, begins + round(stage.ms * 1000)):
                 cells[column] = self.glyphs.wait
             slow = slowest is not None and stage.name == slowest.name
-            line = self.row(stage.name, cells, "bold yellow" if slow else "bright_black")
+            line = self.row(row(stage.name), cells, "bold yellow" if slow else "bright_black")
             line.append(f" {'':>{FIRST}} {numbers.length(stage.ms * 1000):>{LENGTH}}")
             yield line
         if short:
@@ -47,8 +48,9 @@ class PickupLines(Lines):
 
     def _heading(self, pickup: Pickup) -> Iterator[Text]:
         line = Text().append(f"{self.glyphs.rule * 2} ", "dim").append("pickup ", "bold")
-        if pickup.remark:
-            line.append(f"{self.safe(pickup.remark)} ", "dim")
+        since = f"from {pickup.beginning}" if pickup.beginning != ARRIVAL else ""
+        if about := ", ".join(filter(None, (since, pickup.remark))):
+            line.append(f"{about} ", "dim")
         took = numbers.length(pickup.us)
         if pickup.answered:
             came_to = Text().append(f" {took} until the first sound", "bold")
