@@ -2,14 +2,13 @@
 
 import json
 import socket
-import time
 import urllib.request
 from pathlib import Path
 
 from livekit import api
 
 from . import livekit_binary
-from .processes import Program, StartError
+from .processes import Program
 
 KEY = "devkey"
 SECRET = "only-for-a-server-on-loopback-0123456789"
@@ -90,12 +89,7 @@ class LiveKitServer:
         Raises:
             StartError: It did not answer within so many seconds.
         """
-        self.program.start()
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            if not self.program.running or time.monotonic() > deadline:
-                raise StartError(f"livekit-server did not start:\n{self.program.said()[-2000:]}")
-            time.sleep(0.05)
+        self.program.start_until(self._answers, timeout)
 
     def _answers(self) -> bool:
         try:

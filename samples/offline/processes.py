@@ -8,7 +8,7 @@ import signal
 import subprocess
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -56,6 +56,20 @@ class Program:
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
                 start_new_session=True,
             )
+        return self
+
+    def start_until(self, ready: Callable[[], bool], timeout: float = 60.0) -> Self:
+        """Start it, and wait until it is ready.
+
+        Raises:
+            StartError: It ended first, or the time (seconds) is over.
+        """
+        self.start()
+        deadline = time.monotonic() + timeout
+        while not ready():
+            if not self.running or time.monotonic() > deadline:
+                raise StartError(f"{self.name} did not start:\n{self.said()[-2000:]}")
+            time.sleep(0.05)
         return self
 
     def said(self) -> str:

@@ -2,13 +2,12 @@
 
 import json
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from samples.offline.livekit_server import free_port
-from samples.offline.processes import Program, StartError
+from samples.offline.processes import Program
 
 from .collector_binary import COLLECTOR
 
@@ -67,12 +66,7 @@ class Collector:
         Raises:
             StartError: It did not listen within so many seconds.
         """
-        self.program.start()
-        deadline = time.monotonic() + timeout
-        while not self._listens():
-            if not self.program.running or time.monotonic() > deadline:
-                raise StartError(f"otelcol did not start:\n{self.program.said()[-2000:]}")
-            time.sleep(0.02)
+        self.program.start_until(self._listens, timeout)
 
     def kill(self) -> None:
         """As when its machine dies."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from samples.offline.livekit_server import free_port
-from samples.offline.processes import Program, StartError
+from samples.offline.processes import Program
 
 from .waiting import until
 
@@ -48,12 +47,7 @@ class Phoenix:
         Raises:
             StartError: It did not answer within so many seconds.
         """
-        self._program.start()
-        deadline = time.monotonic() + timeout
-        while not self._answers():
-            if not self._program.running or time.monotonic() > deadline:
-                raise StartError(f"Phoenix did not start:\n{self._program.said()[-2000:]}")
-            time.sleep(0.2)
+        self._program.start_until(self._answers, timeout)
 
     def spans(self, session_id: str = "") -> list[dict[str, Any]]:
         """The spans of a call, or of all."""
