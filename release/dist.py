@@ -168,13 +168,13 @@ def describe(installed: Path, out: Path) -> None:
 
 LICENCES = """
 from importlib.metadata import distributions
-for of in sorted(distributions(), key=lambda of: of.name.lower()):
-    about = of.metadata
-    said = about.get("License-Expression") or ", ".join(
-        of.rpartition(" :: ")[2]
-        for of in about.get_all("Classifier") or () if of.startswith("License ::")
+for package in sorted(distributions(), key=lambda package: package.name.lower()):
+    about = package.metadata
+    licence = about.get("License-Expression") or ", ".join(
+        classifier.rpartition(" :: ")[2]
+        for classifier in about.get_all("Classifier") or () if classifier.startswith("License ::")
     ) or (about.get("License") or "unknown").partition("\\n")[0]
-    print(of.name, of.version, said, sep="\\t")
+    print(package.name, package.version, licence, sep="\\t")
 """
 
 

@@ -205,7 +205,7 @@ NOT_IN_THIS_CALL = {
     "record.session.states:States._on_user",
     "record.session.termination:Termination.begin",
     "compat.session:PrefactorLiveKitSession._begin",
-    "tools:_say_if_forgotten",
+    "tools:_warn_of_plain_agent",
     "tracing:SessionRegistry.detach",
     "tracing:SessionRegistry.record_quality",
 }

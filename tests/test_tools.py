@@ -668,7 +668,7 @@ async def test_a_plain_agent_with_traced_tools_is_named_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(tools, "_forgotten_said", False)
+    monkeypatch.setattr(tools, "_warned_of_plain_agent", False)
     if disabled:
         monkeypatch.setenv("PREFACTOR_DISABLED", "1")
 

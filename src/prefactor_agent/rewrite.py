@@ -80,11 +80,11 @@ def traced(source: bytes) -> Rewritten:
     imports = _imports(module)
     ours = next(
         (
-            of.part
-            for of in imports
-            if of.package == _OURS
-            and isinstance(of.part, cst.ImportFrom)
-            and not isinstance(of.part.names, cst.ImportStar)
+            imported.part
+            for imported in imports
+            if imported.package == _OURS
+            and isinstance(imported.part, cst.ImportFrom)
+            and not isinstance(imported.part.names, cst.ImportStar)
         ),
         None,
     )
@@ -231,8 +231,8 @@ def _names(found: Mapping[cst.CSTNode, Change]) -> list[str]:
 
 def _with_import(module: cst.Module, imports: list[_Import], names: list[str]) -> cst.Module:
     """Import our names below the last import of LiveKit's, else of all, else at the top."""
-    above = [of.place for of in imports if of.package == "livekit"]
-    above = above or [of.place for of in imports]
+    above = [imported.place for imported in imports if imported.package == "livekit"]
+    above = above or [imported.place for imported in imports]
     above = above or [-1 if module.get_docstring() is None else 0]
     line = f"from {_OURS} import {', '.join(names)}"
     body = list(module.body)
@@ -254,7 +254,7 @@ class _Rename(cst.CSTTransformer):
         self._found = found
         self._unused = {use.before for use in found.values()} - set(kept)
         self._ours = ours
-        self._removable = {of.part for of in imports if not of.commented}
+        self._removable = {imported.part for imported in imports if not imported.commented}
 
     def leave_Name(self, original: cst.Name, updated: cst.Name) -> cst.BaseExpression:
         use = self._found.get(original)

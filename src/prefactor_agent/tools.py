@@ -135,7 +135,7 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
     def begin(args: tuple[Any, ...], kwargs: dict[str, Any]) -> _ObservedTool | None:
         record = _begin(recorded, signature, args, kwargs)
         if record is None:
-            _say_if_forgotten(args)
+            _warn_of_plain_agent(args)
             return None
         return _ObservedTool(args, kwargs, record)
 
@@ -212,20 +212,20 @@ def _begin(
     return ToolCall.begin(_renamed(recorded, name) or name, signature, args, kwargs)
 
 
-@guarded("tool.forgotten")
-def _say_if_forgotten(args: tuple[Any, ...]) -> None:
+@guarded("tool.plain_agent")
+def _warn_of_plain_agent(args: tuple[Any, ...]) -> None:
     """Say once, when a model calls a traced tool of a plain ``Agent``, that nothing is traced."""
-    global _forgotten_said
+    global _warned_of_plain_agent
     agent = args[0] if args else None
     if (
-        _forgotten_said
+        _warned_of_plain_agent
         or not isinstance(agent, Agent)
         or isinstance(agent, TracedAgent | TracedAgentTask)
     ):
         return
     if livekit_private.running_function_call() is None or config.settings().disabled:
         return
-    _forgotten_said = True
+    _warned_of_plain_agent = True
     logger.warning(
         "%s has traced tools, but is a plain Agent, so this call is not traced: derive it from"
         " TracedAgent (prefactor-agent init shows how)",
@@ -233,7 +233,7 @@ def _say_if_forgotten(args: tuple[Any, ...]) -> None:
     )
 
 
-_forgotten_said = False
+_warned_of_plain_agent = False
 
 
 @guarded("tool.name")
