@@ -687,3 +687,24 @@ async def test_a_plain_agent_with_traced_tools_is_named_once(
     warned = [record.getMessage() for record in caplog.records if "plain Agent" in record.message]
     assert len(warned) == expected
     assert all(line.startswith("Forgotten has traced tools") for line in warned)
+
+
+def test_two_tools_of_one_name_share_a_summary_with_the_arguments_of_both() -> None:
+    @traced_tool(name="settle")
+    async def one(account: str, amount: float, note: str = "") -> None: ...
+
+    assert tool_options.declared_tools()["settle"]["arguments"] == (
+        ("account",),
+        ("amount",),
+        ("note",),
+    )
+
+    @traced_tool(name="settle")
+    async def other(amount: float, account: str, day: str) -> None: ...
+
+    assert tool_options.declared_tools()["settle"]["arguments"] == (
+        ("amount",),
+        ("account",),
+        ("day",),
+        ("note",),
+    )

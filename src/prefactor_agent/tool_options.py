@@ -77,8 +77,12 @@ whole, as the journal's thread reads it."""
 
 
 def declare(name: str, options: ToolOptions) -> None:
-    """Note a tool, and what is said of it."""
+    """Note a tool, and what is said of it. Two agents may have tools of one name: what is said last
+    holds, with the arguments of both, as one summary stands for the calls of both."""
     global _hidden
+    if name in _known:
+        both = dict.fromkeys((*options.arguments, *_known[name].arguments))
+        options = options._replace(arguments=tuple(both))
     if not options.capture_content:
         _hidden |= {name}
     if name in _known or len(_known) < MOST_TOOLS:

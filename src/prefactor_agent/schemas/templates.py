@@ -174,6 +174,6 @@ def tool(arguments: Sequence[Sequence[str]] = ()) -> str:
     if called:
         called = (
             f"{{% capture given %}}{called}{{% endcapture %}}"
-            '({{ given | remove_first: ", " | truncate: 48, "…" }})'
+            '{% if given != "" %}({{ given | remove_first: ", " | truncate: 48, "…" }}){% endif %}'
         )
     return _line(_TOOL + called + _OUTCOME)
