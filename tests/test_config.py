@@ -51,7 +51,7 @@ def test_a_value_of_the_wrong_kind_is_refused(option: str, value: Any, wanted: s
     assert config.settings().states is False, "nothing of it was taken"
 
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 
 
 def test_what_can_be_chosen_is_what_the_table_of_settings_has() -> None:
@@ -68,18 +68,22 @@ def test_what_can_be_chosen_is_what_the_table_of_settings_has() -> None:
     assert described == [*parameters, "ConfigurationError"]
 
 
-def test_the_readme_names_each_setting_beside_its_variable() -> None:
-    rows = [line.split("|") for line in README.read_text().splitlines() if line.startswith("| `")]
-    named = [
-        (re.findall(r"`(\w+)`", row[1]), re.findall(r"`(PREFACTOR_\w+)`", row[2])) for row in rows
-    ]
-    in_readme = {
-        name: variable
-        for names, variables in named
-        for name, variable in zip(names, variables or [None] * len(names), strict=True)
+def documented(file: str) -> dict[str, str | None]:
+    """The settings in the tables of a document, each with its variable."""
+    rows = [line.split("|") for line in (ROOT / file).read_text().splitlines() if "| `" in line]
+    return {
+        name: next(iter(re.findall(r"`(PREFACTOR_\w+)`", row[2])), None)
+        for row in rows
+        for name in re.findall(r"^ `(\w+)` $", row[1])
         if name in config.TABLE
     }
-    assert in_readme == {name: setting.variable for name, setting in config.TABLE.items()}
+
+
+def test_each_setting_is_documented_beside_its_variable() -> None:
+    variables = {name: setting.variable for name, setting in config.TABLE.items()}
+    assert documented("docs/settings.md") == variables
+    some = documented("README.md")
+    assert some and some.items() <= variables.items()
 
 
 @pytest.mark.parametrize(

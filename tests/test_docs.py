@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import re
 import shlex
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from livekit.agents import AgentSession
 
-from prefactor_agent import configure
 from support.memory_sink import MemorySink
 from support.scripted import ScriptedLLM, Use
 from view.commandline import run
@@ -95,11 +93,3 @@ def test_what_it_names_is_there(document: Path) -> None:
             assert any(path.endswith(f"/{file}") for path in files), file
     for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
         assert "://" in link or (document.parent / link).exists(), link
-
-
-def test_the_readme_names_each_setting() -> None:
-    readme = (ROOT / "README.md").read_text()
-    table = readme[readme.index("## Settings") : readme.index("## Privacy")]
-    assert [
-        name for name in inspect.signature(configure).parameters if f"`{name}`" not in table
-    ] == []
