@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from ..core.json import JSON
 from ..journal.columns import checked, joined
+from ..stored.recording import Recording
 from ..stored.source import Listed
 from ..stored.span import StoredSpan, with_streams
 from .catalog import Catalog, Day
@@ -196,6 +197,9 @@ class Archive:
                 rows = self._query.rows("DISTINCT session_id", batch, _SAID, (f"%{pattern}%",))
                 found.update(row[0] for row in rows)
         return found
+
+    def recording(self, session_id: str) -> Recording | None:
+        return None  # the archive has the spans alone
 
     def keep(self, digests: Mapping[str, str]) -> None:
         """An object is never changed: it has its digest since it was written."""

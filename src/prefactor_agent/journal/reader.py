@@ -15,6 +15,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from ..core.json import JSON
+from ..stored import recording
+from ..stored.recording import Recording
 from ..stored.source import Listed, SourceError
 from ..stored.span import StoredSpan, with_streams
 from . import process, schema
@@ -223,6 +225,9 @@ class Journal:
             return None
         rows = self._query("SELECT process FROM calls WHERE session_id = ?", (session_id,))
         return process.alive(rows[0][0]) if rows and rows[0][0] else None
+
+    def recording(self, session_id: str) -> Recording | None:
+        return recording.of_call(self.path, session_id)
 
     def counts(self, session_id: str) -> dict[str, int]:
         """How many spans of each type a call has, and of each status (as ``status:failed``)."""

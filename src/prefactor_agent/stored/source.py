@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple, Protocol
 
 from ..core.json import JSON
+from .recording import Recording
 from .span import StoredSpan
 
 
@@ -69,6 +70,9 @@ class Source(Protocol):
 
     def saying(self, words: str) -> set[str]:
         """The calls in which somebody said this, or a part of it; ASCII letters of either case."""
+
+    def recording(self, session_id: str) -> Recording | None:
+        """The sound of a call; ``None``: it was not recorded, or the recording is not kept here."""
 
     def keep(self, digests: Mapping[str, str]) -> None:
         """Keep the digests (JSON) of calls that have ended, if that is possible here, so that the
