@@ -128,8 +128,34 @@ class DashboardSync:
 
 def expected_status(span: StoredSpan, by_id: Mapping[str, StoredSpan]) -> str:
     """The status at Prefactor, where one of the spans that tell of one failure has failed."""
-    told = span.type in ("livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn")
+    if span.status != "failed":
+        return span.status
+    if span.type != "livekit:session" and (span.result or {}).get("lost_end"):
+        return "cancelled"
+    return "failed" if _reports(span, by_id) else "complete"
+
+
+def _reports(span: StoredSpan, by_id: Mapping[str, StoredSpan]) -> bool:
+    """Whether of the spans that tell of one failure, a failed one is the one that counts."""
+    if span.type in ("livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn"):
+        return False
     if span.type == "livekit:error":
         above = by_id.get(span.parent_id or "")
-        told = bool(span.payload.get("recoverable")) or bool(above and above.status == "failed")
-    return "complete" if told and span.status == "failed" else span.status
+        by_above = (
+            above is not None
+            and above.type != "livekit:session"
+            and expected_status(above, by_id) == "failed"
+        )
+        return not span.payload.get("recoverable") and not by_above
+    if span.type == "livekit:session":
+        error = _words(span)
+        others = [one for one in by_id.values() if one is not span and one.status == "failed"]
+        return error is None or not any(
+            _words(one) == error and expected_status(one, by_id) == "failed" for one in others
+        )
+    return True
+
+
+def _words(span: StoredSpan) -> tuple[Any, Any] | None:
+    error = (span.result or {}).get("error")
+    return (error.get("error_type"), error.get("message")) if isinstance(error, dict) else None

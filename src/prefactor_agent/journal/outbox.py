@@ -85,11 +85,18 @@ class Outbox(ToDo[CallRow]):
         ).fetchone()
         return row[0] if row else None
 
-    def has_failed(self, span_id: str | None) -> bool:
-        """Whether a span has ended, and failed."""
-        query = "SELECT status = 'failed' FROM spans WHERE id = ?"
-        row = self._connection.execute(query, (span_id,)).fetchone()
-        return row is not None and bool(row[0])
+    def failed(self, span_id: str | None) -> list[tuple[str, str, str | None]]:
+        """Type, payload and result of a span, if it has failed: a list of one, or none."""
+        query = "SELECT type, payload, result FROM spans WHERE id = ? AND status = 'failed'"
+        return self._connection.execute(query, (span_id,)).fetchall()
+
+    def failed_in(self, session_id: str) -> list[tuple[str, str, str | None]]:
+        """The same of all failed spans of a call, but the session's own."""
+        query = (
+            "SELECT type, payload, result FROM spans "
+            "WHERE session_id = ?1 AND status = 'failed' AND id <> ?1"
+        )
+        return self._connection.execute(query, (session_id,)).fetchall()
 
     def delivered_ancestor(self, span_id: str | None) -> str | None:
         """The nearest ancestor, ``span_id`` itself included, that is not parked."""

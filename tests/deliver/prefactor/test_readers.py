@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 import urllib.request
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.deliver.prefactor import bodies
 from prefactor_agent.deliver.prefactor import spans as sending
 from prefactor_agent.deliver.prefactor.target import Prefactor
+from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
@@ -129,6 +132,60 @@ async def test_a_model_that_fails_is_one_failure_and_one_request(
     [note] = of(spans, "livekit:error")
     assert note.status == "complete"
     assert note.payload["message"] == "gone"
+
+
+async def test_a_session_that_fails_of_its_model_is_one_failure(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    async def call() -> None:
+        model = ScriptedLLM([Wait(0.01), APIConnectionError("gone", retryable=False)])
+        options = replace(NO_RETRIES, max_unrecoverable_errors=0)
+        session: AgentSession[None] = AgentSession(llm=model, conn_options=options)
+        await session.start(Clerk())
+        closed = asyncio.Event()
+        session.on("close", lambda _event: closed.set())
+        session.generate_reply(user_input="hello")
+        await closed.wait()
+
+    await held(server, tmp_path, call)
+    [(_, why)] = failures(server.spans())  # of the request, or of the error that broke it off
+    assert why == "gone"
+    [session] = of(server.spans(), "livekit:session")
+    assert session.result is not None
+    assert session.result["error"]["message"] == "gone"
+    [instance] = server.instances()
+    assert instance["status"] == "failed"
+
+
+async def test_an_earlier_failure_is_not_that_of_the_session(
+    server: PrefactorServer, side: Side
+) -> None:
+    call = begin_call(side.writer)
+    error = call.begin(SpanType.ERROR, "livekit_error", call.root, {"name": "on_enter"})
+    call.end(error, Status.FAILED, {"error": {"error_type": "KeyError", "message": "menu"}})
+    crash = {"error_type": "JobCrashed", "message": "the job's entrypoint raised"}
+    call.end(call.root, Status.FAILED, {"status": "failed", "error": crash})
+    side.deliverer.start()
+    assert side.flush()
+    assert sorted(failures(server.spans())) == [
+        ("livekit-session", "the job's entrypoint raised"),
+        ("on_enter", "menu"),
+    ]
+
+
+async def test_a_process_that_ends_is_one_failure(server: PrefactorServer, side: Side) -> None:
+    call = begin_call(side.writer)
+    turn = call.begin(SpanType.ASSISTANT_TURN, "assistant_turn", None, {"turn_index": 1})
+    call.begin("livekit:tool:book", "book", turn, {"tool_name": "book", "inputs": {}})
+    side.write()
+    with contextlib.closing(Outbox(side.settings.journal)) as outbox:
+        outbox.end_left_behind(call.root.id)
+    side.deliverer.start()
+    assert side.flush()
+    assert failures(server.spans()) == [("livekit-session", "process ended")]
+    cut_off = [span for span in server.spans() if span.type != "livekit:session"]
+    assert [span.status for span in cut_off] == ["cancelled", "cancelled"]
+    assert all((span.result or {})["reason"] == "process ended" for span in cut_off)
 
 
 async def test_an_error_that_nothing_else_tells_of_is_a_failure(

@@ -14,13 +14,12 @@ from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON, without_none
 from ...journal import columns
 from ...journal.todo import SpanState, Todo
+from .statuses import status_sent
 
 Streams = dict[str, list[str]]
 
 REQUESTS = frozenset(["livekit:llm", "livekit:realtime"])
 """The types that Prefactor's dashboard may take for a request to a model: it looks for tokens."""
-CONSEQUENCES = frozenset(["livekit:tool_result", "livekit:user_turn", "livekit:assistant_turn"])
-"""The types that fail because something in or above them did, which says so itself."""
 
 INSTRUCTIONS = "livekit:session payload.instructions"
 """What stands in the place of the session's instructions in a request to a model."""
@@ -71,28 +70,18 @@ class Body(NamedTuple):
         return keyed if self.finishes else f'{{"details":{keyed}}}'
 
 
-def status_sent(todo: Todo, *, reported: bool = False) -> str:
-    """The status of a span at Prefactor, where each failed span counts as one failure: of several
-    spans that tell of the same, the one of the work that failed has it. The result of every one
-    says how it ended.
+def finish(
+    todo: Todo,
+    remote_id: str,
+    streams: Streams,
+    limit: int = PAYLOAD_LIMIT,
+    *,
+    reported: bool = False,
+) -> Body:
+    """The end of a span that is open at Prefactor.
 
     Args:
-        reported: The span that this one lies in has failed.
-
-    Raises:
-        ValueError: The row is damaged.
-    """
-    if todo.status != "failed":
-        return todo.status
-    told = todo.type in CONSEQUENCES or (
-        todo.type == "livekit:error"
-        and (reported or _object(todo.payload).get("recoverable") is True)
-    )
-    return "complete" if told else "failed"
-
-
-def finish(todo: Todo, remote_id: str, streams: Streams, limit: int = PAYLOAD_LIMIT) -> Body:
-    """The end of a span that is open at Prefactor.
+        reported: As of :func:`.statuses.status_sent`.
 
     Raises:
         ValueError: The row is damaged: this program did not write it so.
@@ -101,7 +90,7 @@ def finish(todo: Todo, remote_id: str, streams: Streams, limit: int = PAYLOAD_LI
     outcome = _object(todo.result or "{}") if streams else {}
     result = _result(todo, outcome, streams, limit)
     fields = (
-        f'{{"status":"{status_sent(todo)}","result_payload":{result},'
+        f'{{"status":"{status_sent(todo, reported=reported)}","result_payload":{result},'
         f'"timestamp":"{unix_us_to_rfc3339(todo.finished_us)}"}}'
     )
     return Body(todo, f"{todo.id}-end", True, remote_id, fields)
@@ -122,7 +111,7 @@ def create(
     """A span as it is now: with its end, if it has one.
 
     Args:
-        reported: As of :func:`status_sent`.
+        reported: As of :func:`.statuses.status_sent`.
         instructions: Those that the session's span says.
 
     Raises:

@@ -24,6 +24,7 @@ from .api import Api, DeniedError, RefusedError
 from .batches import BYTES_PER_REQUEST, SPANS_PER_REQUEST
 from .bodies import Body
 from .registered_call import CallParkedError, RegisteredCall, related_id
+from .statuses import Failed, has_failure, is_reported
 from .verdicts import Verdict, verdict
 
 HELD_S = 2.5
@@ -136,7 +137,8 @@ class SpanSender:
         columns = streams.get(todo.id, {})
         try:
             if todo.state == SpanState.OPEN:
-                return [bodies.finish(todo, call.id_of(todo.id), columns)]
+                reported = self._is_reported(todo)
+                return [bodies.finish(todo, call.id_of(todo.id), columns, reported=reported)]
             if todo.sent is not None:
                 return [bodies.repeated(todo)]
             return [
@@ -148,7 +150,7 @@ class SpanSender:
                     call.id_of(parent) if parent is not None else None,
                     columns,
                     instructions=call.instructions,
-                    reported=todo.type == SpanType.ERROR and self.outbox.has_failed(todo.parent_id),
+                    reported=self._is_reported(todo),
                 )
             ]
         except ValueError as error:
@@ -156,6 +158,15 @@ class SpanSender:
             self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
             self.progress.parked += 1
             return []
+
+    def _is_reported(self, todo: Todo) -> bool:
+        """Whether another span has the failure that this one tells of."""
+        if todo.status != "failed" or todo.type not in (SpanType.ERROR, SpanType.SESSION):
+            return False
+        if todo.type == SpanType.ERROR:
+            above = map(Failed._make, self.outbox.failed(todo.parent_id))
+            return any(map(has_failure, above))
+        return is_reported(todo, map(Failed._make, self.outbox.failed_in(todo.id)))
 
     def _is_there(self, todo: Todo, parent: str) -> bool:
         if parent == todo.parent_id:
@@ -310,12 +321,12 @@ class SpanSender:
 
     async def _send_cut(self, row: CallRow, call: RegisteredCall, body: Body, why: str) -> int:
         """Send a span that is too large again, without its streams and with short texts."""
-        todo = body.todo._replace(sent=None)
+        todo, old = body.todo._replace(sent=None), from_json(body.fields)
+        reported = old["status"] == "complete"
         if body.finishes:
             assert body.remote_id is not None
-            cut = bodies.finish(todo, body.remote_id, {}, SMALL)
+            cut = bodies.finish(todo, body.remote_id, {}, SMALL, reported=reported)
         else:
-            old = from_json(body.fields)
             cut = bodies.create(
                 todo,
                 old["agent_instance_id"],
@@ -324,7 +335,7 @@ class SpanSender:
                 old.get("parent_span_id"),
                 {},
                 SMALL,
-                reported=old["status"] == "complete",
+                reported=reported,
             )
         if len(cut.fields) >= len(body.fields):
             self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
