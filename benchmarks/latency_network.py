@@ -23,11 +23,11 @@ from rich.table import Table
 from samples.offline.livekit_binary import UnavailableError
 from samples.offline.livekit_server import KEY, SECRET
 from samples.offline.phone import Phone, token
-from samples.offline.recording import RATE, stereo
-from samples.offline.script import KETTLE, RETURN, WHERE
 from samples.offline.waveform import silences
 from tests.support.livekit import Site, trace_of
 
+from prefactor_agent.demo.recording import RATE, stereo
+from prefactor_agent.demo.script import KETTLE, RETURN, WHERE
 from prefactor_agent.record.session.network import Reading, estimate, read
 
 VOICES = ("en-us", "en-us-nyc", "en", "en-gb-scotland", "en-gb-x-rp")

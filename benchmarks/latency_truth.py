@@ -20,16 +20,16 @@ from livekit.agents.voice.transcription import TranscriptSynchronizer
 from livekit.plugins import openai, silero
 from rich.console import Console
 from rich.table import Table
-from samples.agent import ShopAssistant
-from samples.offline import caller
-from samples.offline.call import CallResult, _Conversation, _environment
-from samples.offline.recording import RATE, stereo
-from samples.offline.script import CANCEL, KETTLE, RETURN, WHERE
-from samples.offline.server import OfflineOpenAI
-from samples.offline.terminal import quiet
 from samples.offline.waveform import silences
 
 from prefactor_agent.core.span import Span
+from prefactor_agent.demo import caller
+from prefactor_agent.demo.call import CallResult, _Conversation, _environment
+from prefactor_agent.demo.recording import RATE, stereo
+from prefactor_agent.demo.script import CANCEL, KETTLE, RETURN, WHERE
+from prefactor_agent.demo.server import OfflineOpenAI
+from prefactor_agent.demo.shop import ShopAssistant
+from prefactor_agent.demo.terminal import quiet
 from prefactor_agent.tracing import tracer
 
 from .streaming_stt import StreamingSTT

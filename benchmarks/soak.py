@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 from samples.offline import livekit_binary
 from samples.offline.phone import CallFailedError
-from samples.offline.script import CANCEL, KETTLE, WHERE
-from samples.offline.terminal import quiet
 
+from prefactor_agent.demo.script import CANCEL, KETTLE, WHERE
+from prefactor_agent.demo.terminal import quiet
 from support.livekit import Site, Worker, trace_of
 
 PATIENCE = 90.0

@@ -36,10 +36,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from rich.console import Console
 from rich.table import Table
-from samples.offline.call import run_call
-from samples.offline.terminal import quiet
 
 import prefactor_agent
+from prefactor_agent.demo.call import run_call
+from prefactor_agent.demo.terminal import quiet
 from prefactor_agent.tracing import tracer
 
 from .collector import collector

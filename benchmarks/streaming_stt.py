@@ -10,8 +10,9 @@ import pocketsphinx
 from livekit import rtc
 from livekit.agents import NOT_GIVEN, APIConnectOptions, NotGivenOr, stt, utils
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS
-from samples.offline.hearing import SAMPLE_RATE, Hearing, grammar
-from samples.offline.speech import Sound
+
+from prefactor_agent.demo.hearing import SAMPLE_RATE, Hearing, grammar
+from prefactor_agent.demo.speech import Sound
 
 QUIET_S = 0.3
 """A sentence ends after so much silence, in seconds."""

@@ -19,11 +19,11 @@ import typer
 from livekit import rtc
 from rich.console import Console
 
+from prefactor_agent.demo.recording import RATE, stereo, write_wav
+from prefactor_agent.demo.script import CALLER, Line
+from prefactor_agent.demo.speech import Samples
+from prefactor_agent.demo.terminal import print_words, quiet
 from samples.offline.phone import CallFailedError, Heard, Phone, token
-from samples.offline.recording import RATE, stereo, write_wav
-from samples.offline.script import CALLER, Line
-from samples.offline.speech import Samples
-from samples.offline.terminal import print_words, quiet
 from samples.offline.waveform import first_sound, silences
 
 JWT = re.compile(r"eyJ[\w.-]+")

@@ -38,7 +38,7 @@ def serve(
     except livekit_binary.UnavailableError as error:
         console.print(str(error), soft_wrap=True, highlight=False)
         raise typer.Exit(1) from None
-    command = [sys.executable, "-m", "samples.offline.server", "--port", str(models_port)]
+    command = [sys.executable, "-m", "prefactor_agent.demo.server", "--port", str(models_port)]
     with tempfile.TemporaryDirectory() as folder:
         logs = Path(folder)
         models = Program("models", command, logs / "models.log", {"PYTHONPATH": str(ROOT)})

@@ -1,1 +1,1 @@
-"""A voice call with no account and no network: the models and the caller."""
+"""Calls in a real room with no account: a LiveKit server on loopback, and a caller."""

@@ -10,8 +10,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from livekit import api, rtc
 
-from .caller import EAR_RATE, MICROPHONE_RATE, CallerMicrophone
-from .recording import Track
+from prefactor_agent.demo.caller import EAR_RATE, MICROPHONE_RATE, CallerMicrophone
+from prefactor_agent.demo.recording import Track
 
 TRANSCRIPTION = "lk.transcription"
 CHAT = "lk.chat"

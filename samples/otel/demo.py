@@ -14,9 +14,9 @@ from pathlib import Path
 from rich.console import Console
 
 import prefactor_agent
-from samples.offline.call import run_call
+from prefactor_agent.demo.call import run_call
+from prefactor_agent.demo.terminal import print_words, quiet
 from samples.offline.go_program import UnavailableError
-from samples.offline.terminal import print_words, quiet
 
 from .collector import Arrived, Collector
 from .collector_binary import COLLECTOR

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from livekit.agents import AgentSession, TurnHandlingOptions
 
+from prefactor_agent.demo.shop import ORDERS, ShopAssistant
 from prefactor_agent.testing import Replay, ReplayMismatch, Trace, replay
-from samples.agent import ORDERS, ShopAssistant
 
 CALL = Path(__file__).with_name("call.json")
 
 
 def session_of(call: Replay) -> AgentSession[None]:
-    """The session of `samples/agent.py`, with the recorded models."""
+    """The session of the demo, with the recorded models."""
     return AgentSession(
         stt=call.stt,
         llm=call.llm,

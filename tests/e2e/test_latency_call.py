@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from samples.offline.call import run_call
-from samples.offline.recording import RATE, stereo
 from samples.offline.waveform import silences
 
 from prefactor_agent.core.span import Span
+from prefactor_agent.demo.call import run_call
+from prefactor_agent.demo.recording import RATE, stereo
 from prefactor_agent.tracing import tracer
 
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import pytest_asyncio
-from samples.offline.call import CallResult, run_call
-from samples.offline.recording import RATE, stereo
-from samples.offline.script import CALLER, GREETING, INTERRUPTED, RULES
-from samples.offline.server import COMPLETIONS, OfflineOpenAI
 
 from prefactor_agent.config import Settings
 from prefactor_agent.core import guard
+from prefactor_agent.demo.call import CallResult, run_call
+from prefactor_agent.demo.recording import RATE, stereo
+from prefactor_agent.demo.script import CALLER, GREETING, INTERRUPTED, RULES
+from prefactor_agent.demo.server import COMPLETIONS, OfflineOpenAI
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.stored.span import StoredSpan

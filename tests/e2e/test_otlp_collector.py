@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples.offline.call import run_call
-from samples.offline.script import CALLER, GREETING
-from samples.offline.server import OfflineOpenAI
 from samples.otel.collector import WITH_QUEUE, Collector
 from samples.otel.collector_binary import COLLECTOR
 
@@ -26,6 +23,9 @@ from differential import test_speeches as speeches
 from differential import test_tools as tools
 from differential.stage import Case
 from prefactor_agent.deliver.otlp.target import Otlp
+from prefactor_agent.demo.call import run_call
+from prefactor_agent.demo.script import CALLER, GREETING
+from prefactor_agent.demo.server import OfflineOpenAI
 from prefactor_agent.journal.reader import Journal
 from support.waiting import until
 

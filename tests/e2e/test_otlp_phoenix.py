@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 
 import pytest
 import pytest_asyncio
-from samples.offline.call import run_call
-from samples.offline.script import CALLER
-from samples.offline.server import OfflineOpenAI
 
 from deliver.otlp.calls import phone_line, play, recorded, talk_to_a_realtime_model
 from deliver.otlp.ended import of_journal
 from prefactor_agent.core.ids import Ids
 from prefactor_agent.deliver.otlp.mapping import request, to_span
 from prefactor_agent.deliver.otlp.rows import EndedSpan
+from prefactor_agent.demo.call import run_call
+from prefactor_agent.demo.script import CALLER
+from prefactor_agent.demo.server import OfflineOpenAI
 from prefactor_agent.journal.reader import Journal
 from support.phoenix import Phoenix
 

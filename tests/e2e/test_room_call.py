@@ -8,13 +8,13 @@ from itertools import chain
 import numpy as np
 import pytest_asyncio
 from livekit import rtc
-from samples.offline.caller import EAR_RATE
 from samples.offline.phone import Phone
-from samples.offline.script import CALLER, GREETING, INTERRUPTED, RULES
-from samples.offline.server import VOICE_SPEED, VoicePace
-from samples.offline.speech import Sound, speak
 from samples.offline.waveform import first_sound
 
+from prefactor_agent.demo.caller import EAR_RATE
+from prefactor_agent.demo.script import CALLER, GREETING, INTERRUPTED, RULES
+from prefactor_agent.demo.server import VOICE_SPEED, VoicePace
+from prefactor_agent.demo.speech import Sound, speak
 from support.livekit import Site, Trace, Worker, trace_of
 
 ROOM = "the shop"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import pytest_asyncio
 from samples.offline.phone import CallFailedError, Phone
-from samples.offline.script import CANCEL, GREETING, KETTLE, WHERE
 
+from prefactor_agent.demo.script import CANCEL, GREETING, KETTLE, WHERE
 from prefactor_agent.journal.outbox import Outbox
 from support.livekit import Site, Trace, Worker, together, trace_of
 

@@ -4,8 +4,8 @@ import asyncio
 import time
 
 import pytest_asyncio
-from samples.offline.script import INTERRUPTED, KETTLE, RULES
 
+from prefactor_agent.demo.script import INTERRUPTED, KETTLE, RULES
 from support.livekit import Site, Trace, Worker, together, trace_of
 
 LONG_ANSWER = next(rule.says for rule in RULES if rule.question == INTERRUPTED)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import psutil
 from samples.offline.phone import Phone
-from samples.offline.script import CANCEL, INTERRUPTED, RULES, WHERE
 
+from prefactor_agent.demo.script import CANCEL, INTERRUPTED, RULES, WHERE
 from support.livekit import Site, Worker, together, trace_of
 from support.waiting import PATIENCE, until
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from samples.offline.phone import Phone
-from samples.offline.script import CANCEL, GREETING, KETTLE, WHERE
 
+from prefactor_agent.demo.script import CANCEL, GREETING, KETTLE, WHERE
 from support.livekit import Site, Trace, Worker, together, trace_of
 from support.livekit.worker import ROOT
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 from samples.offline.livekit_server import free_port
-from samples.offline.script import CANCEL, INTERRUPTED, WHERE
 
 from e2e.test_room_failures import ask
+from prefactor_agent.demo.script import CANCEL, INTERRUPTED, WHERE
 from prefactor_agent.journal import retention
 from prefactor_agent.metrics.series import ERRORS, SERIES, Kind
 from prefactor_agent.stored.span import StoredSpan

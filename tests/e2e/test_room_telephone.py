@@ -7,8 +7,8 @@ import pytest
 import pytest_asyncio
 from livekit import rtc
 from samples.offline.phone import Phone
-from samples.offline.script import WHERE
 
+from prefactor_agent.demo.script import WHERE
 from support.livekit import Site, Trace, Worker, trace_of
 
 ATTRIBUTES = {

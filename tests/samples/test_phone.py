@@ -7,7 +7,8 @@ import time
 import pytest
 from rich.console import Console
 from samples.offline.phone import CallFailedError, Phone
-from samples.offline.terminal import print_words
+
+from prefactor_agent.demo.terminal import print_words
 
 
 def tell_state(phone: Phone, *states: str) -> None:

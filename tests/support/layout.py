@@ -84,8 +84,12 @@ class Source:
         """Which modules of the package each of them imports, for types or at run time."""
         return {module: self.imports(module) & self.trees.keys() for module in self.trees}
 
-    def reaches(self, module: str) -> set[str]:
-        """All that is loaded with a module at run time, of this package and of others."""
+    def reaches(self, module: str, but: str = "") -> set[str]:
+        """All that is loaded with a module at run time, of this package and of others.
+
+        Args:
+            but: A floor through which nothing is followed.
+        """
         seen: set[str] = set()
         todo = [module]
         while todo:
@@ -93,7 +97,7 @@ class Source:
             if one in seen:
                 continue
             seen.add(one)
-            if one in self.trees:
+            if one in self.trees and not (but and within(self.short(one), but)):
                 todo += self.imports(one, types=False)
                 todo += [package for package in self.packages if within(one, package)]
         return seen - {module}
@@ -152,13 +156,17 @@ class Source:
             if any(within(one, library) for one in self.imports(module) for library in libraries)
         }
 
-    def loading(self, floor: str, libraries: set[str]) -> list[str]:
-        """What of these libraries is loaded with the modules of a floor."""
+    def loading(self, floor: str, libraries: set[str], but: str = "") -> list[str]:
+        """What of these libraries is loaded with the modules of a floor.
+
+        Args:
+            but: A floor whose own libraries do not count.
+        """
         return [
             f"{self.short(module)} loads {one}"
             for module in self.trees
             if within(self.short(module), floor)
-            for one in sorted(self.reaches(module))
+            for one in sorted(self.reaches(module, but))
             if any(within(one, library) for library in libraries)
         ]
 

@@ -1,8 +1,9 @@
-"""The command that traces an agent which is not traced yet: ``init``."""
+"""The commands that one begins with: ``demo``, and ``init``, which traces an agent."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,8 +19,40 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the program."""
-    app.command()(init)
+    """Add the commands to the program."""
+    for command in (demo, init):
+        app.command()(command)
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Where the journal and the page go.")
+    ] = Path("prefactor-demo"),
+    wav: Annotated[
+        Path | None,
+        typer.Option("--wav", metavar="FILE", help="Also write what was heard, as a stereo file."),
+    ] = None,
+    svg: Annotated[
+        Path | None,
+        typer.Option("--svg", metavar="FILE", help="Also write the waterfall, as a picture."),
+    ] = None,
+) -> None:
+    """Hold a traced voice call, offline.
+
+    Real audio, in half a minute: no account, no key, no network, no microphone. The journal
+    of the call and its page go into a folder; nothing else is written, and nothing is opened.
+    """
+    # The voice activity detector brings onnxruntime (1.31 here), which reports its use to its maker
+    # unless this is set when it is imported.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    try:
+        from ..demo.run import run_demo
+    except ModuleNotFoundError as error:
+        fail(f"demo wants {error.name}: pip install 'prefactor-agent[offline]'")
+    try:
+        run_demo(out, wav=wav, svg=svg)
+    except TimeoutError:
+        fail("the call came to a halt: this machine may be too busy to hear and speak in real time")
 
 
 def init(

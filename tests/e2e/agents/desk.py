@@ -6,9 +6,9 @@ import os
 from livekit import rtc
 from livekit.agents import Agent, AgentServer, JobContext, JobProcess, cli, get_job_context
 from livekit.plugins import silero
-from samples.agent import new_session
 
 from prefactor_agent import TracedAgent, traced_tool
+from prefactor_agent.demo.shop import new_session
 
 RECEPTION = "Reception, good morning."
 BILLING = "This is billing. What can I do for you?"

@@ -4,7 +4,9 @@ import math
 import os
 
 from livekit.agents import AgentServer, JobContext, cli
-from samples.agent import ShopAssistant, new_session, prewarm
+from samples.agent import prewarm
+
+from prefactor_agent.demo.shop import ShopAssistant, new_session
 
 server = AgentServer(
     setup_fnc=prewarm,

@@ -262,7 +262,7 @@ async def test_an_stt_error_within_an_utterance_is_under_it(sink: Recorder) -> N
 
 async def test_silero_finds_the_turn(sink: Recorder) -> None:
     silero = pytest.importorskip("livekit.plugins.silero")
-    speech = pytest.importorskip("samples.offline.speech")
+    speech = pytest.importorskip("prefactor_agent.demo.speech")
     spoken = speech.speak("What time is it, please?")
     samples = np.asarray(spoken.samples, dtype=np.int16)
     rate, size = spoken.rate, spoken.rate // 50

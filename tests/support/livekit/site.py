@@ -33,7 +33,7 @@ class Site:
     Args:
         folder: For logs and journals.
         script: A file with what the model knows besides the demo's script; see
-            `samples/offline/script.py`.
+            `src/prefactor_agent/demo/script.py`.
 
     Raises:
         UnavailableError: There is no LiveKit server's program.
@@ -42,7 +42,7 @@ class Site:
     def __init__(self, folder: Path, script: Path | None = None) -> None:
         self.folder = folder
         self.livekit = LiveKitServer(folder / "livekit.log")
-        command = [sys.executable, "-m", "samples.offline.server"]
+        command = [sys.executable, "-m", "prefactor_agent.demo.server"]
         command += ["--script", str(script)] if script is not None else []
         here = {"PYTHONPATH": str(ROOT)}
         self.models = Program("models", command, folder / "models.log", here)

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 
 import aiohttp
 import pytest
-from samples.offline import chat
-from samples.offline.script import GREETING, RETURN
-from samples.offline.server import COMPLETIONS, SPEECH, Failure, OfflineOpenAI, VoicePace
-from samples.offline.speech import speak
+
+from prefactor_agent.demo import chat
+from prefactor_agent.demo.script import GREETING, RETURN
+from prefactor_agent.demo.server import COMPLETIONS, SPEECH, Failure, OfflineOpenAI, VoicePace
+from prefactor_agent.demo.speech import speak
 
 pytestmark = pytest.mark.real_time
 

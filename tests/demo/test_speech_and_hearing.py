@@ -4,9 +4,10 @@ import asyncio
 
 import numpy as np
 import pytest
-from samples.offline.hearing import Hearing
-from samples.offline.script import sentences
-from samples.offline.speech import Sound, speak
+
+from prefactor_agent.demo.hearing import Hearing
+from prefactor_agent.demo.script import sentences
+from prefactor_agent.demo.speech import Sound, speak
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@
 
 Real HTTP and real server-sent events, so LiveKit's OpenAI plugins run unchanged against it; only
 `OPENAI_BASE_URL` differs. In a program: `async with OfflineOpenAI() as server: server.base_url`.
-By hand: `python -m samples.offline.server --port 8000`.
+By hand: `python -m prefactor_agent.demo.server --port 8000`.
 """
 
 import argparse
@@ -271,7 +271,7 @@ async def _serve(port: int, script: Path | None) -> None:
     rules = (*RULES, *(read_rules(script) if script is not None else ()))
     hears = dict.fromkeys([*sentences(), *(rule.question for rule in rules)])
     async with OfflineOpenAI(port=port, hears=hears, rules=rules) as server:
-        print(f"OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=offline", flush=True)
+        print(f"OPENAI_BASE_URL={server.base_url} OPENAI_API_KEY=offline", flush=True)  # noqa: T201
         await asyncio.Event().wait()
 
 

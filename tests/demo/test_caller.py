@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from livekit import rtc
 from livekit.agents.voice.io import PlaybackFinishedEvent
-from samples.offline.caller import EAR_RATE, FRAME, CallerEar, CallerMicrophone
-from samples.offline.recording import Track, stereo
+
+from prefactor_agent.demo.caller import EAR_RATE, FRAME, CallerEar, CallerMicrophone
+from prefactor_agent.demo.recording import Track, stereo
 
 
 def frame(seconds: float, value: int = 1000) -> rtc.AudioFrame:

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-from samples.offline import chat
-from samples.offline.script import CANCEL, FALLBACK, GOODBYE, GREETING, KETTLE, RETURN, WHERE
+from prefactor_agent.demo import chat
+from prefactor_agent.demo.script import CANCEL, FALLBACK, GOODBYE, GREETING, KETTLE, RETURN, WHERE
 
 TOOLS = [
     {"type": "function", "function": {"name": name}}

@@ -46,7 +46,7 @@ class Pace:
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._random = random.Random(self.seed)
+        self._random = random.Random(self.seed)  # noqa: S311  # the same waits each time
 
     def before_first(self) -> float:
         return self._random.uniform(*self.first_token)

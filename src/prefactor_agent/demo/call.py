@@ -1,4 +1,4 @@
-"""One whole call, offline: the agent of `samples/agent.py` and a scripted caller.
+"""One whole call, offline: the shop's agent and a scripted caller.
 
 No room and no job: the caller's microphone and ear are the session's input and output, by way of
 the same transcript synchronizer that a room has, so that an interrupted answer is remembered only
@@ -24,12 +24,11 @@ from livekit.agents.voice.io import PlaybackFinishedEvent, PlaybackStartedEvent
 from livekit.agents.voice.transcription import TranscriptSynchronizer
 from livekit.plugins import silero
 
-from samples.agent import ShopAssistant, new_session
-
 from .caller import CallerEar, CallerMicrophone
 from .recording import Track
 from .script import CALLER, Line
 from .server import OfflineOpenAI
+from .shop import ShopAssistant, new_session
 
 PATIENCE = 60.0
 """Seconds that the caller waits for any one thing before the call counts as failed."""
@@ -108,7 +107,8 @@ class _Conversation:
         await self._until(
             lambda: self._finished == since and self._talking_since is not None,
         )
-        while self._talking_since is not None and self._ear.position < seconds:
+        # The ear computes its position when it is asked: nothing tells that it has got so far.
+        while self._talking_since is not None and self._ear.position < seconds:  # noqa: ASYNC110
             await asyncio.sleep(max(0.01, seconds - self._ear.position))
 
     async def _until(self, condition: Callable[[], bool]) -> None:
@@ -171,7 +171,9 @@ async def run_call(
     if server is None:
         async with OfflineOpenAI() as own:
             return await run_call(progress, server=own)
-    with _environment(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="offline"):
+    # Nor by way of a proxy, whichever of the two spellings a client reads.
+    local = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
+    with _environment(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="offline", **local):
         session = new_session(await asyncio.to_thread(silero.VAD.load))
     microphone, ear = CallerMicrophone(), CallerEar()
     result = CallResult(caller=microphone.track, agent=ear.track)
@@ -230,6 +232,6 @@ def _environment(**values: str) -> Iterator[None]:
     finally:
         for name, value in before.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)  # on Windows both spellings are one
             else:
                 os.environ[name] = value
