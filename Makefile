@@ -11,16 +11,17 @@ SOURCES := src tests samples benchmarks release
 # Most tests wait more than they work, so three parts run at a time; whole calls are held one after the other.
 AT_ONCE := -j3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 VOICES := tests/record tests/demo tests/samples tests/testing
-REST := tests $(VOICES:%=--ignore=%) --ignore=tests/e2e
+KEPT := tests/journal tests/deliver
+REST := tests $(VOICES:%=--ignore=%) $(KEPT:%=--ignore=%) --ignore=tests/e2e
 # The journal, delivery, the archive, the pages and the command line do not see LiveKit's version.
-REST_OLDEST := $(REST) --ignore=tests/deliver --ignore=tests/view --ignore=tests/support \
+REST_OLDEST := $(REST) --ignore=tests/view --ignore=tests/support \
 	--ignore=tests/cli --ignore=tests/replay --ignore=tests/test_redact.py --ignore=tests/archive \
-	--ignore=tests/journal --ignore=tests/schemas --ignore=tests/test_rewrite.py --ignore=tests/test_release.py
+	--ignore=tests/schemas --ignore=tests/test_rewrite.py --ignore=tests/test_release.py
 # Real receivers that take minutes to build, start or fill have targets of their own.
 SLOW := tests/e2e/test_archive_s3.py tests/e2e/test_otlp_phoenix.py tests/e2e/test_room_metrics.py
 CALLS := tests/e2e samples/tests $(SLOW:%=--ignore=%)
 
-.PHONY: demo test test-newest-voices test-newest-rest test-oldest-voices test-oldest-rest \
+.PHONY: demo test test-newest-voices test-newest-kept test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
 	versitygw test-fleet test-s3 test-prometheus \
 	soak lint bench bench-peers dist workflows picture lock clean
@@ -47,7 +48,7 @@ demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
 test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suite on the oldest and newest LiveKit
 	@echo "Testing; some twenty minutes ..."
 	@$(MAKE) --no-print-directory $(AT_ONCE) test-newest-voices test-oldest-voices test-newest-rest \
-		test-oldest-rest may-have-livekit-server may-have-otelcol
+		test-newest-kept may-have-livekit-server test-oldest-rest may-have-otelcol
 	@$(MAKE) --no-print-directory test-oldest-calls
 	@$(MAKE) --no-print-directory test-newest-calls
 
@@ -58,9 +59,10 @@ $(1)/python -m pytest -q -o cache_dir=.pytest_cache/$@ $(2) || { echo "Once more
 	$(1)/python -m pytest -q -o cache_dir=.pytest_cache/$@ --last-failed $(2); }
 endef
 
-test-newest-voices test-newest-rest test-newest-calls: $(VENV)/.installed
+test-newest-voices test-newest-kept test-newest-rest test-newest-calls: $(VENV)/.installed
 test-oldest-voices test-oldest-rest test-oldest-calls: $(OLDEST)/.installed
 test-newest-voices: ; $(call pytest,$(BIN),$(VOICES))
+test-newest-kept: ; $(call pytest,$(BIN),$(KEPT))
 test-newest-rest: ; $(call pytest,$(BIN),$(REST))
 test-newest-calls: ; $(call pytest,$(BIN),$(CALLS))
 test-oldest-voices: ; $(call pytest,$(OLDEST)/bin,$(VOICES) --ignore=tests/demo/test_command.py)
