@@ -37,6 +37,11 @@ def error_text(error: Any) -> str:
     return ": ".join(str(error[key]) for key in ("error_type", "message") if error.get(key))
 
 
+def stack_text(error: Any) -> str:
+    """The lines of ``file:line in function`` of an error, the innermost last; empty without."""
+    return text(mapping(error).get("stacktrace"))
+
+
 def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 

@@ -29,7 +29,7 @@ MODEL_CALL = {
     "request_id": "the provider's",
     "timestamp": "when it began",
 }
-ENDED = {"status": "how it ended", "error": "type and message of what failed"}
+ENDED = {"status": "how it ended", "error": "type, message and stack of what failed"}
 LATENCY = "the stages between the user's last sound and the agent's first"
 STREAMS = "what passed through, chunk by chunk: offsets, sizes, texts or loudness"
 TOKENS = {"token_usage": "tokens in and out"}
@@ -43,7 +43,11 @@ KEPT_METRICS = measures(
 )
 KEPT_LINK = fields("trace_id span_id")
 """The ids of a span of LiveKit's own."""
-KEPT_END = {"metadata": shape(), "error": fields("error_type"), "streams": measures("kind unit")}
+KEPT_END = {
+    "metadata": shape(),
+    "error": fields("error_type stacktrace"),
+    "streams": measures("kind unit"),
+}
 KEPT_PERSON = shape(attributes=shape(), changes=each(shape(attributes=shape())))
 """A participant is content: of each the keys alone are kept."""
 KEPT_PARTS = each(shape())

@@ -280,12 +280,24 @@ def test_a_tool_and_its_result_are_one_span() -> None:
     assert found["prefactor.tool.outcome"] == "returned"
 
 
+def stacks(one: Sent) -> list[str]:
+    """The stacks of the exceptions of a span."""
+    return [
+        attribute.value.string_value
+        for event in one.span.events
+        for attribute in event.attributes
+        if attribute.key == "exception.stacktrace"
+    ]
+
+
 def test_a_tool_that_fails_is_an_error_with_its_exception() -> None:
     (failed,) = named(sent(rows("phone")), "execute_tool cancel")
     assert (failed.span.status.code, failed.span.status.message) == (ERROR, "order 42 has shipped")
     assert failed["error.type"] == "ToolError"
     assert failed.events == ["exception"]
     assert failed["output.value"] == "order 42 has shipped"
+    [stack] = stacks(failed)
+    assert stack.endswith(".cancel")
 
 
 def test_an_error_is_a_span_and_an_event_in_the_one_that_it_happened_in() -> None:
@@ -296,6 +308,8 @@ def test_an_error_is_a_span_and_an_event_in_the_one_that_it_happened_in() -> Non
     for one in (error, parent):
         assert one.span.status.code == ERROR
         assert one.events.count("exception") == 1
+        [stack] = stacks(one)
+        assert stack.endswith(" in raising_midway.<locals>.llm_node")
 
 
 def test_an_error_that_livekit_got_over_is_no_failure_of_its_parent() -> None:

@@ -93,6 +93,8 @@ async def test_a_tool_that_fails_is_one_failure_with_its_reason(
     assert failures(spans) == [("charge_account", "the bank does not answer")]
     told = Counter(str((span.result or {})["outcome"]) for span in of(spans, "livekit:tool_result"))
     assert told == {"exception": 1, "returned": 1}
+    [tool] = of(spans, "livekit:tool:charge_account")
+    assert tool.payload["error"]["stacktrace"].endswith(" in Clerk.charge_account")
 
 
 async def test_a_tool_that_fails_slowly_is_one_failure_with_its_reason(

@@ -100,7 +100,9 @@ async def test_a_call_that_fails_says_with_which_code(sink: Recorder) -> None:
     (made,) = calls(sink)
     assert made["status"] == "failed"
     assert made["result"]["error_code"] == 1502
-    assert made["result"]["error"] == {"error_type": "RpcError", "message": "Response timeout"}
+    error = made["result"]["error"]
+    assert (error["error_type"], error["message"]) == ("RpcError", "Response timeout")
+    assert " in Browser._perform_rpc_ffi" in error["stacktrace"]
 
 
 async def test_a_call_that_is_cancelled(sink: Recorder) -> None:

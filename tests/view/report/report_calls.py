@@ -183,7 +183,11 @@ def small(**changes: str) -> list[StoredSpan]:
             result={
                 "outcome": "tool_error",
                 "is_error": True,
-                "error": {"error_type": "ToolError", "message": output},
+                "error": {
+                    "error_type": "ToolError",
+                    "message": output,
+                    "stacktrace": f"agent.py:9 in {output}",
+                },
             },
         ),
         span("livekit:tool_result", 3240, 0, id="toolresult1", parent="tool1", status="failed"),

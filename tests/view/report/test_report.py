@@ -273,6 +273,11 @@ def test_two_segments_share_the_audio_of_one_stream() -> None:
     ]
 
 
+def test_what_failed_has_its_stack_below_it() -> None:
+    words = Page(render(small())).text
+    assert re.search(r"stack\s*agent\.py:9 in ", words)
+
+
 # What strangers wrote
 
 

@@ -188,6 +188,17 @@ def test_failed_tool_is_red_with_its_message() -> None:
     assert "failed" in row([line.plain for line in lines], "look_up")
 
 
+def test_below_what_failed_stands_where_it_was_raised() -> None:
+    stack = "agent.py:40 in Shop.order\nshop/orders.py:12 in find"
+    error = {"error_type": "KeyError", "message": "42", "stacktrace": stack}
+    spans = spoken_call()
+    spans[5] = replace(spans[5], status="failed", result={"outcome": "exception", "error": error})
+    failed = span("e", "error", 4300, 4300, "p1", status="failed", payload=error)
+    lines = [line.strip() for line in drawn([*spans, replace(failed, result={"error": error})])]
+    for said in ('order="42" ✗ KeyError: 42', "✗ KeyError: 42"):
+        assert lines[lines.index(said) + 1] == "at shop/orders.py:12 in find"
+
+
 def test_error_stands_below_the_stage_that_it_happened_in() -> None:
     error = span(
         "e",

@@ -149,6 +149,8 @@ def _failures(reading: Reading) -> list[Event]:
     own = mapping(reading.result.get("error") or reading.payload.get("error"))
     if own and not any(_same(own, error) for error in told):
         told = [own, *told]
+    # The span itself has the stack; the errors in it have their source.
+    told = [{**own, **error} if _same(own, error) else error for error in told]
     return [_exception(error, reading.row) for error in told]
 
 
@@ -162,6 +164,7 @@ def _exception(error: JSON, row: EndedSpan) -> Event:
     attributes = {
         "exception.type": error.get("error_type"),
         "exception.message": error.get("message"),
+        "exception.stacktrace": error.get("stacktrace"),
         "prefactor.error.source": error.get("source"),
         "prefactor.error.recoverable": error.get("recoverable"),
     }

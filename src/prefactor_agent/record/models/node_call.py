@@ -15,7 +15,7 @@ from ...core.span import Span, SpanType, Status
 from ..intercept.passthrough import Watcher, proxy_stream
 from ..livekit.models import describe_model, model_of
 from ..livekit.telemetry import current_span
-from ..spans.outcome import PREFACTOR_STATUS, describe_error, status_of
+from ..spans.outcome import PREFACTOR_STATUS, describe_failure, status_of
 from ..spans.stream import Stream
 from ..turns.context import current_turn
 from ..turns.state import Scope, SessionState
@@ -118,7 +118,7 @@ class SpanCall(NodeArguments):
             return
         status, described = status_of(error), None
         if error is not None and status is Status.FAILED:
-            described = describe_error(error)
+            described = describe_failure(error)
             self._signals.error.emit(self.source, error, self.span, None, None)
         # The error above is inside the span.
         finished_ns = now_ns() if at is None else at

@@ -10,7 +10,7 @@ from ...core.guard import guarded
 from ...core.json import JSON, without_none
 from ...core.span import Span, SpanType, Status
 from ..livekit.models import describe_model
-from ..spans.outcome import describe_error
+from ..spans.outcome import describe_error, describe_failure
 from ..turns.context import current_turn, span_at_work
 from ..turns.state import Scope
 from .closing import Closing
@@ -61,7 +61,10 @@ class Errors:
             ),
         )
         self._spans.end(
-            span, Status.FAILED, {"status": "failed", "error": described}, at=span.started_ns
+            span,
+            Status.FAILED,
+            {"status": "failed", "error": describe_failure(error)},
+            at=span.started_ns,
         )
         turn = current_turn.get()
         if turn is None or parent is None or recoverable:

@@ -16,7 +16,7 @@ from ...core.json import without_none
 from ...core.span import Span, SpanType
 from ...core.text import cut_text
 from ..livekit.rtc_values import local_participant, text
-from ..spans.outcome import PREFACTOR_STATUS, describe_error, status_of
+from ..spans.outcome import PREFACTOR_STATUS, describe_failure, status_of
 from ..turns.context import current_turn, running_tool
 from ..turns.state import Scope
 from .room_events import Handlers
@@ -156,7 +156,7 @@ class Rpc:
                     "status": PREFACTOR_STATUS[status],
                     "response": _cut(answer),
                     "response_bytes": _bytes(answer),
-                    "error": describe_error(error) if error is not None else None,
+                    "error": describe_failure(error) if error is not None else None,
                     "error_code": int(code) if isinstance(code, int) else None,
                 }
             ),

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from ...core.span import Status
+from ...core.stacks import stack_of
 from ..livekit import private as livekit_private
 
 PREFACTOR_STATUS = {
@@ -33,9 +34,16 @@ def error_of(future: asyncio.Future[Any]) -> BaseException | None:
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
-    """An exception as Prefactor's readers expect it under ``error``."""
+    """An exception as Prefactor's readers expect it under ``error``: its type and its message."""
     try:
         message = str(error)
     except Exception:
         message = ""  # the exception's own words fail: say what is known
     return {"error_type": type(error).__name__, "message": message}
+
+
+def describe_failure(error: BaseException) -> dict[str, str]:
+    """The same with the stack, for the span of the work that failed: others that tell of it need
+    not repeat where it was."""
+    described, stack = describe_error(error), stack_of(error)
+    return {**described, "stacktrace": stack} if stack is not None else described

@@ -13,7 +13,7 @@ from ...core.json import JSON, without_none
 from ...core.plain import plain
 from ...core.span import Status
 from ..livekit import private as livekit_private
-from ..spans.outcome import describe_error
+from ..spans.outcome import describe_failure
 
 _TOOL_RESULT: Any = getattr(llm, "ToolResult", ())  # from 1.8 on
 LAST_ANSWER_DECIDES = not hasattr(llm, "ToolResult")
@@ -74,7 +74,7 @@ def of_error(error: BaseException) -> Outcome:
     if isinstance(error, asyncio.CancelledError):
         return Outcome(Status.CANCELLED, {"outcome": "cancelled", "is_error": False})
     kind = "tool_error" if isinstance(error, ToolError) else "exception"
-    described = describe_error(error)
+    described = describe_failure(error)
     return Outcome(Status.FAILED, {"outcome": kind, "is_error": True, "error": described})
 
 

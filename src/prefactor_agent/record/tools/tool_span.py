@@ -91,5 +91,13 @@ def end_tool(
         ),
         at=at,
     )
-    spans.end(result_span, status, result, at=at)
+    spans.end(result_span, status, _without_stack(result), at=at)
     spans.end(span, status, result, at=at)
+
+
+def _without_stack(result: JSON) -> JSON:
+    """What the result span tells of a failure: where it was is on the input span."""
+    if "error" not in result:
+        return result
+    error = {key: value for key, value in result["error"].items() if key != "stacktrace"}
+    return {**result, "error": error}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...core.values import error_text, mapping, mappings, number, text
+from ...core.values import error_text, mapping, mappings, number, stack_text, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.callmoments import CallMoment, call_moments
@@ -307,6 +307,8 @@ def _error(span: StoredSpan) -> Described:
     fields = [("message", text(payload.get("message")))]
     if source := text(payload.get("source")):
         fields.append(("source", source))
+    if stack := stack_text(span.result.get("error")):
+        fields.append(("stack", stack))
     chips = ["retried"] if payload.get("recoverable") is True else []
     return text(payload.get("error_type")) or "error", chips, fields
 
@@ -337,6 +339,8 @@ def _tool(span: StoredSpan) -> Described:
     error, outputs = mapping(result.get("error")), result.get("outputs")
     if error:
         fields.append(("error", error_text(error) or _json(error)))
+    if stack := stack_text(error):
+        fields.append(("stack", stack))
     if outputs is not None:
         only = isinstance(outputs, dict) and set(outputs) == {"output"}
         value = _json(outputs["output"] if only else outputs)

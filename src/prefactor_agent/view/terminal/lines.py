@@ -8,7 +8,7 @@ from itertools import groupby
 from rich.cells import cell_len
 from rich.text import Text
 
-from ...core.values import error_text
+from ...core.values import error_text, stack_text
 from ...stored.span import StoredSpan
 from ..model import numbers
 from ..model.handoffs import handoff_of
@@ -92,6 +92,13 @@ class Lines:
         if payload.get("recoverable"):
             text += " (recoverable)"
         yield from self.red(f"{text} at {at}" if at else text)
+        yield from self.raised_at(span)
+
+    def raised_at(self, span: StoredSpan) -> Iterator[Text]:
+        """Where the error of a span was raised: the innermost line of its stack."""
+        if lines := stack_text(span.result.get("error")).splitlines():
+            at = words.fit(self.safe(f"at {lines[-1]}"), self.room, self.glyphs.ellipsis)
+            yield self.indented().append(at, "dim")
 
     def red(self, text: str) -> Iterator[Text]:
         """What went wrong, in as few lines as it needs."""

@@ -43,6 +43,7 @@ class ToolLines:
             yield from self._lines.red(outcome)
         else:
             yield self._on_one_line(arguments, outcome, style)
+        yield from self._lines.raised_at(span)
         yield from self._instead(span)
         yield from self._background(span)
 
