@@ -26,6 +26,12 @@ def repeated(calls: Sequence[Sequence[float]], times: Sequence[int]) -> list[flo
     return [value for call, often in zip(calls, times, strict=True) for value in [*call] * often]
 
 
+def sample_of(calls: Sequence[Sequence[float]]) -> Sample:
+    values = np.array([value for call in calls for value in call], np.float64)
+    numbers = np.repeat(np.arange(len(calls), dtype=np.int64), [len(call) for call in calls])
+    return Sample.of(values, numbers)
+
+
 @given(CALLS, st.data())
 def test_a_weighted_statistic_is_that_of_the_repeated_values(
     calls: list[list[int]], data: st.DataObject
@@ -33,7 +39,7 @@ def test_a_weighted_statistic_is_that_of_the_repeated_values(
     calls = [call for call in calls if call] or [[1]]
     times = [data.draw(st.integers(0, 3)) for _ in calls]
     values = repeated(calls, times) or repeated(calls, times := [1] * len(calls))
-    sample = Sample.of(calls)
+    sample = sample_of(calls)
     weights = np.array(times)[sample.of_call]
     assert median(sample.values, weights) == conversation.median(values)
     assert p95(sample.values, weights) == conversation.percentile(values, 95)
@@ -41,20 +47,20 @@ def test_a_weighted_statistic_is_that_of_the_repeated_values(
 
 
 def test_the_same_values_have_the_same_interval() -> None:
-    before = Sample.of([[float(900 + call), 1000.0] for call in range(20)])
-    after = Sample.of([[float(700 + call), 800.0] for call in range(20)])
+    before = sample_of([[float(900 + call), 1000.0] for call in range(20)])
+    after = sample_of([[float(700 + call), 800.0] for call in range(20)])
     assert interval(before, after, median) == interval(before, after, median)
 
 
 def test_an_interval_of_calls_that_are_all_alike_is_a_point() -> None:
-    before, after = (Sample.of([[ms, ms]] * 10) for ms in (900.0, 690.0))
+    before, after = (sample_of([[ms, ms]] * 10) for ms in (900.0, 690.0))
     found = interval(before, after, p95)
     assert found == (-210, -210)
     assert found.certain
 
 
 def test_an_interval_of_the_same_on_both_sides_holds_zero() -> None:
-    sample = Sample.of([[float(call), float(call * 7 % 11)] for call in range(30)])
+    sample = sample_of([[float(call), float(call * 7 % 11)] for call in range(30)])
     found = interval(sample, sample, median)
     assert found is not None
     assert found.low < 0 < found.high and not found.certain
@@ -70,20 +76,20 @@ def test_an_interval_of_the_same_on_both_sides_holds_zero() -> None:
     ],
 )
 def test_too_few_have_no_interval(calls: list[list[float]], statistic: Statistic) -> None:
-    sample = Sample.of(calls)
+    sample = sample_of(calls)
     assert interval(sample, sample, statistic) is None
 
 
 def test_a_call_without_a_value_does_not_count() -> None:
-    sample = Sample.of([[], [3.0, 1.0], []])
+    sample = sample_of([[], [3.0, 1.0], []])
     assert (sample.calls, sample.count) == (1, 2)
-    assert Sample.of([]).statistic(median) is None
+    assert sample_of([]).statistic(median) is None
 
 
 def generated(draw: np.random.Generator, shift: float) -> Sample:
     """Calls of 10 turns, some of callers with a slow line: the turns of a call are alike."""
     lines = draw.normal(6.6, 0.25, 30)
-    return Sample.of([np.exp(draw.normal(line, 0.4, 10)) + shift for line in lines])
+    return sample_of([np.exp(draw.normal(line, 0.4, 10)) + shift for line in lines])
 
 
 @pytest.mark.parametrize("statistic", [median, p95])
@@ -101,6 +107,6 @@ def test_turns_of_one_call_do_not_count_as_independent() -> None:
     draw = np.random.default_rng(7)
     before, after = generated(draw, 0), generated(draw, 0)
     found = interval(before, after, median)
-    alone = interval(*(Sample.of([[one] for one in s.values]) for s in (before, after)), median)
+    alone = interval(*(sample_of([[one] for one in s.values]) for s in (before, after)), median)
     assert found is not None and alone is not None
     assert found.high - found.low > 1.2 * (alone.high - alone.low)

@@ -5,7 +5,7 @@ common, and an interval that takes them for independent is too narrow."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -54,17 +54,15 @@ class Sample:
     """How many calls have a value."""
 
     @classmethod
-    def of(cls, calls: Iterable[Iterable[float]]) -> Sample:
+    def of(cls, values: Floats, calls: Counts) -> Sample:
         """
         Args:
-            calls: The values of each call. A call without values does not count.
+            calls: The number of the call that each value is of. The draws follow the order of these
+                numbers; a call without a value does not count.
         """
-        having = [of_one for call in calls if (of_one := list(call))]
-        lengths = [len(of_one) for of_one in having]
-        values = np.array([value for call in having for value in call], np.float64)
-        of_call = np.repeat(np.arange(len(having), dtype=np.int64), lengths)
+        numbers, of_call = np.unique(calls, return_inverse=True)
         order = np.argsort(values, kind="stable")
-        return cls(values[order], of_call[order], len(having))
+        return cls(values[order], of_call[order].astype(np.int64), len(numbers))
 
     @property
     def count(self) -> int:

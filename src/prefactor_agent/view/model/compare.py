@@ -3,16 +3,15 @@ between them, and how sure that is."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
-from ...conversation.stages import PERCEIVED, PICKUP
 from ...core.json import JSON
 from . import stagenames
 from .bootstrap import CONFIDENCE, Interval, Sample, Statistic, interval, median, p95, share
 from .digest import Digest
+from .gathered import Several, by_name, gather, sample
 
 Of = Literal["turns", "calls", "tool calls"]
 """What is counted."""
@@ -91,47 +90,6 @@ class Comparison:
         }
 
 
-class _Values:
-    """What is compared, of the calls of one side: by what it is, the values of each call."""
-
-    def __init__(self, name: str, calls: Iterable[Digest]) -> None:
-        self.dead_air: dict[str, list[list[float]]] = defaultdict(list)
-        self.pickup: dict[str, list[list[float]]] = defaultdict(list)
-        self.tool_ms: dict[str, list[list[float]]] = defaultdict(list)
-        self.tool_failed: dict[str, list[list[float]]] = defaultdict(list)
-        self.gaps: list[list[float]] = []
-        self.interrupted: list[list[float]] = []
-        seen = turns = 0
-        for call in calls:
-            seen += 1
-            turns += len(call.turns)
-            self._add(call)
-        self.side = Side(name, seen, turns)
-
-    def _add(self, call: Digest) -> None:
-        silences: dict[str, list[float]] = defaultdict(list)
-        for turn in call.turns:
-            for name, ms in {PERCEIVED: turn.perceived_ms, **turn.stages}.items():
-                silences[name].append(ms)
-        _gather(self.dead_air, silences)
-        self.gaps.append([turn.gap_ms for turn in call.turns if turn.gap_ms is not None])
-        pickup = call.latencies.pickup
-        if pickup is not None:
-            whole = {PICKUP: pickup.ms, **pickup.stages}
-            _gather(self.pickup, {name: [ms] for name, ms in whole.items()})
-        took: dict[str, list[float]] = defaultdict(list)
-        failed: dict[str, list[float]] = defaultdict(list)
-        for tool in call.tools:
-            if tool.ms is not None:
-                took[tool.name].append(tool.ms)
-            if tool.status != "active":
-                failed[tool.name].append(float(tool.status == "failed"))
-        _gather(self.tool_ms, took)
-        _gather(self.tool_failed, failed)
-        turns, cut = call.summary.turns, call.summary.interrupted
-        self.interrupted.append([1.0] * cut + [0.0] * (turns - cut))
-
-
 def compare(
     before: tuple[str, Iterable[Digest]], after: tuple[str, Iterable[Digest]]
 ) -> Comparison:
@@ -140,57 +98,102 @@ def compare(
     Args:
         before, after: The name of each, and its calls.
     """
-    old, new = _Values(*before), _Values(*after)
-    return Comparison(old.side, new.side, tuple(_rows(old, new)))
+    old, new = ((name, [gather(calls)]) for name, calls in (before, after))
+    return compare_gathered(old, new)
 
 
-def _rows(old: _Values, new: _Values) -> Iterator[Row]:
-    for name in sorted({*old.dead_air, *new.dead_air}, key=stagenames.place):
-        yield from _times("dead air", name, "turns", old.dead_air[name], new.dead_air[name])
-    yield from _times("dead air", GAP, "turns", old.gaps, new.gaps)
-    for name in sorted({*old.pickup, *new.pickup}, key=stagenames.place):
-        yield from _times("pickup", name, "calls", old.pickup[name], new.pickup[name])
-    yield from _share("turns", INTERRUPTED, "turns", old.interrupted, new.interrupted)
-    for name in sorted({*old.tool_failed, *new.tool_failed}):
-        yield from _share("tools", name, "tool calls", old.tool_failed[name], new.tool_failed[name])
-        yield from _times("tools", name, "tool calls", old.tool_ms[name], new.tool_ms[name])
+def compare_gathered(
+    before: tuple[str, Several],
+    after: tuple[str, Several],
+    *,
+    sure: bool = True,
+    wanted: Callable[[], bool] = lambda: True,
+) -> Comparison:
+    """Compare two sets of calls that were gathered.
+
+    Args:
+        before, after: The name of each, and its calls.
+        sure: Whether to draw the intervals, which takes seconds of many calls.
+        wanted: Whether somebody still waits for the answer; asked between two intervals.
+
+    Raises:
+        NotWantedError: Nobody does.
+    """
+    rows = []
+    for figure in _figures(before[1], after[1]):
+        if not wanted():
+            raise NotWantedError
+        rows.append(figure.row(sure=sure))
+    return Comparison(_side(*before), _side(*after), tuple(rows))
 
 
-_Calls = Sequence[Sequence[float]]
+class NotWantedError(Exception):
+    """Whoever asked for a comparison has gone."""
 
 
-def _times(group: Group, name: str, of: Of, old: _Calls, new: _Calls) -> Iterator[Row]:
-    before, after = Sample.of(old), Sample.of(new)
+def _side(name: str, calls: Several) -> Side:
+    return Side(name, sum(len(one.calls) for one in calls), sum(one.turns for one in calls))
+
+
+class _Figure(NamedTuple):
+    """One figure, and the values of both sides that it is worked out of."""
+
+    group: Group
+    name: str
+    told: str
+    of: Of
+    before: Sample
+    after: Sample
+    how: Statistic
+
+    def row(self, *, sure: bool) -> Row:
+        before, after = self.before, self.after
+        return Row(
+            group=self.group,
+            name=self.name,
+            statistic=self.told,
+            of=self.of,
+            before=before.statistic(self.how),
+            after=after.statistic(self.how),
+            counts=(before.count, after.count),
+            calls=(before.calls, after.calls),
+            sure=interval(before, after, self.how) if sure else None,
+        )
+
+
+def _figures(old: Several, new: Several) -> Iterator[_Figure]:
+    def named(part: str, place: Callable[[str], Any]) -> Iterator[tuple[str, Sample, Sample]]:
+        sides = [dict(by_name(getattr(one, part) for one in side)) for side in (old, new)]
+        for name in sorted({*sides[0], *sides[1]}, key=place):
+            before, after = (sample(side.get(name, ())) for side in sides)
+            yield name, before, after
+
+    def whole(part: str) -> tuple[Sample, Sample]:
+        before, after = (sample([getattr(one, part) for one in side]) for side in (old, new))
+        return before, after
+
+    for name, before, after in named("dead_air", stagenames.place):
+        yield from _times("dead air", name, "turns", before, after)
+    yield from _times("dead air", GAP, "turns", *whole("gaps"))
+    for name, before, after in named("pickup", stagenames.place):
+        yield from _times("pickup", name, "calls", before, after)
+    yield from _share("turns", INTERRUPTED, "turns", *whole("interrupted"))
+    took = {name: (before, after) for name, before, after in named("tool_ms", str)}
+    for name, before, after in named("tool_failed", str):
+        yield from _share("tools", name, "tool calls", before, after)
+        if name in took:
+            yield from _times("tools", name, "tool calls", *took[name])
+
+
+def _times(group: Group, name: str, of: Of, before: Sample, after: Sample) -> Iterator[_Figure]:
     if before.count or after.count:
         for statistic, function in _TIMES.items():
-            yield _row(group, name, f"{statistic}_ms", of, before, after, function)
+            yield _Figure(group, name, f"{statistic}_ms", of, before, after, function)
 
 
-def _share(group: Group, name: str, of: Of, old: _Calls, new: _Calls) -> Iterator[Row]:
-    before, after = Sample.of(old), Sample.of(new)
+def _share(group: Group, name: str, of: Of, before: Sample, after: Sample) -> Iterator[_Figure]:
     if before.count or after.count:
-        yield _row(group, name, "share", of, before, after, share)
-
-
-def _row(
-    group: Group, name: str, told: str, of: Of, before: Sample, after: Sample, how: Statistic
-) -> Row:
-    return Row(
-        group=group,
-        name=name,
-        statistic=told,
-        of=of,
-        before=before.statistic(how),
-        after=after.statistic(how),
-        counts=(before.count, after.count),
-        calls=(before.calls, after.calls),
-        sure=interval(before, after, how),
-    )
-
-
-def _gather(into: dict[str, list[list[float]]], call: Mapping[str, list[float]]) -> None:
-    for name, values in call.items():
-        into[name].append(values)
+        yield _Figure(group, name, "share", of, before, after, share)
 
 
 def _rounded(value: float | None) -> float | None:

@@ -138,6 +138,15 @@ class Spending:
         for name in cost.unpriced:
             self.unpriced[name] = self.unpriced.get(name, 0) + 1
 
+    def include(self, other: Spending) -> None:
+        """Count the calls that another has counted, too."""
+        self.calls += other.calls
+        self.usd += other.usd
+        for name, usd in other.by_model.items():
+            self.by_model[name] = self.by_model.get(name, 0) + usd
+        for name, calls in other.unpriced.items():
+            self.unpriced[name] = self.unpriced.get(name, 0) + calls
+
     def as_json(self) -> JSON:
         """``cost`` of ``stats --json``."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from ...conversation import median, percentile
@@ -95,5 +95,12 @@ def _lines(values: Mapping[str, list[float]]) -> tuple[Line, ...]:
 
 
 def _line(name: str, values: list[float]) -> Line:
-    values.sort()  # once: what is sorted is sorted again at no cost
-    return Line(name, len(values), round(median(values), 3), percentile(values, 95), values[-1])
+    values.sort()
+    return line_of(name, values)
+
+
+def line_of(name: str, ascending: Sequence[float]) -> Line:
+    """What is said of these values: one at least, the least of them first."""
+    # What is sorted is sorted again at no cost.
+    middle, high = round(median(ascending), 3), percentile(ascending, 95)
+    return Line(name, len(ascending), middle, high, ascending[-1])
