@@ -185,6 +185,9 @@ NOT_IN_THIS_CALL = {
     "record.session.end_of_turn:EndOfTurns._on_predict",
     "record.session.errors:Errors.on_event",
     "record.models.fallbacks:Fallbacks._on_change",
+    "record.recording.tap:CallRecording._speak",
+    "record.recording.tap:CallRecording.end",
+    "record.recording.tap:CallRecording.follow",
     "record.session.handoffs:awaited",
     "record.session.job:Job._over",
     "record.session.job:Job.process_ends",
@@ -212,9 +215,9 @@ NOT_IN_THIS_CALL = {
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
 its room (record/session/test_job.py, test_pickup.py), a closing that breaks off (test_closing.py),
 a realtime model (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are
-asked for (test_reconcile.py), a turn detector (test_end_of_turn.py); a PrefactorLiveKitSession
-(tests/compat), a plain agent (test_tools.py), a scrape (tests/metrics), an avatar, an answering
-machine and a quality of the program's."""
+asked for (test_reconcile.py), a recording (test_recorded_calls.py), a turn detector
+(test_end_of_turn.py); a PrefactorLiveKitSession (tests/compat), a plain agent (test_tools.py), a
+scrape (tests/metrics), an avatar, an answering machine and a quality of the program's."""
 IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc", "sound_quality")
 """The modules of record/session/ that follow a room, which there is none of in this call."""
 NOT_IN_THIS_CALL |= {

@@ -28,6 +28,7 @@ FLOORS = {
     "record.livekit": "core",
     "record.spans": "record.livekit core",
     "record.audio": "record.spans record.livekit core",
+    "record.recording": "record.turns record.audio record.spans stored core",
     "record.intercept": "record.spans record.livekit core",
     "record.turns": "record.intercept record.audio record.spans record.livekit conversation core",
     "record.models": "record.turns record.intercept record.audio record.spans record.livekit"
@@ -36,8 +37,8 @@ FLOORS = {
     " conversation config core",
     "record.session": "record.turns record.intercept record.audio record.spans record.livekit"
     " conversation config core",
-    "record": "record.models record.tools record.session record.turns record.intercept record.audio"
-    " record.spans record.livekit conversation config core",
+    "record": "record.recording record.models record.tools record.session record.turns"
+    " record.intercept record.audio record.spans record.livekit conversation config core",
     "metrics": "conversation core",
     "metrics.prometheus": "journal metrics config core",
     "journal": "stored redact tool_options config metrics core",

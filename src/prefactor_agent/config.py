@@ -55,6 +55,7 @@ def configure(
     redact_patterns: Collection[str] | None = None,
     redact: Redact | None = None,
     hide_tools: Collection[str] | None = None,
+    keep_audio: bool | None = None,
     states: bool | None = None,
     metrics: bool | None = None,
     keep_days: float | None = None,

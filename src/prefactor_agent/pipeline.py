@@ -8,11 +8,12 @@ import os
 import threading
 import time
 import weakref
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .config import Settings
-from .core.guard import guarded
+from .core.guard import guarded, logger
 from .core.span import Span
 from .journal.writer import JournalWriter
 from .metrics.prometheus import multiprocess
@@ -57,6 +58,24 @@ class Pipeline:
         """By session id, the targets that do not have all of a call; of calls that are apart."""
         self._metrics: multiprocess.JobMetrics | None = None
         self._archiver: Archiver | None = None
+
+    def records_beside(self) -> Path | None:
+        """The journal beside which the sound of calls is recorded; ``None``: it is not."""
+        chosen = self.settings
+        if not chosen.keep_audio or chosen.disabled:
+            return None
+        if not chosen.capture_content:
+            _say_once(
+                "calls are not recorded: with capture_content off, what is said is not kept, and"
+                " keep_audio would keep it"
+            )
+            return None
+        if chosen.redact_keys or chosen.redact_patterns or chosen.redact:
+            _say_once(
+                "calls are recorded: what redaction takes out of their text is still heard in the"
+                " recordings (off_the_record silences a part of a call)"
+            )
+        return chosen.journal
 
     def begin(self) -> None:
         """Start what a call of this process needs, also after a fork."""
@@ -182,6 +201,11 @@ class Pipeline:
         if not left:
             _apart.pop(session_id, None)
             self._undelivered.pop(session_id, None)
+
+
+@lru_cache
+def _say_once(line: str) -> None:
+    logger.warning(line)
 
 
 def _digest(source: Source, session_id: str) -> str:

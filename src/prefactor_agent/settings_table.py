@@ -196,6 +196,15 @@ class Settings:
         ),
     )
 
+    keep_audio: bool = field(
+        default=False,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "Record the sound of each call beside the journal: see ``docs/recording.md``.",
+            "PREFACTOR_KEEP_AUDIO",
+            checks.flag,
+        ),
+    )
     states: bool = field(
         default=False,
         metadata=_setting(

@@ -117,7 +117,12 @@ class SessionRegistry:
                 return None
             self._detached.discard(session)
             trace = self._traces[session] = SessionRecorder(
-                session, agent, sink, about=options.about, tool_types=options.tool_types
+                session,
+                agent,
+                sink,
+                about=options.about,
+                tool_types=options.tool_types,
+                record_beside=sink.records_beside() if isinstance(sink, Pipeline) else None,
             )
             session_id = trace.spans.root.id
             self._end_with_process()

@@ -1,17 +1,21 @@
-"""Recordings with tones in them, beside calls that were written by hand."""
+"""Recordings: with tones in them, beside calls that were written by hand; and what is heard in one,
+beside what the trace says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+from samples.offline import waveform
 
 from prefactor_agent.stored import recording
 from prefactor_agent.stored.recording import Recording
+from prefactor_agent.stored.span import StoredSpan
+from prefactor_agent.view.model import calltree, sounds
 
 RATE = 24_000
 _CHUNK = RATE // 50
@@ -72,3 +76,60 @@ def _channel(tones: Sequence[Tone], seconds: float) -> NDArray[np.float32]:
         played = (tone.begins_s <= times) & (times < tone.ends_s)
         sound[played] = 0.3 * np.sin(2 * np.pi * tone.hertz * times[played])
     return sound
+
+
+Sounds = list[tuple[float, float]]
+"""When each sound began and ended, in seconds after the beginning of the session's span."""
+_PAUSE = 0.1
+"""Sounds that are closer together are one."""
+
+
+def heard(recording: Recording, session: StoredSpan) -> tuple[Sounds, Sounds]:
+    """What is heard of the caller and of the agent in a recording, by the benchmark's own reader of
+    waveforms."""
+    channels, rate = decode(recording.path)
+    offset = recording.offset_ms(session.started_us) / 1000
+    caller, agent = (
+        _joined(
+            (offset + at * waveform.WINDOW, offset + (at + 1) * waveform.WINDOW)
+            for at in np.flatnonzero(audible(channel, rate))
+        )
+        for channel in channels
+    )
+    return caller, agent
+
+
+def audible(channel: NDArray[np.float32], rate: int) -> NDArray[np.bool_]:
+    return waveform.audible((channel * 32_767).astype(np.int16), rate)
+
+
+def traced(spans: Sequence[StoredSpan]) -> tuple[Sounds, Sounds]:
+    """What the trace's levels say of both voices, as the page draws them."""
+    call = calltree.build(spans)
+    zero = call.started_us
+    assert call.session is not None
+    caller = [sound for span in call.spans("stt") for sound in sounds.heard(span)]
+    answers = [answer for turn in call.turns for answer in turn.answers]
+    agent = [sound for answer in answers for sound in sounds.played(call, answer)[1]]
+    of_caller, of_agent = (
+        _joined(
+            ((sound.started_us - zero) / 1e6, (sound.ended_us - zero) / 1e6)
+            for sound in sorted(voice)
+            if sound.dbfs > _QUIET
+        )
+        for voice in (caller, agent)
+    )
+    return of_caller, of_agent
+
+
+_QUIET = -60
+
+
+def _joined(pieces: Iterable[tuple[float, float]]) -> Sounds:
+    joined: Sounds = []
+    for begins, ends in pieces:
+        if joined and begins - joined[-1][1] < _PAUSE:
+            joined[-1] = joined[-1][0], ends
+        else:
+            joined.append((begins, ends))
+    return joined

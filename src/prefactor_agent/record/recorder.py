@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from livekit.agents import (
@@ -31,6 +32,7 @@ from .models.fallbacks import Fallbacks
 from .models.metrics import ModelMetrics
 from .models.nodes import Nodes
 from .models.realtime import Realtime
+from .recording.tap import CallRecording
 from .session.answering_machine import AnsweringMachine
 from .session.avatars import Avatars
 from .session.budgets import Budgets
@@ -76,6 +78,8 @@ class SessionRecorder:
         agent: Whose session it is, or is about to be; ``None``: not known yet, see :meth:`meet`.
         about: What the program says itself of the session, for its payload.
         tool_types: By tool name, the type of a tool's spans where it is not the usual one.
+        record_beside: The journal beside which the sound of the call is recorded; ``None``: it is
+            not.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class SessionRecorder:
         *,
         about: JSON | None = None,
         tool_types: Mapping[str, str] | None = None,
+        record_beside: Path | None = None,
     ) -> None:
         self._about = about or {}
         self._met = agent is not None
@@ -99,6 +104,9 @@ class SessionRecorder:
         self.state = SessionState(weakref.ref(session), self.session_id, dict(tool_types or {}))
         self.signals = Signals()
         self.scope = Scope(self.spans, self.state, self.signals)
+        self.recording = (
+            CallRecording(record_beside, self.spans, self.signals) if record_beside else None
+        )
         self._make_parts(session, agent, chosen)
         self._connect()
         self.session_span.announce(session, agent, chosen)
@@ -124,6 +132,7 @@ class SessionRecorder:
         self.closing = Closing(scope, self.close)
         self.errors = Errors(scope, self.closing)
         self.voice = UserVoice(self.spans.root.started_ns, self.session_id)
+        hear = self.recording.hearing(self.voice.hear) if self.recording else self.voice.hear
         self.job = Job(scope, session, self.closing, self.voice)
         self.network = Network(scope)
         self.echoes = Echoes(self.voice)
@@ -142,9 +151,9 @@ class SessionRecorder:
         )
         self.budgets = Budgets(scope, self.recent, chosen.budgets, chosen.on_budget_exceeded)
         self.measured = ModelMetrics(scope, session, self.assistant_turns, self.user_turns)
-        self.realtime = Realtime(scope, self.voice, self.measured)
+        self.realtime = Realtime(scope, hear, self.measured)
         self.fallbacks = Fallbacks(scope)
-        self.nodes = Nodes(scope, self.voice, self.utterances, self.realtime, self.fallbacks)
+        self.nodes = Nodes(scope, hear, self.utterances, self.realtime, self.fallbacks)
         self.tool_calls = ToolCalls(scope)
         self.provider_tools = ProviderTools(scope)
         self.toolsets = Toolsets(scope)
@@ -175,6 +184,7 @@ class SessionRecorder:
                 **self.listening_aids.result(),
                 **self.avatars.result(),
                 **self.call_moments.result(),
+                **(self.recording.result() if self.recording else {}),
             }
         )
 
@@ -326,6 +336,8 @@ class SessionRecorder:
         self.nodes.stop()
         self.voice.levels = None
         self.forms.clear()
+        if self.recording is not None:
+            self.recording.end()
 
     def _end_open(self) -> None:
         self.handoffs.poll_history()

@@ -69,6 +69,7 @@ SESSION = SpanTypeSchema(
             echo=measures(),
             quality=each(fields("at_us voice quality")),
         ),
+        recording=measures("file error"),
         answering_machine=each(fields("at_us category reason speech_ms delay_ms")),
         keyterms=each(measures()),
         ivr_detection=measures(),

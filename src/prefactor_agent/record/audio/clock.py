@@ -19,6 +19,13 @@ arrived, frames don't overlap, and they arrive in four ways:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from livekit import rtc
+
+Hear = Callable[["rtc.AudioFrame", int], None]
+"""Is given each frame of the user's audio, and when it arrived."""
 
 _MS = 1_000_000
 

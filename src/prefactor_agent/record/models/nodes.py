@@ -7,7 +7,7 @@ from typing import Any
 from livekit.agents import Agent
 
 from ...core.guard import guarded
-from ..audio.user_voice import UserVoice
+from ..audio.clock import Hear
 from ..intercept.forms import NodeCall
 from ..livekit.messages import Messages
 from ..turns.state import Scope
@@ -21,18 +21,22 @@ from .voice_nodes import RealtimeNodeCall, TranscriptionNodeCall, TTSNodeCall
 
 
 class Nodes:
-    """The nodes of one session's agents."""
+    """The nodes of one session's agents.
+
+    Args:
+        hear: Is given the user's audio.
+    """
 
     def __init__(
         self,
         scope: Scope,
-        voice: UserVoice,
+        hear: Hear,
         utterances: Utterances,
         realtime: Realtime,
         fallbacks: Fallbacks,
     ) -> None:
         self._scope = scope
-        self._voice = voice
+        self._hear = hear
         self._utterances = utterances
         self._realtime = realtime
         self._fallbacks = fallbacks
@@ -47,7 +51,7 @@ class Nodes:
         call = (self._scope, self._fallbacks, agent, args, kwargs)
         match name:
             case "stt_node":
-                return STTNodeCall(*call, self._voice, self._utterances)
+                return STTNodeCall(*call, self._hear, self._utterances)
             case "llm_node":
                 return LLMNodeCall(*call, self._messages)
             case "tts_node":

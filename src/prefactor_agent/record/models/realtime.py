@@ -17,7 +17,7 @@ from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
 from ...core.clock import now_ns
 from ...core.guard import guarded, listener
 from ...core.json import JSON
-from ..audio.user_voice import UserVoice
+from ..audio.clock import Hear
 from ..livekit.models import model_of
 from ..turns.state import Scope
 from ..turns.turn import AssistantTurn
@@ -38,11 +38,15 @@ class RealtimeCall(Protocol):
 
 
 class Realtime:
-    """The realtime model of one session: sets ``state.realtime_…``."""
+    """The realtime model of one session: sets ``state.realtime_…``.
 
-    def __init__(self, scope: Scope, voice: UserVoice, metrics: ModelMetrics) -> None:
+    Args:
+        hear: Is given the user's audio.
+    """
+
+    def __init__(self, scope: Scope, hear: Hear, metrics: ModelMetrics) -> None:
         _, self._state, self._signals = scope
-        self._voice = voice
+        self._hear_user = hear
         self._metrics = metrics
         self._model: llm.RealtimeSession[Any] | None = None
         self._own: AssistantTurn | None = None
@@ -120,7 +124,7 @@ class Realtime:
 
     @guarded("realtime.audio")
     def _hear(self, frame: rtc.AudioFrame) -> None:
-        self._voice.hear(frame, now_ns())
+        self._hear_user(frame, now_ns())
 
     # Turns
 

@@ -10,7 +10,7 @@ from livekit.rtc import AudioFrame
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.span import Status
-from ..audio.user_voice import UserVoice
+from ..audio.clock import Hear
 from ..livekit.models import model_of
 from ..spans.outcome import status_of
 from ..spans.stream import Stream
@@ -25,8 +25,8 @@ class InputAudio:
 
     stream: Stream | None = None
 
-    def __init__(self, voice: UserVoice, session_id: str) -> None:
-        self._hear = voice.hear
+    def __init__(self, hear: Hear, session_id: str) -> None:
+        self._hear = hear
         self.session_id = session_id
 
     def look(self, item: Any) -> None:
@@ -50,14 +50,14 @@ class STTNodeCall(NodeArguments):
         agent: Agent,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
-        voice: UserVoice,
+        hear: Hear,
         utterances: Utterances,
     ) -> None:
         super().__init__(args, kwargs)
         self._state, self._signals = scope.state, scope.signals
         self._utterances = utterances
         self._refused = False
-        self.watch_input("audio", InputAudio(voice, scope.session_id))
+        self.watch_input("audio", InputAudio(hear, scope.session_id))
         owner = model_of(agent, live_session(scope.state), "stt")
         fallbacks.follow(owner)
         utterances.use_model(owner)

@@ -54,7 +54,7 @@ class AssistantTurns:
         self._refs = refs
         self._recent = recent
         self._budgets = budgets
-        self.playback = Playback(self._state, self._note_sound)
+        self.playback = Playback(self._state, self._signals, self._note_sound)
         self._ended: list[EndedTurn] = []
 
     @guarded("event.speech_created")
@@ -253,9 +253,14 @@ class AssistantTurns:
         # While a segment plays, LiveKit leaves "speaking" when it pauses the audio for what may
         # be an interruption, and comes back to it when it resumes.
         if event.old_state == "speaking":
-            turn.pauses.append((now_ns(), "paused"))
+            self._note_pause(turn, "paused")
         elif event.new_state == "speaking" and turn.pauses:
-            turn.pauses.append((now_ns(), "resumed"))
+            self._note_pause(turn, "resumed")
+
+    def _note_pause(self, turn: AssistantTurn, what: str) -> None:
+        at = now_ns()
+        turn.pauses.append((at, what))
+        self._signals.playback.emit(what, at, None)
 
     @guarded("event.agent_false_interruption")
     def on_false_interruption(self, event: AgentFalseInterruptionEvent) -> None:

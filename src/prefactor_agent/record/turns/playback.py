@@ -13,6 +13,7 @@ from ...conversation import Playout
 from ...core.clock import from_wall, now_ns
 from ...core.guard import guarded, listener
 from ..livekit import private as livekit_private
+from .signals import Signals
 from .state import SessionState
 from .turn import AssistantTurn, Segment
 
@@ -32,9 +33,13 @@ class Playback:
     """
 
     def __init__(
-        self, state: SessionState, segment_started: Callable[[AssistantTurn], None]
+        self,
+        state: SessionState,
+        signals: Signals,
+        segment_started: Callable[[AssistantTurn], None],
     ) -> None:
         self._state = state
+        self._signals = signals
         self._segment_started = segment_started
         self._output: AudioOutput | None = None
         self._counts_discarded = False
@@ -54,6 +59,7 @@ class Playback:
         if output is not None:
             output.on("playback_started", self._started)
             output.on("playback_finished", self._finished)
+        self._signals.output_followed.emit(output)
 
     @guarded("playback.started")
     def _on_started(self, event: PlaybackStartedEvent) -> None:
@@ -71,6 +77,7 @@ class Playback:
         state.output_reports_playback = True
         if first:
             turn.previous_ended_ns = self._finished_ns
+        self._signals.playback.emit("started", moment, None)
         self._segment_started(turn)
 
     @guarded("playback.finished")
@@ -82,6 +89,7 @@ class Playback:
         segment.position_s = event.playback_position
         if self._counts_discarded:
             segment.position_s = _without_discarded(turn, segment, event.playback_position)
+        self._signals.playback.emit("finished", segment.finished_ns, segment.position_s)
         segment.interrupted = event.interrupted
         segment.spoken = event.synchronized_transcript
         turn.moments["playback_finished"] = self._finished_ns = segment.finished_ns

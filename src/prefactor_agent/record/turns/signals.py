@@ -6,7 +6,7 @@ there is no queue and no answer, and a listener that fails is counted and costs 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, TypeVarTuple
+from typing import TYPE_CHECKING, Any, Generic, TypeVarTuple
 
 from livekit.agents import llm
 
@@ -14,6 +14,9 @@ from ...core.guard import report
 from ...core.json import JSON
 from ...core.span import Span, Status
 from .turn import AssistantTurn, UserTurn
+
+if TYPE_CHECKING:
+    from livekit.agents.voice.io import AudioOutput
 
 Ts = TypeVarTuple("Ts")
 
@@ -76,6 +79,11 @@ class Signals:
         """A realtime model began an item of its answer, or was done with it: the turn, the item,
         the moment, and whether it is done."""
 
+        self.output_followed: Signal[AudioOutput | None] = Signal("output_followed")
+        """Another audio output of the session is listened to from now on."""
+        self.playback: Signal[str, int, float | None] = Signal("playback")
+        """The audio of a speech ``started`` to play, was ``paused``, ``resumed`` or ``finished``:
+        what, the moment, and at the end how much of it was played, in seconds."""
         self.measured: Signal[Any] = Signal("measured")
         """LiveKit measured something that belongs to no model of the session's (its avatar)."""
 
