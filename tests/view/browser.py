@@ -146,6 +146,7 @@ def start(folder: Path) -> Any:
         "--disable-component-update",
         "--disable-sync",
         "--no-first-run",
+        "--autoplay-policy=no-user-gesture-required",  # a key that the driver sends is no gesture
         "--window-size=1440,900",
         f"--user-data-dir={folder}",
     ):

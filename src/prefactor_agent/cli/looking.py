@@ -189,19 +189,35 @@ def report(
         typer.Option("--output", "-o", metavar="FILE", help="Default: call-ID.html, here."),
     ] = None,
     open_: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+    embed_audio: Annotated[
+        bool,
+        typer.Option("--embed-audio", help="Put the recording into the page, not beside it."),
+    ] = False,
 ) -> None:
     """Write a call as one HTML page.
 
-    It needs nothing else to be read, and asks nothing of the network.
+    It needs nothing else to be read, and asks nothing of the network. The recording of the call, if
+    there is one, is copied beside it.
     """
+    from ..view.model.numbers import megabytes
     from ..view.report import write_report
     from ..view.terminal.listing import page_name
 
     with closing(_open(journal, from_)) as opened:
         session_id = opened.find(call)
         path = output or Path(page_name(session_id))
-        write_report(opened, session_id, path)
+        sound = write_report(opened, session_id, path, embed_audio=embed_audio)
     typer.echo(path)
+    if sound is not None:
+        size = megabytes(sound.recording.bytes)
+        where = (
+            "in it"
+            if sound.file is None
+            else f"beside it, in {sound.file.name}: keep them together"
+        )
+        typer.echo(f"The recording ({size}) is {where}.", err=True)
+    elif embed_audio:
+        typer.echo("The call has no recording.", err=True)
     if open_:
         typer.launch(path.resolve().as_uri())
 

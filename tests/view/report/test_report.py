@@ -425,6 +425,7 @@ class _Journal:
     def __init__(self, spans: list[Any]) -> None:
         self.call = lambda session_id: spans if session_id == SESSION else []
         self.alive = lambda session_id: None
+        self.recording = lambda session_id: None
 
 
 def test_it_is_written_to_the_path(tmp_path: Path) -> None:

@@ -46,3 +46,8 @@ def date(unix_us: int, form: str = "%d %b %Y %H:%M:%S %Z") -> str:
         return f"{datetime.fromtimestamp(unix_us / 1e6).astimezone():{form}}"
     except (OverflowError, OSError, ValueError):
         return "at an unknown time"
+
+
+def megabytes(size: int) -> str:
+    """``0.3 MB``, ``12.5 MB``, of bytes."""
+    return f"{size / 1e6:.1f} MB"

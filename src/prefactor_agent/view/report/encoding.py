@@ -13,6 +13,7 @@ from typing import Any
 
 from ...core.json import JSON
 from ...core.values import as_list, mapping
+from ...stored.recording import Recording
 from ...stored.span import StoredSpan
 from ..model import stagenames, travel
 from ..model.calltree import CallTree
@@ -21,6 +22,7 @@ from ..model.silences import Silence
 from ..model.turns import kind
 from ..model.updates import over_us, updates
 from .curves import Run, level
+from .listening import heard_turns
 from .safe import ACTING
 from .view import View
 
@@ -149,6 +151,24 @@ def encode(view: View) -> JSON:
         "strings": shared.string.all,
         "values": shared.values,
         "details": details,
+    }
+
+
+def encode_recording(view: View, recording: Recording) -> JSON:
+    """What is added to it to play the call: from when to when there is sound, and when each turn is
+    heard."""
+    call = view.call
+    begins_us = recording.begins_us - call.started_us
+    place_of = {span.id: place for place, span in enumerate(call.spans_by_time)}
+    return {
+        "recording": {
+            "from": begins_us // TICK_US,
+            "to": (begins_us + round(recording.duration_s * 1e6)) // TICK_US,
+            "turns": [
+                [place_of[turn.span_id], turn.begins_us // TICK_US, turn.ends_us // TICK_US]
+                for turn in heard_turns(call)
+            ],
+        }
     }
 
 

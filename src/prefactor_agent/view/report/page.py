@@ -19,30 +19,23 @@ from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.silences import budgets_of
 from . import safe
-from .encoding import encode, to_block
+from .encoding import encode, encode_recording, to_block
 from .head import head_of, verdict_of
+from .listening import PageSound, SoundError, beside, embedded
 from .scale import Scale, pickup_parts
 from .view import View
 
 _MARK = "document.documentElement.classList.add('scripted')"
 """Runs before anything is laid out, so that the page is laid out once."""
 
-_SCRIPT = (
-    "data",
-    "text",
-    "lanes",
-    "voices",
-    "view",
-    "drawvoices",
-    "drawlanes",
-    "move",
-    "select",
-    "details",
-    "replay",
-    "input",
-    "start",
+_DRAWN = (
+    *("data", "text", "lanes", "voices", "view", "drawvoices", "drawlanes", "move", "select"),
+    *("details", "streams"),
 )
-"""The parts of the page's script, in the order in which they run."""
+_SILENT = (*_DRAWN, "replay", "input", "start")
+_HEARD = (*_DRAWN, "sound", "playing", "playhead", "following", "input", "jumps", "player", "start")
+"""The parts of the page's script, in the order in which they run: of a call without a recording,
+and of one with it. A page has one time; where there is sound, that of the sound."""
 
 
 class ReportError(SourceError):
@@ -59,22 +52,41 @@ class Served:
     """Keeps the page of a call that runs up to date. May request only from the server."""
 
 
-def write_report(source: Source, session_id: str, path: Path) -> None:
-    """Write the page of a call.
+def write_report(
+    source: Source, session_id: str, path: Path, *, embed_audio: bool = False
+) -> PageSound | None:
+    """Write the page of a call, and its recording beside it or into it.
+
+    Args:
+        source: Where the call is kept.
+        session_id: The call.
+        path: The file of the page. The recording goes beside it, under the same name.
+        embed_audio: Put the recording into the page.
+
+    Returns:
+        What the page plays; ``None``: the call has no recording.
 
     Raises:
         SourceError: The calls cannot be read.
-        ReportError: There is no such call, or the file cannot be written.
+        ReportError: There is no such call, a file cannot be written, or the recording is too large
+            for the page to hold.
     """
     spans = source.call(session_id)
     if not spans:
         raise ReportError(f"no call has the id {session_id}: see prefactor-agent sessions")
-    page = render(spans, alive=source.alive(session_id))
+    recording, sound = source.recording(session_id), None
+    try:
+        if recording is not None:
+            sound = embedded(recording) if embed_audio else beside(path, recording)
+    except SoundError as error:
+        raise ReportError(str(error)) from None
+    page = render(spans, alive=source.alive(session_id), sound=sound)
     try:
         path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise ReportError(f"{path} cannot be written ({reason}): choose another with -o") from None
+    return sound
 
 
 def render(
@@ -82,6 +94,7 @@ def render(
     now_us: int | None = None,
     alive: bool | None = None,
     served: Served | None = None,
+    sound: PageSound | None = None,
 ) -> str:
     """The page of a call, from all of its spans.
 
@@ -90,10 +103,15 @@ def render(
         now_us: The present, in microseconds since the Unix epoch. Default: now.
         alive: Whether the process that records the call still runs; ``None``: not known.
         served: By ``prefactor-agent ui``.
+        sound: The recording of the call. A page that follows a call while it runs says that it can
+            be heard later: the file that a browser plays must not change under it.
     """
     view = View(spans, now_us, alive)
-    template, style, script = _parts()
     live = served.script if served is not None and view.summary.status == "running" else ""
+    heard_later = bool(live) and sound is not None
+    if live:
+        sound = None
+    template, style, script = _parts(sound is not None)
     scripts = [_MARK, script, *([live] if live else [])]
     page = template.render(
         view=view,
@@ -112,8 +130,10 @@ def render(
         script=script,
         home=served.home if served is not None else "",
         live=live,
-        policy=_policy(style, scripts, bool(live)),
-        data=to_block(encode(view)),
+        heard_later=heard_later,
+        sound=sound,
+        policy=_policy(style, scripts, bool(live), sound),
+        data=to_block(encode(view) | (encode_recording(view, sound.recording) if sound else {})),
     )
     return safe.encodable(page)
 
@@ -138,11 +158,15 @@ def environment() -> Environment:
 
 
 @cache
-def _parts() -> tuple[Template, str, str]:
-    """The template, the style sheet and the script."""
+def _parts(heard: bool) -> tuple[Template, str, str]:
+    """The template, the style sheet and the script, of a page that plays a recording or of one that
+    does not."""
     folder = files(__package__)
     template, style = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css"))
-    parts = "\n".join((folder / "script" / f"{name}.js").read_text("utf-8") for name in _SCRIPT)
+    if heard:
+        style += (folder / "player.css").read_text("utf-8")
+    names = _HEARD if heard else _SILENT
+    parts = "\n".join((folder / "script" / f"{name}.js").read_text("utf-8") for name in names)
     return environment().from_string(template), style, f"'use strict';\n(() => {{\n{parts}}})();\n"
 
 
@@ -156,10 +180,12 @@ def policy_hash(source: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(source.encode()).digest()).decode('ascii')}'"
 
 
-def _policy(style: str, scripts: list[str], live: bool) -> str:
-    """Nothing is loaded, and no other script and no other style is run than the page's own."""
+def _policy(style: str, scripts: list[str], live: bool, sound: PageSound | None) -> str:
+    """Nothing is loaded but a recording, and no other script and no other style is run than the
+    page's own."""
     return (
         f"default-src 'none'; script-src {' '.join(map(policy_hash, scripts))}; "
         f"style-src {policy_hash(style)}; img-src data:; base-uri 'none'; form-action 'none'"
         + ("; connect-src 'self'" if live else "")
+        + (f"; media-src {sound.policy}" if sound is not None else "")
     )
