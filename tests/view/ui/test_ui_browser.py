@@ -14,8 +14,9 @@ import pytest
 from prefactor_agent.journal.process import this_process
 from support.waiting import PATIENCE
 from view.browser import NEEDS_BROWSER, Browser, look
-from view.calls import span, spoken_call, unanswered_call
+from view.calls import SESSION, ZERO_US, span, spoken_call, unanswered_call
 from view.journals import renamed, set_process, write
+from view.report.recorded import record
 from view.ui.ui_server import Ui, ui_server
 
 pytestmark = NEEDS_BROWSER
@@ -115,6 +116,22 @@ def test_the_page_of_a_call_that_runs_follows_it(page: Browser, ui: Ui) -> None:
     assert page.js("return document.getElementById('u3')") is None
     page.one("[data-refresh]").click()
     page.until("return document.getElementById('u3')")
+
+
+def test_a_call_is_heard_in_its_page(page: Browser, ui: Ui) -> None:
+    assert isinstance(ui.journal, Path)
+    write(ui.journal, spoken_call())
+    record(ui.journal, SESSION, ZERO_US)
+    page.driver.get(f"{ui.base}/calls/{SESSION}")
+    page.until("return document.documentElement.dataset.ready")
+    page.one("[data-listen]").click()
+    page.until("return document.querySelector('[data-sound]').currentTime > 0.1")
+    assert page.one("[data-side='0']").is_enabled(), "each side can be muted"
+    page.one("#a1 .at").click()  # the agent is heard from 4.4 s on, the recording begins at 0.3 s
+    page.until("return document.querySelector('[data-sound]').currentTime > 4.15")
+    assert page.js("return document.querySelector('.heard').id") == "a1"
+    page.one("[data-listen]").click()
+    assert page.js("return document.querySelector('[data-sound]').paused")
 
 
 def test_a_phone_sees_it_without_scrolling_sideways(page: Browser, ui: Ui) -> None:

@@ -19,6 +19,7 @@ from ...stored.source import Place, SourceError
 from ..report.page import Served, environment, policy_hash, render
 from .calls import Calls, Wanted, is_slow
 from .guard import Guard, add_headers, refused
+from .recording import Audio, page_sound
 from .watch import Watch
 
 PAGE = 50
@@ -88,6 +89,7 @@ class Server:
             [
                 web.get("/", self._list),
                 web.get(f"/calls/{{id:{_ID}}}", self._call),
+                web.get(f"/calls/{{id:{_ID}}}/audio", Audio(place).answer),
                 web.get("/events", self._events, allow_head=False),
             ]
         )
@@ -152,8 +154,9 @@ class Server:
             spans = source.call(session_id)
             if not spans:
                 raise SourceError(f"no call has the id {session_id}")
-            alive = source.alive(session_id)
-        return render(spans, alive=alive, served=Served(home="/", script=_live_script()))
+            alive, sound = source.alive(session_id), page_sound(source, session_id)
+        served = Served(home="/", script=_live_script())
+        return render(spans, alive=alive, served=served, sound=sound)
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: ``change`` when there is something new, of one call or of all.
