@@ -1,21 +1,26 @@
-"""Keeps the journal within its age and size: whole calls are removed, the oldest first."""
+"""Keeps the journal, with the recordings beside it, within its age and size: whole calls are
+removed, the oldest first."""
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
 from ..core import forks
+from ..stored import recording
 from . import place, schema
 from .claims import left_behind
 
 _DAY_US = 86_400_000_000
 _ROOM = 2
 """The journal may grow to so many times its limit while calls in it wait to be delivered."""
+_WRITTEN_US = 3_600_000_000
+"""A recording that changed within this time may be of a call that runs, and is not in the journal
+yet."""
 _PAUSE_S = 0.005
 """Between two calls, so that a writer never waits for more than one of them."""
 _WITHOUT_ROOT = (
@@ -38,8 +43,9 @@ class Pruned(NamedTuple):
 
 
 def size(path: Path) -> int:
-    """Bytes of the journal with its log."""
-    return place.size(path) + place.size(place.wal(path))
+    """Bytes of the journal with its log and the recordings of its calls."""
+    recorded = sum(kept.bytes for kept in recording.all_of(path).values())
+    return place.size(path) + place.size(place.wal(path)) + recorded
 
 
 def prune(
@@ -53,9 +59,10 @@ def prune(
     compact: bool = True,
     stop: Callable[[], bool] = lambda: False,
 ) -> Pruned:
-    """Remove calls that are older than ``days``, and the oldest ones above ``limit`` bytes. Calls
-    that run stay. Those that wait to be delivered stay, too, unless ``undelivered`` is set or the
-    journal has grown to twice its limit; the result says what was lost that way.
+    """Remove calls that are older than ``days``, and the oldest ones above ``limit`` bytes, with
+    their recordings. Calls that run stay. Those that wait to be delivered stay, too, unless
+    ``undelivered`` is set or the journal has grown to twice its limit; the result says what was
+    lost that way.
 
     Args:
         call: The id of the call to remove, whatever its age; all others stay.
@@ -73,12 +80,19 @@ def prune(
         # Some builds of SQLite leave the words of what is deleted in the file's free pages.
         connection.execute("PRAGMA secure_delete = ON")
         before = size(path)
+        recorded = recording.all_of(path)
         used = _used(connection)
         # A call's exact size would take reading all of it; what is over goes the next time.
         per_span = used // max(1, connection.execute("SELECT count(*) FROM spans").fetchone()[0])
+        used += sum(kept.bytes for kept in recorded.values())
         calls = spans = lost = kept = 0
         oldest = time.time_ns() // 1000 - int(days * _DAY_US)
         running = _running(connection)
+        if call is None:
+            for id_ in _without_call(connection, recorded, oldest, used > limit):
+                used -= recorded[id_].bytes
+                if not dry_run:
+                    recording.remove(path, id_)
         for each in _by_age(connection):
             if call is None and each.started_us >= oldest and used <= limit:
                 break
@@ -92,6 +106,10 @@ def prune(
             calls, spans = calls + 1, spans + each.spans
             lost += each.undelivered if each.wanted else 0
             used -= each.spans * per_span
+            if each.id in recorded:
+                used -= recorded[each.id].bytes
+                if not dry_run:  # first: without its call nobody would miss it
+                    recording.remove(path, each.id)
             if not dry_run:
                 _remove(connection, each.id)
                 time.sleep(_PAUSE_S)
@@ -130,6 +148,22 @@ def _running(connection: sqlite3.Connection) -> set[str]:
     rows = connection.execute(query).fetchall()
     rows += [(row[0], None) for row in connection.execute(_WITHOUT_ROOT).fetchall()]
     return {id_ for id_, process in rows if not left_behind(connection, id_, process)}
+
+
+def _without_call(
+    connection: sqlite3.Connection,
+    recorded: Mapping[str, recording.Kept],
+    oldest_us: int,
+    too_much: bool,
+) -> list[str]:
+    """Recordings of calls that are not in the journal (it was removed, or set aside) which are too
+    old or, where there is too much, are not being written now."""
+    if not recorded:
+        return []
+    known = {row[0] for row in connection.execute("SELECT DISTINCT session_id FROM spans")}
+    written = time.time_ns() // 1000 - _WRITTEN_US
+    before = max(oldest_us, written) if too_much else oldest_us
+    return [id_ for id_, kept in recorded.items() if id_ not in known and kept.changed_us < before]
 
 
 class _Call(NamedTuple):

@@ -6,10 +6,12 @@ was killed is found and placed like any other."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from . import ogg
 
@@ -63,6 +65,37 @@ def call_of(path: Path) -> str | None:
     """The id of the call that a file in the folder of the recordings is of; ``None``: it is none of
     ours."""
     return path.stem if path.suffix == _SUFFIX and _ID.fullmatch(path.stem) else None
+
+
+class Kept(NamedTuple):
+    """A file in the folder of the recordings."""
+
+    bytes: int
+    changed_us: int
+    """When it was written last, in microseconds since the Unix epoch."""
+
+
+def all_of(journal: Path) -> dict[str, Kept]:
+    """The recordings of a journal's calls, by their ids; those of calls that the journal has no
+    more, too. None, where the folder cannot be read."""
+    found: dict[str, Kept] = {}
+    with contextlib.suppress(OSError), os.scandir(folder(journal)) as entries:
+        for entry in entries:
+            if (call_id := call_of(Path(entry.name))) is None:
+                continue
+            with contextlib.suppress(OSError):  # another process was faster
+                stat = entry.stat(follow_symlinks=False)
+                found[call_id] = Kept(stat.st_size, stat.st_mtime_ns // 1000)
+    return found
+
+
+def remove(journal: Path, call_id: str) -> None:
+    """Remove the recording of a call, if there is one.
+
+    Raises:
+        OSError
+    """
+    path_of(journal, call_id).unlink(missing_ok=True)
 
 
 def of_call(journal: Path, call_id: str) -> Recording | None:
