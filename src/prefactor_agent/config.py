@@ -47,6 +47,7 @@ def configure(
     purpose: Purpose | None = None,
     allow_http: bool | None = None,
     quality_schemas: Mapping[str, Mapping[str, Any]] | None = None,
+    mark_sensitive: bool | None = None,
     otlp: bool | None = None,
     otlp_content: bool | None = None,
     otlp_usage: bool | None = None,

@@ -127,6 +127,16 @@ class Settings:
             " ``data_risk``. ``record_quality`` records a payload of one.",
         ),
     )
+    mark_sensitive: bool = field(
+        default=False,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "``True`` marks what was said, given and returned as sensitive where it is sent to"
+            " Prefactor.",
+            "PREFACTOR_MARK_SENSITIVE",
+            checks.flag,
+        ),
+    )
     otlp: bool = field(
         default=False,
         metadata=_setting(

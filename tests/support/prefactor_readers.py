@@ -75,6 +75,21 @@ def failures(spans: Iterable[Span]) -> list[tuple[str, str]]:
     ]
 
 
+def sensitive_labels(spans: Iterable[Span]) -> Counter[str]:
+    """The labels of values that are marked as sensitive, each counted once a span: the dashboard
+    looks through payloads, as deep as here."""
+
+    def within(value: Any, depth: int = 0) -> set[str]:
+        if depth > 6 or not isinstance(value, dict | list):
+            return set()
+        if isinstance(value, dict) and "$sensitive" in value:
+            return {*value.get("labels", [])}
+        below = value.values() if isinstance(value, dict) else value
+        return set().union(*(within(one, depth + 1) for one in below))
+
+    return Counter(label for span in spans for label in within(span.payload))
+
+
 def verdicts(spans: Iterable[Span]) -> list[str]:
     """The types of the spans that the evals take for the agent's verdict on its whole run: a text
     beside a group of numbers from 0 to 1 (or 0 to 100)."""

@@ -85,6 +85,8 @@ def agent_schema_version(
     tools: Mapping[str, ToolSchema] | None = None,
     chosen: JSON | None = None,
     quality: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    marked: bool = False,
 ) -> JSON:
     """The schemas as a call is registered with them. Their name is a hash of them, since Prefactor
     lets a name mean one set of schemas for ever.
@@ -93,11 +95,14 @@ def agent_schema_version(
         chosen: What the program's own ``SchemaRegistry`` holds, as it would register it: its word
             on a type wins.
         quality: The program's own quality schemas, by name.
+        marked: Values in the spans are marked as sensitive.
     """
     made = registry(tool_types, tools)
     for name, entry in (quality or {}).items():
         made.register_quality_schema(name, **{**entry, "schema": dict(entry["schema"])})
     body: JSON = made.to_agent_schema_version("")
+    for entry in body["span_type_schemas"] if marked else ():
+        entry["template"] = templates.reading_marks(entry["template"])
     if chosen:
         body = _joined(chosen, body)
     fingerprint = hashlib.sha256(to_json(body)).hexdigest()[:20]

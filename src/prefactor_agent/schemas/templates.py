@@ -9,6 +9,7 @@ Source: Prefactor's TypeScript SDK, ``skills/write-span-summary-templates``."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 LIMIT = 120
@@ -33,6 +34,15 @@ def _text(name: str, value: str) -> str:
         f"{{% capture {name} %}}{{{{ {value} }}}}{{% endcapture %}}"
         f'{{% assign {name} = {name} | remove: "<0 characters>" %}}'
     )
+
+
+_SHOWN_AS_TEXT = re.compile(r"(% capture \w+ %\}\{\{ )(\S+)( \}\})")
+
+
+def reading_marks(template: str) -> str:
+    """A template of ours that prints a value under its mark (``{"$sensitive": …, "value": …}``),
+    too, whether or not Prefactor takes marks off before it renders."""
+    return _SHOWN_AS_TEXT.sub(r"\1\2.value | default: \2\3", template)
 
 
 # The words of an error may be kept from the trace: then its class is said.
@@ -116,9 +126,10 @@ REALTIME = _line('{{ model_name | default: "Realtime model" }}' + _VOICE + _TOKE
 _TOOL = '{{ tool_name | default: "Tool" | truncate: 48, "…" }}'
 _OUTCOME = (
     _text("gave", "outputs.output")
+    + _text("taker", "outputs.agent")
     + '{% if outcome == "cancelled" %} cancelled{% elsif is_error or error %}'
     + _FAILED
-    + '{% elsif outcome == "handoff" %} hands over to {{ outputs.agent | default: "an agent" }}'
+    + '{% elsif outcome == "handoff" %} hands over to {{ taker | default: "an agent" }}'
     '{% elsif outcome == "stop_response" %} ends the turn without an answer'
     '{% elsif gave != "" %} → {{ gave }}{% elsif status %} returned{% endif %}'
 )

@@ -45,6 +45,7 @@ class Actions:
     # Set by fault plans.
     refused_types: Callable[[str], bool] = field(default=lambda _name: False)
     refuse_ids: Callable[[], bool] = field(default=lambda: False)
+    refuse_marks: Callable[[], bool] = field(default=lambda: False)
 
     # Idempotency
 
@@ -317,7 +318,7 @@ class Actions:
             if known["agent_instance_id"] != instance["id"]:
                 raise invalid("parent_span_id", "is of another instance", rule="parent")
         status, started, finished = self._span_times(details)
-        sensitive = details.get("sensitive_encoding", False)
+        sensitive = self._sensitive(details)
         payload = rules.json_object(details.get("payload", {}), "payload")
         if kind.params is not None and self.settings.check_payloads:
             plain = rules.unwrapped(payload, "payload") if sensitive else payload
@@ -381,6 +382,12 @@ class Actions:
             raise invalid("finished_at", f"must be blank for a {status} span", rule="state")
         return str(status), started or rules.now(), finished
 
+    def _sensitive(self, fields: Json) -> bool:
+        sensitive = fields.get("sensitive_encoding", False)
+        if sensitive and self.refuse_marks():
+            raise invalid("sensitive_encoding", "is not allowed", rule=None)
+        return bool(sensitive)
+
     def _check_result(self, schema: Any, result: Any, sensitive: bool) -> None:
         rules.json_object(result, "result_payload")
         if schema is not None and self.settings.check_payloads:
@@ -401,7 +408,7 @@ class Actions:
             if before != "active" and (before, status) != ("pending", "cancelled"):
                 raise conflict(f"a {before} span cannot become {status}", rule="span_state")
             result = body.get("result_payload")
-            sensitive = body.get("sensitive_encoding", False)
+            sensitive = self._sensitive(body)
             if result is not None:
                 schema_id = self.state.instance_schema[span["agent_instance_id"]]
                 kind = self.state.schema_versions[schema_id].types[span["schema_name"]]

@@ -15,7 +15,9 @@ BEFORE = frozenset({"hang", "delay", "status", "rate_limit", "reset", "html"})
 # Met when the effect is there and the answer is due.
 AFTER = frozenset({"reset_after", "truncated", "drip", "hang_after", "html_after"})
 # Part of what the service answers.
-RULES = frozenset({"bulk_cut", "revoke", "forbid", "no_custom_ids", "no_bulk", "reject_type"})
+RULES = frozenset(
+    {"bulk_cut", "revoke", "forbid", "no_custom_ids", "no_bulk", "no_marks", "reject_type"}
+)
 # The port itself.
 PORT = frozenset({"refuse"})
 KINDS = BEFORE | AFTER | RULES | PORT

@@ -75,7 +75,7 @@ class PrefactorServer:
     - after the effect: `reset_after`, `hang_after`, `bulk_cut` (items: only so many of a
       bulk call took effect, and the connection is reset), `truncated`, `html_after` (status,
       body), `drip` (chunk, interval)
-    - answers of the service: `revoke`, `forbid`, `no_custom_ids`, `no_bulk` (status),
+    - answers of the service: `revoke`, `forbid`, `no_custom_ids`, `no_bulk` (status), `no_marks`,
       `reject_type` (schema_name)
     """
 

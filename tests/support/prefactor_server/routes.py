@@ -48,6 +48,7 @@ class Api:
             self.note,
             refused_types=lambda name: self._faulty("reject_type", schema_name=name),
             refuse_ids=lambda: self._faulty("no_custom_ids"),
+            refuse_marks=lambda: self._faulty("no_marks"),
         )
         ident = r"([^/]+)"
         self._routes: list[tuple[str, re.Pattern[str], Callable[[Call], Json], str]] = [

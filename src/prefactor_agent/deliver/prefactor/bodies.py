@@ -14,6 +14,7 @@ from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON, without_none
 from ...journal import columns
 from ...journal.todo import SpanState, Todo
+from .marks import Marks
 from .statuses import status_sent
 
 Streams = dict[str, list[str]]
@@ -26,6 +27,8 @@ INSTRUCTIONS = "livekit:session payload.instructions"
 STREAM_LIMIT = 65_536
 """Characters of JSON that the chunks of one span may take; the journal keeps all of them."""
 _NO_STREAMS: Streams = {}
+_MARKED = ',"sensitive_encoding":true}'
+"""How the fields of a span end that has marks on its values."""
 
 
 class Body(NamedTuple):
@@ -44,6 +47,11 @@ class Body(NamedTuple):
     @property
     def finishes(self) -> bool:
         return self.todo.state == SpanState.OPEN
+
+    @property
+    def marked(self) -> bool:
+        """Values in it are marked as sensitive."""
+        return self.fields.endswith(_MARKED)
 
     @property
     def bulk_item(self) -> str:
@@ -77,23 +85,26 @@ def finish(
     limit: int = PAYLOAD_LIMIT,
     *,
     reported: bool = False,
+    marks: Marks | None = None,
 ) -> Body:
     """The end of a span that is open at Prefactor.
 
     Args:
         reported: As of :func:`.statuses.status_sent`.
+        marks: To be put on its values.
 
     Raises:
         ValueError: The row is damaged: this program did not write it so.
     """
     assert todo.finished_us is not None
-    outcome = _object(todo.result or "{}") if streams else {}
-    result = _result(todo, outcome, streams, limit)
+    shown = marks.on(todo) if marks is not None else todo
+    outcome = _object(shown.result or "{}") if streams else {}
+    result = _result(shown, outcome, streams, limit, marks)
     fields = (
         f'{{"status":"{status_sent(todo, reported=reported)}","result_payload":{result},'
-        f'"timestamp":"{unix_us_to_rfc3339(todo.finished_us)}"}}'
+        f'"timestamp":"{unix_us_to_rfc3339(todo.finished_us)}"'
     )
-    return Body(todo, f"{todo.id}-end", True, remote_id, fields)
+    return Body(todo, f"{todo.id}-end", True, remote_id, _closed(fields, marks))
 
 
 def create(
@@ -107,16 +118,19 @@ def create(
     *,
     reported: bool = False,
     instructions: str | None = None,
+    marks: Marks | None = None,
 ) -> Body:
     """A span as it is now: with its end, if it has one.
 
     Args:
         reported: As of :func:`.statuses.status_sent`.
         instructions: Those that the session's span says.
+        marks: To be put on its values.
 
     Raises:
         ValueError: As :func:`finish`.
     """
+    shown = marks.on(todo) if marks is not None else todo
     ended = todo.status != "active"
     status = status_sent(todo, reported=reported)
     # Prefactor's dashboard reads tokens and errors from the payload. A span that is sent while it
@@ -124,13 +138,15 @@ def create(
     in_payload = (
         todo.state == SpanState.NEW and ended and (todo.type in REQUESTS or status == "failed")
     )
-    outcome = _object(todo.result or "{}") if in_payload or streams else {}
+    outcome = _object(shown.result or "{}") if in_payload or streams else {}
     if in_payload:
         failed = status == "failed"
-        payload = _payload_with(outcome, todo, limit, instructions, failed=failed)
+        # As it stands in a request.
+        said = marks.payload(instructions) if marks is not None else instructions
+        payload = _payload_with(outcome, shown, limit, said, failed=failed)
     else:
-        payload = _kept(todo.payload, limit)
-    result = _result(todo, outcome, streams, limit)
+        payload = _kept(shown.payload, limit)
+    result = _result(shown, outcome, streams, limit, marks)
     fields = (
         f'{{"agent_instance_id":"{instance_id}","schema_name":{_text(schema_name)},'
         f'"status":"{status}","payload":{payload},'
@@ -146,7 +162,34 @@ def create(
     if parent_id is not None:
         fields += f',"parent_span_id":"{parent_id}"'
     key = f"{todo.id}-whole" if ended else f"{todo.id}-open"
-    return Body(todo, key, ended, remote_id, fields + "}")
+    return Body(todo, key, ended, remote_id, _closed(fields, marks))
+
+
+def _closed(fields: str, marks: Marks | None) -> str:
+    return fields + (_MARKED if marks is not None and '{"$sensitive":' in fields else "}")
+
+
+def again(
+    body: Body, streams: Streams, limit: int, instructions: str | None, marks: Marks | None
+) -> Body:
+    """The same step of a span in another form: cut to ``limit``, or with other marks."""
+    todo, old = body.todo._replace(sent=None), from_json(body.fields)
+    reported = old["status"] == "complete"
+    if body.finishes:
+        assert body.remote_id is not None
+        return finish(todo, body.remote_id, streams, limit, reported=reported, marks=marks)
+    return create(
+        todo,
+        old["agent_instance_id"],
+        old["schema_name"],
+        old.get("id"),
+        old.get("parent_span_id"),
+        streams,
+        limit,
+        reported=reported,
+        instructions=instructions,
+        marks=marks,
+    )
 
 
 def repeated(todo: Todo) -> Body:
@@ -164,7 +207,7 @@ def repeated(todo: Todo) -> Body:
 
 
 def _payload_with(
-    outcome: JSON, todo: Todo, limit: int, instructions: str | None, *, failed: bool
+    outcome: JSON, todo: Todo, limit: int, instructions: str | JSON | None, *, failed: bool
 ) -> str:
     """The payload, with what Prefactor's readers look for in it of the outcome."""
     known = _object(todo.payload)
@@ -178,7 +221,7 @@ def _payload_with(
     return bounded_object({**known, **added}, limit) if added else _kept(todo.payload, limit)
 
 
-def _referring(known: JSON, instructions: str) -> JSON:
+def _referring(known: JSON, instructions: str | JSON) -> JSON:
     """The payload of a request to a model, of which a message that is only the instructions says
     where they are: they are in every request of a call again."""
     inputs = _mapping(known.get("inputs"))
@@ -213,7 +256,7 @@ def _request(known: JSON, outcome: JSON) -> JSON:
     return {**added, "metadata": metadata} if metadata else added
 
 
-def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
+def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int, marks: Marks | None) -> str:
     """The result, with what passed through the span's streams."""
     if f"{todo.type}:".startswith("livekit:tool:"):
         return _tool_result(todo, limit)
@@ -223,7 +266,10 @@ def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int) -> str:
     summaries = dict(_mapping(outcome.get("streams")))
     share = STREAM_LIMIT // max(1, len(streams))
     for name, parts in streams.items():
-        summaries[name] = {**_mapping(summaries.get(name)), **limited(parts, share)}
+        rows = limited(parts, share)
+        if marks is not None:
+            rows = marks.result({"streams": {name: rows}})["streams"][name]
+        summaries[name] = {**_mapping(summaries.get(name)), **rows}
     return bounded_object({**outcome, "streams": summaries}, limit)
 
 

@@ -63,7 +63,13 @@ class CallDelivery(Delivery[CallRow]):
         self.on_terminate = on_terminate
         self._registered: dict[str, RegisteredCall] = {}
         self._logged: set[str] = set()
-        self._spans = SpanSender(self.api, self.outbox, self.progress, self._terminated)
+        self._spans = SpanSender(
+            self.api,
+            self.outbox,
+            self.progress,
+            self._terminated,
+            use_marks=settings.mark_sensitive,
+        )
 
     def is_over(self, row: CallRow) -> bool:
         return row.state == CallState.DONE or row.error is not None
@@ -294,6 +300,7 @@ class CallDelivery(Delivery[CallRow]):
                 row.instance_id,
                 remote=self.outbox.remote_ids(row.session_id),
                 schemas=frozenset(type_["name"] for type_ in types) or BASE_TYPES,
+                risks={one["name"]: one["data_risk"] for one in types if one.get("data_risk")},
                 instructions=said if isinstance(said, str) else None,
                 terminated=row.terminated is not None,
             )

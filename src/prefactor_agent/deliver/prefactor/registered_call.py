@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from ...schemas.catalog import TOOL_PREFIX
 
@@ -19,6 +21,8 @@ class RegisteredCall:
     remote: dict[str, str]
     """The ids that Prefactor made itself, by the ids made here."""
     schemas: frozenset[str]
+    risks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The data risk that each type is registered with, where it is known."""
     instructions: str | None = None
     """Those in the payload of the session's span."""
     last_checked: float = 0.0

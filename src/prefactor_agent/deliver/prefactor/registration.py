@@ -55,6 +55,7 @@ def registration(
             declared,
             chosen=dict(settings.schemas) if settings.schemas else None,
             quality=settings.quality_schemas,
+            marked=settings.mark_sensitive,
         ),
         "external_identifier": _external(session_id, payload),
         "purpose": settings.purpose,

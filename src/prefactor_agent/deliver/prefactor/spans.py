@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import from_json
-
+from ...core.bounds import PAYLOAD_LIMIT
+from ...core.guard import logger
 from ...core.ids import stamped
 from ...core.json import JSON
 from ...core.span import SpanType
@@ -23,6 +23,7 @@ from . import batches, bodies
 from .api import Api, DeniedError, RefusedError
 from .batches import BYTES_PER_REQUEST, SPANS_PER_REQUEST
 from .bodies import Body
+from .marks import Marks, marks_of
 from .registered_call import CallParkedError, RegisteredCall, related_id
 from .statuses import Failed, has_failure, is_reported
 from .verdicts import Verdict, verdict
@@ -53,6 +54,8 @@ class SpanSender:
     """Called when an answer says that a call must end: the session's id, the call, the reason."""
     use_bulk: bool = True
     use_ids: bool = True
+    use_marks: bool = False
+    """Values are marked as sensitive (``configure(mark_sensitive=True)``)."""
     limits: Limits = field(default_factory=lambda: Limits(SPANS_PER_REQUEST, BYTES_PER_REQUEST))
     _broke: Counter[str] = field(default_factory=Counter)
 
@@ -138,7 +141,12 @@ class SpanSender:
         try:
             if todo.state == SpanState.OPEN:
                 reported = self._is_reported(todo)
-                return [bodies.finish(todo, call.id_of(todo.id), columns, reported=reported)]
+                marks = self._marks(call, todo)
+                return [
+                    bodies.finish(
+                        todo, call.id_of(todo.id), columns, reported=reported, marks=marks
+                    )
+                ]
             if todo.sent is not None:
                 return [bodies.repeated(todo)]
             return [
@@ -151,6 +159,7 @@ class SpanSender:
                     columns,
                     instructions=call.instructions,
                     reported=self._is_reported(todo),
+                    marks=self._marks(call, todo),
                 )
             ]
         except ValueError as error:
@@ -158,6 +167,11 @@ class SpanSender:
             self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
             self.progress.parked += 1
             return []
+
+    def _marks(self, call: RegisteredCall, todo: Todo) -> Marks | None:
+        if not self.use_marks:
+            return None
+        return marks_of(todo.type, call.risks.get(call.schema(todo.type)))
 
     def _is_reported(self, todo: Todo) -> bool:
         """Whether another span has the failure that this one tells of."""
@@ -301,9 +315,10 @@ class SpanSender:
                 return 0
             case Verdict.TOO_LARGE:
                 return await self._send_cut(row, call, body, why)
+            case _ if body.marked:
+                return await self._send_unmarked(row, call, body, why)
             case _:
-                self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
-                self.progress.parked += 1
+                self._park(body, why)
                 return 1
 
     async def _park_if_poison(
@@ -321,39 +336,45 @@ class SpanSender:
 
     async def _send_cut(self, row: CallRow, call: RegisteredCall, body: Body, why: str) -> int:
         """Send a span that is too large again, without its streams and with short texts."""
-        todo, old = body.todo._replace(sent=None), from_json(body.fields)
-        reported = old["status"] == "complete"
-        if body.finishes:
-            assert body.remote_id is not None
-            cut = bodies.finish(todo, body.remote_id, {}, SMALL, reported=reported)
-        else:
-            cut = bodies.create(
-                todo,
-                old["agent_instance_id"],
-                old["schema_name"],
-                old.get("id"),
-                old.get("parent_span_id"),
-                {},
-                SMALL,
-                reported=reported,
-            )
+        marks = self._marks(call, body.todo) if body.marked else None
+        cut = bodies.again(body, {}, SMALL, call.instructions, marks)
         if len(cut.fields) >= len(body.fields):
-            self.outbox.acknowledge([], [], [(why[:500], todo.seq)], [])
-            self.progress.parked += 1
+            self._park(body, why)
             return 1
         if not cut.ends:
-            self.outbox.keep_sent([(cut.fields, todo.seq)])
+            self.outbox.keep_sent([(cut.fields, cut.todo.seq)])
         answer: JSON
         try:
             answer = await self.api.post(cut.path, cut.single.encode())
         except DeniedError:
             raise
         except RefusedError as error:
-            self.outbox.acknowledge([], [], [(str(error)[:500], todo.seq)], [])
-            self.progress.parked += 1
+            self._park(body, str(error))
             return 1
         self._acknowledge(row, call, [(cut, answer)])
         return 0
+
+    async def _send_unmarked(self, row: CallRow, call: RegisteredCall, body: Body, why: str) -> int:
+        """Send a span that was refused again, without marks. If it is taken, they were the reason:
+        then no more are sent."""
+        streams = self.outbox.streams([body.todo.id]).get(body.todo.id, {})
+        plain = bodies.again(body, streams, PAYLOAD_LIMIT, call.instructions, None)
+        if not plain.ends:
+            self.outbox.keep_sent([(plain.fields, plain.todo.seq)])
+        delivered, parked = await self._send_single(row, call, plain, [])
+        if delivered and self.use_marks:
+            self.use_marks = False
+            self.use_bulk = True  # if all of it was refused, it may have been for the marks
+            logger.warning(
+                "Prefactor refuses values that are marked as sensitive (%s): they are sent "
+                "without marks",
+                why,
+            )
+        return parked
+
+    def _park(self, body: Body, why: str) -> None:
+        self.outbox.acknowledge([], [], [(why[:500], body.todo.seq)], [])
+        self.progress.parked += 1
 
 
 def _is_held(todo: Todo) -> bool:
