@@ -24,7 +24,7 @@ CALLS := tests/e2e samples/tests $(SLOW:%=--ignore=%)
 .PHONY: demo test test-newest-voices test-newest-kept test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
 	versitygw test-fleet test-s3 test-prometheus \
-	soak lint bench bench-peers dist workflows picture lock clean
+	soak lint bench bench-peers commands dist workflows picture lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -140,6 +140,9 @@ $(RELEASE)/.installed: requirements/release.txt
 
 dist: $(RELEASE)/.installed  ## sdist, wheel and bill of materials of the last commit, in dist; each is built twice and tried
 	@$(RELEASE)/bin/python -m release.dist
+
+commands: $(VENV)/.installed  ## the reference of the command line in docs/commands.md, from the program
+	@$(BIN)/python -m release.commands
 
 workflows:  ## check .github/workflows; wants Go
 	@GOFLAGS=-mod=mod go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml

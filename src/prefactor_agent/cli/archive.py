@@ -12,6 +12,7 @@ import typer
 from ..checks import ARCHIVE
 from ..config import ConfigurationError, settings
 from ..core.text import count
+from .examples import add
 from .shared import JournalOption, complain, fail, settings_for
 
 ToArgument = Annotated[
@@ -28,7 +29,6 @@ app = typer.Typer(
 )
 
 
-@app.command()
 def push(
     archive: ToArgument = None,
     journal: JournalOption = None,
@@ -57,7 +57,6 @@ def push(
     typer.echo(json.dumps(done._asdict()) if as_json else words)
 
 
-@app.command()
 def compact(archive: ToArgument = None, as_json: JsonOption = False) -> None:
     """Put the calls of each day together, save those of today. Safe while hosts write."""
     from ..archive.compact import compact as put_together
@@ -80,8 +79,7 @@ def compact(archive: ToArgument = None, as_json: JsonOption = False) -> None:
         complain("there is nothing to put together")
 
 
-@app.command("ls")
-def list_(archive: ToArgument = None, as_json: JsonOption = False) -> None:
+def ls(archive: ToArgument = None, as_json: JsonOption = False) -> None:
     """List the days of each agent: objects and bytes."""
     from ..archive.catalog import partitions
     from ..archive.storage import Storage
@@ -91,6 +89,9 @@ def list_(archive: ToArgument = None, as_json: JsonOption = False) -> None:
             typer.echo(json.dumps(part._asdict()))
         else:
             typer.echo(f"{part.folder}  {count(part.objects, 'object')}  {part.bytes / 1e6:.1f} MB")
+
+
+add(app, push, compact, ls, group="archive")
 
 
 def _address(given: str | None) -> str:

@@ -16,8 +16,10 @@ import typer
 from ..config import ConfigurationError
 from ..stored.source import Source
 from ..stored.span import StoredSpan
+from .completion import CallArgument
+from .examples import add
 from .moments import moment_us, period_us
-from .shared import CallArgument, FromOption, JournalOption, place_of, writing_to
+from .shared import FromOption, JournalOption, place_of, writing_to
 
 if TYPE_CHECKING:
     from ..view.model.digest import Wanted
@@ -38,8 +40,7 @@ class ExportFormat(StrEnum):
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (sessions, show, export, report, ui, stats):
-        app.command()(command)
+    add(app, sessions, show, export, report, ui, stats)
 
 
 def sessions(

@@ -18,6 +18,8 @@ from ..config import ConfigurationError, Settings, settings
 from ..core.json import JSON
 from ..core.text import count
 from ..journal.errors import StorageError, UnusableJournalError
+from .completion import call_names
+from .examples import add
 from .shared import JournalOption, complain, fail, settings_for, writing_to
 
 if TYPE_CHECKING:
@@ -34,8 +36,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (push, doctor, tail, metrics, prune):
-        app.command()(command)
+    add(app, push, doctor, tail, metrics, prune)
 
 
 def push(
@@ -229,7 +230,9 @@ def metrics(
 def prune(
     call: Annotated[
         str | None,
-        typer.Argument(metavar="CALL", help="Only this one, whatever its age."),
+        typer.Argument(
+            metavar="CALL", help="Only this one, whatever its age.", autocompletion=call_names
+        ),
     ] = None,
     journal: JournalOption = None,
     days: Annotated[

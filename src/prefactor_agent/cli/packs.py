@@ -12,19 +12,23 @@ import typer
 
 from ..journal.reader import JournalPlace
 from ..stored.source import Source
+from .completion import call_names
+from .examples import add
 from .shared import JournalOption, journal_path, writing_to
 
 
 def register(app: typer.Typer) -> None:
     """Add the command to the program."""
-    app.command()(evals_pack)
+    add(app, evals_pack)
 
 
 def evals_pack(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="CALL|AGENT…", help="Calls, or agents with all of their calls. Default: last."
+            metavar="CALL|AGENT…",
+            help="Calls, or agents with all of their calls. Default: last.",
+            autocompletion=call_names,
         ),
     ] = None,
     journal: JournalOption = None,

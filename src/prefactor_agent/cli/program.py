@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from .. import __version__
 from ..config import ConfigurationError
 from ..stored.source import SourceError
 from . import archive, looking, operating, packs, starting
+from .examples import epilog
 from .shared import complain
 
 app = typer.Typer(
     name="prefactor-agent",
     help="Look at the calls of a traced LiveKit agent.",
+    epilog=epilog(""),
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -36,12 +38,21 @@ def main() -> None:
         if reconfigure is not None:
             reconfigure(errors="replace")
     try:
-        app()
+        command()(prog_name="prefactor-agent")
     except (SourceError, ConfigurationError, OSError) as error:
         if isinstance(error, BrokenPipeError):
             _leave_pipe()
         complain(error)
         sys.exit(1)
+
+
+def command() -> TyperGroup:
+    """The program as it is run, with all of its commands."""
+    made = typer.main.get_command(app)
+    # They are Typer's own, and change the user's files: the command `completion` only prints.
+    made.params = [one for one in made.params if not (one.name or "").endswith("_completion")]
+    assert isinstance(made, TyperGroup)
+    return made
 
 
 def _print_version(wanted: bool) -> None:

@@ -39,9 +39,6 @@ FromOption = Annotated[
         "a folder.",
     ),
 ]
-CallArgument = Annotated[
-    str, typer.Argument(metavar="CALL", help="An id, the beginning of one, or last.")
-]
 
 
 def journal_path(journal: Path | None) -> Path:

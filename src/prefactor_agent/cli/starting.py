@@ -1,4 +1,5 @@
-"""The commands that one begins with: ``demo``, and ``init``, which traces an agent."""
+"""The commands that one begins with: ``demo``, ``init``, which traces an agent, and
+``completion``."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import ConfigurationError
+from .completion import completion
+from .examples import add
 from .shared import fail
 
 if TYPE_CHECKING:
@@ -20,8 +23,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    for command in (demo, init):
-        app.command()(command)
+    add(app, demo, init, completion)
 
 
 def demo(
