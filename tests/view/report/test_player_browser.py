@@ -227,6 +227,7 @@ def test_dead_air_in_the_conversation_and_the_chart_plays_too(open_page: Open, p
 
 def test_a_turn_is_gone_to_by_a_click_and_played_by_its_time(open_page: Open) -> None:
     page = open_page(link="#agent1")
+    assert page.heard == pytest.approx(AGENT_MS[0], abs=CLOSE), "by a link, too"
     page.one("#user1 .said").click()
     assert page.heard == pytest.approx(CALLER_MS[0], abs=CLOSE)
     assert not page.playing

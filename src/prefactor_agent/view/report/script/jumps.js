@@ -82,11 +82,16 @@ function jump(at) {
   else seek(at);
 }
 
+// The span that an address or a link names.
+function idOf({ hash }) {
+  try { return decodeURIComponent(hash.slice(1)); } catch { return ''; }
+}
+
 // In the conversation: dead air and the time of a turn play, a turn or a note is gone to. Other links
 // within the page go to where they lead.
 document.addEventListener('click', event => {
   const link = event.target.closest('a[href^="#"]'), place = event.target.closest('main [data-span]');
-  const id = link ? decodeURIComponent(link.hash.slice(1)) : place ? place.dataset.span : '';
+  const id = link ? idOf(link) : place ? place.dataset.span : '';
   const i = spanOf.get(id);
   if (i === undefined || event.target.closest('[data-details]') || !link && String(getSelection())) return;
   const gap = gapBefore.get(i);

@@ -52,6 +52,13 @@ for (const button of sides) {
   button.disabled = true;
   button.title = 'A page from disk cannot mute one side of a file beside it. Write it with --embed-audio, or use prefactor-agent ui.';
 }
-audio.preservesPitch = true;
 if (audio.error) explain();
 setPosition(FIRST);
+
+// A link to a span is one to its moment.
+function toHash() {
+  const i = spanOf.get(idOf(location));
+  if (i !== undefined) seek(beginsAt(i));
+}
+addEventListener('hashchange', toHash);
+toHash();
