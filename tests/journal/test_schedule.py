@@ -96,13 +96,13 @@ def test_words_are_written_within_a_quarter_of_a_second(plan: Schedule, clock: C
     assert waited(plan, clock) == 0.25
 
 
-def test_loudness_alone_is_written_each_four_fifths_of_a_second(
+def test_loudness_alone_is_written_each_three_fifths_of_a_second(
     plan: Schedule, clock: Clock
 ) -> None:
     for _ in range(3):
         assert plan.takes_levels(everything=False)
         plan.rest(levels=True)
-        assert waited(plan, clock) == pytest.approx(0.8)
+        assert waited(plan, clock) == pytest.approx(0.6)
 
 
 def test_loudness_waits_as_long_at_most_beside_words(plan: Schedule, clock: Clock) -> None:
@@ -114,7 +114,7 @@ def test_loudness_waits_as_long_at_most_beside_words(plan: Schedule, clock: Cloc
         plan.wait()
     between = [after - before for before, after in pairwise(taken)]
     assert min(between) > 0.39
-    assert max(between) < 0.81
+    assert max(between) < 0.61
 
 
 def test_without_anything_open_nothing_wakes_the_thread_for_an_hour(

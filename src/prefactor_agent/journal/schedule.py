@@ -9,9 +9,9 @@ import time
 
 WORDS = 2.5
 """Flush intervals after which the words of an open span are written at the latest."""
-LEVELS = 8.0
+LEVELS = 6.0
 """Flush intervals after which the loudness of an open span is written at the latest. It waits for
-two more until it is worked out (record/audio/block.py): a second in all."""
+four more until it is worked out (record/audio/block.py): a second in all."""
 _LONGEST_S = 3600.0
 """One wait of the thread: a lock takes no infinite one."""
 
@@ -82,14 +82,14 @@ class Schedule:
             self._alarm.acquire(timeout=min(left, _LONGEST_S))
 
     def takes_levels(self, *, everything: bool) -> bool:
-        """Whether this round writes loudness: not more than twice in the time that it may wait, so
-        that it goes with what is written anyway.
+        """Whether this round writes loudness: not before two thirds of the time that it may wait,
+        so that it goes with what is written anyway.
 
         Args:
             everything: This round writes all that there is.
         """
         now = time.monotonic()
-        if not everything and now - self._levels_taken < LEVELS * self._interval / 2:
+        if not everything and now - self._levels_taken < LEVELS * self._interval * 2 / 3:
             return False
         self._levels_taken = now
         return True

@@ -143,7 +143,7 @@ class SessionRecorder:
         self.call_moments = CallMoments(scope)
         self.termination = Termination(scope)
         self.states = States(scope)
-        self.refs, self.recent = TurnRefs(scope), RecentTurns()
+        self.refs, self.recent = TurnRefs(scope), RecentTurns(self.voice.catch_up)
         self.user_turns = UserTurns(scope, self.voice, self.refs, self.recent)
         self.utterances = Utterances(scope, self.voice, self.user_turns)
         self.assistant_turns = AssistantTurns(

@@ -144,7 +144,7 @@ def test_the_users_voice_says_the_same_as_if_each_frame_were_worked_out(
         notes.close()
         notes.ask("places", 0)
     assert together.said == alone.said
-    assert list(together.voice._heard) == list(alone.voice._heard)
+    assert list(together.voice._windows.heard) == list(alone.voice._windows.heard)
 
 
 @settings(max_examples=50, deadline=None)
@@ -199,7 +199,7 @@ def test_no_more_than_so_many_frames_wait_and_none_for_long(new: Callable[[], An
         at_once.hear(quiet(), START)
         assert len(at_once._block) < MOST_FRAMES
         in_real_time.hear(quiet(), START + number * 20 * MS)
-        assert len(in_real_time._block) <= 10  # 200 ms
+        assert len(in_real_time._block) <= 20  # 400 ms
 
 
 def test_levels_that_cannot_be_worked_out_are_counted_and_not_kept(

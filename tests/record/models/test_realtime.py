@@ -15,7 +15,7 @@ from livekit.agents import Agent, AgentSession
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.conversation.costs import costs
 from prefactor_agent.core import guard
-from prefactor_agent.record.audio.user_voice import UserVoice
+from prefactor_agent.record.audio.block import Block
 from prefactor_agent.record.models.realtime import Realtime
 from support.line import Line as NodesLine
 from support.line import until
@@ -437,7 +437,7 @@ async def test_a_failure_of_ours_is_not_the_models(
             def fails(*_arguments: Any) -> None:
                 raise LookupError("a defect of ours")
 
-            monkeypatch.setattr(UserVoice, "hear", fails)
+            monkeypatch.setattr(Block, "add", fails)
         else:
             stack.enter_context(broken(getattr(Realtime, name)))
         async with line.to(Host()):

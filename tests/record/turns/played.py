@@ -25,7 +25,7 @@ class Player:
     """
 
     def __init__(self, call: Call, spans: SpanTree, ended: Callable[[EndedTurn], None]) -> None:
-        self._recent = RecentTurns()
+        self._recent = RecentTurns(lambda: None)
         self._spans = spans
         self._told = ended
         self._users: dict[str, UserTurn] = {}

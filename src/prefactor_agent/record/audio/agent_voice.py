@@ -43,8 +43,7 @@ class AgentVoice:
         self._levels = levels
         levels.source = self.catch_up
         self._loop_thread = get_ident()
-        self._block: Block[tuple[int, int]] = Block()
-        """The position of each frame, and its samples in the rate that ``levels`` counts in."""
+        self._block = Block(self._work_out)
         self._position_ns = 0
         self._latest_ns: int | None = None
         self._opening: Levels | None = None
@@ -56,32 +55,14 @@ class AgentVoice:
         self._ends_ns: int | None = None
         self._goes_on_above: float | None = None
         """The level above which the sound goes on after the kept windows."""
-        self.late: list[tuple[int, int]] = []
-        """The frames that came later, against their place in the audio, than all before them: that
-        place, and the arrival less it (see :class:`prefactor_agent.conversation.Playout`)."""
+        self._late: list[tuple[int, int]] = []
 
     def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> None:
         """One frame passed."""
-        data, levels, block = bytes(frame.data), self._levels, self._block
-        samples, rate = frame.samples_per_channel, frame.sample_rate
-        if rate != block.sample_rate or frame.num_channels != block.channels:
-            self.catch_up()
-            block.sample_rate, block.channels = rate, frame.num_channels
-        if (counted := levels.sample_rate) is None:
-            counted = levels.sample_rate = rate
-            levels.channels = frame.num_channels
-        position = self._position_ns
-        began = arrived_ns - position
-        if self._latest_ns is None or began > self._latest_ns:
-            self._latest_ns = began
-            if len(self.late) < LATE_KEPT:
-                self.late.append((position, began))
-        self._position_ns = position + samples * 1_000_000_000 // rate
-        if rate != counted:
-            samples = samples * counted // rate
+        if (levels := self._levels).sample_rate is None:
+            levels.sample_rate, levels.channels = frame.sample_rate, frame.num_channels
         levels.times.append(arrived_ns)
-        if block.add(data, arrived_ns, (position, samples)):
-            self.catch_up()
+        self._block.add(frame, arrived_ns)
 
     def catch_up(self) -> None:
         """Work out the levels of what has passed."""
@@ -91,8 +72,18 @@ class AgentVoice:
     @guarded("voice.levels")
     def _work_out(self) -> None:
         levels = self._levels
-        for (position, samples), squares in self._block.take():
+        counted = levels.sample_rate
+        for (_, samples, rate, _, arrived_ns), squares in self._block.take():
+            position = self._position_ns
+            began = arrived_ns - position
+            if self._latest_ns is None or began > self._latest_ns:
+                self._latest_ns = began
+                if len(self._late) < LATE_KEPT:
+                    self._late.append((position, began))
+            self._position_ns = position + samples * 1_000_000_000 // rate
             self._place(position, squares)
+            if counted is not None and rate != counted:
+                samples = samples * counted // rate
             levels.items.append(pack(samples, squares))
         if len(levels.items) >= UNABSORBED:
             levels.absorb()
@@ -107,6 +98,13 @@ class AgentVoice:
                 self._ends_ns = at + _WINDOW_NS
         if len(self._kept) >= KEPT_WINDOWS:
             self._bound()
+
+    @property
+    def late(self) -> list[tuple[int, int]]:
+        """The frames that came later, against their place in the audio, than all before them: that
+        place, and the arrival less it (see :class:`prefactor_agent.conversation.Playout`)."""
+        self.catch_up()
+        return self._late
 
     @property
     def sound_begins_ns(self) -> int | None:

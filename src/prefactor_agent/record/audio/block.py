@@ -1,59 +1,71 @@
-"""Frames that have passed, and whose loudness is worked out a little later, together.
+"""Frames that have passed, and are looked at a little later, together.
 
-In a call a frame passes every 10 to 50 ms, and everything that is done in between throws NumPy's
-code out of the processor's caches: working out one frame alone takes ten times as long as one of
-many. So a copy of its samples waits (a frame may be changed in place as soon as it has passed),
-with what is known of its place, until a block is full or somebody asks."""
+In a call a frame passes every 10 to 50 ms, and everything that is done in between throws our code
+and NumPy's out of the processor's caches: working out one frame alone takes ten times as long as
+one of many. So when a frame passes, only a copy of its samples is kept (it may be changed in place
+as soon as it has passed). All else waits until a block is full or somebody asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Callable, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
 
 from .loudness import mean_squares, window_of
 
-LONGEST_NS = 200_000_000
+if TYPE_CHECKING:
+    from livekit import rtc
+
+LONGEST_NS = 400_000_000
 """How long the first frame of a block waits for the others, if more frames come."""
-MOST_FRAMES = 32
+MOST_FRAMES = 48
 
-Note = TypeVar("Note")
+Passed = tuple[bytes, int, int, int, int]
+"""A frame that has passed: its 16-bit samples, how many each channel has, the sample rate, the
+channels, and when it arrived."""
+_format = itemgetter(2, 3)
 
 
-class Block(Generic[Note]):
-    """The frames that wait, all in one format, each with a note."""
+class Block:
+    """The frames that wait.
 
-    __slots__ = ("_notes", "_samples", "_until_ns", "channels", "sample_rate")
+    Args:
+        when_full: Called when no more should wait: it takes them.
+    """
 
-    def __init__(self) -> None:
-        self.sample_rate = 0
-        self.channels = 0
+    __slots__ = ("_until_ns", "_waiting", "_when_full")
+
+    def __init__(self, when_full: Callable[[], object]) -> None:
+        self._when_full = when_full
         self._until_ns = 0
-        self._samples: list[bytes] = []
-        self._notes: list[Note] = []
+        self._waiting: list[Passed] = []
 
     def __len__(self) -> int:
-        return len(self._samples)
+        return len(self._waiting)
 
-    def add(self, samples: bytes, arrived_ns: int, note: Note) -> bool:
-        """Keep a frame; returns whether the block is full."""
-        waiting = self._samples
+    def add(self, frame: rtc.AudioFrame, arrived_ns: int) -> None:
+        """Keep a frame that just passed."""
+        waiting = self._waiting
         if not waiting:
             self._until_ns = arrived_ns + LONGEST_NS
-        self._notes.append(note)
-        waiting.append(samples)
-        return arrived_ns >= self._until_ns or len(waiting) >= MOST_FRAMES
+        waiting.append(
+            (
+                bytes(frame.data),
+                frame.samples_per_channel,
+                frame.sample_rate,
+                frame.num_channels,
+                arrived_ns,
+            )
+        )
+        if arrived_ns >= self._until_ns or len(waiting) >= MOST_FRAMES:
+            self._when_full()
 
-    def take(self) -> Iterator[tuple[Note, list[float]]]:
-        """Each frame's note, and the mean squares of its windows. The block is empty afterwards,
+    def take(self) -> Iterator[tuple[Passed, list[float]]]:
+        """Each frame, and the mean squares of its windows of 10 ms. The block is empty afterwards,
         whatever becomes of it."""
-        notes, samples = self._notes, self._samples
-        self._notes, self._samples = [], []
-        return zip(notes, mean_squares(samples, self._window), strict=True)
-
-    def mean_squares(self, samples: bytes) -> list[float]:
-        """Those of one frame of this format, at once."""
-        return next(mean_squares([samples], self._window))
-
-    @property
-    def _window(self) -> int:
-        return window_of(self.sample_rate, self.channels)
+        waiting, self._waiting = self._waiting, []
+        for (rate, channels), alike in groupby(waiting, _format):
+            frames = list(alike)
+            samples = [frame[0] for frame in frames]
+            yield from zip(frames, mean_squares(samples, window_of(rate, channels)), strict=True)

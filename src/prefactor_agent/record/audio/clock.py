@@ -53,15 +53,10 @@ class AudioClock:
     The audio is a row of stretches, each recorded without a break. No frame arrives before its end,
     so the earliest frame, relative to its position in the audio, anchors its stretch. A late frame
     begins a new stretch, and the frames of a burst move it back: to the end of the stretch before
-    if there was no gap. What is placed already moves with it (``moves``).
-
-    Args:
-        before_change: Called before anything changes but how much audio was counted.
-    """
+    if there was no gap. What is placed already moves with it (``moves``)."""
 
     __slots__ = (
         "_anchor",
-        "_before_change",
         "_began_ns",
         "_late",
         "_slack",
@@ -73,8 +68,7 @@ class AudioClock:
         "settles_ns",
     )
 
-    def __init__(self, before_change: Callable[[], object] = lambda: None) -> None:
-        self._before_change = before_change
+    def __init__(self) -> None:
         self.position = 0
         """How much audio was counted, in nanoseconds."""
         self.settles_ns = 0
@@ -145,7 +139,6 @@ class AudioClock:
         return [self.moment(position) for position in positions]
 
     def _begin(self, position: int, anchor: int, arrived_ns: int) -> None:
-        self._before_change()
         self._add(position, anchor)
         self._late.clear()
         self._slack = _SLACK_NS
@@ -167,7 +160,6 @@ class AudioClock:
         late.append((position, anchor, since_ns))
         position, anchor, since_ns = late[0]
         if arrived_ns - since_ns >= _LATE_FOR_NS:
-            self._before_change()
             self.moves.append((self._anchor + position, anchor - self._anchor))
             self._add(position, anchor)
             self._began_ns = since_ns
@@ -176,7 +168,6 @@ class AudioClock:
     def _take_late(self, arrived_ns: int) -> None:
         """A gap is near: the frames that were late were after a gap, too, until a burst says
         otherwise."""
-        self._before_change()
         for position, anchor, _ in self._late:
             self.moves.append((self._anchor + position, anchor - self._anchor))
             self._add(position, anchor, tentative=True)
@@ -184,7 +175,6 @@ class AudioClock:
         self._late.clear()
 
     def _early(self, position: int, anchor: int, arrived_ns: int) -> None:
-        self._before_change()
         earlier = self._anchor - anchor
         if earlier > JITTER_NS and self._merge(anchor, arrived_ns):
             self._slack, self.settles_ns = _SLACK_NS, arrived_ns

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .loudness import SILENCE_DBFS, Audibility
+from .loudness import LEAST_DBFS, SILENCE_DBFS
 from .loudness import WINDOW_MS as FINE_MS
 
 WINDOW_MS = 20
@@ -81,7 +81,7 @@ def find_echo(agent: Levels, user: Levels) -> Echo | None:
         user: Levels of what came in, from the same moment on; longer by the echo's delay.
     """
     least = LEAST_MS // WINDOW_MS
-    if agent.size < least or user.size < least or user.max() < Audibility.LEAST_DBFS:
+    if agent.size < least or user.size < least or user.max() < LEAST_DBFS:
         return None
     agent, heard = _smoothed(agent), _smoothed(user)
     there = user > _DIGITAL_DBFS  # LiveKit sends zeros while it warms up the cancelling of echo

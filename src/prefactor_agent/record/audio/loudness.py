@@ -17,6 +17,22 @@ import numpy.typing as npt
 SILENCE_DBFS = -127
 WINDOW_MS = 10
 
+LEAST_DBFS = -60.0
+"""Nothing below this is heard on a phone or a laptop."""
+BEGIN_ABOVE_FLOOR = 8.0
+GOES_ON_ABOVE_FLOOR = 5.0
+BELOW_PEAK = 40.0
+PEAK_FALL_PER_WINDOW = 0.05
+_LOWEST_PEAK = -50.0
+_DIGITAL_DBFS = -100.0
+_RESET = 10
+"""Windows of digital silence that are no lost packet any more."""
+_BUCKET = 50
+"""Windows that a minimum is taken over."""
+_BUCKETS = 6
+"""Minima that the floor comes from."""
+_STEADY = 3.0
+
 _FULL_SCALE_DB = 20.0 * log10(32768.0)
 _LEAST = 10.0 ** ((SILENCE_DBFS + _FULL_SCALE_DB) / 10.0)
 
@@ -58,24 +74,30 @@ def _alike(frames: list[bytes], size: int, window: int) -> Iterator[list[float]]
     samples = np.frombuffer(whole, dtype=np.int16).astype(np.float32).reshape(len(frames), size)
     count = size // window
     if count <= 1:
-        yield from ([_variance(frame)] for frame in samples)
+        yield from ([found] for found in _variances(samples))
         return
     head = samples[:, : (count - 1) * window].reshape(len(frames), count - 1, window)
     means = head.sum(axis=2) / window
     squares = np.einsum("ijk,ijk->ij", head, head) / window - means * means
-    for found, rest in zip(squares.tolist(), samples[:, (count - 1) * window :], strict=True):
-        yield [*found, _variance(rest)]
+    rests = _variances(samples[:, (count - 1) * window :])
+    for found, rest in zip(squares.tolist(), rests, strict=True):
+        found.append(rest)
+        yield found
 
 
-_ones = np.ones(4_800, dtype=np.float32)
+_ones = np.ones((4_800, 1), dtype=np.float32)
 
 
-def _variance(samples: npt.NDArray[np.float32]) -> float:
-    size = samples.size
-    # A product with ones is the sum, at a third of the price of ``sum`` for so few samples.
-    total = samples.dot(_ones[:size]) if size <= _ones.size else samples.sum()
-    mean = float(total) / size
-    return float(samples.dot(samples)) / size - mean * mean
+def _variances(rows: npt.NDArray[np.float32]) -> list[float]:
+    """The variance of each row, from products of vectors: matmul works each out as ``dot`` does,
+    to the bit, and the product with ones is the sum."""
+    size = rows.shape[1]
+    ones = _ones[:size] if size <= len(_ones) else np.ones((size, 1), dtype=np.float32)
+    across = rows[:, np.newaxis, :]
+    means = np.matmul(across, ones).astype(np.float64) / size
+    squares = np.matmul(across, rows[:, :, np.newaxis]).astype(np.float64) / size
+    found: list[float] = (squares - means * means).ravel().tolist()
+    return found
 
 
 def pack(samples: int, squares: list[float]) -> int:
@@ -98,24 +120,8 @@ class Audibility:
     believed. Digital silence is no room: after it (LiveKit itself sends it while it warms up the
     cancelling of echo) the floor is learned anew."""
 
-    LEAST_DBFS = -60.0
-    """Nothing below this is heard on a phone or a laptop."""
-    BEGIN_ABOVE_FLOOR = 8.0
-    GOES_ON_ABOVE_FLOOR = 5.0
-    BELOW_PEAK = 40.0
-    PEAK_FALL_PER_WINDOW = 0.05
-    DIGITAL_DBFS = -100.0
-    RESET = 10
-    """Windows of digital silence that are no lost packet any more."""
-    BUCKET = 50
-    """Windows that a minimum is taken over."""
-    BUCKETS = 6
-    """Minima that the floor comes from."""
-    STEADY = 3.0
-
     __slots__ = (
         "_count",
-        "_floor",
         "_low",
         "_lows",
         "_most",
@@ -123,6 +129,7 @@ class Audibility:
         "_smooth",
         "_zeros",
         "audible",
+        "floor",
     )
 
     def __init__(self, loudest_floor: float = -40.0) -> None:
@@ -134,18 +141,21 @@ class Audibility:
         self._count = 0
         self._zeros = 0
         self._smooth: float | None = None
-        self._floor = loudest_floor
-        self._peak = -50.0
+        self._peak = _LOWEST_PEAK
+        self.floor = loudest_floor
+        """The level of the noise, as far as it is known."""
         self.audible = False
 
     def hear(self, level: float) -> bool:
         """Take the level of the next window in dBFS; returns whether it is audible."""
-        if level < self.DIGITAL_DBFS:
+        # Global constants and comparisons in the place of attributes and max(): every 10 ms of a
+        # call come through here.
+        if level < _DIGITAL_DBFS:
             self._zeros += 1
-            if self._zeros == self.RESET:
+            if self._zeros == _RESET:
                 self._lows.clear()
                 self._low, self._count, self._smooth = 0.0, 0, None
-                self._floor = float(SILENCE_DBFS)
+                self.floor = float(SILENCE_DBFS)
             self.audible = False
             return False
         self._zeros = 0
@@ -154,37 +164,39 @@ class Audibility:
         smooth = self._smooth = level if smooth is None else smooth + (level - smooth) * 0.4
         if smooth < self._low:
             self._low = smooth
-            if len(self._lows) < 2:
-                self._floor = min(self._floor, smooth)
+            if len(self._lows) < 2 and smooth < self.floor:
+                self.floor = smooth
         self._count += 1
-        if self._count >= self.BUCKET:
+        if self._count >= _BUCKET:
             self._next_bucket()
-        self._peak = max(level, self._peak - self.PEAK_FALL_PER_WINDOW, -50.0)
-        above = self.GOES_ON_ABOVE_FLOOR if self.audible else self.BEGIN_ABOVE_FLOOR
-        threshold = max(self._floor + above, self._peak - self.BELOW_PEAK, self.LEAST_DBFS)
-        self.audible = level > threshold
-        return self.audible
-
-    @property
-    def floor(self) -> float:
-        return self._floor
+        peak = self._peak - PEAK_FALL_PER_WINDOW
+        if level > peak:
+            peak = level
+        if peak < _LOWEST_PEAK:
+            peak = _LOWEST_PEAK
+        self._peak = peak
+        audible = level > LEAST_DBFS and level > peak - BELOW_PEAK
+        if audible:
+            above = GOES_ON_ABOVE_FLOOR if self.audible else BEGIN_ABOVE_FLOOR
+            audible = level > self.floor + above
+        self.audible = audible
+        return audible
 
     @property
     def goes_on_above(self) -> float:
         """The level above which a sound goes on."""
-        floor = self._floor + self.GOES_ON_ABOVE_FLOOR
-        return max(floor, self._peak - self.BELOW_PEAK, self.LEAST_DBFS)
+        return max(self.floor + GOES_ON_ABOVE_FLOOR, self._peak - BELOW_PEAK, LEAST_DBFS)
 
     def _next_bucket(self) -> None:
         lows = self._lows
         lows.append(self._low)
-        if len(lows) > self.BUCKETS:
+        if len(lows) > _BUCKETS:
             del lows[0]
         if len(lows) > 1:
             lowest, second = sorted(lows)[:2]
             # Steady noise has much the same minimum again and again; the dips of a voice that a
             # gate cut out of its room have not.
-            if second - lowest <= self.STEADY or len(lows) == self.BUCKETS:
-                self._floor = min(self._most, second)
+            if second - lowest <= _STEADY or len(lows) == _BUCKETS:
+                self.floor = min(self._most, second)
         self._low = 0.0
         self._count = 0

@@ -11,7 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from numpy.lib.stride_tricks import sliding_window_view
 
-from .loudness import SILENCE_DBFS, Audibility
+from .loudness import (
+    BEGIN_ABOVE_FLOOR,
+    BELOW_PEAK,
+    GOES_ON_ABOVE_FLOOR,
+    LEAST_DBFS,
+    PEAK_FALL_PER_WINDOW,
+    SILENCE_DBFS,
+)
 
 Levels = npt.NDArray[np.float64]
 
@@ -45,7 +52,7 @@ def find_sound(windows: list[float]) -> Sound | None:
     """The audible part of a voice, from its levels in windows of 10 ms."""
     levels = np.asarray(windows)
     peak = _loudness(levels)
-    threshold = max(peak - Audibility.BELOW_PEAK, Audibility.LEAST_DBFS)
+    threshold = max(peak - BELOW_PEAK, LEAST_DBFS)
     begins = _first_above(levels, threshold)
     if begins is None:
         # A very short sound is better than none.
@@ -55,21 +62,21 @@ def find_sound(windows: list[float]) -> Sound | None:
         begins = int(lone[0])
     elif (room := _room(levels, begins, threshold, peak)) is not None:
         begins, floor = room
-        threshold = max(threshold, floor + Audibility.GOES_ON_ABOVE_FLOOR)
+        threshold = max(threshold, floor + GOES_ON_ABOVE_FLOOR)
     ends = int(np.flatnonzero(levels > threshold)[-1])
     return Sound(begins, ends, threshold)
 
 
 def _loudness(levels: Levels) -> float:
     """The level of the loudest sound that is no click."""
-    heard = np.flatnonzero(levels > Audibility.LEAST_DBFS)
+    heard = np.flatnonzero(levels > LEAST_DBFS)
     if not heard.size:
         return float(SILENCE_DBFS)
     levels = levels[heard[0] :]
     if levels.size >= CLICK_WINDOWS:
         levels = sliding_window_view(levels, CLICK_WINDOWS).min(axis=1)
     age = np.maximum(0, np.arange(levels.size) - _RECENT)
-    return float((levels - age * Audibility.PEAK_FALL_PER_WINDOW).max())
+    return float((levels - age * PEAK_FALL_PER_WINDOW).max())
 
 
 def _first_above(levels: Levels, threshold: float) -> int | None:
@@ -90,7 +97,7 @@ def _room(levels: Levels, begins: int, threshold: float, peak: float) -> tuple[i
     floor = _median(_smooth(levels[:ROOM_WINDOWS]))
     if floor > peak - _ROOM_BELOW_PEAK_DB:
         return None
-    above = floor + Audibility.BEGIN_ABOVE_FLOOR
+    above = floor + BEGIN_ABOVE_FLOOR
     voice = _first_above(levels, max(above, threshold))
     if voice is None or voice < ROOM_WINDOWS:
         return None

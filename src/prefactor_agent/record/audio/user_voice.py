@@ -6,22 +6,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING
 
 from ...core.guard import guarded
 from ..spans.stream import UNABSORBED, AudioLevels
 from .block import Block
 from .clock import AudioClock
-from .loudness import SILENCE_DBFS, WINDOW_MS, Audibility, pack, to_dbfs
+from .loudness import LEAST_DBFS, SILENCE_DBFS, Audibility, pack, to_dbfs
+from .windows import CLICK_WINDOWS, WINDOW_NS, Windows
 
-if TYPE_CHECKING:
-    from livekit import rtc
-
-_WINDOW_NS = WINDOW_MS * 1_000_000
 _PAUSE_NS = 500_000_000
 """Silence after which the next sound is a new stretch of speech (words lie closer together)."""
-_CLICK_WINDOWS = 3
-"""A lone sound shorter than this is a click, or the noise being uneven, and no voice."""
 _LEARNED_DB = 3.0
 _STILL_NS = 100_000_000
 _ABOVE_ROOM_DB = 2.0
@@ -49,18 +43,13 @@ class _Before:
     run_ns: int
 
 
-_Frame = tuple[int, int, int, int, int]
-"""A frame that has passed: its position, when it began, its length, its samples in the rate that is
-counted in, and when it arrived."""
-
-
 class UserVoice:
     """The user's voice on its way into the STT node or the realtime model, on the clock of its
     samples.
 
-    The clock goes on with each frame; the levels are worked out block by block, before the clock
-    changes and whenever somebody asks: what is told is what it would be if each were worked out as
-    it passes. Used on the event loop only.
+    Frames are looked at block by block, and whenever somebody asks: what is told is what it would
+    be if each were looked at as it passes. Only ``on_moved`` is called a little later, before
+    anything that is told can depend on it. Used on the event loop only.
 
     Args:
         session_id: Whose voice it is.
@@ -70,18 +59,17 @@ class UserVoice:
         self.session_id = session_id
         self._since_ns = since_ns
         self._taken = False
-        self._clock = AudioClock(self.catch_up)
-        self._block: Block[_Frame] = Block()
+        self._clock = AudioClock()
+        self._block = Block(self._work_out)
+        self.hear = self._block.add
+        """Called with each frame that passes, and when it arrived."""
         self._audibility = Audibility()
         self._recent: deque[tuple[int, int]] = deque()
         """The position of each frame, and its size and level."""
         self._run = 0
         self._run_ns = 0
         self._floor = 0.0
-        self._heard: deque[tuple[int, float]] = deque(maxlen=300)
-        """The position at which each window ended, and its level."""
-        self._loud_until = 0
-        """The position at which the last window ended that anybody could hear."""
+        self._windows = Windows(self._clock)
         self._frame_ns = 0
         """The length of the longest frame that was no padding, where frames are long."""
         self._ended_ns = 0
@@ -94,42 +82,54 @@ class UserVoice:
         proves to have begun, or ended, at the second."""
         self._onset_ns: int | None = None
         self._heard_until_ns: int | None = None
-        self.sample_rate: int | None = None
-        """The rate in which ``levels`` counts samples, whatever rate they come at."""
-        self.channels: int | None = None
-        self.first_arrived_ns: int | None = None
-        """When the first audio came."""
-
-    def hear(self, frame: rtc.AudioFrame, arrived_ns: int) -> None:
-        """One frame passed."""
-        data, block, clock = bytes(frame.data), self._block, self._clock
-        samples, rate = frame.samples_per_channel, frame.sample_rate
-        duration = samples * 1_000_000_000 // rate
-        if rate != block.sample_rate or frame.num_channels != block.channels:
-            self.catch_up()
-            block.sample_rate, block.channels = rate, frame.num_channels
-            self.channels = frame.num_channels
-        if rate != self.sample_rate:
-            self.first_arrived_ns = self.first_arrived_ns or arrived_ns
-            samples = self._other_rate(frame)
-        position = clock.position
-        padding = duration > _PADDING_NS and self._is_padding(duration, data)
-        begun = clock.advance(arrived_ns, duration, padding=padding)
-        if clock.began or clock.moves:
-            self._follow_clock(begun)
-        self._ended_ns = begun + duration
-        if block.add(data, arrived_ns, (position, begun, duration, samples, arrived_ns)):
-            self.catch_up()
+        self._sample_rate: int | None = None
+        self._channels: int | None = None
+        self._first_arrived_ns: int | None = None
 
     def catch_up(self) -> None:
-        """Work out the levels of what has passed."""
+        """Look at what has passed. Whoever reads what ``on_moved`` may change asks for it."""
         if len(self._block):
             self._work_out()
 
     @guarded("voice.levels")
     def _work_out(self) -> None:
-        for frame, squares in self._block.take():
-            self._place(frame, squares)
+        clock, place = self._clock, self._place
+        for (_, samples, rate, channels, arrived_ns), squares in self._block.take():
+            duration = samples * 1_000_000_000 // rate
+            self._channels = channels
+            if rate != self._sample_rate:
+                self._first_arrived_ns = self._first_arrived_ns or arrived_ns
+                samples = self._other_rate(samples, rate)
+            position = clock.position
+            padding = duration > _PADDING_NS and self._is_padding(duration, squares)
+            begun = clock.advance(arrived_ns, duration, padding=padding)
+            if clock.began or clock.moves:
+                self._follow_clock(begun)
+            self._ended_ns = begun + duration
+            place(position, begun, duration, squares)
+            packed = pack(samples, squares)
+            self._recent.append((position, packed))
+            if position - self._recent[0][0] > _KEPT_NS:
+                self._recent.popleft()
+            if self._levels is not None:
+                self._record(self._levels, begun, arrived_ns, packed)
+
+    @property
+    def sample_rate(self) -> int | None:
+        """The rate in which ``levels`` counts samples, whatever rate they come at."""
+        self.catch_up()
+        return self._sample_rate
+
+    @property
+    def channels(self) -> int | None:
+        """The channels of the latest frame."""
+        self.catch_up()
+        return self._channels
+
+    @property
+    def first_arrived_ns(self) -> int | None:
+        """When the first audio came. Of a session that is over, any thread may ask."""
+        return self._first_arrived_ns
 
     @property
     def onset_ns(self) -> int | None:
@@ -143,43 +143,39 @@ class UserVoice:
         self.catch_up()
         return self._heard_until_ns
 
-    def _place(self, frame: _Frame, squares: list[float]) -> None:
-        position, begun, duration, samples, arrived_ns = frame
-        hear = self._audibility.hear
+    def _place(self, position: int, begun: int, duration: int, squares: list[float]) -> None:
+        """Look where in a frame there is sound."""
+        audibility, windows = self._audibility, self._windows
+        hear = audibility.hear
         last = len(squares) - 1
         for index, square in enumerate(squares):
-            offset = index * _WINDOW_NS
-            length = duration if index == last else offset + _WINDOW_NS
+            offset = index * WINDOW_NS
+            length = duration if index == last else offset + WINDOW_NS
             level = to_dbfs(square)
             audible = hear(level)
-            self._heard.append((position + length, level))
-            if level > Audibility.LEAST_DBFS:
-                self._loud_until = max(self._loud_until, position + length)
-            if self._audibility.floor > self._floor + _LEARNED_DB:
-                self._reconsider(self._audibility.goes_on_above)
-            self._floor = self._audibility.floor
+            windows.heard.append((position + length, level))
+            if level > LEAST_DBFS and position + length > windows.loud_until:
+                windows.loud_until = position + length
+            if (floor := audibility.floor) != self._floor:
+                if floor > self._floor + _LEARNED_DB:
+                    self._reconsider(audibility.goes_on_above)
+                self._floor = floor
             if not audible:
                 self._run = 0
                 continue
-            at = begun + offset
             self._run += 1
             if self._run == 1:
-                self._run_ns = at
+                self._run_ns = begun + offset
             until = self._heard_until_ns
-            if until is not None and at - until <= _RING_NS:
+            if until is not None and begun + offset - until <= _RING_NS:
                 self._heard_until_ns = begun + length
-            elif self._run >= _CLICK_WINDOWS:
+            elif self._run >= CLICK_WINDOWS:
                 if until is None or self._run_ns - until > _PAUSE_NS:
                     self._onset_ns = self._run_ns
                 self._heard_until_ns = begun + length
-        packed = pack(samples, squares)
-        recent = self._recent
-        recent.append((position, packed))
-        if position - recent[0][0] > _KEPT_NS:
-            recent.popleft()
-        levels = self._levels
-        if levels is None:
-            return
+
+    def _record(self, levels: AudioLevels, begun: int, arrived_ns: int, packed: int) -> None:
+        """Add the latest frame to what is recorded of an utterance."""
         settles_ns = self._clock.settles_ns
         if self._unfed or arrived_ns < settles_ns:
             self._unfed += 1
@@ -199,9 +195,9 @@ class UserVoice:
 
     @levels.setter
     def levels(self, levels: AudioLevels | None) -> None:
+        self.catch_up()
         if levels is self._levels:
             return
-        self.catch_up()
         if self._levels is not None:
             self._feed(self._levels)
         self._levels = levels
@@ -218,9 +214,9 @@ class UserVoice:
         if self._unfed and self._ended_ns >= self._clock.settles_ns:
             self._feed(audio)
 
-    def _is_padding(self, duration: int, data: bytes) -> bool:
+    def _is_padding(self, duration: int, squares: list[float]) -> bool:
         """Whether a frame is silence that LiveKit added: longer than the frames of the input."""
-        if to_dbfs(max(self._block.mean_squares(data))) > SILENCE_DBFS:
+        if to_dbfs(max(squares)) > SILENCE_DBFS:
             self._frame_ns = max(self._frame_ns, duration)
         return duration > self._frame_ns
 
@@ -248,34 +244,21 @@ class UserVoice:
         until = self._heard_until_ns
         if until is not None and now - until < _STILL_NS:
             # Something is still heard: what there is now is the room, whatever was taken for it.
-            since = now - 2 * _STILL_NS
-            room = [level for ended, level in self._heard if self._end_moment(ended) > since]
-            if room:
-                self._reconsider(max(room) + _ABOVE_ROOM_DB)
+            room = self._windows.loudest_since(now - 2 * _STILL_NS)
+            if room is not None:
+                self._reconsider(room + _ABOVE_ROOM_DB)
         return self._heard_until_ns
 
     def _reconsider(self, threshold: float) -> None:
         """The noise turned out to be louder than was known: find the last sound above it."""
-        loud = 0
-        found: int | None = None
-        for ended, level in reversed(self._heard):
-            if level <= threshold:
-                loud, found = 0, None
-                continue
-            found = ended if found is None else found
-            loud += 1
-            if loud == _CLICK_WINDOWS:
-                self._heard_until_ns = self._end_moment(found)
-                return
-
-    def _end_moment(self, ended: int) -> int:
-        """The moment at which audio ended that ends at this position. The audio behind it can have
-        been recorded later."""
-        return self._clock.moment(ended - 1) + 1
+        ended = self._windows.last_sound_above(threshold)
+        if ended is not None:
+            self._heard_until_ns = ended
 
     def taken_until(self, moment_ns: int) -> None:
         """A turn was committed whose last sound ended then. Who goes on after a pause too short to
         begin a new stretch of sound begins a new turn all the same, and not before that."""
+        self.catch_up()
         self._since_ns = max(self._since_ns, moment_ns)
         self._taken = True
 
@@ -293,33 +276,16 @@ class UserVoice:
         onset = self._run_ns if self._is_new_run() else self._onset_ns
         if onset is None or onset > self._since_ns:
             return onset
-        return self._sound_after_taken() if self._taken else self._since_ns
+        if not self._taken:
+            return self._since_ns
+        # The first sound behind that of the last turn, if there is one.
+        return self._windows.first_sound_since(
+            self._since_ns, self._audibility.goes_on_above, goes_on=self._run > 0
+        )
 
     def _is_new_run(self) -> bool:
         until = self._heard_until_ns
         return self._run > 0 and (until is None or self._run_ns - until > _PAUSE_NS)
-
-    def _sound_after_taken(self) -> int | None:
-        """When the first sound behind that of the last turn began, if there is one."""
-        threshold, moment = self._audibility.goes_on_above, self._clock.moment
-        loud, begun = 0, 0
-        before = self._clock.earliest(self._since_ns) + _WINDOW_NS
-        if self._loud_until < before:
-            return None  # asked at each move of the clock: most often nothing was heard
-        for ended, level in self._heard:
-            if level <= threshold or ended < before:
-                loud = 0
-                continue
-            begins = moment(ended - _WINDOW_NS)
-            if begins < self._since_ns:
-                loud = 0
-                continue
-            loud += 1
-            if loud == 1:
-                begun = begins
-            if loud == _CLICK_WINDOWS:
-                return begun
-        return begun if loud and self._run else None
 
     def _follow_clock(self, begun: int) -> None:
         """A new stretch of audio begins, or some audio proved to be recorded at another moment."""
@@ -335,7 +301,17 @@ class UserVoice:
             self._move()
 
     def _move(self) -> None:
-        clock, before = self._clock, (self._last_onset(), self._heard_until_ns)
+        clock, joined = self._clock, None
+        for since, by in clock.moves:
+            if self._stretch_ns >= since:
+                self._stretch_ns += by
+        if self._before is not None and self._stretch_ns - self._before.ended_ns <= _RING_NS:
+            joined, self._before = self._before, None
+        if joined is None and not any(self._is_moved(since) for since, _ in clock.moves):
+            self._move_recorded()
+            clock.moves.clear()
+            return  # most often: what moved is neither the end nor the beginning of a sound
+        before = self._last_onset(), self._heard_until_ns
         for since, by in clock.moves:
             if self._onset_ns is not None and self._onset_ns >= since:
                 self._onset_ns += by
@@ -345,18 +321,30 @@ class UserVoice:
                 self._since_ns += by
             if self._run_ns >= since:
                 self._run_ns += by
-            if self._stretch_ns >= since:
-                self._stretch_ns += by
-            if self._levels is not None and abs(by) > _SEEN_NS:
-                _move_times(self._levels.times, since, by)
+        self._move_recorded()
         clock.moves.clear()
-        if self._before is not None and self._stretch_ns - self._before.ended_ns <= _RING_NS:
-            self._join(self._before)
-            self._before = None
+        if joined is not None:
+            self._join(joined)
         for seemed, moment in zip(before, (self._last_onset(), self._heard_until_ns), strict=True):
             if seemed is not None and moment is not None and seemed != moment:
                 for listener in self.on_moved:
                     listener(seemed, moment)
+
+    def _is_moved(self, since: int) -> bool:
+        """Whether anything that is told of a sound lies at or after a moment."""
+        onset, until = self._onset_ns, self._heard_until_ns
+        return (
+            (onset is not None and onset >= since)
+            or (until is not None and until > since)
+            or (self._taken and self._since_ns > since)
+            or self._run_ns >= since
+        )
+
+    def _move_recorded(self) -> None:
+        if self._levels is not None:
+            for since, by in self._clock.moves:
+                if abs(by) > _SEEN_NS:
+                    _move_times(self._levels.times, since, by)
 
     def _join(self, before: _Before) -> None:
         """There was no gap before the present stretch: a sound that went on across is one."""
@@ -371,17 +359,17 @@ class UserVoice:
             onset = before.onset_ns
         self._onset_ns = onset
 
-    def _other_rate(self, frame: rtc.AudioFrame) -> int:
+    def _other_rate(self, samples: int, rate: int) -> int:
         """The samples of a frame that comes at another rate than those before, in the rate that is
         counted in."""
-        samples, rate, counted = frame.samples_per_channel, frame.sample_rate, self.sample_rate
+        counted = self._sample_rate
         if counted is None or self._levels is None:
             if counted is not None:
                 self._recent = deque(
                     (position, ((packed >> 8) * rate // counted) << 8 | packed & 0xFF)
                     for position, packed in self._recent
                 )
-            self.sample_rate = rate
+            self._sample_rate = rate
             return samples
         return samples * counted // rate
 

@@ -151,6 +151,7 @@ class AssistantTurns:
         turn = self._state.speeches.pop(speech.id, None)
         if turn is None:
             return
+        self._user_turns.catch_up()
         over = speech.done()  # not if the trace ends before the session
         error = speech.exception() if over and hasattr(speech, "exception") else None
         if error is not None and turn.error is None:
@@ -235,6 +236,7 @@ class AssistantTurns:
 
     def _note_sound(self, turn: AssistantTurn) -> None:
         """A stretch of a speech's sound begins to come out (without audio: its text did)."""
+        self._user_turns.catch_up()
         asking = self._state.user_turn
         if asking is not None and (not turn.came_out or turn.resumed is not None):
             turn.heard_over, turn.during = asking, question_of(asking)

@@ -8,10 +8,10 @@ from statistics import median
 
 from ...core.json import JSON
 from ..audio.echo import Echo, curve, find_echo, halved
-from ..audio.loudness import WINDOW_MS, Audibility
+from ..audio.loudness import LEAST_DBFS, WINDOW_MS
 from .turn import HeardMeanwhile
 
-_UNHEARD = round(-Audibility.LEAST_DBFS)
+_UNHEARD = round(-LEAST_DBFS)
 
 
 def echo_in(heard: HeardMeanwhile) -> Echo | None:

@@ -20,9 +20,14 @@ _CHANGING = 3
 
 
 class RecentTurns:
-    """Remembers the last turns of one session. Used on the event loop."""
+    """Remembers the last turns of one session. Used on the event loop.
 
-    def __init__(self) -> None:
+    Args:
+        catch_up: Called before facts are taken: it brings the user's turns up to date.
+    """
+
+    def __init__(self, catch_up: Callable[[], object]) -> None:
+        self._catch_up = catch_up
         self._users: deque[UserTurn] = deque(maxlen=QUESTIONS_KEPT)
         self._speeches: deque[AssistantTurn] = deque(maxlen=SPEECHES_KEPT)
         self._ended: dict[str, EndedSpeech] = {}
@@ -48,6 +53,7 @@ class RecentTurns:
 
     def end_speech(self, turn: AssistantTurn) -> TurnFacts:
         """A speech is over: from here on its facts stay as they are."""
+        self._catch_up()
         facts = facts_of(turn)
         self._ended[turn.span.id] = EndedSpeech(facts)
         return facts
@@ -82,6 +88,7 @@ class RecentTurns:
         return partial(timeline_of, *self._facts(), final=True)
 
     def _facts(self) -> tuple[list[Question], list[EndedSpeech | TurnFacts]]:
+        self._catch_up()
         ended, settled = self._ended, self._settled
         questions = []
         for age, user in enumerate(reversed(self._users)):

@@ -66,6 +66,7 @@ class UserTurnSpans:
 
     def end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:
         """End the span of a turn, now or ``at`` a moment in the past."""
+        self._voice.catch_up()
         finished = to_unix_us(at) / 1e6 if at is not None else round(time.time(), 6)
         if self._voice.levels is turn.span.streams.get("audio"):
             self._voice.levels = None

@@ -49,7 +49,13 @@ class UserTurns:
         """The last one that a realtime model took."""
         self._latest: UserTurn | None = None
         """The last one that began with a sound."""
+        self._spoken_over: AssistantTurn | None = None
+        """What that one began to be spoken over."""
         voice.on_moved.append(self._on_sound_moved)
+
+    def catch_up(self) -> None:
+        """Bring the moments of the turns up to date: what has been heard may have moved them."""
+        self._voice.catch_up()
 
     def begin(self, at: int, *, soundless: bool = False) -> UserTurn:
         """The user's turn that is open, or a new one that began ``at``.
@@ -82,17 +88,19 @@ class UserTurns:
             turn.moments["vad_started"] = resumed
         turn.soundless = soundless
         self._state.user_turn = self._latest = turn
+        self._spoken_over = None
         playing = self._state.playing
         if playing is not None and playing.user_spoke_over_ns is None and not soundless:
             playing.user_spoke_over_ns = at
             playing.user_spoke_over = turn
+            self._spoken_over = playing
         return turn
 
     @guarded("user_turn.sound_moved")
     def _on_sound_moved(self, seemed: int, moment: int) -> None:
         """A sound was recorded at another moment than it seemed: audio that was held up arrives in
         a burst, or there was a short gap."""
-        turn, playing = self._latest, self._state.playing
+        turn, over = self._latest, self._spoken_over
         if turn is None:
             return
         if turn.moments.get("speech_ended") == seemed:
@@ -101,8 +109,8 @@ class UserTurns:
             turn.moments["speech_started"] = moment
             self._spans.move_start(turn.span, moment)
             self._spans.update(turn.span, started_at=to_unix_us(moment) / 1e6)
-            if playing is not None and playing.user_spoke_over_ns == seemed:
-                playing.user_spoke_over_ns = moment
+            if over is not None and over.user_spoke_over_ns == seemed:
+                over.user_spoke_over_ns = moment
 
     def _was_let_go(self, turn: UserTurn, at: int) -> bool:
         """Whether LiveKit holds no words of a turn any more when a new sound begins: it has taken
@@ -163,6 +171,7 @@ class UserTurns:
             self._refs.set_asked(turn)
 
     def _commit(self, message: llm.ChatMessage) -> UserTurn:
+        self.catch_up()
         now = now_ns()
         turn = (
             self._claim_set_aside(message)
@@ -196,6 +205,7 @@ class UserTurns:
 
         Args:
             own: The model decided to speak; otherwise LiveKit asked it to."""
+        self.catch_up()
         turn = self._state.user_turn
         if own and turn is not None and "vad_ended" in turn.moments:
             self._note_speech_end(turn)
@@ -354,6 +364,7 @@ class UserTurns:
 
     def cancel(self) -> None:
         """The session ends: what was being said is no turn any more."""
+        self.catch_up()
         while self._set_aside:
             turn = self._set_aside.popleft()
             self._give_up(turn, at=turn.moments.get("speech_ended"))

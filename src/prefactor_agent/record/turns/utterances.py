@@ -56,6 +56,7 @@ class Utterances:
     def hear(self, event: Any) -> None:
         """Take what the STT node just yielded: an event, or plain text (a final)."""
         kind = event.type if isinstance(event, stt.SpeechEvent) else _FINAL
+        self._voice.catch_up()
         turn = self._state.user_turn
         utterance = turn.utterance if turn is not None else None
         if turn is not None and utterance is not None and kind is _START and utterance.is_mute():
