@@ -22,7 +22,9 @@ def observed(
     payload: dict[str, Any] | None = None,
 ) -> list[Observation]:
     assert counts(f"livekit:{type_}")
-    return [*of_span("Shop", f"livekit:{type_}", name, status, payload or {}, result)]
+    return [
+        *of_span("Shop", f"livekit:{type_}", name, status, lambda: payload or {}, lambda: result)
+    ]
 
 
 def test_an_answer_adds_its_silence_and_the_stages_that_it_was_measured_with() -> None:

@@ -13,7 +13,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -190,7 +190,7 @@ def _gathered(rows: Iterable[tuple[str, str, str, float, int]]) -> tuple[Any, An
 
 def _observed(row: Row, agent: str) -> list[Observation]:
     try:
-        payload, result = from_json(row.payload), from_json(row.result or "{}")
+        payload, result = partial(from_json, row.payload), partial(from_json, row.result or "{}")
         return [*of_span(agent, row.type, row.name, row.status, payload, result)]
     except Exception as error:  # the span is kept all the same
         report("metrics", error)

@@ -3,7 +3,7 @@ nothing itself."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..conversation import totals
 from ..conversation.stages import CALLER, base
@@ -33,7 +33,12 @@ def counts(type_: str) -> bool:
 
 
 def of_span(
-    agent: str, type_: str, name: str, status: str, payload: JSON, result: JSON
+    agent: str,
+    type_: str,
+    name: str,
+    status: str,
+    payload: Callable[[], JSON],
+    result: Callable[[], JSON],
 ) -> Iterator[Observation]:
     """What a span adds that has ended, once.
 
@@ -41,20 +46,24 @@ def of_span(
         agent: The name of the agent that began the call.
         type_: One that :func:`counts`.
         name: The span's name: a tool's is that of the tool.
+        payload, result: Read what the span carries. Called only where something of it counts.
     """
-    outcome = LOST if result.get("lost_end") else status
     if type_ == SpanType.SESSION:
-        yield from _of_call(agent, outcome, payload, result)
+        outcome = result()
+        ended = LOST if outcome.get("lost_end") else status
+        yield from _of_call(agent, ended, payload(), outcome)
     elif type_ == SpanType.USER_TURN:
         yield Observation(series.TURNS, (agent, "user"), 1)
     elif type_ == SpanType.ASSISTANT_TURN:
-        yield from _of_answer(agent, result)
+        yield from _of_answer(agent, result())
     elif type_ == SpanType.ERROR:
-        source = text(payload.get("source")) or "unknown"
+        source = text(payload().get("source")) or "unknown"
         yield Observation(series.ERRORS, (agent, source), 1)
     else:
-        yield Observation(series.TOOL_CALLS, (name, outcome), 1)
-        yield from _seconds(series.TOOL, (name, outcome), result.get("duration_ms"))
+        outcome = result()
+        ended = LOST if outcome.get("lost_end") else status
+        yield Observation(series.TOOL_CALLS, (name, ended), 1)
+        yield from _seconds(series.TOOL, (name, ended), outcome.get("duration_ms"))
 
 
 def call_outcome(payload: JSON) -> str:
