@@ -165,6 +165,12 @@ def recorded(answer: Node) -> Recorded | None:
     )
 
 
+def _is_recorded(answer: Node) -> bool:
+    """Whether a speech has a recorded latency. Asked of each many times: what is in it costs more
+    to read."""
+    return number(mapping(answer.span.result.get("latency")).get("perceived_ms")) is not None
+
+
 def silences(call: CallTree) -> Silences:
     """All silences of a call."""
     found = [*_all_recorded(call), *_all_derived(call)]
@@ -204,7 +210,7 @@ def _questions(call: CallTree) -> Mapping[str, Turn]:
     turn whose own answer ended a silence has that one.)"""
     found: dict[str, Turn] = {}
     for turn in call.turns:
-        if any(map(recorded, turn.answers)):
+        if any(map(_is_recorded, turn.answers)):
             continue
         for answer in turn.answers:
             if earlier := text(answer.span.result.get("first_sound_by")):
@@ -257,7 +263,7 @@ def _all_derived(call: CallTree) -> Iterator[Silence]:
         latency = latency_of(timeline, speech) if speech is not None else None
         if speech is None or latency is None or latency.perceived_us <= 0:
             continue
-        if recorded(answer := nodes[speech.id]) is not None:
+        if _is_recorded(answer := nodes[speech.id]):
             continue  # it is counted where it was recorded
         yield Silence(
             turn,
@@ -279,7 +285,7 @@ def _to_derive(call: CallTree) -> Iterator[tuple[Turn, Sequence[Node]]]:
     questions = _questions(call)
     counted = {turn.number for turn in questions.values()}
     for turn in call.turns:
-        if turn.number in counted or any(recorded(answer) for answer in turn.answers):
+        if turn.number in counted or any(map(_is_recorded, turn.answers)):
             continue
         unrecorded = [
             answer
