@@ -155,6 +155,8 @@ def first_sound_after(timeline: Timeline, question: Question) -> Speech | None:
     pause of the question is not it."""
     end = question.side.end()
     for speech in timeline.speeches:
+        if all(sound < question.began for sound, _ in speech.stretches):
+            continue  # most of those that are remembered were over by then
         for found in silences_ended_by(timeline, speech):
             if found.question.id == question.id and found.question.side.end() == end:
                 return speech
