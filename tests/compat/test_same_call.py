@@ -131,9 +131,8 @@ def rounded(value: Any) -> Any:
 
 Reasons = dict[tuple[str, str], str]
 REASONS: Reasons = {
-    ("livekit:session", "result.conversation.turns"): "each turn is a span of its own",
-    ("livekit:session", "result.conversation.partial_transcripts"): (
-        "with their turn: its partial_transcripts, or the events of its STT spans"
+    ("livekit:session", "result.conversation.turns"): (
+        "ours says which turns there were; the words are on the span of each, and sent once"
     ),
     ("livekit:user_turn", "payload.created_at"): (
         "theirs is the date of the VAD's event; ours is when the trace learned of the turn"
@@ -146,7 +145,6 @@ REASONS: Reasons = {
         "theirs is the change of state behind it; ours when the speech was done"
     ),
     ("livekit:assistant_turn", "result.outputs.message.extra"): "is empty",
-    ("livekit:assistant_turn", "result.outputs.message.metrics"): "result.metrics has all of them",
     ("livekit:llm", "payload.name"): "the kind of measurement is in result.metrics.type",
     ("livekit:llm", "payload.timestamp"): "theirs is when the call ended, ours when it began",
     ("livekit:tool", "payload.created_at"): (

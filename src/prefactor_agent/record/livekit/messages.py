@@ -38,13 +38,14 @@ class Messages:
 
 
 def describe_message(item: llm.ChatMessage) -> JSON:
-    """A message of the history; what LiveKit measured of it is with its turn."""
+    """A message of the history, with what LiveKit measured of it."""
     return {
         "id": item.id,
         "type": item.type,
         "role": item.role,
         "content": [_part(part) for part in item.content],
         "interrupted": item.interrupted,
+        "metrics": dict(item.metrics or {}),
         "created_at": item.created_at,
     }
 

@@ -96,7 +96,13 @@ class SessionSpan:
         """
         closed, finished = now_ns(), round(time.time(), 6)
         usage, terminated = self._usage, self._termination.reason
-        conversation = {**self._history.counts(), "turns": _turns(self._state.turn_roles)}
+        conversation = without_none(
+            {
+                **self._history.counts(),
+                "turns": _turns(self._state.turn_roles),
+                "partial_transcripts": list(self._state.partials) or None,
+            }
+        )
         hooks = list(self._hooks.noted)
         pickup = self._pickup.result()
         trouble = end_count(self._spans.session_id)

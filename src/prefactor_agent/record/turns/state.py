@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from livekit.agents import AgentSession
 
+from ...core.json import JSON
 from ...core.span import Span
 from ..spans.tree import SpanTree
 from .signals import Signals
@@ -24,6 +26,10 @@ class LatestHandoff(NamedTuple):
     """LiveKit changed the agent."""
     entered: list[int | None] | None = None
     """When ``on_enter`` of the new agent began, and ended; ``None``: it is not traced."""
+
+
+_PARTIALS_KEPT = 100
+"""Interim transcripts of a session, the latest."""
 
 
 @dataclass(eq=False, slots=True)
@@ -42,6 +48,8 @@ class SessionState:
     """The open speeches by LiveKit's id, the oldest first."""
     turn_roles: list[str] = field(default_factory=list)  # next_turn_index
     """Whose turns have begun so far: ``user`` or ``assistant``."""
+    partials: deque[JSON] = field(default_factory=lambda: deque(maxlen=_PARTIALS_KEPT))  # UserTurns
+    """The interim transcripts so far: ``transcript``, ``created_at``."""
     last_played: AssistantTurn | None = None  # Playback
     output_reports_playback: bool = False  # Playback
     in_hook: UserTurn | None = None  # Hooks

@@ -354,7 +354,9 @@ class UserTurns:
             turn.speaker_id = event.speaker_id
         if not event.is_final:
             turn.interims += 1
-            turn.partials.append({"transcript": event.transcript, "created_at": event.created_at})
+            partial = {"transcript": event.transcript, "created_at": event.created_at}
+            turn.partials.append(partial)
+            self._state.partials.append(partial)
         else:
             turn.finals.append(event.transcript)
             if turn is not awaited:
