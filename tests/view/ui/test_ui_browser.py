@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,31 +10,18 @@ from typing import Any
 import pytest
 
 from prefactor_agent.journal.process import this_process
-from support.waiting import PATIENCE
 from view.browser import NEEDS_BROWSER, Browser, look
 from view.calls import SESSION, ZERO_US, span, spoken_call, unanswered_call
 from view.journals import renamed, set_process, write
 from view.report.recorded import record
-from view.ui.ui_server import Ui, ui_server
+from view.ui.ui_server import Ui
 
 pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture
-def ui(tmp_path: Path) -> Iterator[Ui]:
-    """The server on a thread: the test itself waits for the browser."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    serving = ui_server(tmp_path / "j.db")
-    try:
-        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(PATIENCE)
-        ends = serving.__aexit__(None, None, None)
-        asyncio.run_coroutine_threadsafe(ends, loop).result(PATIENCE)
-    finally:
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+def ui(ui_beside: Ui) -> Ui:
+    return ui_beside
 
 
 @pytest.fixture

@@ -163,11 +163,18 @@ def _parts(heard: bool) -> tuple[Template, str, str]:
     does not."""
     folder = files(__package__)
     template, style = ((folder / name).read_text("utf-8") for name in ("page.html.j2", "page.css"))
+    style = colours() + style
     if heard:
         style += (folder / "player.css").read_text("utf-8")
     names = _HEARD if heard else _SILENT
     parts = "\n".join((folder / "script" / f"{name}.js").read_text("utf-8") for name in names)
     return environment().from_string(template), style, f"'use strict';\n(() => {{\n{parts}}})();\n"
+
+
+@cache
+def colours() -> str:
+    """The style sheet with the colours and typefaces of all pages, light and dark."""
+    return (files(__package__) / "colours.css").read_text("utf-8")
 
 
 def _ms(value: Any) -> str:

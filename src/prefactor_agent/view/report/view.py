@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from ...stored.span import StoredSpan
 from ..model import stagenames
@@ -37,7 +37,7 @@ class View:
         self.user, self.agent = user_curve(self.call), agent_curve(self.call)
         self.pickup = pickup_of(self.call)
         more = [stage.name for stage in self.pickup.stages] if self.pickup is not None else []
-        self.styles = dict(_styles(list(dict.fromkeys([*self.silences.stage_names, *more]))))
+        self.styles = stage_styles(list(dict.fromkeys([*self.silences.stage_names, *more])))
         ended = sum(span.finished_us is not None for span in spans)
         self.progress = f"{len(spans)}.{ended}"
         """Another one when a span has begun or ended."""
@@ -52,10 +52,12 @@ class View:
         )
 
 
-def _styles(stage_names: Sequence[str]) -> Iterator[tuple[str, str]]:
+def stage_styles(stage_names: Sequence[str]) -> dict[str, str]:
     """A colour for each stage: that of who is at work, in up to three shades."""
     counts: dict[str, int] = defaultdict(int)
+    styles = {}
     for name in stage_names:
         family = stagenames.family(name)
-        yield name, f"{family}-{counts[family] % SHADES}"
+        styles[name] = f"{family}-{counts[family] % SHADES}"
         counts[family] += 1
+    return styles

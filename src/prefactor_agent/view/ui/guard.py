@@ -13,6 +13,8 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from yarl import URL
 
+from ..report.page import policy_hash
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 HEADERS = {
@@ -70,3 +72,13 @@ def refused(status: int, why: str) -> web.Response:
 async def add_headers(_: web.Request, response: web.StreamResponse) -> None:
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+
+
+def policy_of(script: str, style: str) -> str:
+    """The policy of a page that asks nothing of anybody but this server, and runs no script and has
+    no style but its own."""
+    return (
+        f"default-src 'none'; script-src {policy_hash(script)}; "
+        f"style-src {policy_hash(style)}; connect-src 'self'; img-src data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )

@@ -16,9 +16,11 @@ from jinja2 import Template
 
 from ...config import ConfigurationError
 from ...stored.source import Place, SourceError
-from ..report.page import Served, environment, policy_hash, render
+from ..report.page import Served, colours, environment, render
 from .calls import Calls, Wanted, is_slow
-from .guard import Guard, add_headers, refused
+from .guard import Guard, add_headers, policy_of, refused
+from .overview import OverviewPages
+from .readings import Readings
 from .recording import Audio, page_sound
 from .watch import Watch
 
@@ -91,6 +93,7 @@ class Server:
                 web.get(f"/calls/{{id:{_ID}}}", self._call),
                 web.get(f"/calls/{{id:{_ID}}}/audio", Audio(place).answer),
                 web.get("/events", self._events, allow_head=False),
+                *OverviewPages(place, Readings(place, lambda: self._watch.version)).routes(),
             ]
         )
 
@@ -133,11 +136,7 @@ class Server:
             style=style,
             script=script,
         )
-        return page.encode("utf-8", "replace").decode(), (
-            f"default-src 'none'; script-src {policy_hash(script)}; "
-            f"style-src {policy_hash(style)}; connect-src 'self'; img-src data:; "
-            "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-        )
+        return page.encode("utf-8", "replace").decode(), policy_of(script, style)
 
     async def _call(self, request: web.Request) -> web.Response:
         async with self._rendering:
@@ -212,11 +211,9 @@ def _limit(request: web.Request) -> int:
 @cache
 def _parts() -> tuple[Template, str, str]:
     """The template of the list, its style sheet and its script."""
-    folder = files(__package__)
-    template, style, script = (
-        (folder / name).read_text("utf-8") for name in ("list.html.j2", "list.css", "list.js")
-    )
-    return environment().from_string(template), style, script
+    names = ("list.html.j2", "base.css", "list.css", "list.js")
+    template, base, style, script = ((files(__package__) / n).read_text("utf-8") for n in names)
+    return environment().from_string(template), colours() + base + style, script
 
 
 @cache
