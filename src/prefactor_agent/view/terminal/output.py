@@ -1,9 +1,12 @@
-"""Lines of styled text to a terminal, or to whatever stands in its place."""
+"""Lines of styled text to a terminal, to whatever stands in its place, or into a picture."""
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -28,3 +31,21 @@ def print_lines(draw: Draw, width: int | None = None) -> None:
         # Already fitted; a terminal narrower than the least width wraps it itself.
         console.print(line, soft_wrap=True)
     sys.stdout.flush()
+
+
+def write_svg(lines: Iterable[Text], path: Path, title: str, width: int) -> None:
+    """Write lines, as a terminal of this width would show them, to a file.
+
+    Args:
+        title: What stands in the bar above them.
+        width: Columns.
+    """
+    console = Console(
+        record=True, file=io.StringIO(), width=width, force_terminal=True, highlight=False,
+        color_system="truecolor", markup=False, emoji=False, legacy_windows=False,
+    )  # fmt: skip
+    for line in lines:
+        console.print(line, soft_wrap=True)
+    # rich has the picture load its font from the network; the reader's own will do.
+    picture = re.sub(r"@font-face \{.*?\}\n", "", console.export_svg(title=title), flags=re.DOTALL)
+    path.write_text(picture, encoding="utf-8")

@@ -6,13 +6,10 @@ colours the same characters say the same thing. Text of the user's goes through
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
-from rich.console import Console
 from rich.text import Text
 
 from ...conversation.stages import ENDPOINTING
@@ -46,6 +43,7 @@ from . import words
 from .callhead import Head
 from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
 from .lines import FIRST, LENGTH, STYLES, Lines
+from .output import write_svg
 from .pickup import PickupLines
 from .tools import ToolLines
 
@@ -125,15 +123,7 @@ def export_svg(
     at_us: int | None = None,
 ) -> None:
     """Write the waterfall as a picture."""
-    console = Console(
-        record=True, file=io.StringIO(), width=width, force_terminal=True, highlight=False,
-        color_system="truecolor", markup=False, emoji=False, legacy_windows=False,
-    )  # fmt: skip
-    for line in waterfall(spans, width, at_us=at_us):
-        console.print(line, soft_wrap=True)
-    # rich has the picture load its font from the network; the reader's own will do.
-    picture = re.sub(r"@font-face \{.*?\}\n", "", console.export_svg(title=title), flags=re.DOTALL)
-    path.write_text(picture, encoding="utf-8")
+    write_svg(waterfall(spans, width, at_us=at_us), path, title, width)
 
 
 class _Turns(Lines):
