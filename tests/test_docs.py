@@ -1,78 +1,126 @@
-"""What the documents show is so: their programs run, and their commands and settings are there."""
+"""What the documents show is so: their commands run, and what they name is there. Their programs
+are run by ``test_docs_programs.py``."""
 
 from __future__ import annotations
 
-import ast
+import importlib.util
 import re
 import shlex
+import shutil
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
-from livekit.agents import AgentSession
+import yaml
+from livekit.agents import cli as livekit_cli
+from samples.gallery.calls import hold
 
-from support.memory_sink import MemorySink
-from support.scripted import ScriptedLLM, Use
+import prefactor_agent
+from prefactor_agent.config import TABLE
+from prefactor_agent.stored.span import StoredSpan
+from support.documents import DOCUMENTS, ROOT, Block, blocks, names
 from view.commandline import run
+from view.journals import write
 
-ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SHELL = ("", "sh")
+LANGUAGES = {
+    *SHELL,
+    "python",  # test_docs_programs.py
+    "diff",
+    "sql",  # tests/archive/test_engines.py, with ClickHouse
+    "text",  # no code
+}
+CALLS = {"01m7z4n6": ("1.4", 10), "01m80f5c": ("1.5", 0)}
+"""How the ids of the documents' calls begin, their versions, and how many days ago they were."""
+BUCKET = "s3://bucket/agents"
+NOT_RUN = {
+    "fleet.md: -- Athena and Trino: the table, with partition projection in the place of a crawler":
+    "only Athena and Trino know this dialect",
+}  # fmt: skip
+"""The blocks that no test runs; a comment above each says why."""
+ONLY_PARSED = {
+    "tail": "follows calls until it is stopped",
+    "ui": "serves until it is stopped",
+    "push": "wants a service to deliver to",
+    "demo": "holds a call in real time, as tests/demo do",
+}
 
 
-def blocks(document: Path, language: str) -> list[str]:
-    """The code blocks of a document in one language."""
-    # Fences in turn open a block and close it.
-    parts = re.split(r"^```(.*)\n", document.read_text(), flags=re.MULTILINE)
-    return [parts[n + 1] for n in range(1, len(parts), 4) if parts[n] == language]
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a journal that has the calls which the documents name."""
+    folder = tmp_path_factory.mktemp("documents")
+    call = hold("slow-tool")
+    write(folder / "journal.db", *(_named(call, id_, *more) for id_, more in CALLS.items()))
+    (folder / "journal.db").chmod(0o600)
+    return folder
 
 
-def commands() -> list[str]:
-    """Each place of a document that calls the command line."""
-    shown = [
-        line
-        for document in DOCUMENTS
-        for block in blocks(document, "")
-        for line in block.splitlines()
-    ]
+@pytest.fixture
+def here(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where a reader is: beside an agent, with a journal and an archive of their own."""
+    (tmp_path / "prefactor-demo").mkdir()
+    for journal in ("journal.db", "prefactor-demo/journal.db"):
+        shutil.copy(kept / "journal.db", tmp_path / journal)
+    (tmp_path / "agent.py").write_text(
+        "from livekit.agents import Agent\n\n\nclass Assistant(Agent):\n    pass\n"
+    )
+    (tmp_path / "tests").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with mock.patch("webbrowser.open"):
+        yield tmp_path
+
+
+def commands(block: Block) -> list[str]:
+    """The command lines of a block. Where some begin with a prompt, the others were printed."""
+    lines = [line for line in block.text.replace("\\\n", " ").splitlines() if line.strip()]
+    prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
+    return [_uncommented(line) for line in prompted or lines if _uncommented(line)]
+
+
+SHOWN = [block for block in blocks() if block.language in SHELL and not block.not_run]
+
+
+def test_each_block_is_run_or_says_why_not() -> None:
+    assert {block.language for block in blocks()} <= LANGUAGES
+    assert {block.name: block.not_run for block in blocks() if block.not_run} == NOT_RUN
+    assert len(SHOWN) > 20
+
+
+@pytest.mark.parametrize("block", SHOWN, ids=lambda block: block.name)
+def test_its_commands_run(block: Block, here: Path) -> None:
+    for line in commands(block):
+        for command in line.split(" && "):
+            _run(shlex.split(command), here)
+
+
+def test_there_are_the_commands_that_are_named() -> None:
     named = [name for document in DOCUMENTS for name in names(document)]
-    lines = (line.partition("#")[0].split(" [")[0].strip() for line in (*shown, *named))
-    return [line for line in lines if line.startswith("prefactor-agent ")]
-
-
-def names(document: Path) -> list[str]:
-    """What stands in backticks."""
-    prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
-    return [" ".join(name.split()) for name in re.findall(r"`([^`]+)`", prose)]
-
-
-async def test_the_agent_of_the_readme_is_traced(sink: MemorySink) -> None:
-    [program] = (block for block in blocks(ROOT / "README.md", "python") if "run_app" in block)
-    names: dict[str, Any] = {"__name__": "agent"}
-    exec(compile(program, "agent.py", "exec"), names)
-    model = ScriptedLLM([Use("look_up_order", {"order_id": "42"})], "It arrives on Friday.")
-    async with AgentSession(llm=model) as session:
-        await session.start(names["Assistant"]())
-        await session.run(user_input="Where is order 42?")
-    outputs = sink.one("livekit:tool:look_up_order")["result"]["outputs"]
-    assert outputs == {"output": "Order 42 arrives on Friday."}
-
-
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_its_programs_can_be_read(document: Path) -> None:
-    for program in blocks(document, "python"):
-        ast.parse(program)
-
-
-def test_there_are_the_commands_that_are_shown() -> None:
-    assert len(commands()) > 10
-    for line in commands():
-        _, command, *words = shlex.split(line)
-        group = [words[0]] if command == "archive" else []
-        told = run(command, *group, "--help")
-        assert told.returncode == 0, line
-        options = set(re.findall(r"(?<![\w-])--?\w[\w-]*", told.stdout))
+    lines = [line.split(" [")[0] for line in named if line.startswith("prefactor-agent ")]
+    assert len(lines) > 10
+    for line in lines:
+        _, *words = shlex.split(line)
+        subcommand = [word for word in words[:2] if word.isalpha() and word.islower()]
+        told = _help(" ".join(subcommand if words[0] == "archive" else words[:1]))
+        options = set(re.findall(r"(?<![\w-])--?\w[\w-]*", told))
         missing = [word for word in words if word.startswith("-") and word not in options]
         assert not missing, line
+
+
+@pytest.mark.parametrize(
+    "block", [b for b in blocks() if b.language == "diff"], ids=lambda b: b.name
+)
+def test_a_diff_names_what_there_is(block: Block) -> None:
+    added = re.findall(r"^\+.*", block.text, re.MULTILINE)
+    [imported] = (line for line in added if "import" in line)
+    brought = set(re.findall(r"\w+", imported.partition(" import ")[2]))
+    assert brought <= {*prefactor_agent.__all__}
+    assert brought <= set(re.findall(r"\w+", " ".join(line for line in added if line != imported)))
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -81,7 +129,7 @@ def test_what_it_names_is_there(document: Path) -> None:
     tests = {
         found
         for file in (ROOT / "tests").rglob("test_*.py")
-        for found in re.findall(r"def (test_\w+)", file.read_text())
+        for found in re.findall(r"def (test_\w+)", file.read_text("utf-8"))
     }
     files = [file.as_posix() for file in ROOT.glob("[bst]*/**/*.py")]
     for name in names(document):
@@ -92,5 +140,97 @@ def test_what_it_names_is_there(document: Path) -> None:
             )
         for file in re.findall(r"^[\w/]+\.py", name):
             assert any(path.endswith(f"/{file}") for path in files), file
-    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
         assert "://" in link or (document.parent / link).exists(), link
+
+
+def test_the_site_has_each_page_and_no_other() -> None:
+    loader = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_multi_constructor("", lambda *_: None)  # what only mkdocs understands
+    site = yaml.load((ROOT / "mkdocs.yml").read_text("utf-8"), loader)
+    pages = {page for part in site["nav"] for page in _pages(part)}
+    there = {document.name for document in DOCUMENTS if document.parent.name == "docs"}
+    assert pages - there == {"changelog.md", "contributing.md"}, "files beside docs"
+    assert there - pages == set(), "pages that the nav of mkdocs.yml lacks"
+
+
+def _pages(part: Any) -> Iterator[str]:
+    if isinstance(part, str):
+        yield part
+        return
+    for below in part.values() if isinstance(part, dict) else part:
+        yield from _pages(below)
+
+
+def _run(words: list[str], here: Path) -> None:
+    """Run a command, or look that there is what it asks for."""
+    match [re.sub(r"^\.venv/bin/", "", words[0]), *words[1:]]:
+        case ["prefactor-agent", command, *_] if command in ONLY_PARSED:
+            options = {word for word in words if word.startswith("--")}
+            assert options <= set(re.findall(r"--[\w-]+", _help(command)))
+        case ["prefactor-agent", *rest]:
+            archive = here / "archive"
+            journal = here / "journal.db"
+            if any(BUCKET in word for word in rest):
+                assert run("archive", "push", archive, journal=journal).returncode == 0
+            done = run(*(word.replace(BUCKET, str(archive)) for word in rest), journal=journal)
+            assert done.returncode == 0, (words, done.stderr or done.stdout)
+        case ["export", setting]:
+            _known_variable(setting.partition("=")[0])
+        case ["make", target, *rest]:
+            targets = re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert {target, *(word for word in rest if "=" not in word)} <= {*targets}
+        case ["pip", "install", what]:
+            project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+            name, *extras = re.findall(r"[\w.-]+", what)
+            assert name in {".", project["name"]}
+            assert {*extras} <= {*project["optional-dependencies"]}
+        case ["python", "-m", module, *_]:
+            assert importlib.util.find_spec(module) is not None
+        case ["python", "agent.py" | "samples/agent.py", command]:
+            sources = Path(str(livekit_cli.__file__)).parent.glob("*.py")
+            assert any(f"def {command}(" in file.read_text("utf-8") for file in sources), command
+        case _:
+            raise AssertionError(f"no test knows how to run this: {shlex.join(words)}")
+
+
+def _help(command: str) -> str:
+    told = run(*command.split(), "--help")
+    assert told.returncode == 0, command
+    return told.stdout
+
+
+def _known_variable(name: str) -> None:
+    ours = {setting.variable for setting in TABLE.values()}
+    source = ROOT / "src" / "prefactor_agent" / "deliver" / "otlp"
+    theirs = "".join(file.read_text("utf-8") for file in source.glob("*.py"))
+    generic = name.removeprefix("OTEL_EXPORTER_OTLP_").removeprefix("TRACES_")
+    assert name in ours or f'"{name}"' in theirs or f'"{generic}"' in theirs, name
+
+
+def _uncommented(line: str) -> str:
+    return re.sub(r"(^|\s)#.*", "", line).strip()
+
+
+def _named(
+    call: Sequence[StoredSpan], beginning: str, version: str, days_ago: float
+) -> list[StoredSpan]:
+    """The same call under an id that begins so, of a version of the agent."""
+    root = call[0]
+    later_us = round((time.time() - 60 - days_ago * 86_400) * 1e6) - root.started_us
+
+    def named(id_: str) -> str:
+        return beginning.ljust(32, "0") if id_ == root.id else f"{beginning}{id_}"
+
+    return [
+        replace(
+            span,
+            id=named(span.id),
+            session_id=named(root.id),
+            parent_id=None if span is root else named(span.parent_id or ""),
+            payload=span.payload | ({"agent_version": version} if span is root else {}),
+            started_us=span.started_us + later_us,
+            finished_us=(span.finished_us or span.started_us) + later_us,
+        )
+        for span in call
+    ]
