@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 RELEASE := .venv-release
+DOCS := .venv-docs
 FLEET := .venv-fleet
 PHOENIX := .venv-phoenix
 SOURCES := src tests samples benchmarks release
@@ -16,15 +17,17 @@ REST := tests $(VOICES:%=--ignore=%) $(KEPT:%=--ignore=%) --ignore=tests/e2e
 # The journal, delivery, the archive, the pages and the command line do not see LiveKit's version.
 REST_OLDEST := $(REST) --ignore=tests/view --ignore=tests/support \
 	--ignore=tests/cli --ignore=tests/replay --ignore=tests/test_redact.py --ignore=tests/archive \
-	--ignore=tests/schemas --ignore=tests/test_rewrite.py --ignore=tests/test_release.py
-# Real receivers that take minutes to build, start or fill have targets of their own.
-SLOW := tests/e2e/test_archive_s3.py tests/e2e/test_otlp_phoenix.py tests/e2e/test_room_metrics.py
+	--ignore=tests/schemas --ignore=tests/test_rewrite.py --ignore=tests/test_release.py \
+	--ignore=tests/test_docs.py --ignore=tests/test_site.py
+# Real receivers that take minutes to build, start or fill, and the documentation site, have targets of their own.
+SLOW := tests/e2e/test_archive_s3.py tests/e2e/test_otlp_phoenix.py tests/e2e/test_room_metrics.py \
+	tests/e2e/test_site.py
 CALLS := tests/e2e samples/tests $(SLOW:%=--ignore=%)
 
 .PHONY: demo test test-newest-voices test-newest-kept test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
 	versitygw test-fleet test-s3 test-prometheus \
-	soak lint bench bench-peers commands dist workflows picture lock clean
+	soak lint bench bench-peers commands dist docs test-docs workflows picture gallery lock clean
 
 # A stamp file, so that a second run installs nothing.
 $(VENV)/.installed: pyproject.toml requirements/newest.txt
@@ -144,6 +147,18 @@ dist: $(RELEASE)/.installed  ## sdist, wheel and bill of materials of the last c
 commands: $(VENV)/.installed  ## the reference of the command line in docs/commands.md, from the program
 	@$(BIN)/python -m release.commands
 
+$(DOCS)/.installed: requirements/docs.txt
+	@test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@$(DOCS)/bin/python -m pip install --quiet --disable-pip-version-check -r requirements/docs.txt
+	@touch $@
+
+docs: $(DOCS)/.installed  ## the documentation site, in site/: every link is checked, and nothing is fetched from elsewhere
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(DOCS)/bin/mkdocs build --quiet --strict
+	@$(DOCS)/bin/python -m release.site.check site
+
+test-docs: docs $(VENV)/.installed  ## the site in Chromium: light, dark, narrow; the search
+	@PREFACTOR_TEST_SITE=site $(BIN)/python -m pytest -q tests/e2e/test_site.py
+
 workflows:  ## check .github/workflows; wants Go
 	@GOFLAGS=-mod=mod go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml
 
@@ -153,6 +168,9 @@ picture: $(VENV)/.installed  ## the pictures in the README, from a real run of t
 		--user-data-dir=$$(mktemp -d) --window-size=1440,900 --hide-scrollbars \
 		--screenshot=docs/report.png demo-out/call.html 2>/dev/null
 
+gallery: $(VENV)/.installed  ## the pictures in docs/gallery, from calls with a fault each
+	@PYTHONPATH=tests $(BIN)/python -m samples.gallery
+
 lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a resolver)
 	@$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
@@ -161,6 +179,8 @@ lock: $(VENV)/.installed  ## renew the lock files (the only target that wants a 
 		--extra offline --group dev --constraint requirements/oldest.in pyproject.toml -o requirements/oldest.txt
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
 		requirements/release.in -o requirements/release.txt
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate --no-header \
+		requirements/docs.in -o requirements/docs.txt
 
 clean:
-	rm -rf $(VENV) $(OLDEST) $(RELEASE) $(PHOENIX) $(FLEET) .mypy_cache .ruff_cache .pytest_cache dist demo-out .livekit .otelcol .versitygw
+	rm -rf $(VENV) $(OLDEST) $(RELEASE) $(DOCS) $(PHOENIX) $(FLEET) .mypy_cache .ruff_cache .pytest_cache dist site demo-out .livekit .otelcol .versitygw

@@ -24,7 +24,9 @@ def page(now: str) -> str:
         now: The page as it is.
     """
     written = now.partition(HEADING)[0]
-    entries = (f"\n### {name}\n\n```\n{context.get_help()}\n```\n" for name, context in commands())
+    entries = (
+        f"\n### {name}\n\n```text\n{context.get_help()}\n```\n" for name, context in commands()
+    )
     return written + HEADING + "".join(entries)
 
 

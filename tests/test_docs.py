@@ -28,6 +28,8 @@ from view.commandline import run
 from view.journals import write
 
 SHELL = ("", "sh")
+EXAMPLES = "\n  Examples:\n"
+"""What stands above the examples that `--help` prints."""
 LANGUAGES = {
     *SHELL,
     "python",  # test_docs_programs.py
@@ -37,7 +39,7 @@ LANGUAGES = {
 }
 CALLS = {"01m7z4n6": ("1.4", 10), "01m80f5c": ("1.5", 0)}
 """How the ids of the documents' calls begin, their versions, and how many days ago they were."""
-BUCKET = "s3://bucket/agents"
+BUCKET = re.compile(r"s3://bucket/\w+")
 NOT_RUN = {
     "fleet.md: -- Athena and Trino: the table, with partition projection in the place of a crawler":
     "only Athena and Trino know this dialect",
@@ -70,20 +72,35 @@ def here(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     (tmp_path / "agent.py").write_text(
         "from livekit.agents import Agent\n\n\nclass Assistant(Agent):\n    pass\n"
     )
-    (tmp_path / "tests").mkdir()
+    (tmp_path / "src").mkdir()
+    shutil.copy(tmp_path / "agent.py", tmp_path / "src" / "agent.py")
+    for folder in ("tests", "node_exporter"):
+        (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path)
     with mock.patch("webbrowser.open"):
         yield tmp_path
 
 
 def commands(block: Block) -> list[str]:
-    """The command lines of a block. Where some begin with a prompt, the others were printed."""
-    lines = [line for line in block.text.replace("\\\n", " ").splitlines() if line.strip()]
+    """The command lines of a block: those with a prompt, if some have one; of what `--help` prints,
+    the examples. Where the output goes is not ours."""
+    text = block.text.partition(EXAMPLES)[2] if EXAMPLES in block.text else block.text
+    lines = [line.strip() for line in text.replace("\\\n", " ").splitlines()]
     prompted = [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
-    return [_uncommented(line) for line in prompted or lines if _uncommented(line)]
+    bare = (re.sub(r"(^|\s)#.*", "", line).strip() for line in prompted or lines)
+    called = (re.sub(r"^source <\((.*)\)$", r"\1", line) for line in bare)
+    return [
+        re.split(r" [|>] ", line)[0] if line.startswith("prefactor-agent ") else line
+        for line in called
+        if line
+    ]
 
 
-SHOWN = [block for block in blocks() if block.language in SHELL and not block.not_run]
+SHOWN = [
+    block
+    for block in blocks()
+    if not block.not_run and (block.language in SHELL or EXAMPLES in block.text)
+]
 
 
 def test_each_block_is_run_or_says_why_not() -> None:
@@ -169,11 +186,12 @@ def _run(words: list[str], here: Path) -> None:
             options = {word for word in words if word.startswith("--")}
             assert options <= set(re.findall(r"--[\w-]+", _help(command)))
         case ["prefactor-agent", *rest]:
-            archive = here / "archive"
-            journal = here / "journal.db"
-            if any(BUCKET in word for word in rest):
+            archive, journal = here / "archive", here / "journal.db"
+            if any(map(BUCKET.search, rest)):
                 assert run("archive", "push", archive, journal=journal).returncode == 0
-            done = run(*(word.replace(BUCKET, str(archive)) for word in rest), journal=journal)
+            local = [BUCKET.sub(str(archive), word).replace("/var/lib", str(here)) for word in rest]
+            found = [one for word in local for one in (here.glob(word) if "*" in word else [word])]
+            done = run(*found, journal=journal)
             assert done.returncode == 0, (words, done.stderr or done.stdout)
         case ["export", setting]:
             _known_variable(setting.partition("=")[0])
@@ -208,10 +226,6 @@ def _known_variable(name: str) -> None:
     assert name in ours or f'"{name}"' in theirs or f'"{generic}"' in theirs, name
 
 
-def _uncommented(line: str) -> str:
-    return re.sub(r"(^|\s)#.*", "", line).strip()
-
-
 def _named(
     call: Sequence[StoredSpan], beginning: str, version: str, days_ago: float
 ) -> list[StoredSpan]:
@@ -228,7 +242,8 @@ def _named(
             id=named(span.id),
             session_id=named(root.id),
             parent_id=None if span is root else named(span.parent_id or ""),
-            payload=span.payload | ({"agent_version": version} if span is root else {}),
+            payload=span.payload
+            | ({"agent_class": "Assistant", "agent_version": version} if span is root else {}),
             started_us=span.started_us + later_us,
             finished_us=(span.finished_us or span.started_us) + later_us,
         )
