@@ -25,12 +25,14 @@ from prefactor_agent.deliver.prefactor import bodies
 from prefactor_agent.deliver.prefactor import spans as sending
 from prefactor_agent.deliver.prefactor.target import Prefactor
 from prefactor_agent.journal.outbox import Outbox
+from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
+from prefactor_agent.view.export.evals_pack import evals_pack, tool_types
 from schemas.recorded import a_realtime_model
 from support.line import NO_RETRIES
-from support.prefactor_readers import DashboardSync, costs, failures, verdicts
+from support.prefactor_readers import DashboardSync, costs, failures, steps, verdicts
 from support.prefactor_server import PrefactorServer
 from support.prefactor_server.process import Span
 from support.scripted import ScriptedLLM, Tokens, Use, Wait
@@ -218,6 +220,23 @@ async def test_a_realtime_model_costs_what_it_used(server: PrefactorServer, tmp_
     assert model.calls == len(counted) >= 3
     assert model.prompt_tokens == sum(one.get("prompt_tokens", 0) for one in counted) > 0
     assert model.completion_tokens == sum(one.get("completion_tokens", 0) for one in counted) > 0
+
+
+async def test_the_evals_find_each_kind_of_step_with_a_pack_of_the_calls_own_tools(
+    server: PrefactorServer, tmp_path: Path
+) -> None:
+    """What loops, repeated calls, slow steps and the length of a conversation are looked for in."""
+    asked = [Use("thank"), Use("charge_account", {"amount": 5})]
+    model = ScriptedLLM([Wait(0.01), *asked], [Wait(0.01), Use("thank")], [Wait(0.01), "Done."])
+    await held(server, tmp_path, lambda: typed(model, "I pay"))
+    with contextlib.closing(Journal(tmp_path / "journal.db")) as journal:
+        [root] = journal.sessions()
+        pack = evals_pack(tool_types(journal.call(root.id)))
+    found = steps(server.spans(), pack["span_type_map"])
+    assert sorted(found["tool_call"]) == ["charge_account", "thank", "thank"]
+    assert found["llm_call"] == ["llm"] * 3
+    assert found["output"] == ["assistant_turn"]
+    assert "tool_call" not in {pack["span_type_map"].get("livekit:tool_result")}, "counted once"
 
 
 async def test_a_session_is_no_verdict_of_the_agent_on_itself(
