@@ -55,7 +55,7 @@ class Clerk(TracedAgent):
             "result_data_categories": {"classification": "public"},
         }
     )
-    async def charge(self, card: str, amount: int, twice: bool) -> str:
+    async def settle_bill(self, card: str, amount: int, twice: bool) -> str:
         """Take money."""
         return "paid"
 
@@ -67,7 +67,11 @@ class Clerk(TracedAgent):
 
 async def one_call(server: PrefactorServer, journal: Path, **changes: Any) -> None:
     model = ScriptedLLM(
-        [Wait(0.01), Use("charge", {"card": "4111", "amount": 5, "twice": False}), Tokens(40, 5)],
+        [
+            Wait(0.01),
+            Use("settle_bill", {"card": "4111", "amount": 5, "twice": False}),
+            Tokens(40, 5),
+        ],
         [Wait(0.01), Use("hours", {"day": "monday"})],
         [Wait(0.01), "It is paid.", Tokens(60, 10)],
     )
@@ -112,10 +116,10 @@ async def test_what_a_tool_says_of_its_data_decides_on_its_marks(
     server: PrefactorServer, tmp_path: Path
 ) -> None:
     await one_call(server, tmp_path / "journal.db", mark_sensitive=True)
-    charge, hours = one(server, "livekit:tool:charge"), one(server, "livekit:tool:hours")
+    bill, hours = one(server, "livekit:tool:settle_bill"), one(server, "livekit:tool:hours")
     card, amount = mark("4111", ["financial_information"]), mark(5, ["financial_information"])
-    assert charge.payload["inputs"] == {"card": card, "amount": amount, "twice": False}
-    assert (charge.result or {})["outputs"]["output"] == "paid", "it is public"
+    assert bill.payload["inputs"] == {"card": card, "amount": amount, "twice": False}
+    assert (bill.result or {})["outputs"]["output"] == "paid", "it is public"
     assert hours.payload["inputs"] == {"day": mark("monday", ["confidential"])}
     assert hours.payload["tool_name"] == "hours"
     assert failures(server.spans()) == [("hours", "nobody knows")], "readers take it as it is"
@@ -166,7 +170,7 @@ async def test_where_marks_are_refused_the_spans_go_without(
 async def test_a_span_that_is_refused_for_something_else_keeps_the_others_marked(
     server: PrefactorServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.fault("reject_type", schema_name="livekit:tool:charge")
+    server.fault("reject_type", schema_name="livekit:tool:settle_bill")
     journal = tmp_path / "journal.db"
     await one_call(server, journal, mark_sensitive=True)
     assert one(server, "livekit:tool:hours").payload["inputs"]["day"] == mark(
