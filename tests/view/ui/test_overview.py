@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from yarl import URL
 
 from prefactor_agent.archive.writer import push_all
 from prefactor_agent.stored.span import StoredSpan
@@ -239,3 +240,32 @@ async def test_intervals_keep_nobody_else_waiting(
         assert not asked.done()
         go_on.set()
         assert not (await asked).waits
+
+
+async def test_intervals_end_when_the_page_was_left(
+    journal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    whole, drawn = compared.interval, []
+
+    def slow(*of: Any) -> Any:
+        drawn.append(of)
+        begun.set()
+        go_on.wait(20)
+        return whole(*of)
+
+    monkeypatch.setattr(compared, "interval", slow)
+    async with ui_server(journal) as ui:
+        _, writer = await asyncio.open_connection("127.0.0.1", ui.port)
+        [cookie] = ui.client.cookie_jar.filter_cookies(URL(ui.base)).values()
+        writer.write(
+            f"GET /overview?period=all&against=v1&sure=1 HTTP/1.1\r\nHost: 127.0.0.1:{ui.port}\r\n"
+            f"Cookie: {cookie.key}={cookie.value}\r\n\r\n".encode()
+        )
+        await asyncio.to_thread(begun.wait, 20)
+        writer.close()
+        await writer.wait_closed()
+        assert (await page(ui, "period=all")).figures["Calls"] == [24]  # the server has noticed
+        go_on.set()
+        left = await page(ui, "period=all&against=v2&sure=1")
+        assert len(drawn) <= len(left.differences) + 2
