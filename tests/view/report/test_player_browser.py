@@ -240,17 +240,20 @@ def test_a_turn_is_gone_to_by_a_click_and_played_by_its_time(open_page: Open) ->
 
 def test_each_side_can_be_muted(open_page: Open) -> None:
     page = open_page()
+    choose_rate(page, 0.1)  # so that the tones last
     page.one("#user1 .at").click()
     page.until("return window.levels()[0] > 0.1")
     assert page.levels()[1] < 0.01, "the agent says nothing"
     page.stage.send_keys("c")
     page.until("return window.levels()[0] < 0.001")
     assert page.playing
+    assert page.heard < CALLER_MS[1], "the caller is not over yet"
     assert page.one("[data-side='0']").get_attribute("aria-pressed") == "false"
     page.one("#agent1 .at").click()
     page.until("return window.levels()[1] > 0.1")
     page.one("[data-side='1']").click()
     page.until("return window.levels()[1] < 0.001")
+    assert page.heard < AGENT_MS[1]
     page.one("[data-side='0']").click()
     page.one("#user1 .at").click()
     page.until("return window.levels()[0] > 0.1")
@@ -305,18 +308,25 @@ def test_the_conversation_scrolls_with_what_is_heard_until_the_reader_goes_elsew
     open_page: Open,
 ) -> None:
     page = open_page(long(turns=12, seconds=43, chunks=100))
+    turns = list(page.js("return [...document.querySelectorAll('li.turn')].map(row => row.id)"))
     choose_rate(page, 2)
-    page.one("[data-listen]").click()
+    page.js("document.getElementById(arguments[0]).querySelector('.at').click()", turns[0])
+    page.until_lit(turns[0])
+    # What comes next is below the window.
+    page.js(
+        "const row = document.getElementById(arguments[0]);"
+        "scrollBy(0, row.getBoundingClientRect().bottom - innerHeight + 1)",
+        turns[0],
+    )
+    page.until_lit(turns[1])
     page.until(
-        "const row = document.querySelector('.turn.heard'); if (!row) return false;"
-        "const { top, bottom } = row.getBoundingClientRect();"
-        "return top > 0 && bottom < innerHeight"
+        f"const row = document.getElementById('{turns[1]}').getBoundingClientRect();"
+        "return row.top > 0 && row.bottom < innerHeight"
     )
     page.js("scrollTo(0, document.body.scrollHeight)")
-    away, lit = page.js("return scrollY"), page.lit
-    page.until(
-        f"return !{lit}.includes((document.querySelector('.turn.heard') || {{}}).id || '{lit[0]}')"
-    )
+    away = page.js("return scrollY")
+    page.until_lit(turns[2])
+    page.settled()
     assert page.js("return scrollY") == away
 
 
