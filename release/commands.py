@@ -43,7 +43,9 @@ def commands() -> Iterator[tuple[str, typer.Context]]:
 
 def _below(group: typer.Context, before: str) -> Iterator[tuple[str, typer.Context]]:
     assert isinstance(group.command, TyperGroup)
-    for name, one in group.command.commands.items():
+    for name in group.command.list_commands(group):
+        one = group.command.get_command(group, name)
+        assert one is not None
         context = typer.Context(one, info_name=name, parent=group)
         if isinstance(one, TyperGroup):
             yield from _below(context, f"{before}{name} ")

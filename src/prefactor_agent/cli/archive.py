@@ -29,6 +29,11 @@ app = typer.Typer(
 )
 
 
+def register(program: typer.Typer) -> None:
+    """Add the commands to the program."""
+    program.add_typer(app)
+
+
 def push(
     archive: ToArgument = None,
     journal: JournalOption = None,

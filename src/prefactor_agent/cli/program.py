@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
+from typer.main import get_group
 
 from .. import __version__
 from ..config import ConfigurationError
 from ..stored.source import SourceError
-from . import archive, looking, operating, packs, starting
 from .examples import epilog
 from .shared import complain
 
+_COMMANDS: Mapping[str, str] = {
+    "sessions": "looking",
+    "show": "looking",
+    "export": "looking",
+    "report": "looking",
+    "ui": "looking",
+    "stats": "looking",
+    "push": "operating",
+    "doctor": "operating",
+    "tail": "operating",
+    "metrics": "operating",
+    "prune": "operating",
+    "evals-pack": "packs",
+    "demo": "starting",
+    "init": "starting",
+    "completion": "starting",
+    "archive": "archive",
+}
+"""In which module a command is, in the order in which they are listed."""
+_ALLOCATIONS = 100_000
+"""Between two looks for circles of objects: calls are many objects, and have none."""
+
+
+class _Commands(TyperGroup):
+    """The commands. A module is imported when one of its commands is asked for: to import all of
+    them takes longer than many a command."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # Of a name that there is not, whichever are like it are suggested.
+        for name in [cmd_name] if cmd_name in _COMMANDS else _COMMANDS:
+            if name not in self.commands:
+                self._load(_COMMANDS[name])
+        return super().get_command(ctx, cmd_name)
+
+    def _load(self, module: str) -> None:
+        program = typer.Typer(rich_markup_mode=None)
+        program.callback()(options)  # with one command it would be no group
+        import_module(f".{module}", __package__).register(program)
+        self.commands.update(get_group(program).commands)
+
+
 app = typer.Typer(
     name="prefactor-agent",
+    cls=_Commands,
     help="Look at the calls of a traced LiveKit agent.",
     epilog=epilog(""),
     no_args_is_help=True,
@@ -37,6 +85,7 @@ def main() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="replace")
+    gc.set_threshold(_ALLOCATIONS)
     try:
         command()(prog_name="prefactor-agent")
     except (SourceError, ConfigurationError, OSError) as error:
@@ -47,7 +96,7 @@ def main() -> None:
 
 
 def command() -> TyperGroup:
-    """The program as it is run, with all of its commands."""
+    """The program as it is run."""
     made = typer.main.get_command(app)
     # They are Typer's own, and change the user's files: the command `completion` only prints.
     made.params = [one for one in made.params if not (one.name or "").endswith("_completion")]
@@ -77,10 +126,3 @@ def _leave_pipe() -> None:
     """End without a message, also at the last flush: the reader (``head``, a pager) has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
-
-
-looking.register(app)
-operating.register(app)
-packs.register(app)
-starting.register(app)
-app.add_typer(archive.app)
