@@ -115,7 +115,7 @@ def _budgets(budgets: Mapping[Any, Any]) -> dict[str, float]:
 
 
 def _rates(given: Mapping[Any, Any]) -> dict[str, dict[str, float]]:
-    from .conversation.costs import UNITS  # most programs set none
+    from .pricing import UNITS  # most programs set none
 
     for model, rates in given.items():
         if not isinstance(model, str) or not isinstance(rates, Mapping) or not rates:

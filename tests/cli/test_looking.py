@@ -24,8 +24,8 @@ from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.replay import Recording, recording
 from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.digest import summary_of
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.digest import digest_of
+from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.terminal.listing import unique_beginning
 from support.waiting import PATIENCE, until
 from view.calls import session, spoken_call, task_call, unanswered_call
@@ -261,7 +261,7 @@ def test_counting_a_call_needs_no_chunks(tmp_path: Path) -> None:
     path = write(tmp_path / "j.db", spoken_call(), renamed(unanswered_call(), "01m7zzzz"))
     journal = Journal(path)
     for id_ in journal.ids_around():
-        assert summary_of(journal, id_, 0) == summarize(build(journal.call(id_)), 0)
+        assert digest_of(journal, id_, 0).summary == summarize(build(journal.call(id_)), 0)
 
 
 def test_shown_beginnings_of_ids_name_one_call() -> None:

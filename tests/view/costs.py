@@ -6,10 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from prefactor_agent.stored.span import StoredSpan
-from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.digest import Digest, digest
-from prefactor_agent.view.model.summary import summarize
-from view.calls import SESSION, session
+from view.calls import session
 
 LLM: dict[str, Any] = {
     "type": "llm_usage", "provider": "openai", "model": "gpt-4o", "input_tokens": 1000,
@@ -35,8 +32,3 @@ def priced_call(
     usage: list[dict[str, Any]], rates: dict[str, dict[str, float]] | None = None
 ) -> list[StoredSpan]:
     return [priced_session(usage, rates)]
-
-
-def digest_of(call: list[StoredSpan]) -> Digest:
-    tree = build(call)
-    return digest(SESSION, tree, summarize(tree), 1)

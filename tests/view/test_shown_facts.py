@@ -20,7 +20,7 @@ from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.testing import collecting
 from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.report import render
 from prefactor_agent.view.terminal.waterfall import waterfall
 from support import virtual_time

@@ -8,7 +8,7 @@ import re
 from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.silences import silences
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.report import render
 from prefactor_agent.view.report.view import View
 from prefactor_agent.view.terminal.waterfall import waterfall

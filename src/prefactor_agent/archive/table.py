@@ -40,14 +40,17 @@ _COLUMNS = f"""
 
 
 _SILENCES = """
-    SELECT turn ->> 'answer' AS id, any_value((turn ->> 'perceived_ms')::DOUBLE) AS dead_air_ms,
-        any_value(list_transform(map_entries(from_json(turn -> 'stages', '"MAP(VARCHAR, DOUBLE)"')),
-            lambda entry: {'name': entry.key, 'ms': entry.value})) AS stages
-    FROM (SELECT unnest(from_json(digest -> 'turns', '["JSON"]')) AS turn FROM given
-        WHERE digest IS NOT NULL) GROUP BY ALL
+    SELECT turns.answer[nth] AS id, turns.perceived_ms[nth] AS dead_air_ms,
+        list_transform(list_filter(map_entries(turns.stages),
+                lambda entry: entry.value[nth] IS NOT NULL),
+            lambda entry: {'name': entry.key, 'ms': entry.value[nth]}) AS stages
+    FROM (SELECT turns, unnest(range(1, len(turns.answer) + 1)) AS nth
+        FROM (SELECT from_json(digest -> 'turns', '{"answer": ["VARCHAR"],
+                "perceived_ms": ["DOUBLE"], "stages": "MAP(VARCHAR, DOUBLE[])"}') AS turns
+            FROM given WHERE digest IS NOT NULL))
 """
-"""From the digest of a call, as :mod:`..view.model.digest` writes it: the silence that each answer
-ended, so that SQL gives the same numbers as every view."""
+"""From the digest of a call, as :mod:`..view.model.digest` writes it, in columns with an entry for
+each answer: the silence that it ended, so that SQL gives the same numbers as every view."""
 
 
 def connect(**config: Any) -> duckdb.DuckDBPyConnection:

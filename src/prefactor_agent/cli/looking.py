@@ -60,6 +60,7 @@ def sessions(
     Dead air is the longest silence before an answer.
     """
     from ..view.export.jsonlines import json_line
+    from ..view.model.costs import cost_json, cost_of_digest
     from ..view.model.digest import Wanted, digests
     from ..view.model.summary import summary_object
     from ..view.terminal.listing import how_to_see, page_of, table
@@ -71,19 +72,18 @@ def sessions(
         if not listed:
             opened.find()  # says that there is none
         ids = opened.ids_around()
+    costs = [cost_of_digest(digest) for digest in read]
     if json:
-        from ..view.model.costs import cost_json, cost_of_digest
-
         pages = (page_of(call.id) for call in listed)
         _write(
             json_line(
                 {
                     **summary_object(call.summary),
-                    "cost": cost_json(cost_of_digest(call)),
+                    "cost": cost_json(cost),
                     "report": str(page) if page else None,
                 }
             )
-            for call, page in zip(read, pages, strict=True)
+            for call, cost, page in zip(read, costs, pages, strict=True)
         )
         return
     if not listed:
@@ -91,7 +91,7 @@ def sessions(
         return
     from ..view.terminal.output import print_lines
 
-    print_lines(lambda width, glyphs: table(listed, ids, width, glyphs))
+    print_lines(lambda width, glyphs: table(listed, ids, width, glyphs, costs))
     if sys.stdout.isatty():
         print_lines(lambda *_: how_to_see())
 
@@ -123,7 +123,7 @@ def show(
 
         _write([json_line(outline(spans, alive=alive))])
         return
-    from ..view.model.moments import ABOUT_US
+    from ..view.model.numbers import ABOUT_US
     from ..view.terminal.waterfall import export_svg, waterfall
 
     # A time of day is of the day of the call.

@@ -13,8 +13,8 @@ from livekit import rtc
 from livekit.agents import Agent, AgentSession
 
 from prefactor_agent import TracedAgent, traced_tool
-from prefactor_agent.conversation.costs import costs
 from prefactor_agent.core import guard
+from prefactor_agent.pricing import costs
 from prefactor_agent.record.audio.block import Block
 from prefactor_agent.record.models.realtime import Realtime
 from support.line import Line as NodesLine

@@ -19,7 +19,7 @@ from prefactor_agent.core import guard
 from prefactor_agent.record.session.closing import Closing
 from prefactor_agent.record.session.job import Job as RecordedJob
 from prefactor_agent.tracing import tracer
-from prefactor_agent.view.model.digest import summary_of
+from prefactor_agent.view.model.digest import digest_of
 from support.exits import run_to_its_end
 from support.job import LINKED, Job, person
 from support.line import until
@@ -245,7 +245,7 @@ def test_the_process_exits(
     assert root.result.get("shutdown_reason") == shutdown_reason
     assert "tracer_failures" not in root.result
     assert not [span for span in spans if span.status == "active"]
-    assert summary_of(journal, journal.find()).status == "complete"
+    assert digest_of(journal, journal.find()).summary.status == "complete"
 
 
 async def test_a_failure_of_ours_is_not_the_processes(sink: Recorder) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import prefactor_agent
 from prefactor_agent import TracedAgent
-from prefactor_agent.conversation.costs import costs
+from prefactor_agent.pricing import costs
 from support.line import Line
 from support.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, Tokens
 from support.tree import Recorder

@@ -22,7 +22,7 @@ from prefactor_agent.record.session.room import Room
 from prefactor_agent.record.session.rpc import Rpc
 from prefactor_agent.record.session.tracks import Tracks
 from prefactor_agent.tracing import tracer
-from prefactor_agent.view.model.digest import summary_of
+from prefactor_agent.view.model.digest import digest_of
 from support.exits import run_to_its_end
 from support.job import LINKED, Job, person
 from support.line import NO_RETRIES, until
@@ -249,12 +249,12 @@ async def test_a_call_is_listed_as_over_while_its_job_goes_on(
         session = await call()
         assert await asyncio.to_thread(tracer.flush, PATIENCE)
         journal = Journal(path)
-        assert summary_of(journal, journal.find()).status == "running"
+        assert digest_of(journal, journal.find()).summary.status == "running"
         await session.aclose()
         assert await asyncio.to_thread(tracer.flush, PATIENCE)
-        assert summary_of(journal, journal.find()).status == "complete"
+        assert digest_of(journal, journal.find()).summary.status == "complete"
         await job.end("done")
-    assert summary_of(journal, journal.find()).status == "complete"
+    assert digest_of(journal, journal.find()).summary.status == "complete"
 
 
 async def test_a_job_that_outlives_its_session(

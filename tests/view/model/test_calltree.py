@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.model.turns import cut_off, unspoken_text, user_text
 from view.calls import session, span, spoken_call, unanswered_call
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.compare import Comparison, Row, compare
-from prefactor_agent.view.model.digest import Digest, digest
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.digest import Digest
+from view.digests import digest_of
 from view.versions import call
 
 
 def digests(version: str, *turns_ms: list[float], **more: Any) -> list[Digest]:
     found = []
     for index, turns in enumerate(turns_ms):
-        tree = build(call(f"{version}-{index}", version, turns, **more))
-        found.append(digest(f"{version}-{index}", tree, summarize(tree), 1))
+        found.append(digest_of(call(f"{version}-{index}", version, turns, **more)))
     return found
 
 

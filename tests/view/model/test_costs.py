@@ -11,16 +11,18 @@ import pytest
 
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model import catalogue
+from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.costs import (
     Spending,
     cost_json,
+    cost_of_call,
     cost_of_digest,
-    cost_of_session,
     dollars,
     in_words,
     without_price,
 )
-from view.costs import LLM, STT, TTS, digest_of, priced_call, priced_session
+from view.costs import LLM, STT, TTS, priced_call, priced_session
+from view.digests import digest_of
 
 
 def approx(usd: float) -> Any:
@@ -28,7 +30,7 @@ def approx(usd: float) -> Any:
 
 
 def cost(session: StoredSpan) -> dict[str, Any]:
-    found = cost_json(cost_of_session(session))
+    found = cost_json(cost_of_call(build([session])))
     assert found is not None
     return found
 
@@ -68,13 +70,13 @@ def test_what_nobody_has_a_price_of_is_named(provider: str, model: str) -> None:
 
 
 def test_a_call_without_usage_has_no_cost() -> None:
-    assert cost_of_session(priced_session([])) is None
-    assert cost_of_session(None) is None
+    assert cost_of_call(build([priced_session([])])) is None
+    assert cost_of_call(build([])) is None
     assert in_words(None) == []
 
 
 def test_it_is_said_in_words() -> None:
-    words = in_words(cost_of_session(priced_session([LLM, STT, {**TTS, "model": "none"}])))
+    words = in_words(cost_of_call(build(priced_call([LLM, STT, {**TTS, "model": "none"}]))))
     assert words == [
         "$0.0054 (LLM $0.0030, STT $0.0024)",
         "no price: cartesia/none (characters)",
@@ -86,7 +88,7 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(catalogue, "installed", lambda: False)
     catalogue.rates.cache_clear()
     try:
-        cost = cost_of_session(priced_session([STT]))
+        cost = cost_of_call(build(priced_call([STT])))
         assert cost is not None and in_words(cost) == [], "no sum that leaves something out"
         [line] = without_price(cost.unpriced)
     finally:
@@ -100,7 +102,7 @@ def test_a_digest_costs_what_its_call_does() -> None:
     own = {"sonic-3": {"characters": 10.0}}
     call = priced_call([LLM, TTS], own)
     digest = digest_of(call)
-    assert cost_of_digest(digest) == cost_of_session(call[0])
+    assert cost_of_digest(digest) == cost_of_call(build(call))
     assert cost_of_digest(digest) is not None
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.ending import ending
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.summarize import summarize
 from view.calls import session, spoken_call, us
 
 

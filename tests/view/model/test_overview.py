@@ -9,22 +9,20 @@ from typing import Any
 import pytest
 
 from prefactor_agent.stored.span import StoredSpan
-from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.compare import NotWantedError, compare, compare_gathered
-from prefactor_agent.view.model.digest import Digest, Failure, digest
+from prefactor_agent.view.model.digest import Digest, Failure
 from prefactor_agent.view.model.overview import VERSIONS, Overview, Share, overview
 from prefactor_agent.view.model.overview_calls import WORST, Model, PeriodCalls
 from prefactor_agent.view.model.stats import collect
-from prefactor_agent.view.model.summary import summarize
 from view.calls import session, spoken_call, us
 from view.costs import LLM, STT, TTS, priced_session
+from view.digests import digest_of
 from view.journals import renamed
 from view.versions import call
 
 
 def made(spans: Sequence[StoredSpan]) -> Digest:
-    tree = build(spans)
-    return digest(spans[0].session_id, tree, summarize(tree, us(200_000), alive=False), 1)
+    return digest_of(list(spans), us(200_000))
 
 
 def of(id_: str, version: str, turns_ms: list[float], **more: Any) -> Digest:

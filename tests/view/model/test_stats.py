@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prefactor_agent.view.model.latencies import latencies_of
+from prefactor_agent.view.model.calllatencies import latencies_of
 from prefactor_agent.view.model.stats import collect
 from view.calls import session
 from view.latencies import SPANS, span, turn

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 from prefactor_agent.view.model.calltree import build
-from prefactor_agent.view.model.summary import summarize, summary_object
+from prefactor_agent.view.model.summarize import summarize
+from prefactor_agent.view.model.summary import summary_object
 from view.calls import SESSION, session, span, spoken_call, unanswered_call, us
 from view.pickups import picked_up
 

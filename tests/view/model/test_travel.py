@@ -7,7 +7,7 @@ from typing import Any
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.ending import ending
-from prefactor_agent.view.model.summary import summarize
+from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.model.travel import Sample, in_words, samples
 from prefactor_agent.view.report import render
 from prefactor_agent.view.terminal.waterfall import waterfall

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from prefactor_agent.view.terminal.draw import ASCII, UNICODE, Glyphs
+from prefactor_agent.view.terminal.glyphs import ASCII, UNICODE, Glyphs
 from prefactor_agent.view.terminal.waterfall import waterfall
 from view.calls import session, spoken_call, us
 from view.pickups import picked_up

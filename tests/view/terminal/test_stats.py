@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from prefactor_agent.view.model.latencies import latencies_of
+from prefactor_agent.view.model.calllatencies import latencies_of
 from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.terminal.stats import table
 from view.calls import session

@@ -13,8 +13,8 @@ from prefactor_agent.view.export.outline import outline
 from prefactor_agent.view.model.bars import turn_bars
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.silences import silences
-from prefactor_agent.view.model.summary import summarize
-from prefactor_agent.view.terminal.draw import ASCII, UNICODE, Glyphs, glyphs_for
+from prefactor_agent.view.model.summarize import summarize
+from prefactor_agent.view.terminal.glyphs import ASCII, UNICODE, Glyphs, glyphs_for
 from prefactor_agent.view.terminal.waterfall import LEAST_WIDTH, export_svg, waterfall
 from view.calls import (
     SESSION,

@@ -9,11 +9,12 @@ from ...core.values import mapping
 from ...stored.span import StoredSpan
 from ..model.bars import Bar, TurnBars, turn_bars
 from ..model.calltree import CallTree, build
-from ..model.costs import cost_json, cost_of_session
+from ..model.costs import cost_json, cost_of_call
 from ..model.gaps import longest_gap
 from ..model.keys import Key, keys_of
 from ..model.silences import silences
-from ..model.summary import summarize, summary_object
+from ..model.summarize import summarize
+from ..model.summary import summary_object
 from ..model.turns import (
     Turn,
     generated_text,
@@ -36,7 +37,7 @@ def outline(
     summary = summary_object(summarize(call, now_us, alive))
     recorded = mapping(call.session.result.get("pickup")) if call.session is not None else {}
     summary["pickup"] = recorded or None
-    summary["cost"] = cost_json(cost_of_session(call.session))
+    summary["cost"] = cost_json(cost_of_call(call))
     return {**summary, "turns": turns, "dtmf": [_key(call, key) for key in keys_of(call)]}
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
-from ...conversation.costs import Rates
+from ...pricing import Rates
 
 EXTRA = "pip install 'prefactor-agent[costs]' has list prices"
 _UNITS: Mapping[str, tuple[str, float]] = {

@@ -7,14 +7,17 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from typing import TYPE_CHECKING
 
-from ...conversation import costs as priced
-from ...conversation.costs import ModelCost, Rates
+from ... import pricing as priced
 from ...core.json import JSON
-from ...core.values import mapping, number
-from ...stored.span import StoredSpan
+from ...core.values import mapping
+from ...pricing import ModelCost, Rates
 from . import catalogue
-from .digest import Digest, usage_of
+from .digest import Digest
+
+if TYPE_CHECKING:
+    from .calltree import CallTree
 
 _DAY_US = 86_400_000_000
 KINDS = {"llm": "LLM", "stt": "STT", "tts": "TTS"}
@@ -25,6 +28,8 @@ class CallCost:
     """What a call cost, in US dollars."""
 
     models: tuple[ModelCost, ...]
+    so_far: bool = False
+    """There was, or may come, more: the call runs, or did not come to tell what it used."""
 
     @property
     def usd(self) -> float | None:
@@ -37,11 +42,13 @@ class CallCost:
         return [model.missing for model in self.models if model.unpriced]
 
 
-def cost_of(usage: Iterable[JSON], rates: JSON, started_us: int) -> CallCost | None:
+def cost_of(
+    usage: Iterable[JSON], rates: JSON, started_us: int, *, so_far: bool = False
+) -> CallCost | None:
     """What a call cost.
 
     Args:
-        usage: LiveKit's, an object for each model.
+        usage: An object for each model: see :mod:`.usage`.
         rates: The user's own, as they were when the call began, by model or provider/model.
         started_us: When it began, in microseconds since the Unix epoch.
 
@@ -51,26 +58,25 @@ def cost_of(usage: Iterable[JSON], rates: JSON, started_us: int) -> CallCost | N
     day = _day(started_us // _DAY_US)
 
     def rates_of(provider: str, model: str) -> Rates | None:
-        for key in priced.keys(provider, model) if rates else ():
-            if key in rates:
-                own = {unit: number(rate) for unit, rate in mapping(rates[key]).items()}
-                return {unit: rate for unit, rate in own.items() if rate is not None}
-        return catalogue.rates(provider, model, day)
+        own = priced.own_rates(rates, provider, model)
+        return catalogue.rates(provider, model, day) if own is None else own
 
     found = priced.costs(list(usage), rates_of)
-    return CallCost(found) if found else None
+    return CallCost(found, so_far) if found else None
 
 
-def cost_of_session(session: StoredSpan | None) -> CallCost | None:
-    """What a call cost, by the span of its session."""
-    if session is None:
-        return None
-    usage, rates = usage_of(session), mapping(session.payload.get("rates"))
-    return cost_of(usage, rates, session.started_us)
+def cost_of_call(call: CallTree) -> CallCost | None:
+    """What a call cost, or has cost so far."""
+    from .usage import usage_of  # it knows all of a call, which a list of digests does without
+
+    usage = usage_of(call)
+    rates = mapping(call.session.payload.get("rates")) if call.session is not None else {}
+    return cost_of(usage.models, rates, call.started_us, so_far=usage.so_far)
 
 
 def cost_of_digest(digest: Digest) -> CallCost | None:
-    return cost_of(digest.usage, digest.rates, digest.summary.started_us)
+    started_us, so_far = digest.summary.started_us, digest.usage_so_far
+    return cost_of(digest.usage, digest.rates, started_us, so_far=so_far)
 
 
 def cost_json(cost: CallCost | None) -> JSON | None:
@@ -79,6 +85,7 @@ def cost_json(cost: CallCost | None) -> JSON | None:
         return None
     return {
         "usd": rounded(cost.usd),
+        "so_far": cost.so_far,
         "unpriced": cost.unpriced,
         "models": [{**asdict(model), "usd": rounded(model.usd)} for model in cost.models],
     }
@@ -94,7 +101,8 @@ def in_words(cost: CallCost | None) -> list[str]:
         if model.usd is not None:
             kinds[model.kind] = kinds.get(model.kind, 0) + model.usd
     parts = ", ".join(f"{KINDS[kind]} {dollars(usd)}" for kind, usd in kinds.items())
-    return [f"{dollars(cost.usd)} ({parts})", *without_price(cost.unpriced)]
+    so_far = " so far" if cost.so_far else ""
+    return [f"{dollars(cost.usd)}{so_far} ({parts})", *without_price(cost.unpriced)]
 
 
 def without_price(names: Iterable[str]) -> list[str]:

@@ -1,35 +1,27 @@
 """The digest of a call: what lists and statistics over many calls need of it. It is worked out of
-the call's spans once, when the call has ended, and kept beside them."""
+the call's spans once, when the call has ended (:mod:`.digesting`), and kept beside them."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
 from ...core.json import JSON
-from ...core.values import mapping, mappings, text
 from ...stored.source import Listed, Source
-from ...stored.span import StoredSpan
-from .calltree import CallTree, build
-from .latencies import (
-    CallLatencies,
-    PickupLatency,
-    TurnLatency,
-    latencies,
-    pickup_latency,
-)
-from .moments import about
-from .silences import needs_streams
-from .summary import Summary, summarize
+from .latencies import CallLatencies, PickupLatency, TurnLatency
+from .numbers import about
+from .summary import Summary
 
-VERSION = 4
-"""Of what a digest holds. One of another version is not read: the call is worked out again. Raise
-it with each change of what is computed here or below."""
+VERSION = 5
+"""Of what a digest holds. One of another version is not read, save that before (:func:`kept`): the
+call is worked out again. Raise it with each change of what is computed here or below."""
+_BEFORE = 4
+"""It had an object for each turn in the place of the columns, and nothing of what a call used that
+had not told its sum. Archives have it, and what is in an archive is never changed."""
 
 
 class ToolUse(NamedTuple):
@@ -75,17 +67,20 @@ class Digest:
         version: str | None = self.data["agent_version"]
         return version
 
-    @cached_property
+    @property
     def turns(self) -> list[TurnLatency]:
         """Its answered turns."""
-        id_ = self.id
-        return [TurnLatency(id_, **turn) for turn in self.data["turns"]]
+        return self.latencies.turns
 
     @cached_property
     def latencies(self) -> CallLatencies:
         """Its silences."""
         pickup = self.data["pickup"]
-        return CallLatencies(self.turns, PickupLatency(*pickup) if pickup is not None else None)
+        return CallLatencies(
+            self.id,
+            **self.data["turns"],
+            pickup=PickupLatency(*pickup) if pickup is not None else None,
+        )
 
     @cached_property
     def tools(self) -> list[ToolUse]:
@@ -97,9 +92,15 @@ class Digest:
 
     @property
     def usage(self) -> list[JSON]:
-        """What each model used."""
+        """What each model used: see :mod:`.usage`."""
         usage: list[JSON] = self.data["usage"]
         return usage
+
+    @property
+    def usage_so_far(self) -> bool:
+        """There was, or may come, more."""
+        so_far: bool = self.data["usage_so_far"]
+        return so_far
 
     @property
     def rates(self) -> JSON:
@@ -169,7 +170,14 @@ def digests(source: Source, wanted: Wanted = ALL) -> Iterator[Digest]:
 def kept(listed: Listed) -> Digest | None:
     """The digest that is kept of a call, if this version can read it."""
     data = listed.digest
-    return Digest(data) if data is not None and data.get("digest") == VERSION else None
+    if data is None or (version := data.get("digest")) not in (VERSION, _BEFORE):
+        return None
+    if version == VERSION:
+        return Digest(data)
+    from .digesting import renewed  # no call of today needs it
+
+    found = renewed(data)
+    return Digest({**found, "digest": VERSION}) if found is not None else None
 
 
 def digest_of(source: Source, session_id: str, now_us: int | None = None) -> Digest:
@@ -181,52 +189,9 @@ def digest_of(source: Source, session_id: str, now_us: int | None = None) -> Dig
     Raises:
         SourceError
     """
-    _, spans = source.progress(session_id)  # read first: what ends later is noticed
-    call = replace(read(source, session_id), last_us=source.last_sign(session_id))
-    now = time.time_ns() // 1000 if now_us is None else now_us
-    return digest(session_id, call, summarize(call, now, source.alive(session_id)), spans)
+    from .digesting import work_out  # it knows all of a call, which a list of digests does without
 
-
-def summary_of(source: Source, session_id: str, now_us: int | None = None) -> Summary:
-    """The summary of a call. Arguments as :func:`digest_of`."""
-    return digest_of(source, session_id, now_us).summary
-
-
-def read(source: Source, session_id: str) -> CallTree:
-    """A call with all of its silences. What passed through its streams is read only if a silence
-    has to be worked out of it."""
-    call = build(source.outline(session_id))
-    return build(source.call(session_id)) if needs_streams(call) else call
-
-
-def digest(session_id: str, call: CallTree, summary: Summary, spans: int) -> Digest:
-    """The digest of a call.
-
-    Args:
-        summary: Of the same call.
-        spans: How many spans of it had ended when it was read.
-    """
-    payload = call.session.payload if call.session is not None else {}
-    version = payload.get("agent_version")
-    return Digest(
-        {
-            "digest": VERSION,
-            "id": session_id,
-            "spans": spans,
-            "agents": sorted(names_of(payload)),
-            "agent_version": str(version) if version is not None else None,
-            "summary": asdict(summary),
-            "turns": [_without_call(turn) for turn in latencies(call)],
-            "pickup": pickup_latency(call),
-            "tools": [_tool(span) for span in call.spans("tool")],
-            "errors": [
-                (text(span.payload.get("source")), text(span.payload.get("error_type")))
-                for span in call.spans("error")
-            ],
-            "usage": usage_of(call.session) if call.session is not None else [],
-            "rates": mapping(payload.get("rates")),
-        }
-    )
+    return Digest({"digest": VERSION, **work_out(source, session_id, now_us)})
 
 
 def as_text(digest: Digest) -> str:
@@ -241,27 +206,3 @@ def digest_text(source: Source, session_id: str) -> str:
         SourceError
     """
     return as_text(digest_of(source, session_id))
-
-
-def usage_of(session: StoredSpan) -> list[JSON]:
-    """What each model used in a call that has ended: LiveKit's ``model_usage``, without zeros."""
-    usage = mappings(mapping(session.result.get("usage")).get("model_usage"))
-    return [{name: much for name, much in model.items() if much != 0} for model in usage]
-
-
-def names_of(payload: JSON) -> set[str]:
-    """The names that a user may know the agent of a session by."""
-    job = mapping(payload.get("job"))
-    names = (payload.get("agent_name"), payload.get("agent_class"), job.get("agent_name"))
-    return {name for name in names if isinstance(name, str)}
-
-
-def _without_call(turn: TurnLatency) -> JSON:
-    named = turn._asdict()
-    del named["session_id"]
-    return named
-
-
-def _tool(span: StoredSpan) -> ToolUse:
-    took = span.duration_us
-    return ToolUse(span.name, took / 1000 if took is not None else None, span.status)

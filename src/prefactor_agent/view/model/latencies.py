@@ -1,18 +1,13 @@
-"""The silences of a call, before its answers and before its first sound, as statistics count
-them."""
+"""The silences of a call, before its answers and before its first sound, as statistics count them.
+They are worked out in :mod:`.calllatencies`."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ...conversation import totals
-from ...stored.span import StoredSpan
-from .calltree import CallTree, build
-from .gaps import longest_gap
-from .pickup import pickup_of
-from .silences import silences
+from ...core.json import JSON
 
 
 class TurnLatency(NamedTuple):
@@ -42,42 +37,48 @@ class PickupLatency(NamedTuple):
     """As those of a turn."""
 
 
-class CallLatencies(NamedTuple):
-    """The silences of one call."""
+@dataclass(frozen=True, slots=True)
+class CallLatencies:
+    """The silences of one call. What is told of its answered turns stands in columns, which have an
+    entry for each of them: so many calls are read and added up in little time."""
 
-    turns: Sequence[TurnLatency]
+    session_id: str
+    turn: Sequence[int] = ()
+    answer: Sequence[str] = ()
+    begins_us: Sequence[int] = ()
+    perceived_ms: Sequence[float] = ()
+    over_budget: Sequence[bool] = ()
+    gap_ms: Sequence[float | None] = ()
+    stages: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+    """By stage, in the order in which they happen; ``None``: the turn has none of it."""
     pickup: PickupLatency | None = None
 
+    @property
+    def turns(self) -> list[TurnLatency]:
+        """The answered turns, one by one."""
+        columns = zip(
+            self.turn, self.answer, self.begins_us, self.perceived_ms, self.over_budget,
+            self.gap_ms, strict=True,
+        )  # fmt: skip
+        return [
+            TurnLatency(
+                self.session_id, number, answer, begins_us, perceived_ms,
+                {n: ms for n, of in self.stages.items() if (ms := of[index]) is not None},
+                over_budget, gap_ms,
+            )
+            for index, (number, answer, begins_us, perceived_ms, over_budget, gap_ms) in enumerate(
+                columns
+            )
+        ]  # fmt: skip
 
-def pickup_latency(call: CallTree) -> PickupLatency | None:
-    """The pickup of a call; ``None``: it has none, or the caller spoke first."""
-    found = pickup_of(call)
-    if found is None or not found.answered:
-        return None
-    return PickupLatency(found.ms, totals((stage.name, stage.ms) for stage in found.stages))
-
-
-def latencies(call: CallTree) -> list[TurnLatency]:
-    """The answered turns of a call."""
-    return [
-        TurnLatency(
-            session_id=silence.answer.span.session_id,
-            turn=silence.turn.number,
-            answer=silence.answer.span.id,
-            begins_us=silence.begins_us,
-            perceived_ms=silence.ms,
-            stages=totals((stage.name, stage.ms) for stage in silence.stages),
-            over_budget=bool(silence.over_budget),
-            gap_ms=gap.ms if (gap := longest_gap(silence.turn)) is not None else None,
-        )
-        for silence in silences(call).all
-    ]
-
-
-def latencies_of(spans: Iterable[StoredSpan]) -> list[CallLatencies]:
-    """The silences among the spans of one or more calls, call by call."""
-    calls: dict[str, list[StoredSpan]] = defaultdict(list)
-    for span in spans:
-        calls[span.session_id].append(span)
-    trees = map(build, calls.values())
-    return [CallLatencies(latencies(call), pickup_latency(call)) for call in trees]
+    def as_json(self) -> JSON:
+        """The columns of the turns, as a digest keeps them."""
+        return {
+            "turn": self.turn,
+            "answer": self.answer,
+            "begins_us": self.begins_us,
+            "perceived_ms": self.perceived_ms,
+            "over_budget": self.over_budget,
+            "gap_ms": self.gap_ms,
+            "stages": self.stages,
+        }

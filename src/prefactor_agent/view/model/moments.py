@@ -20,15 +20,6 @@ ENDS = {
 """By what the beginning of a silence is based on, which moment of the user's turn that is."""
 
 
-ABOUT_US = 60_000_000
-"""How far off a time may be that a person gives for something."""
-
-
-def about(at_us: int, began_us: int, ended_us: int | None) -> bool:
-    """Whether something went on at about this time; ``None``: it has not ended."""
-    return began_us <= at_us + ABOUT_US and (ended_us is None or ended_us >= at_us - ABOUT_US)
-
-
 def user_ended(call: CallTree, turn: Turn) -> int | None:
     """When the caller's last sound ended, or their typed message came in."""
     basis = ""

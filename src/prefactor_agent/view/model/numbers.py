@@ -1,4 +1,5 @@
-"""Numbers as people read them, the same in the terminal and on the page."""
+"""Numbers as people read them, the same in the terminal and on the page, and times as people give
+them."""
 
 from __future__ import annotations
 
@@ -6,6 +7,9 @@ import math
 from datetime import datetime
 
 from ...core.text import count as count
+
+ABOUT_US = 60_000_000
+"""How far off a time may be that a person gives for something."""
 
 
 def length(microseconds: float) -> str:
@@ -51,3 +55,8 @@ def date(unix_us: int, form: str = "%d %b %Y %H:%M:%S %Z") -> str:
 def megabytes(size: int) -> str:
     """``0.3 MB``, ``12.5 MB``, of bytes."""
     return f"{size / 1e6:.1f} MB"
+
+
+def about(at_us: int, began_us: int, ended_us: int | None) -> bool:
+    """Whether something went on at about this time; ``None``: it has not ended."""
+    return began_us <= at_us + ABOUT_US and (ended_us is None or ended_us >= at_us - ABOUT_US)

@@ -8,9 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from ...conversation.costs import ModelCost
 from ...core.json import JSON
 from ...core.values import number, text
+from ...pricing import ModelCost
 from .costs import Spending, cost_of_digest
 from .digest import Digest, Failure
 from .gathered import Gathered

@@ -59,44 +59,41 @@ def collect(found: Iterable[CallLatencies]) -> Stats:
     pickups.
 
     A stage's figures are over the turns that had it; its count says how many those were."""
-    values: dict[str, list[float]] = defaultdict(list)
-    picked_up: dict[str, list[float]] = defaultdict(list)
-    gaps: list[float] = []
+    values: dict[str, list[float | None]] = defaultdict(list)
+    picked_up: dict[str, list[float | None]] = defaultdict(list)
+    gaps: list[float | None] = []
     calls = over_budget = 0
     for call in found:
-        calls += bool(call.turns)
-        for turn in call.turns:
-            _add(values, PERCEIVED, turn.perceived_ms, turn.stages)
-            over_budget += turn.over_budget
-            if turn.gap_ms is not None:
-                gaps.append(turn.gap_ms)
+        if call.perceived_ms:
+            calls += 1
+            values[PERCEIVED] += call.perceived_ms
+            for name, column in call.stages.items():
+                values[name] += column
+            over_budget += sum(call.over_budget)
+            gaps += call.gap_ms
         if call.pickup is not None:
-            _add(picked_up, PICKUP, call.pickup.ms, call.pickup.stages)
+            picked_up[PICKUP].append(call.pickup.ms)
+            for name, ms in call.pickup.stages.items():
+                picked_up[name].append(ms)
     return Stats(
         calls=calls,
         turns=len(values[PERCEIVED]) if values else 0,
         over_budget=over_budget,
         lines=_lines(values),
-        gaps=_line("gap", gaps) if gaps else None,
+        gaps=_line("gap", gaps),
         pickup=_lines(picked_up),
     )
 
 
-def _add(
-    values: dict[str, list[float]], whole: str, took: float, stages: Mapping[str, float]
-) -> None:
-    values[whole].append(took)
-    for name, ms in stages.items():
-        values[name].append(ms)
+def _lines(values: Mapping[str, list[float | None]]) -> tuple[Line, ...]:
+    lines = (_line(name, values[name]) for name in sorted(values, key=stagenames.place))
+    return tuple(line for line in lines if line is not None)
 
 
-def _lines(values: Mapping[str, list[float]]) -> tuple[Line, ...]:
-    return tuple(_line(name, values[name]) for name in sorted(values, key=stagenames.place))
-
-
-def _line(name: str, values: list[float]) -> Line:
-    values.sort()
-    return line_of(name, values)
+def _line(name: str, took: Iterable[float | None]) -> Line | None:
+    """``None``: no turn had it."""
+    values = sorted([ms for ms in took if ms is not None])
+    return line_of(name, values) if values else None
 
 
 def line_of(name: str, ascending: Sequence[float]) -> Line:

@@ -86,7 +86,7 @@ def head_of(view: View) -> Head:
         models=_models(mapping(payload.get("models"))),
         failed_tools=sum(span.status == "failed" for span in call.spans("tool")),
         sound=travel.in_words(call),
-        cost=costs.in_words(costs.cost_of_session(session)),
+        cost=costs.in_words(costs.cost_of_call(call)),
     )
 
 

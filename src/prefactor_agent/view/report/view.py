@@ -10,7 +10,7 @@ from ..model import stagenames
 from ..model.calltree import build
 from ..model.pickup import pickup_of
 from ..model.silences import silences
-from ..model.summary import summarize
+from ..model.summarize import summarize
 from .conversation import anchors, conversation
 from .curves import agent_curve, user_curve
 

@@ -13,7 +13,8 @@ from ..model.ending import Tone, ending
 from ..model.silences import Silences
 from ..model.summary import Summary
 from ..model.turns import Turn
-from .draw import Glyphs, Scale, draw_voice
+from .draw import Scale, draw_voice
+from .glyphs import Glyphs
 from .lines import STYLES, Lines
 
 Drawn = Sequence[tuple[Turn, TurnBars]]
@@ -92,7 +93,7 @@ class Head(Lines):
             yield Text("sound: " + self._dot.join(map(self.safe, said)), "dim")
 
     def _cost(self) -> Iterator[Text]:
-        cost = costs.cost_of_session(self.call.session)
+        cost = costs.cost_of_call(self.call)
         for index, line in enumerate(costs.in_words(cost)):
             yield Text(
                 self.safe(line if index or not cost or cost.usd is None else f"cost: {line}")

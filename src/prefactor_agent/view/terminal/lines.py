@@ -13,7 +13,8 @@ from ...stored.span import StoredSpan
 from ..model import numbers
 from ..model.handoffs import handoff_of
 from . import words
-from .draw import Glyphs, Scale, axis
+from .draw import Scale, axis
+from .glyphs import Glyphs
 
 LABEL = 13
 FIRST = 11

@@ -10,18 +10,21 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from ..model import numbers
+from ..model.costs import CallCost, dollars, without_price
 from ..model.summary import Summary
 from . import words
-from .draw import UNICODE, Glyphs
+from .glyphs import UNICODE, Glyphs
 
 _LEAST_ID = 8
 _HEADINGS = (
     "call", "when", "agent", "room", "length", "pickup", "dead air", "gap", "turns", "err", "cut",
-    "status",
+    "cost", "status",
 )  # fmt: skip
-_RIGHT = frozenset({"length", "pickup", "dead air", "gap", "turns", "err", "cut"})
+_RIGHT = frozenset({"length", "pickup", "dead air", "gap", "turns", "err", "cut", "cost"})
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
+_NOT_ALL = "+"
+"""Behind the cost of a call that cost more than is known."""
 
 
 def page_name(session_id: str) -> str:
@@ -39,13 +42,23 @@ def page_of(session_id: str) -> Path | None:
 
 
 def table(
-    listed: Sequence[Summary], ids: Iterable[str], width: int, glyphs: Glyphs = UNICODE
+    listed: Sequence[Summary],
+    ids: Iterable[str],
+    width: int,
+    glyphs: Glyphs = UNICODE,
+    costs: Sequence[CallCost | None] = (),
 ) -> Iterator[Text]:
-    """The calls as lines of ``width`` columns; ``ids`` are those of all calls, so that what is
-    shown of one is enough to name it."""
+    """The calls as lines.
+
+    Args:
+        ids: Of all calls, so that what is shown of one is enough to name it.
+        width: In columns.
+        costs: What each call cost, if anything is known of that.
+    """
+    costs = costs or [None] * len(listed)
     shown = unique_beginning([*ids, *(call.id for call in listed)])
     this_year = numbers.date(listed[0].started_us, "%Y") if listed else ""
-    rows = [_row(call, shown, this_year) for call in listed]
+    rows = [_row(call, cost, shown, this_year) for call, cost in zip(listed, costs, strict=True)]
     pages = [page_of(call.id) for call in listed]
     unused = {
         name
@@ -53,6 +66,7 @@ def table(
             ("room", any(call.room for call in listed)),
             ("pickup", any(call.pickup_ms is not None for call in listed)),
             ("gap", any(call.worst_gap_ms for call in listed)),
+            ("cost", any(map(_usd, costs))),
         )
         if not used
     }
@@ -64,8 +78,11 @@ def table(
         yield _line(row, columns, widths, glyphs, page=page)
     written = [(row[0], page) for row, page in zip(rows, pages, strict=True) if page is not None]
     together = [(row[0], call) for row, call in zip(rows, listed, strict=True) if call.which]
-    if written or together:
+    prices = list(_prices(costs))
+    if written or together or prices:
         yield Text()
+    for line in prices:
+        yield Text(words.harmless(line), "dim")
     for id_, call in together:
         yield Text(words.fit(f"{id_}  {_which(call)}", width, glyphs.ellipsis))
     for id_, page in written:
@@ -115,7 +132,7 @@ def unique_beginning(ids: Iterable[str]) -> int:
     return max(longest, _LEAST_ID)
 
 
-def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
+def _row(call: Summary, cost: CallCost | None, shown: int, this_year: str) -> tuple[str, ...]:
     year = numbers.date(call.started_us, "%Y")
     form = "%d %b %H:%M" if year == this_year else "%d %b %Y"
     return (
@@ -126,8 +143,26 @@ def _row(call: Summary, shown: int, this_year: str) -> tuple[str, ...]:
         numbers.length(call.duration_us),
         *map(_took, (call.pickup_ms, call.worst_ms, call.worst_gap_ms)),
         *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
+        _usd(cost),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )
+
+
+def _usd(cost: CallCost | None) -> str:
+    if cost is None or cost.usd is None:
+        return ""
+    return f"{dollars(cost.usd)}{_NOT_ALL if cost.so_far or cost.unpriced else ''}"
+
+
+def _prices(costs: Sequence[CallCost | None]) -> Iterator[str]:
+    """What the costs leave out, where there are any."""
+    told = [cost for cost in costs if cost is not None and _usd(cost)]
+    unpriced = sorted({name for cost in told for name in cost.unpriced})
+    if any(cost.so_far for cost in told):
+        yield f"{_NOT_ALL} so far" + (", or without what has no price" if unpriced else "")
+    elif unpriced:
+        yield f"{_NOT_ALL} without what has no price"
+    yield from without_price(unpriced)
 
 
 def _took(ms: float | None) -> str:

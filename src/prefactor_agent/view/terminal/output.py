@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from .draw import Glyphs, glyphs_for
+from .glyphs import Glyphs, glyphs_for
 
 Draw = Callable[[int, Glyphs], Iterable[Text]]
 """Makes the lines for an output of a width (in columns) and a set of characters."""

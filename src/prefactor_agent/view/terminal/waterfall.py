@@ -22,11 +22,10 @@ from ..model.calltree import CallTree, build, known_until
 from ..model.endofturn import why_it_waited
 from ..model.gaps import gaps
 from ..model.keys import Keys, inputs
-from ..model.moments import about
 from ..model.pickup import pickup_of
 from ..model.silences import Silence, silences
 from ..model.sounds import held_back
-from ..model.summary import summarize
+from ..model.summarize import summarize
 from ..model.turns import (
     Node,
     Turn,
@@ -41,7 +40,8 @@ from ..model.turns import (
 from ..model.updates import reports
 from . import words
 from .callhead import Head
-from .draw import UNICODE, Glyphs, Scale, bar_cells, gap_cells, guided
+from .draw import Scale, bar_cells, gap_cells, guided
+from .glyphs import UNICODE, Glyphs
 from .lines import FIRST, LENGTH, STYLES, Lines
 from .output import write_svg
 from .pickup import PickupLines
@@ -81,7 +81,7 @@ def _lines(
     if at_us is not None:
         drawn = [(turn, bars) for turn, bars in drawn if _about(at_us, *turn.nodes)]
         between = [part for part in between if _about(at_us, part)]
-        if picked_up is not None and not about(
+        if picked_up is not None and not numbers.about(
             at_us, picked_up.begins_us, picked_up.begins_us + picked_up.us
         ):
             picked_up = None
@@ -105,7 +105,7 @@ def _lines(
 
 def _about(at_us: int, *parts: Node | Keys | CallMoment) -> bool:
     times = [_times(part) for part in parts]
-    return about(at_us, min(begun for begun, _ in times), max(ended for _, ended in times))
+    return numbers.about(at_us, min(begun for begun, _ in times), max(ended for _, ended in times))
 
 
 def _times(part: Node | Keys | CallMoment) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.conversation.costs import ModelCost, Rates, costs, keys, total
+from prefactor_agent.pricing import ModelCost, Rates, costs, keys, total
 
 
 def llm(**amounts: float) -> dict[str, Any]:

@@ -7,11 +7,12 @@ to one."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ..core.json import JSON
-from ..core.values import number, text
+from .core.json import JSON
+from .core.values import mapping, number, text
 
 Rates = Mapping[str, float]
 """US dollars by unit: one of :data:`UNITS`."""
@@ -58,9 +59,26 @@ class ModelCost:
         return f"{self.name} ({', '.join(self.unpriced)})"
 
 
+OUTPUT = frozenset({"output", "audio_output"})
+"""The units of what an LLM gave; its others are of what it was given."""
+
+
 def keys(provider: str, model: str) -> tuple[str, str]:
     """The keys that rates of a model may stand under; the first one wins."""
     return f"{provider}/{model}", model
+
+
+def own_rates(rates: JSON, provider: str, model: str) -> Rates | None:
+    """The rates that a user has set for a model; ``None``: they have set none.
+
+    Args:
+        rates: ``configure(rates=…)``, as they are kept with a call.
+    """
+    for key in keys(provider, model) if rates else ():
+        if key in rates:
+            own = {unit: number(rate) for unit, rate in mapping(rates[key]).items()}
+            return {unit: rate for unit, rate in own.items() if rate is not None}
+    return None
 
 
 def costs(
@@ -81,19 +99,31 @@ def total(found: Sequence[ModelCost]) -> float | None:
     return sum(priced) if priced else None
 
 
+def by_unit(usage: JSON, rates: Rates) -> dict[str, float | None]:
+    """What was used of a model costs in US dollars, by unit; ``None``: that has no rate.
+
+    Args:
+        usage: As one of :func:`costs`.
+    """
+    used = _billed(list(_meters(_KINDS[text(usage.get("type"))], usage)), rates)
+    return {
+        unit: None if (rate := _rate(rates, unit)) is None else amount * rate / UNITS[unit]
+        for unit, amount in used.items()
+    }
+
+
 def _cost(usage: JSON, rates_of: Callable[[str, str], Rates | None]) -> ModelCost:
     provider, model = text(usage.get("provider")), text(usage.get("model"))
-    kind = _KINDS[text(usage.get("type"))]
-    rates = rates_of(provider, model) or {}
-    used = _billed(list(_meters(kind, usage)), rates)
-    usd, unpriced = None, []
-    for unit, amount in used.items():
-        rate = _rate(rates, unit)
-        if rate is None:
-            unpriced.append(unit)
-        else:
-            usd = (usd or 0.0) + amount * rate / UNITS[unit]
-    return ModelCost(kind, provider, model, usd, tuple(unpriced) if used else (NO_USAGE,))
+    found = by_unit(usage, rates_of(provider, model) or {})
+    priced = [usd for usd in found.values() if usd is not None]
+    unpriced = tuple(unit for unit, usd in found.items() if usd is None)
+    return ModelCost(
+        _KINDS[text(usage.get("type"))],
+        provider,
+        model,
+        sum(priced) if priced else None,
+        unpriced if found else (NO_USAGE,),
+    )
 
 
 def _billed(meters: Sequence[Mapping[str, float]], rates: Rates) -> Mapping[str, float]:
@@ -115,35 +145,37 @@ def _rate(rates: Rates, unit: str) -> float | None:
 def _meters(kind: str, usage: JSON) -> Iterator[dict[str, float]]:
     """The ways in which a model may be billed, the likeliest first; of each, how much of each unit
     was used. Seconds are of audio; of a realtime model, of its connection."""
-    used = {
-        name: much
-        for name, value in usage.items()
-        if (much := number(value)) is not None and much > 0
-    }
-    if "input_tokens" in used or "output_tokens" in used:
-        yield {unit: much for unit, much in _tokens(used).items() if much > 0}
-    if (characters := used.get("characters_count")) is not None:
+    if _much(usage, "input_tokens") or _much(usage, "output_tokens"):
+        yield {unit: much for unit, much in _tokens(usage) if much > 0}
+    if characters := _much(usage, "characters_count"):
         yield {"characters": characters}
-    seconds = used.get("session_duration" if kind == "llm" else "audio_duration")
-    if seconds is not None:
+    if seconds := _much(usage, "session_duration" if kind == "llm" else "audio_duration"):
         yield {"minute": seconds}
 
 
-def _tokens(used: Mapping[str, float]) -> dict[str, float]:
+def _tokens(usage: JSON) -> Iterator[tuple[str, float]]:
     """Tokens, each counted once: LiveKit's totals hold the cached ones, those of audio and those
     of images, and the cached ones hold those of cached audio."""
-    cached, written = used.get("input_cached_tokens", 0), used.get("input_cache_creation_tokens", 0)
-    cached_audio = used.get("input_cached_audio_tokens", 0)
-    heard = max(0, used.get("input_audio_tokens", 0) - cached_audio)
-    seen = max(0, used.get("input_image_tokens", 0) - used.get("input_cached_image_tokens", 0))
-    spoken = used.get("output_audio_tokens", 0)
-    return {
-        "input": used.get("input_tokens", 0) - cached - written - heard - seen,
-        "cached_input": cached - cached_audio,
-        "cache_write": written,
-        "audio_input": heard,
-        "cached_audio_input": cached_audio,
-        "image_input": seen,
-        "output": used.get("output_tokens", 0) - spoken,
-        "audio_output": spoken,
-    }
+    cached = _much(usage, "input_cached_tokens")
+    written = _much(usage, "input_cache_creation_tokens")
+    cached_audio = _much(usage, "input_cached_audio_tokens")
+    heard = max(0, _much(usage, "input_audio_tokens") - cached_audio)
+    seen = max(0, _much(usage, "input_image_tokens") - _much(usage, "input_cached_image_tokens"))
+    spoken = _much(usage, "output_audio_tokens")
+    yield "input", _much(usage, "input_tokens") - cached - written - heard - seen
+    yield "cached_input", cached - cached_audio
+    yield "cache_write", written
+    yield "audio_input", heard
+    yield "cached_audio_input", cached_audio
+    yield "image_input", seen
+    yield "output", _much(usage, "output_tokens") - spoken
+    yield "audio_output", spoken
+
+
+def _much(usage: JSON, name: str) -> float:
+    """How much of something was used; 0 also of what is no finite number above it."""
+    much = usage.get(name, 0)
+    return much if type(much) in _NUMBERS and 0 < much < math.inf else 0
+
+
+_NUMBERS = (int, float)
