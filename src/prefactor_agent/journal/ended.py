@@ -153,10 +153,12 @@ class EndedSpans(ToDo[EndedCall]):
 
     # What other spans say
 
-    def beginning(self, session_id: str) -> tuple[int, str | None]:
-        """When a session began, in microseconds since the Unix epoch, and with which agent."""
-        row: tuple[int, str | None] = self._connection.execute(
-            f"SELECT started_us, {_of('payload', 'agent_name')} FROM spans WHERE id = ?",  # noqa: S608
+    def beginning(self, session_id: str) -> tuple[int, str | None, str | None]:
+        """When a session began, in microseconds since the Unix epoch, with which agent, and the
+        user's own rates (JSON)."""
+        row: tuple[int, str | None, str | None] = self._connection.execute(
+            f"SELECT started_us, {_of('payload', 'agent_name')}, "  # noqa: S608
+            f"{_of('payload', 'rates')} FROM spans WHERE id = ?",
             (session_id,),
         ).fetchone()
         return row

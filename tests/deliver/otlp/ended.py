@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from prefactor_agent.deliver.otlp.rows import Around, EndedSpan, Said
 from support.memory_sink import MemorySink
 
+MODELS = ("livekit:llm", "livekit:realtime")
 TURNS = ("livekit:user_turn", "livekit:assistant_turn")
 
 
@@ -90,10 +91,12 @@ def _around(span: _Span, spans: Sequence[_Span]) -> Around:
                 agent = _object(one.payload).get("to", agent)
     else:
         agent = None
+    rates = None if root is None else _object(root.payload).get("rates")
     is_turn = span.type in ("livekit:assistant_turn", "livekit:realtime")
     return Around(
         session_started_us=None if root is None else root.started_us,
         agent=agent,
+        rates=json.dumps(rates) if rates is not None and span.type in MODELS else None,
         question=question.result if is_turn and question is not None else None,
         turn=turn.result if span.type == "livekit:realtime" else None,
         errors=tuple(

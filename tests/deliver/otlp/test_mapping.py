@@ -18,6 +18,7 @@ from differential import test_llm_nodes as nodes
 from differential.stage import Stage
 from prefactor_agent.deliver.otlp.mapping import request, to_span
 from prefactor_agent.deliver.otlp.rows import Around, EndedSpan
+from prefactor_agent.pricing import costs
 
 from .calls import phone_line, realtime_call, rows_of
 
@@ -268,6 +269,56 @@ def test_tokens_sum_to_those_of_the_session_and_can_be_left_out() -> None:
             assert sum(counts) == model[theirs]
         without = sent(rows(call), usage=False)
         assert not [name for one in without for name in one.attributes if "token" in name]
+
+
+RATES = {
+    "scripted-llm": {"input": 2.0, "output": 10.0},
+    "scripted-realtime": {"input": 4.0, "output": 16.0, "audio_input": 32.0, "audio_output": 64.0},
+}
+
+
+def with_rates(call: str, rates: dict[str, Any]) -> list[EndedSpan]:
+    told = json.dumps(rates)
+    return [one._replace(around=one.around._replace(rates=told)) for one in rows(call)]
+
+
+@pytest.mark.parametrize("call", ["phone", "realtime"])
+@pytest.mark.parametrize("content", [True, False])
+def test_costs_sum_to_that_of_the_session(call: str, content: bool) -> None:
+    spans = sent(with_rates(call, RATES), content=content)
+    used = json.loads(spans[0].row.result or "")["usage"]["model_usage"]
+    [llm] = costs(
+        [one for one in used if one["type"] == "llm_usage"], lambda _, model: RATES.get(model)
+    )
+    generations = [one for one in spans if "llm.cost.total" in one.attributes]
+    assert llm.usd is not None and llm.usd > 0
+    assert sum(one["llm.cost.total"] for one in generations) == pytest.approx(llm.usd, rel=1e-9)
+    for one in generations:
+        parts = (one.attributes.get(f"llm.cost.{part}", 0) for part in ("prompt", "completion"))
+        assert one["llm.cost.total"] == sum(parts)
+        assert one.json("langfuse.observation.cost_details")["total"] == one["llm.cost.total"]
+        assert one["openinference.span.kind"] == "LLM"
+    assert not costs_in(sent(with_rates(call, RATES), usage=False))
+
+
+def costs_in(spans: list[Sent]) -> set[str]:
+    return {name for one in spans for name in one.attributes if "cost" in name}
+
+
+def test_a_request_costs_what_its_tokens_do() -> None:
+    asked, *_ = named(sent(with_rates("phone", RATES)), "chat scripted-llm")
+    assert (asked["gen_ai.usage.input_tokens"], asked["gen_ai.usage.output_tokens"]) == (40, 10)
+    assert asked["llm.cost.prompt"] == pytest.approx(40 * 2 / 1e6)
+    assert asked["llm.cost.completion"] == pytest.approx(10 * 10 / 1e6)
+
+
+def test_what_has_not_all_of_its_rates_has_no_cost() -> None:
+    spans = sent(with_rates("phone", {"scripted-llm": {"input": 2.0}}))
+    asked, *_ = named(spans, "chat scripted-llm")
+    assert asked["llm.cost.prompt"] == pytest.approx(40 * 2 / 1e6)
+    assert not {"llm.cost.completion", "llm.cost.total"} & asked.attributes.keys()
+    for rates in ({"another": {"input": 2.0}}, {}):
+        assert not costs_in(sent(with_rates("phone", rates)))
 
 
 def test_a_tool_and_its_result_are_one_span() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from ...journal.ended import Ended, EndedSpans, Turns
 from .rows import Around, EndedSpan, Said
 
+_MODELS = frozenset({"livekit:llm", "livekit:realtime"})
 _NO_TURNS = Turns({}, {}, {})
 
 
@@ -21,7 +22,7 @@ class Gathering:
 
     def __init__(self, todo: EndedSpans, session_id: str) -> None:
         self._todo, self._session_id = todo, session_id
-        self._started_us, self._agent = todo.beginning(session_id)
+        self._started_us, self._agent, self._rates = todo.beginning(session_id)
 
     def gather(self, rows: Sequence[Ended]) -> list[EndedSpan]:
         """These spans of the call, ready to be encoded."""
@@ -60,6 +61,7 @@ class Gathering:
         return Around(
             session_started_us=self._started_us,
             agent=agent,
+            rates=self._rates if row.type in _MODELS else None,
             question=turns.questions.get(row.id),
             turn=turns.parents.get(row.id),
             errors=tuple(turns.errors.get(row.id, ())),

@@ -34,6 +34,8 @@ class Reading(NamedTuple):
     """What was said, given and returned is sent, too."""
     usage: bool
     """Tokens are sent."""
+    rates: JSON
+    """The user's own rates, by model or provider/model; empty if there are none."""
     question: JSON
     """Result of the user turn that is answered; empty if none is known."""
     turn: JSON
@@ -63,6 +65,7 @@ def read(row: EndedSpan, *, content: bool, usage: bool) -> Reading:
         result=_kept(row.result, row.type, content),
         content=content,
         usage=usage,
+        rates=from_json(around.rates) if around.rates is not None else {},
         question=_kept(around.question, _USER_TURN, content),
         turn=_kept(around.turn, _ASSISTANT_TURN, content),
         errors=[_kept(error, _ERROR, content, is_result=False) for error in around.errors],

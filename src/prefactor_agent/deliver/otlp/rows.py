@@ -27,6 +27,8 @@ class Around(NamedTuple):
     """Of the session the agent that began (``agent_name`` of its payload); of an assistant turn the
     agent that spoke: ``to`` in the payload of the last ``livekit:handoff`` that had ended when the
     turn began, else the session's."""
+    rates: str | None = None
+    """The user's own rates (JSON), of a call of a model: from the session's payload."""
     question: str | None = None
     """Result (JSON) of the user turn that an assistant turn answers, named by ``user_turn_id`` of
     its result; of a realtime reply, of the turn that it is a part of."""

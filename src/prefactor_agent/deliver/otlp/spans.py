@@ -13,6 +13,7 @@ from ...core.json import JSON, without_none
 from ...core.values import as_list, mapping, mappings, number, text
 from . import genai
 from .attributes import as_text, seconds, shown
+from .costs import request_cost
 from .dialogue import heard, whole, words
 from .provider import provider_name
 from .reading import Reading
@@ -273,6 +274,7 @@ def _model_call(operation: str, call: Reading, first_ms: Any) -> JSON:
         "langfuse.observation.completion_start_time": begun,
         "llm.model_name": payload.get("model_name"),
         **tokens,
+        **request_cost(call),
         "prefactor.turn": payload.get("turn_index"),
     }
 
