@@ -88,7 +88,15 @@ def test_a_quality_payload_fits_its_schema() -> None:
             ("livekit:stt", "complete", '{"audio_seconds":1.25}'),
             ("livekit:session", "complete", '{"outcome":"fail"}'),
         ],
-        {"turns": 2, "tools": 1, "tools_failed": 1, "errors": 2, "silence_worst_ms": 800.5},
+        {
+            "turns": 2,
+            "tools": 1,
+            "tools_failed": 1,
+            "errors": 2,
+            "silence_worst_ms": 800.5,
+            "cost_usd": 0.0061,
+            "cost_partial": True,
+        },
     )
     for payload in (full, quality([], {})):
         jsonschema.validate(payload, entry["schema"])

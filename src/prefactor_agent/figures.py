@@ -8,7 +8,8 @@ from pathlib import Path
 
 from .core.json import JSON, without_none
 from .journal.reader import Journal
-from .view.model.digest import digest_of
+from .view.model.costs import cost_of_digest, rounded
+from .view.model.digest import Digest, digest_of
 from .view.model.summary import summary_object
 
 NAMES = (
@@ -36,4 +37,15 @@ def figures(journal: Path, session_id: str) -> JSON:
         digest = digest_of(source, session_id)
     listed = summary_object(digest.summary)
     failed = sum(tool.status == "failed" for tool in digest.tools)
-    return without_none({**{name: listed[name] for name in NAMES}, "tools_failed": failed})
+    return without_none(
+        {**{name: listed[name] for name in NAMES}, "tools_failed": failed, **_cost(digest)}
+    )
+
+
+def _cost(digest: Digest) -> JSON:
+    """``cost_partial`` says that the call cost more than that."""
+    cost = cost_of_digest(digest)
+    if cost is None or cost.usd is None:
+        return {}
+    partial = bool(cost.so_far or cost.unpriced)
+    return {"cost_usd": rounded(cost.usd), "cost_partial": partial or None}

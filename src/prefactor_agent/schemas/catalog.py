@@ -35,6 +35,8 @@ QUALITY_SCHEMA: JSON = {
         "silence_worst_ms": _NUMBER,
         "answer_worst_ms": _NUMBER,
         "gap_worst_ms": _NUMBER,
+        "cost_usd": _NUMBER,
+        "cost_partial": {"const": True},
         "prompt_tokens": _COUNT,
         "completion_tokens": _COUNT,
         "total_tokens": _COUNT,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from livekit.agents import AgentSession
 
 from prefactor_agent import TracedAgent, configure, flush, record_quality, traced_tool
+from prefactor_agent.core.span import Span
 from prefactor_agent.figures import NAMES
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.schemas import templates
@@ -31,7 +33,7 @@ def test_every_number_is_that_of_sessions_and_show(server: PrefactorServer, side
     """Of the calls of the differential tests, among others."""
     for _, spans, _ in recorded():
         for span in spans:
-            side.writer.put(span)
+            side.writer.put(with_rates(span) if span.parent_id is None else span)
     side.deliverer.start()
     assert side.flush()
     sent = {
@@ -46,6 +48,13 @@ def test_every_number_is_that_of_sessions_and_show(server: PrefactorServer, side
             for name in NAMES:
                 number = len(shown[name]) if name == "turns" else shown[name]
                 assert told[instance_id].get(name) == number, (session_id, name)
+            cost = shown["cost"] or {"usd": None}
+            assert told[instance_id].get("cost_usd") == cost["usd"]
+            assert told[instance_id].get("cost_partial", False) == bool(
+                cost["usd"] is not None and (cost["so_far"] or cost["unpriced"])
+            )
+    assert {True, None} <= {payload.get("cost_partial") for payload in told.values()}
+    assert {None} < {payload.get("cost_usd") for payload in told.values()}
     assert server.violations() == []
 
     lines = {render(templates.CALL, payload, None) or "" for payload in told.values()}
@@ -54,6 +63,13 @@ def test_every_number_is_that_of_sessions_and_show(server: PrefactorServer, side
         assert re.fullmatch(r"\d+ turns?(, \S+( \S+)*)*", line), line
         assert len(line) <= templates.LIMIT
     assert "3 turns, dead air 0.5 s (worst 0.7 s), 1 of 3 tool calls failed" in lines
+
+
+def with_rates(session: Span) -> Span:
+    rates = {"scripted-llm": {"input": 2.0, "output": 10.0}}
+    priced = copy.copy(session)
+    priced.payload = {**session.payload, "rates": rates}
+    return priced
 
 
 CSAT: dict[str, Any] = {
