@@ -77,7 +77,7 @@ def here(kept: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     for folder in ("tests", "node_exporter"):
         (tmp_path / folder).mkdir()
     monkeypatch.chdir(tmp_path)
-    with mock.patch("webbrowser.open"):
+    with mock.patch("typer.launch"):
         yield tmp_path
 
 
