@@ -157,8 +157,23 @@ def test_what_it_names_is_there(document: Path) -> None:
             )
         for file in re.findall(r"^[\w/]+\.py", name):
             assert any(path.endswith(f"/{file}") for path in files), file
-    for link in re.findall(r"\]\(([^)#]+)\)", document.read_text("utf-8")):
-        assert "://" in link or (document.parent / link).exists(), link
+    for link, place in re.findall(r"\]\(([^)#\s]*)#?([^)\s]*)\)", document.read_text("utf-8")):
+        target = document.parent / link if link else document
+        assert "://" in link or target.exists(), link
+        assert not place or "://" in link or place in places(target), f"{link}#{place}"
+
+
+def places(document: Path) -> set[str]:
+    """What a link into a document may name: its headings, as a forge and the site make addresses
+    of them, and the names in the reference of the API."""
+    text = re.sub(
+        r"^ *```.*?^ *```$", "", document.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL
+    )
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept} | {
+        *re.findall(r"^::: (.*)$", text, re.MULTILINE)
+    }
 
 
 def test_the_site_has_each_page_and_no_other() -> None:
