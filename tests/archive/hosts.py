@@ -15,6 +15,7 @@ from prefactor_agent.cli import app
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model.digest import digest_text
 from view.calls import over_budget_call, searching_call, spoken_call, task_call, unanswered_call
+from view.costs import LLM, STT, TTS
 from view.journals import renamed, write
 from view.tool_calls import background_call, refused_call
 
@@ -38,7 +39,14 @@ def stamped(us: int, number: int) -> str:
 
 
 def moved(call: list[StoredSpan], hours: int, number: int, agent: str) -> list[StoredSpan]:
-    """The same call at another time, of another agent, under an id of its own."""
+    """The same call at another time, of another agent, under an id of its own; of every third
+    nothing is told of what it used."""
+    root = call[0]
+    if number % 3 and root.finished_us is not None:
+        llm = {**LLM, "input_tokens": 1000 + 100 * number}
+        used = {"model_usage": [llm, STT, {**TTS, "model": "sonic-none"}][: number % 3 + 1]}
+        payload = {**root.payload, "rates": {"nova-3": {"minute": 0.006}}}
+        call = [replace(root, payload=payload, result={**root.result, "usage": used}), *call[1:]]
     shift = hours * _HOUR_US
 
     def at(us: int | None) -> int | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.stored.source import SourceError
 from prefactor_agent.view.model.digest import kept
 from view.calls import session, spoken_call
+from view.ui.ui_server import ui_server
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +88,8 @@ def test_three_hosts_say_what_one_journal_says(
 ) -> None:
     expected = say(*command, "--journal", str(merged))
     assert len(expected) > 100
+    if command[0] == "sessions" or command in (("stats",), ("stats", "--json")):
+        assert "cost" in expected.lower() and "sonic-none" in expected
     assert say(*command, "--from", str(made / "archive")) == expected
     assert say(*command, "--from", str(compacted)) == expected
 
@@ -98,6 +103,24 @@ def test_each_call_is_shown_as_in_its_journal(archive: Path, merged: Path, tmp_p
         source = ["--journal", str(merged)] if name == "a" else ["--from", str(archive)]
         say("report", ids(merged)[0], *source, "-o", str(tmp_path / name))
     assert (tmp_path / "a").read_text() == (tmp_path / "b").read_text()
+
+
+async def test_the_pages_of_ui_say_the_same(made: Path, compacted: Path, merged: Path) -> None:
+    newest = ids(merged)[0]
+    pages = ("/", "/?n=100", "/?q=order", f"/calls/{newest}", "/overview?since=all")
+    told = [await shown(place, pages) for place in (merged, str(made / "archive"), str(compacted))]
+    assert told[0] == told[1] == told[2]
+    assert all(len(page) > 1_000 for page in told[0])
+    assert re.search(r"\$\d", told[0][-1]), "the overview has costs"
+
+
+async def shown(place: Path | str, pages: Sequence[str]) -> list[str]:
+    """The pages without the name of the place, and what follows its changes."""
+    name = Path(place).name
+    async with ui_server(place) as ui:
+        found = [await ui.text(page) for page in pages]
+    plain = [re.sub(r'data-version="[^"]*"', "", page) for page in found]
+    return [page.replace(str(place), "PLACE").replace(f">{name}<", ">PLACE<") for page in plain]
 
 
 def test_digests_come_with_the_calls(archive: Path) -> None:

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
     import duckdb
 
 PART_S = 300.0
-"""A call that runs for longer is written as far as it has come, and again after each such time: a
-host that dies loses so much of it at most."""
+"""A call that runs for longer is written as far as it has come, and again and again: a host that
+dies loses so much of it at most, or a :data:`PART` of what it had."""
+PART = 0.1
+"""Each time the whole call is written, in the place of what was there: so all that is written of
+it, however long it runs, is at most ``1 / PART + 1`` times what it comes to."""
 
 
 class Writer:
@@ -71,7 +74,17 @@ class Writer:
 
 def _too_early(due: Due, now_us: int) -> bool:
     """Whether a call that runs was begun, or written, too short a time ago to be written now."""
-    return due.running and now_us - max(due.written_us, due.started_us) < PART_S * 1e6
+    return due.running and now_us < next_part_us(due.started_us, due.written_us)
+
+
+def next_part_us(started_us: int, written_us: int) -> int:
+    """When a call that runs is to be written next, in microseconds since the epoch, as the others.
+
+    Args:
+        written_us: When it was last written; 0: never.
+    """
+    last = max(started_us, written_us)
+    return last + max(round(PART_S * 1e6), round((last - started_us) * PART))
 
 
 def _payload(text: str) -> JSON:
