@@ -2,8 +2,8 @@
 
 Builds the sdist and the wheel twice and compares their bytes; looks at what they hold and say of
 themselves; installs each in an empty environment of every supported Python that is found, holds a
-traced text session there and type-checks a small program; writes what came with it, as a bill of
-materials and as a list of licences. Everything lands in `dist/`."""
+traced text session there and does what a stranger does first; type-checks a small program; writes
+what came with it, as a bill of materials and as a list of licences. Everything lands in `dist/`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+
+from .first_hour import try_commands
+from .running import fail, run
 
 CHECKOUT = Path(__file__).parent.parent
 HERE = Path(__file__).parent
@@ -122,6 +124,10 @@ def try_pythons(versions: Sequence[str], released: Sequence[Path], work: Path, o
             check_types(installed, home)
             describe(installed, out)
             described = True
+        try_commands(
+            installed, home, released[-1]
+        )  # with the extras, so not before it is described
+        print(f"Python {version}: demo, init on LiveKit's examples, and ui work from the wheel")
     if not described:
         fail(f"none of Python {', '.join(versions)} is installed here")
 
@@ -180,22 +186,6 @@ for package in sorted(distributions(), key=lambda package: package.name.lower())
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def run(*command: object, cwd: Path | str, **more: str) -> str:
-    """Run a program; if it fails, end this one with what it said."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PREFACTOR"))}
-    done = subprocess.run(
-        [str(part) for part in command],
-        cwd=cwd, env=environment | more, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        fail(f"{' '.join(map(str, command))} failed:\n{done.stdout}{done.stderr}")
-    return done.stdout.strip()
-
-
-def fail(why: str) -> NoReturn:
-    sys.exit(f"make dist: {why}")
 
 
 if __name__ == "__main__":
