@@ -11,7 +11,7 @@ import typer
 
 from ..checks import ARCHIVE
 from ..config import ConfigurationError, Settings, expanded, settings
-from ..journal.reader import JournalPlace
+from ..journal.reader import JournalPlace, nothing_yet
 from ..stored.source import Place
 
 
@@ -64,10 +64,7 @@ def settings_for(journal: Path | None) -> Settings:
     except ConfigurationError as error:
         fail(error)
     if not chosen.journal.exists():
-        fail(
-            f"no call has been traced yet: there is no journal at {chosen.journal}"
-            " (prefactor-agent init AGENT.py shows how an agent is traced)"
-        )
+        fail(nothing_yet(chosen.journal))
     return chosen
 
 

@@ -15,7 +15,7 @@ import typer
 from ..config import ConfigurationError
 from .completion import completion
 from .examples import add
-from .shared import fail
+from .shared import fail, writing_to
 
 if TYPE_CHECKING:
     from ..rewrite import Rewritten
@@ -51,6 +51,8 @@ def demo(
         from ..demo.run import run_demo
     except ModuleNotFoundError as error:
         fail(f"demo wants {error.name}: pip install 'prefactor-agent[offline]'")
+    with writing_to(out, "--out"):
+        out.mkdir(parents=True, exist_ok=True)
     try:
         run_demo(out, wav=wav, svg=svg)
     except TimeoutError:

@@ -31,7 +31,7 @@ def run_demo(folder: Path, *, wav: Path | None = None, svg: Path | None = None) 
     """Hold the call, in real time, and show what was recorded of it. Nothing is sent anywhere.
 
     Args:
-        folder: Gets the journal and the page. It is made if need be.
+        folder: Gets the journal and the page.
         wav: Gets what was heard, the caller on the left and the agent on the right.
         svg: Gets the waterfall as a picture.
 
@@ -41,7 +41,6 @@ def run_demo(folder: Path, *, wav: Path | None = None, svg: Path | None = None) 
     """
     for name in [name for name in os.environ if name.startswith("PREFACTOR_")]:
         del os.environ[name]
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / JOURNAL
     quiet()
     configure(journal=path.resolve(), purpose="smoke_test", flush_timeout=10)

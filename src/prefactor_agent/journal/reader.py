@@ -58,6 +58,14 @@ def stored_span(
     )
 
 
+def nothing_yet(path: Path) -> str:
+    """What whoever looks for calls is told before the first one, and what to do."""
+    return (
+        f"no call has been traced yet: there is no journal at {path}"
+        " (prefactor-agent init AGENT.py shows how an agent is traced)"
+    )
+
+
 class Journal:
     """A journal, opened for reading: a :class:`..stored.source.Source`.
 
@@ -68,7 +76,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         if not path.exists():
-            raise JournalError(f"no call has been traced yet: there is no journal at {path}")
+            raise JournalError(nothing_yet(path))
         try:
             schema.refuse_directory(path)
             self._connection = schema.read_only(path, timeout=2.0)
