@@ -67,6 +67,7 @@ def test_a_page_can_hold_its_recording(tmp_path: Path) -> None:
     assert kind == "data:audio/ogg;base64"
     assert base64.b64decode(data) == recording.path.read_bytes()
     assert policy(page)["media-src"] == "data:"
+    assert (tmp_path / "call 1.html").stat().st_mode & 0o777 == 0o600, "as the recording is"
     assert not (tmp_path / "call 1.ogg").exists()
 
 

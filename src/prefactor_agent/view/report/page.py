@@ -82,6 +82,12 @@ def write_report(
         raise ReportError(str(error)) from None
     page = render(spans, alive=source.alive(session_id), sound=sound)
     try:
+        if (
+            sound is not None and sound.file is None
+        ):  # it holds the voices: for its owner, as they are
+            path.touch(mode=0o600)
+            if path.is_file():  # and no terminal
+                path.chmod(0o600)
         path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         reason = error.strerror or type(error).__name__
