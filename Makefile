@@ -45,8 +45,8 @@ $(OLDEST)/.installed: pyproject.toml requirements/oldest.txt
 	@$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio
-	@$(BIN)/prefactor-agent demo --out demo-out
+demo: $(VENV)/.installed  ## a whole traced voice call, offline, with real audio; KEEP_AUDIO=1 records it
+	@$(BIN)/prefactor-agent demo --out demo-out $(if $(KEEP_AUDIO),--keep-audio)
 
 test: lint $(VENV)/.installed $(OLDEST)/.installed  ## lint, types, and the suite on the oldest and newest LiveKit
 	@echo "Testing; some twenty minutes ..."

@@ -316,7 +316,7 @@ def test_export_writes_a_file_to_replay(journal: Path, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     text = file.read_text(encoding="utf-8")
     assert Recording.model_validate_json(text) == recording(spoken_call())
-    assert run("export", "--format", "wav", journal=journal).returncode == 2
+    assert run("export", "--format", "mp3", journal=journal).returncode == 2
     nowhere = tmp_path / "no" / "call.json"
     refused = run("export", "--format", "replay", "-o", nowhere, journal=journal)
     assert_one_line(refused, "call.json", "No such file or directory")

@@ -1,12 +1,9 @@
-"""The commands that look at calls: ``sessions``, ``show``, ``export``, ``report``, ``ui`` and
-``stats``."""
+"""The commands that look at calls: ``sessions``, ``show``, ``report``, ``ui`` and ``stats``."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from contextlib import closing
-from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +16,7 @@ from ..stored.span import StoredSpan
 from .completion import CallArgument
 from .examples import add
 from .moments import moment_us, period_us
-from .shared import FromOption, JournalOption, place_of, writing_to
+from .shared import FromOption, JournalOption, place_of, write_lines, writing_to
 
 if TYPE_CHECKING:
     from ..view.model.digest import Wanted
@@ -32,15 +29,9 @@ WidthOption = Annotated[
 ]
 
 
-class ExportFormat(StrEnum):
-    JSONL = "jsonl"
-    REPLAY = "replay"
-    CHROME_TRACE = "chrome-trace"
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands to the program."""
-    add(app, sessions, show, export, report, ui, stats)
+    add(app, sessions, show, report, ui, stats)
 
 
 def sessions(
@@ -75,7 +66,7 @@ def sessions(
     costs = [cost_of_digest(digest) for digest in read]
     if json:
         pages = (page_of(call.id) for call in listed)
-        _write(
+        write_lines(
             json_line(
                 {
                     **summary_object(call.summary),
@@ -121,7 +112,7 @@ def show(
         from ..view.export.jsonlines import json_line
         from ..view.export.outline import outline
 
-        _write([json_line(outline(spans, alive=alive))])
+        write_lines([json_line(outline(spans, alive=alive))])
         return
     from ..view.model.numbers import ABOUT_US
     from ..view.terminal.waterfall import export_svg, waterfall
@@ -138,47 +129,6 @@ def show(
     print_lines(
         lambda columns, glyphs: waterfall(spans, columns, glyphs, alive=alive, at_us=at_us), width
     )
-
-
-def export(
-    call: CallArgument = "last",
-    journal: JournalOption = None,
-    from_: FromOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Default: stdout.")
-    ] = None,
-    format_: Annotated[
-        ExportFormat,
-        typer.Option(
-            "--format",
-            metavar="FORMAT",
-            help="jsonl: one span a line (docs/trace-format.md); "
-            "replay: a file to test the agent with (docs/testing.md); "
-            "chrome-trace: for ui.perfetto.dev and chrome://tracing.",
-        ),
-    ] = ExportFormat.JSONL,
-    # Every format is JSON. The option is accepted, as by the other commands, and changes nothing.
-    json: Annotated[bool, typer.Option("--json", hidden=True)] = True,
-) -> None:
-    """Write a call as JSON, for other programs.
-
-    As JSON lines, one span a line, or as --format says.
-    """
-    spans, _ = _spans(journal, from_, call)
-    match format_:
-        case ExportFormat.JSONL:
-            from ..view.export.jsonlines import export_lines
-
-            _write(export_lines(spans), output)
-        case ExportFormat.REPLAY:
-            from ..replay import recording
-
-            _write([recording(spans).dump()], output)
-        case ExportFormat.CHROME_TRACE:
-            from ..view.export.chrome_trace import chrome_trace
-            from ..view.export.jsonlines import json_line
-
-            _write([json_line(chrome_trace(spans))], output)
 
 
 def report(
@@ -306,7 +256,7 @@ def stats(
             calls = spent.counting(digests(opened, wanted))
             found.append((collect(call.latencies for call in calls), spent))
     if json:
-        _write(json_line({**each.as_json(), "cost": spent.as_json()}) for each, spent in found)
+        write_lines(json_line({**each.as_json(), "cost": spent.as_json()}) for each, spent in found)
     elif (since or agent or version) and not any(each.turns or each.pickup for each, _ in found):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
     else:
@@ -334,7 +284,7 @@ def _compare(
             if not side.calls:
                 raise ConfigurationError(_nothing(source, side.name, agent, since_us))
     if json:
-        _write([json_line(found.as_json())])
+        write_lines([json_line(found.as_json())])
     else:
         Console().print(table(found))
 
@@ -373,15 +323,3 @@ def _spans(
     with closing(_open(path, archive)) as source:
         session_id = source.find(call)
         return source.call(session_id), source.alive(session_id)
-
-
-def _write(lines: Iterable[str], path: Path | None = None) -> None:
-    """Write lines of JSON, in UTF-8 whatever the encoding of the terminal is."""
-    if path is not None:
-        with writing_to(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
-            file.writelines(f"{line}\n" for line in lines)
-        return
-    output = sys.stdout.buffer
-    for line in lines:
-        output.write(f"{line}\n".encode())
-    output.flush()

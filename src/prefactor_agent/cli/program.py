@@ -23,7 +23,7 @@ from .shared import complain
 _COMMANDS: Mapping[str, str] = {
     "sessions": "looking",
     "show": "looking",
-    "export": "looking",
+    "export": "exporting",
     "report": "looking",
     "ui": "looking",
     "stats": "looking",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -77,6 +78,18 @@ def writing_to(path: Path, option: str) -> Iterator[None]:
         raise ConfigurationError(
             f"{path} cannot be written ({error.strerror}): choose another with {option}"
         ) from None
+
+
+def write_lines(lines: Iterable[str], path: Path | None = None) -> None:
+    """Write lines of JSON, in UTF-8 whatever the encoding of the terminal is."""
+    if path is not None:
+        with writing_to(path, "-o"), path.open("w", encoding="utf-8", newline="\n") as file:
+            file.writelines(f"{line}\n" for line in lines)
+        return
+    output = sys.stdout.buffer
+    for line in lines:
+        output.write(f"{line}\n".encode())
+    output.flush()
 
 
 def complain(why: object) -> None:

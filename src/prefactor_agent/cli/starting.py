@@ -38,6 +38,9 @@ def demo(
         Path | None,
         typer.Option("--svg", metavar="FILE", help="Also write the waterfall, as a picture."),
     ] = None,
+    keep_audio: Annotated[
+        bool, typer.Option("--keep-audio", help="Also record the call beside the journal.")
+    ] = False,
 ) -> None:
     """Hold a traced voice call, offline.
 
@@ -54,7 +57,7 @@ def demo(
     with writing_to(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     try:
-        run_demo(out, wav=wav, svg=svg)
+        run_demo(out, wav=wav, svg=svg, keep_audio=keep_audio)
     except TimeoutError:
         fail("the call came to a halt: this machine may be too busy to hear and speak in real time")
 

@@ -27,13 +27,20 @@ JOURNAL = "journal.db"
 PAGE = "call.html"
 
 
-def run_demo(folder: Path, *, wav: Path | None = None, svg: Path | None = None) -> None:
+def run_demo(
+    folder: Path,
+    *,
+    wav: Path | None = None,
+    svg: Path | None = None,
+    keep_audio: bool = False,
+) -> None:
     """Hold the call, in real time, and show what was recorded of it. Nothing is sent anywhere.
 
     Args:
         folder: Gets the journal and the page.
         wav: Gets what was heard, the caller on the left and the agent on the right.
         svg: Gets the waterfall as a picture.
+        keep_audio: Have the tracer record the call beside the journal.
 
     Raises:
         OSError: A file cannot be written.
@@ -43,7 +50,7 @@ def run_demo(folder: Path, *, wav: Path | None = None, svg: Path | None = None) 
         del os.environ[name]
     path = folder / JOURNAL
     quiet()
-    configure(journal=path.resolve(), purpose="smoke_test", flush_timeout=10)
+    configure(journal=path.resolve(), purpose="smoke_test", flush_timeout=10, keep_audio=keep_audio)
     console = Console()
     console.print("A call to a kitchen shop, offline, in real time: about half a minute.\n")
     result = asyncio.run(run_call(lambda who, what: print_words(console, who, what)))
@@ -54,8 +61,11 @@ def run_demo(folder: Path, *, wav: Path | None = None, svg: Path | None = None) 
     console.print()
     print_lines(lambda width, glyphs: waterfall(spans, width, glyphs))
     write_report(journal, session_id, folder / PAGE)
+    recorded = journal.recording(session_id)
     journal.close()
     files = {"Journal": path, "Page": folder / PAGE, "Agent": Path(shop.__file__)}
+    if recorded is not None:
+        files["Recording"] = recorded.path
     if svg is not None:
         export_svg(spans, svg, title="prefactor-agent show")
         files["Picture"] = svg
