@@ -131,6 +131,7 @@ bench: $(VENV)/.installed  ## half an hour; prints tables of ratios, each measur
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.spoken_call
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_processes
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_writers
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.recording
 	@PYTHONPATH=tests $(BIN)/python -m benchmarks.instructions
 
 bench-peers: $(VENV)/.installed  ## ten minutes; the same beside prefactor-livekit and LiveKit's OpenTelemetry

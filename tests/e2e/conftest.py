@@ -33,8 +33,8 @@ def site(livekit_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="session")
 def shop(site: Site) -> Iterator[Worker]:
-    """`python samples/agent.py dev`."""
-    with site.worker() as worker:
+    """`python samples/agent.py dev`, which records its calls."""
+    with site.worker(settings={"PREFACTOR_KEEP_AUDIO": "1"}) as worker:
         yield worker
 
 

@@ -133,3 +133,49 @@ def _joined(pieces: Iterable[tuple[float, float]]) -> Sounds:
         else:
             joined.append((begins, ends))
     return joined
+
+
+def lags(recording: Recording, spans: Sequence[StoredSpan]) -> tuple[list[float], list[float]]:
+    """How much later each utterance of the caller's, and each stretch of an answer, is in the
+    recording than in the trace, in seconds: where the levels of both are most alike."""
+    call = calltree.build(spans)
+    channels, rate = decode(recording.path)
+    answers = [answer for turn in call.turns for answer in turn.answers]
+    stretches = (
+        [sounds.heard(span) for span in call.spans("stt")],
+        [sounds.played(call, answer)[1] for answer in answers],
+    )
+    caller, agent = (
+        [
+            _lag(energy, rate, recording.begins_us, one)
+            for one in told
+            if sum(sound.dbfs > _LOUD for sound in one) > _ENOUGH
+        ]
+        for energy, told in zip(
+            np.cumsum(channels.astype(float) ** 2, axis=1), stretches, strict=True
+        )
+    )
+    return caller, agent
+
+
+_LOUD = -30
+_ENOUGH = 5
+_FURTHEST = 0.1
+
+
+def _lag(
+    energy: NDArray[np.float64], rate: int, begins_us: int, told: Sequence[sounds.Sound]
+) -> float:
+    begins, ends = (
+        np.array([(getattr(sound, name) - begins_us) * rate // 1_000_000 for sound in told])
+        for name in ("started_us", "ended_us")
+    )
+    expected = np.array([max(sound.dbfs, _QUIET) for sound in told])
+    inside = (begins > _FURTHEST * rate) & (ends < len(energy) - _FURTHEST * rate)
+    begins, ends, expected = begins[inside], ends[inside], expected[inside]
+    errors = {}
+    for shift in range(-round(_FURTHEST * rate), round(_FURTHEST * rate), rate // 1000):
+        power = (energy[ends + shift] - energy[begins + shift]) / (ends - begins)
+        levels = np.maximum(10 * np.log10(power + 1e-12), _QUIET)
+        errors[shift] = float(np.abs(levels - expected).sum())
+    return min(errors, key=errors.__getitem__) / rate

@@ -65,7 +65,7 @@ def run_demo(
     journal.close()
     files = {"Journal": path, "Page": folder / PAGE, "Agent": Path(shop.__file__)}
     if recorded is not None:
-        files["Recording"] = recorded.path
+        files["Recorded"] = recorded.path
     if svg is not None:
         export_svg(spans, svg, title="prefactor-agent show")
         files["Picture"] = svg

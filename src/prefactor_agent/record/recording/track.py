@@ -39,6 +39,8 @@ class Track:
         self._placed: deque[tuple[int, Samples]] = deque()
         self._rate: int | None = None
         self._resample: Callable[[Any], list[Any]] | None = None
+        self._run: list[Samples] = []
+        """What came without a break, in the rate in which it came."""
         self._at = 0
         """Where the next sample of the run goes."""
         self._expected = 0.0
@@ -59,24 +61,21 @@ class Track:
             if rate != RATE:
                 self._resample = av.AudioResampler(format="s16", layout="mono", rate=RATE).resample
         self._expected += len(samples) * RATE / rate
-        if self._resample is None:
-            self._add(samples)
-            return
-        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
-        frame.sample_rate = rate
-        self._add_all(self._resample(frame))
+        self._run.append(samples)
 
     def end_run(self, before: float = float("inf")) -> None:
         """What comes next does not go on from here, if what was placed ends well before a
         position."""
         if self._expected > before - TOLERANCE:
             return
+        self._convert()
         if self._resample is not None:
             self._add_all(self._resample(None))
         self._rate = self._resample = None
 
     def take(self, begins: int, channel: Samples) -> None:
         """Copy the sound from a position on into a channel that is silent, and let it go."""
+        self._convert()
         ends = begins + len(channel)
         kept: list[tuple[int, Samples]] = []
         while self._placed:
@@ -89,6 +88,19 @@ class Track:
                 samples = samples[: max(0, ends - at)]
             channel[at - begins : at - begins + len(samples)] = samples
         self._placed.extend(kept)
+
+    def _convert(self) -> None:
+        """Bring what has come of the run to the rate of the recording, all at once: each call of
+        the resampler costs more than what it does with a frame."""
+        if not self._run:
+            return
+        samples, self._run = np.concatenate(self._run), []
+        if self._resample is None or self._rate is None:
+            self._add(samples)
+            return
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
+        frame.sample_rate = self._rate
+        self._add_all(self._resample(frame))
 
     def _add_all(self, frames: list[Any]) -> None:
         for frame in frames:

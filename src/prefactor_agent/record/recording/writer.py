@@ -27,9 +27,10 @@ from .track import RATE, TOLERANCE, Track
 _LOOKS_S = 0.2
 _SETTLES_NS = 400_000_000
 """How long what has passed waits before it is written."""
-_STALLS_NS = 2_000_000_000
-"""How long a caller's line that has gone quiet is waited for: the event loop may be busy, and all
-of it come at once. Then it is silence."""
+_STALLS_NS = 5_000_000_000
+"""How long a caller's line that has gone quiet is waited for: the event loop may be busy, or the
+STT connect again, and all of it come at once. Then it is silence, as for the clock of its
+samples."""
 _AT_ONCE = RATE
 MOST_PUT = 20_000
 """What may wait to be looked at: the frames of a minute at least."""
