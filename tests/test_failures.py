@@ -192,6 +192,8 @@ NOT_IN_THIS_CALL = {
     "record.session.job:Job._over",
     "record.session.job:Job.process_ends",
     "record.session.job:Job.shut_down",
+    "record.turns.off_the_record:OffTheRecord.begin",
+    "record.turns.off_the_record:OffTheRecord.end",
     "record.tools.provider:_logged",
     "record.models.realtime:Realtime._hear",
     "record.models.tts_input:GivenText.synthesizes",
@@ -215,9 +217,10 @@ NOT_IN_THIS_CALL = {
 """What takes a token, a slow answer, an error event, a paused answer or a kill switch; a job and
 its room (record/session/test_job.py, test_pickup.py), a closing that breaks off (test_closing.py),
 a realtime model (test_realtime.py), tools of a provider's (test_provider_tools.py), states that are
-asked for (test_reconcile.py), a recording (test_recorded_calls.py), a turn detector
-(test_end_of_turn.py); a PrefactorLiveKitSession (tests/compat), a plain agent (test_tools.py), a
-scrape (tests/metrics), an avatar, an answering machine and a quality of the program's."""
+asked for (test_reconcile.py), a recording (test_recorded_calls.py), a part off the record
+(test_off_the_record.py), a turn detector (test_end_of_turn.py); a PrefactorLiveKitSession
+(tests/compat), a plain agent (test_tools.py), a scrape (tests/metrics), an avatar, an answering
+machine and a quality of the program's."""
 IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc", "sound_quality")
 """The modules of record/session/ that follow a room, which there is none of in this call."""
 NOT_IN_THIS_CALL |= {

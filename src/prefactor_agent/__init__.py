@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .compat.session import LIVEKIT_SDK_HEADER_ENTRY, PrefactorLiveKitSession
     from .record.session.budgets import BudgetExceeded
     from .tools import traced_tool
-    from .tracing import flush, record_quality
+    from .tracing import flush, off_the_record, record_quality
 else:
     # What an agent uses is imported at its first use: it brings livekit.agents, which takes two
     # seconds that the command line, which only reads, would spend for nothing.
@@ -50,6 +50,7 @@ _LAZY = {
     "TracedAgent": ".agent",
     "TracedAgentTask": ".agent",
     "flush": ".tracing",
+    "off_the_record": ".tracing",
     "record_quality": ".tracing",
     "traced_tool": ".tools",
     **compat.NAMES,
@@ -67,6 +68,7 @@ __all__ = [  # noqa: RUF022  # in the order in which a user meets them
     "BudgetExceeded",
     "flush",
     "record_quality",
+    "off_the_record",
     # Of prefactor_livekit:
     "PrefactorLiveKitSession",
     "LiveKitToolSchemaConfig",

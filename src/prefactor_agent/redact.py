@@ -25,6 +25,9 @@ KeyPath = tuple[str, ...]
 REDACTED = "[redacted]"
 HIDDEN = "[hidden: the redact function failed]"
 
+OFF_THE_RECORD = "off_the_record"
+"""In the payload of a span whose words are not kept: the program said so while it lasted."""
+
 _LONG = 160
 """Characters from which on a run of base64 is taken for binary data, not for a name or a word."""
 _DATA_URI_MIN = 20
@@ -81,7 +84,7 @@ class Redactor:
         Args:
             span: The payload of the span that the text is of.
         """
-        if self._looks or self._of_hidden_tool(span_type, span):
+        if self._looks or self._is_hidden(span_type, span):
             return False
         hidden = (*self._hidden, *self._hidden_besides())
         if any(name in text for name in hidden):
@@ -103,20 +106,29 @@ class Redactor:
         """
         declared = type_of(span_type)
         part = declared.kept_result if is_result else declared.kept
-        masks = not self._content or self._of_hidden_tool(span_type, span)
-        return self._walk(value, _Place((), part, masks))
+        masks = not self._content or self._is_hidden(span_type, span)
+        kept = self._walk(value, _Place((), part, masks))
+        if span.get(OFF_THE_RECORD) and not is_result:
+            kept[OFF_THE_RECORD] = True  # who reads it sees why nothing is there
+        return kept
 
-    def columns(self, columns: JSON) -> JSON:
+    def columns(self, columns: JSON, span: Mapping[str, Any] = {}) -> JSON:
         """Chunks of a stream as they may be kept: without their texts where anything has to be
-        taken out of texts; the whole text is in the result, redacted."""
-        if self._hides_chunks:
+        taken out of texts; the whole text is in the result, redacted.
+
+        Args:
+            span: The payload of the span that the stream is of.
+        """
+        if self._hides_chunks or span.get(OFF_THE_RECORD):
             return {name: _sizes_only(name, values) for name, values in columns.items()}
         if "text" in columns:
             return {**columns, "text": [_without_binary(text) for text in columns["text"]]}
         return columns
 
-    def _of_hidden_tool(self, span_type: str, span: Mapping[str, Any]) -> bool:
-        return span_type.startswith("livekit:tool") and self._hides(span.get("tool_name"))
+    def _is_hidden(self, span_type: str, span: Mapping[str, Any]) -> bool:
+        """Whether all words of a span are: it is off the record, or of a hidden tool."""
+        of_tool = span_type.startswith("livekit:tool") and self._hides(span.get("tool_name"))
+        return of_tool or span.get(OFF_THE_RECORD) is True
 
     def _hides(self, tool: Any) -> bool:
         return tool in self._hidden or tool in self._hidden_besides()

@@ -173,6 +173,11 @@ class SessionRegistry:
         trace.spans.update(root, quality=records)
         return True
 
+    def find(self, session: AgentSession[Any]) -> SessionRecorder | None:
+        """The trace of a session, if it has one that goes on."""
+        trace = self._traces.get(session)
+        return None if trace is None or trace.closed else trace
+
     def _forget(self, session: weakref.ref[AgentSession[Any]]) -> None:
         """A trace is closed; its session may be kept by the program for as long as it likes."""
         if (ended := session()) is not None:
@@ -287,6 +292,42 @@ def record_quality(session: AgentSession[Any], name: str, payload: Mapping[str, 
         Whether it is recorded: ``False`` also where the session is not traced, or over.
     """
     return tracer.record_quality(session, name, payload) is True
+
+
+class OffTheRecord:
+    """A part of a call that is off the record: see :func:`off_the_record`."""
+
+    def __init__(self, session: AgentSession[Any]) -> None:
+        self._session = session
+        self._trace: SessionRecorder | None = None
+
+    def __enter__(self) -> None:
+        self._trace = tracer.find(self._session)
+        if self._trace is not None:
+            self._trace.off_the_record.begin()
+
+    def __exit__(self, *_: object) -> None:
+        if self._trace is not None:
+            self._trace.off_the_record.end()
+
+    async def __aenter__(self) -> None:
+        self.__enter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        self.__exit__()
+
+
+def off_the_record(session: AgentSession[Any]) -> OffTheRecord:
+    """Keep a part of a call off the record: no sound, no words, no inputs and results of tools.
+
+    Use it as ``with`` or ``async with``, around all of what is not to be kept: await the speeches
+    and tasks in it. What is open when it begins (the tool that runs, the turn that it runs for) is
+    kept without its words, too. Names, times and sizes stay, and the gap is shown. Never raises.
+
+    Args:
+        session: The call's session; of one that is not traced nothing is kept anyway.
+    """
+    return OffTheRecord(session)
 
 
 def flush(timeout: float | None = None) -> bool:

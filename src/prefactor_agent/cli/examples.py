@@ -28,7 +28,6 @@ prefactor-agent show --json | jq .turns
 prefactor-agent export -o call.jsonl
 prefactor-agent export 01m80f5c --format replay -o tests/call.json
 prefactor-agent export --format chrome-trace -o call.json
-prefactor-agent export --format wav -o call.wav
 """,
     "report": """
 prefactor-agent report --open

@@ -62,12 +62,13 @@ def chunk_rows(span: Span, redactor: Redactor, *, final: bool, levels: bool = Tr
         levels: With its loudness.
     """
     found: list[Chunks] = []
+    payload = span.payload if isinstance(span.payload, Mapping) else {}
     for name, stream in span.streams.items():
         try:
             if stream.kind == LEVELS and not levels:
                 continue
             if columns := stream.take_rows(final=final):
-                text = dumps(redactor.columns(columns))
+                text = dumps(redactor.columns(columns, payload))
                 found.append(Chunks(span.id, name, text))
         except Exception as error:  # only these chunks are lost
             report("span.stream", error, span)

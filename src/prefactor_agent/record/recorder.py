@@ -60,6 +60,7 @@ from .tools.provider import ProviderTools
 from .tools.toolsets import Toolsets
 from .turns.assistant_turns import AssistantTurns
 from .turns.context import TurnRefs
+from .turns.off_the_record import OffTheRecord
 from .turns.recent import RecentTurns
 from .turns.signals import Signals
 from .turns.state import Scope, SessionState
@@ -141,6 +142,9 @@ class SessionRecorder:
         self.avatars = Avatars(scope)
         self.end_of_turns = EndOfTurns(scope)
         self.call_moments = CallMoments(scope)
+        self.off_the_record = OffTheRecord(self.spans, self.signals, self.call_moments.on_record)
+        if self.recording is not None:
+            self.off_the_record.on_change = self.recording.hide
         self.termination = Termination(scope)
         self.states = States(scope)
         self.refs, self.recent = TurnRefs(scope), RecentTurns(self.voice.catch_up)
@@ -153,7 +157,9 @@ class SessionRecorder:
         self.measured = ModelMetrics(scope, session, self.assistant_turns, self.user_turns)
         self.realtime = Realtime(scope, hear, self.measured)
         self.fallbacks = Fallbacks(scope)
-        self.nodes = Nodes(scope, hear, self.utterances, self.realtime, self.fallbacks)
+        self.nodes = Nodes(
+            scope, hear, self.utterances, self.realtime, self.fallbacks, self.off_the_record
+        )
         self.tool_calls = ToolCalls(scope)
         self.provider_tools = ProviderTools(scope)
         self.toolsets = Toolsets(scope)
@@ -161,7 +167,9 @@ class SessionRecorder:
         self.hooks = Hooks(scope, self.user_turns, self.handoffs, self.closing, self._on_entered)
         self.pickup = PickupFacts(scope, session, self.hooks, self.recent, chosen.budgets)
         self.pickup_budget = PickupBudget(self.state, self.pickup, self.budgets)
-        self.history = History(scope, self.user_turns, self.assistant_turns, self.handoffs)
+        self.history = History(
+            scope, self.user_turns, self.assistant_turns, self.handoffs, self.off_the_record
+        )
         self.session_span = SessionSpan(
             scope,
             self._about,

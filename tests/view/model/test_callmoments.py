@@ -35,6 +35,17 @@ def test_their_words() -> None:
     assert [one.started_us for one in found] == [us(1000 * n) for n in range(1, 6)]
 
 
+def test_a_part_off_the_record_has_a_length() -> None:
+    part = {"at_us": 1_000_000, "kind": "off_the_record"}
+    (open_,) = call_moments(build([session(moments=[part])]))
+    assert (open_.words, open_.ended_us) == (
+        "off the record: no sound and no words are kept",
+        us(1000),
+    )
+    (over,) = call_moments(build([session(moments=[{**part, "until_us": 13_500_000}])]))
+    assert (over.words, over.ended_us) == (f"{open_.words}, for 12.5 s", us(13_500))
+
+
 def test_what_is_damaged_or_not_known_is_left_out() -> None:
     damaged: list[Any] = [7, {"kind": "user_away"}, {"at_us": 1, "kind": "new"}, {"at_us": "x"}]
     assert list(call_moments(build([session(moments=damaged)]))) == []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from livekit.agents import llm
@@ -10,6 +10,7 @@ from livekit.agents import llm
 from ...core.json import JSON
 from . import media
 
+OFF_THE_RECORD = "[off the record]"
 MESSAGES_KEPT = 20
 """The latest messages of an LLM call's input that its span keeps; the others are counted."""
 
@@ -17,10 +18,14 @@ MESSAGES_KEPT = 20
 class Messages:
     """The input of an LLM call as plain data. Called off the event loop.
 
+    Args:
+        hides: Whether the words of an item are off the record.
+
     Most of a conversation is in every call again; what has been described is kept by item id.
     Images and audio are described (media.py), never copied."""
 
-    def __init__(self) -> None:
+    def __init__(self, hides: Callable[[Any], bool] = lambda item: False) -> None:
+        self._hides = hides
         self._described: dict[str, tuple[Any, JSON]] = {}
 
     def describe(self, items: Sequence[Any], total: int) -> JSON:
@@ -29,12 +34,24 @@ class Messages:
             known = self._described.get(item.id)
             described[item.id] = known if known and known[0] is item else (item, _item(item))
         self._described = described
-        inputs: JSON = {"messages": [message for _, message in described.values()]}
+        messages = [
+            _hidden(message) if self._hides(item) else message
+            for item, message in described.values()
+        ]
+        inputs: JSON = {"messages": messages}
         if pictures := sum(_pictures(item) for item in items):
             inputs["images"] = pictures
         if total > len(items):
             inputs |= {"messages_total": total, "messages_omitted": total - len(items)}
         return inputs
+
+
+def _hidden(message: JSON) -> JSON:
+    """A message without its words."""
+    kept = {key: OFF_THE_RECORD if key == "content" else part for key, part in message.items()}
+    if isinstance(call := message.get("tool_call"), dict):
+        kept["tool_call"] = {**call, "arguments": OFF_THE_RECORD}
+    return kept
 
 
 def describe_message(item: llm.ChatMessage) -> JSON:

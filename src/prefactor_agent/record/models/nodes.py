@@ -10,6 +10,7 @@ from ...core.guard import guarded
 from ..audio.clock import Hear
 from ..intercept.forms import NodeCall
 from ..livekit.messages import Messages
+from ..turns.off_the_record import OffTheRecord
 from ..turns.state import Scope
 from ..turns.utterances import Utterances
 from .fallbacks import Fallbacks
@@ -34,13 +35,14 @@ class Nodes:
         utterances: Utterances,
         realtime: Realtime,
         fallbacks: Fallbacks,
+        off_the_record: OffTheRecord,
     ) -> None:
         self._scope = scope
         self._hear = hear
         self._utterances = utterances
         self._realtime = realtime
         self._fallbacks = fallbacks
-        self._messages = Messages()
+        self._messages = Messages(off_the_record.hides)
         self._tts_inputs = TTSInputs()
 
     @guarded("node.begin")

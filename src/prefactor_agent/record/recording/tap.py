@@ -82,6 +82,13 @@ class CallRecording:
     def _speak(self, frame: rtc.AudioFrame) -> None:
         self._writer.speak(frame, now_ns())
 
+    def hide(self, off: bool, at: int) -> None:
+        """From a moment on both voices are off the record, or on it again."""
+        if off:
+            self._writer.hide(at)
+        else:
+            self._writer.show(at)
+
     def _let_go(self) -> None:
         output, self._output = self._output, None
         for name, tap in self._taps.items():

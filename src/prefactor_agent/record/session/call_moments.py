@@ -14,6 +14,7 @@ from ...core.json import JSON, without_none
 from ..turns.state import Scope
 
 KEPT = 200
+OFF = "off_the_record"
 
 
 class CallMoments:
@@ -26,7 +27,8 @@ class CallMoments:
 
     def result(self) -> JSON:
         """What the session's span says of them."""
-        more = self._total if self._total > len(self._moments) else None
+        noted = sum(one["kind"] != OFF for one in self._moments)
+        more = self._total if self._total > noted else None
         return {"moments": self._moments[:] or None, "moments_total": more}
 
     @guarded("moments.overlapping_speech")
@@ -68,9 +70,18 @@ class CallMoments:
         elif event.old_state == "away":
             self._note("user_back")
 
+    def on_record(self, kind: str, at: int) -> None:
+        """The program takes the call off the record, or puts it on it again."""
+        since = next((one for one in reversed(self._moments) if one["kind"] == OFF), None)
+        if kind == OFF:
+            self._moments.append({"at_us": self._spans.offset_us(at), "kind": OFF})
+        elif since is not None:
+            index = self._moments.index(since)  # replaced as a whole: another thread may read it
+            self._moments[index] = {**since, "until_us": self._spans.offset_us(at)}
+
     def _note(self, kind: str, **more: Any) -> None:
         self._total += 1
-        if len(self._moments) < KEPT:
+        if self._total <= KEPT:
             at = self._spans.offset_us(now_ns())
             self._moments.append(without_none({"at_us": at, "kind": kind, **more}))
 

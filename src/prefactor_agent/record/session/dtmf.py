@@ -99,7 +99,7 @@ class Dtmf:
                     {
                         "at_us": self._spans.offset_us(at),
                         "direction": direction,
-                        "digit": digit,
+                        "digit": None if self._spans.hidden else digit,
                         "participant": by,
                         "failed": failed or None,
                     }

@@ -10,6 +10,7 @@ from livekit.agents import ConversationItemAddedEvent, llm
 from ...core.guard import guarded
 from ..turns.assistant_turns import AssistantTurns
 from ..turns.context import current_turn
+from ..turns.off_the_record import OffTheRecord
 from ..turns.state import Scope
 from ..turns.user_turns import UserTurns
 from .handoffs import Handoffs
@@ -24,11 +25,13 @@ class History:
         user_turns: UserTurns,
         assistant_turns: AssistantTurns,
         handoffs: Handoffs,
+        off_the_record: OffTheRecord,
     ) -> None:
         self._scope = scope
         self._user_turns = user_turns
         self._assistant_turns = assistant_turns
         self._handoffs = handoffs
+        self._off_the_record = off_the_record
         self._counts = {
             "items_seen": 0,
             "user_messages": 0,
@@ -57,6 +60,7 @@ class History:
             self._counts["assistant_messages"] += 1
             if (turn := current_turn.of(self._scope)) is not None:
                 self._assistant_turns.note_spoken(turn, item)
+                self._off_the_record.note_message(item, turn.span)
 
     def _on_user(self, item: llm.ChatMessage) -> None:
         self._counts["user_messages"] += 1
@@ -64,6 +68,7 @@ class History:
             return  # a session that closes commits what it has not heard
         turn = current_turn.of(self._scope)
         answered = self._user_turns.of_message(item, turn)
+        self._off_the_record.note_message(item, answered.span)
         heard_by_model = self._scope.state.realtime_used and answered.modality == "audio"
         # A realtime model reports what it has heard whenever it likes: that says nothing of the
         # speech that is going on.

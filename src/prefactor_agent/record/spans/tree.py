@@ -17,6 +17,8 @@ class SpanTree:
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
         self._ids = Ids()
+        self.hidden = False
+        """What begins now is off the record."""
         self._open: dict[str, Span] = {}
         self._not_before: dict[str, int] = {}
         """When the last child of an open span ended."""
@@ -41,6 +43,8 @@ class SpanTree:
         """Begin a span below ``parent`` (the session, if ``None``), now or at a moment in the
         past. What begins after the turn that ``parent`` lies in has no room below it: it lies in
         the session."""
+        if self.hidden or (parent is not None and parent.payload.get("off_the_record")):
+            payload = {**payload, "off_the_record": True}
         at = now_ns() if at is None else at
         if parent is not None and at > self._not_after.get(parent.id, at):
             parent = None
@@ -53,6 +57,16 @@ class SpanTree:
         if span.open:
             span.payload = {**span.payload, **payload}
             self.sink.put(span)
+
+    def hide(self) -> None:
+        """Mark all that is open, and begins from now on, as off the record."""
+        self.hidden = True
+        for span in self.open_spans():
+            self.update(span, off_the_record=True)
+
+    def show(self) -> None:
+        """What begins from now on is on the record, unless what it lies in is not."""
+        self.hidden = False
 
     def move_start(self, span: Span, at: int) -> None:
         """A span proved to have begun at another moment, but not before its parent. Whoever puts it

@@ -16,6 +16,7 @@ _WORDS = {
     "transcription_timeout": "the caller spoke, and no words came",
     "false_interruption": "a false interruption",
     "overlapping_speech": "the caller spoke over the agent",
+    "off_the_record": "off the record: no sound and no words are kept",
 }
 
 
@@ -26,11 +27,8 @@ class CallMoment:
     started_us: int
     """Microseconds since the Unix epoch."""
     words: str
-
-    @property
-    def ended_us(self) -> int:
-        """A moment has no length."""
-        return self.started_us
+    ended_us: int
+    """Most have no length."""
 
 
 def call_moments(call: CallTree) -> Iterator[CallMoment]:
@@ -39,10 +37,15 @@ def call_moments(call: CallTree) -> Iterator[CallMoment]:
     for one in mappings(result.get("moments")):
         at, words = as_int(one.get("at_us")), _WORDS.get(text(one.get("kind")))
         if at is not None and words is not None:
-            yield CallMoment(call.started_us + at, words + "".join(_more(one)))
+            until = as_int(one.get("until_us"))
+            ended_us = call.started_us + (at if until is None else until)
+            yield CallMoment(call.started_us + at, words + "".join(_more(one)), ended_us)
 
 
 def _more(one: JSON) -> Iterator[str]:
+    at, until = as_int(one.get("at_us")), as_int(one.get("until_us"))
+    if at is not None and until is not None:
+        yield f", for {numbers.length(until - at)}"
     if verdict := text(one.get("verdict")):
         yield f": {verdict}"
     if (probability := number(one.get("probability"))) is not None:
