@@ -13,7 +13,7 @@ import pytest
 from prefactor_agent.stored.recording import Recording
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.report import ReportError, render, write_report
-from prefactor_agent.view.report.listening import MOST_EMBEDDED, PageSound, heard_turns
+from prefactor_agent.view.report.listening import MOST_EMBEDDED, PageSound, embedded, heard_turns
 from prefactor_agent.view.report.page import Served
 from view.calls import spoken_call
 from view.report.recorded import AGENT_MS, BEGINS_MS, CALLER_MS, record
@@ -120,6 +120,21 @@ def test_what_was_typed_or_never_played_is_not_heard() -> None:
     heard = {turn.span_id: turn for turn in heard_turns(build(spoken_call()))}
     assert heard["u1"][1:] == (1_000_000, 2_000_000)
     assert heard["a1"][1:] == (4_400_000, 6_400_000)
+
+
+def test_what_was_kept_off_the_record_is_on_the_page(tmp_path: Path) -> None:
+    spans = small()
+    spans[0].result["moments"] = [
+        {"kind": "user_away", "at_us": 5_000_000, "until_us": 5_500_000},
+        {"kind": "off_the_record", "at_us": 6_000_000, "until_us": 7_000_000},
+        {"kind": "off_the_record", "at_us": 11_000_000},
+        {"kind": "off_the_record"},
+    ]
+    sound = embedded(record(tmp_path / "j.db"))
+    data = Page(render(spans, sound=sound)).data
+    off = [[at * data["tick_us"] for at in part] for part in data["recording"]["off"]]
+    assert off == [[6_000_000, 7_000_000], [11_000_000, 12_000_000]], "the last until the end"
+    assert Page(written(tmp_path, sound.recording)).data["recording"]["off"] == []
 
 
 def test_a_page_that_follows_a_call_says_that_it_can_be_heard_later(tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_a_click_on_the_timeline_goes_there_and_one_on_dead_air_plays_what_led_t
     assert DEAD_AIR_MS[0] - 1000 - CLOSE < page.heard < DEAD_AIR_MS[0]
 
 
-@pytest.mark.parametrize("place", [".silence a", ".bars li"])
+@pytest.mark.parametrize("place", [".silence a", ".bars a"])
 def test_dead_air_in_the_conversation_and_the_chart_plays_too(open_page: Open, place: str) -> None:
     page = open_page()
     page.js("document.querySelector(arguments[0]).click()", place)
@@ -328,6 +328,33 @@ def test_the_conversation_scrolls_with_what_is_heard_until_the_reader_goes_elsew
     page.until_lit(turns[2])
     page.settled()
     assert page.js("return scrollY") == away
+
+
+def test_what_was_kept_off_the_record_is_hatched(open_page: Open) -> None:
+    spans = small()
+    spans[0].result["moments"] = [
+        {"kind": "off_the_record", "at_us": 6_000_000, "until_us": 8_000_000}
+    ]
+    page = open_page(spans)
+
+    def seen() -> list[float]:
+        begins, ends = page.settled()
+        left, right = page.js(
+            """
+            const canvas = document.querySelector('[data-voices]').getBoundingClientRect();
+            const band = document.querySelector('.unheard:not(.of-call)').getBoundingClientRect();
+            const share = px => (px - canvas.left - 58) / (canvas.width - 58);
+            return [share(band.left), share(band.right)];
+            """
+        )
+        return [begins + share * (ends - begins) for share in (left, right)]
+
+    assert seen() == pytest.approx([6000, 8000], abs=20)
+    page.one("[data-do=in]").click()
+    assert seen() == pytest.approx([6000, min(8000, page.settled()[1])], abs=20)
+    page.stage.send_keys("0")
+    page.click_at(7000, "[data-lanes]", 16)
+    assert page.one("[data-seek]").get_attribute("aria-valuetext") == "0:07.0, off the record"
 
 
 def test_a_page_from_disk_plays_the_file_beside_it(open_page: Open, tmp_path: Path) -> None:

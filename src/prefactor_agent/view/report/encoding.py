@@ -18,6 +18,7 @@ from ...stored.span import StoredSpan
 from ..model import stagenames, travel
 from ..model.calltree import CallTree
 from ..model.keys import keys_of
+from ..model.offrecord import off_the_record
 from ..model.silences import Silence
 from ..model.turns import kind
 from ..model.updates import over_us, updates
@@ -155,8 +156,8 @@ def encode(view: View) -> JSON:
 
 
 def encode_recording(view: View, recording: Recording) -> JSON:
-    """What is added to it to play the call: from when to when there is sound, and when each turn is
-    heard."""
+    """What is added to it to play the call: from when to when there is sound, when each turn is
+    heard, and what was kept off the record."""
     call = view.call
     begins_us = recording.begins_us - call.started_us
     place_of = {span.id: place for place, span in enumerate(call.spans_by_time)}
@@ -167,6 +168,9 @@ def encode_recording(view: View, recording: Recording) -> JSON:
             "turns": [
                 [place_of[turn.span_id], turn.begins_us // TICK_US, turn.ends_us // TICK_US]
                 for turn in heard_turns(call)
+            ],
+            "off": [
+                [(at - call.started_us) // TICK_US for at in part] for part in off_the_record(call)
             ],
         }
     }

@@ -33,7 +33,10 @@ _DRAWN = (
     *("details", "streams"),
 )
 _SILENT = (*_DRAWN, "replay", "input", "start")
-_HEARD = (*_DRAWN, "sound", "playing", "playhead", "following", "input", "jumps", "player", "start")
+_HEARD = (
+    *(*_DRAWN, "sound", "playing", "playhead", "offrecord", "following", "input"),
+    *("jumps", "player", "start"),
+)
 """The parts of the page's script, in the order in which they run: of a call without a recording,
 and of one with it. A page has one time; where there is sound, that of the sound."""
 

@@ -10,7 +10,7 @@ function showTime(at) {
   if (clockNow.textContent === text && slider.value !== '') return;
   clockNow.textContent = text;
   slider.value = at;
-  slider.setAttribute('aria-valuetext', text);
+  slider.setAttribute('aria-valuetext', isOff(at) ? `${text}, off the record` : text);
 }
 function showPlaying() {
   listen.textContent = isPlaying() ? '❚❚ Pause' : '▶ Play';
