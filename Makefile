@@ -164,7 +164,7 @@ workflows:  ## check .github/workflows; wants Go
 	@GOFLAGS=-mod=mod go run github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 .github/workflows/*.yml
 
 picture: $(VENV)/.installed  ## the pictures in the README, from a real run of the demo; wants Chromium
-	@$(BIN)/prefactor-agent demo --out demo-out --svg docs/waterfall.svg
+	@$(BIN)/prefactor-agent demo --out demo-out --keep-audio --svg docs/waterfall.svg
 	@chromium --headless --no-sandbox --disable-gpu --disable-background-networking --no-first-run \
 		--user-data-dir=$$(mktemp -d) --window-size=1440,900 --hide-scrollbars \
 		--screenshot=docs/report.png demo-out/call.html 2>/dev/null

@@ -60,7 +60,8 @@ def run_demo(
     spans = journal.call(session_id)
     console.print()
     print_lines(lambda width, glyphs: waterfall(spans, width, glyphs))
-    write_report(journal, session_id, folder / PAGE)
+    # In the page, so that either voice can be muted there: a browser refuses it of two files.
+    write_report(journal, session_id, folder / PAGE, embed_audio=True)
     recorded = journal.recording(session_id)
     journal.close()
     files = {"Journal": path, "Page": folder / PAGE, "Agent": Path(shop.__file__)}
