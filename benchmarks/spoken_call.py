@@ -45,6 +45,9 @@ from prefactor_agent.tracing import tracer
 from .collector import collector
 
 OURS = str(Path(prefactor_agent.__file__).parent)
+DEMO = str(Path(OURS) / "demo")
+"""The agent that is called, and the models that it talks to, come with the package, and are no work
+of the tracer's."""
 WATCHED = ("prefactor-", "OtelBatch")
 """How the names of the threads begin that are measured."""
 
@@ -120,7 +123,7 @@ def _profiled() -> Iterator[list[float]]:
         profiler.disable()
         seconds, calls = 0.0, 0
         for entry in profiler.getstats():
-            if isinstance(entry.code, str) or not entry.code.co_filename.startswith(OURS):
+            if isinstance(entry.code, str) or not _is_tracers(entry.code.co_filename):
                 continue
             seconds += entry.inlinetime
             calls += entry.callcount
@@ -129,6 +132,10 @@ def _profiled() -> Iterator[list[float]]:
                     seconds += called.inlinetime
                     calls += called.callcount
         took.append(max(0.0, seconds - calls * each) * 1e3)
+
+
+def _is_tracers(file: str) -> bool:
+    return file.startswith(OURS) and not file.startswith(DEMO)
 
 
 def _cost_of_the_profiler() -> float:
@@ -228,7 +235,10 @@ def run(setup: str, environment: dict[str, str], *, profile: bool = False) -> Ru
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
             [*command, *(["--profile"] if profile else [])],
-            env=os.environ | environment | {"BENCH_JOURNAL": str(Path(folder) / "journal.db")},
+            env=os.environ
+            | environment
+            # An installed package has its bytecode: an import in a call does not compile it.
+            | {"BENCH_JOURNAL": str(Path(folder) / "journal.db"), "PYTHONDONTWRITEBYTECODE": ""},
             stdout=subprocess.PIPE,
             text=True,
             check=True,

@@ -21,6 +21,8 @@ from .http import LaterError, NotAcceptedError
 from .rounds import Rounds
 from .target import Target
 
+MANY_SPANS = 24
+"""A round that sends so many has most likely not sent the last of them."""
 FIRST_WAIT_S = 0.5
 """The wait after the first failure in a row: see :class:`.backoff.Backoff`."""
 
@@ -59,6 +61,8 @@ class Deliverer:
         self._rounds = 0
         self._clean = False
         self._outage_logged = False
+        self._sent = 0
+        """How many spans the last round sent."""
         self.off: str | None = None
         """Why this process delivers nothing (any more)."""
 
@@ -179,7 +183,7 @@ class Deliverer:
         """Returns whether nothing is left to send for calls of this process."""
         before = rounds.progress()
         try:
-            clean = await rounds.next()
+            clean = await rounds.next(asked=self._flushing > 0)
         except LaterError as error:
             if rounds.progress() != before:
                 backoff.succeeded()  # the target took some of it
@@ -193,6 +197,8 @@ class Deliverer:
                 backoff.succeeded()
                 self._log_recovery()
             return clean
+        finally:
+            self._sent = rounds.progress()[0] - before[0]
         return False
 
     def _fail(self, error: Exception) -> None:
@@ -255,7 +261,10 @@ class Deliverer:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(rounds.patience()):
                         await self._wakened.wait()
-        rest = self._target.interval_s - (time.monotonic() - begun)
+        interval = self._target.interval_s
+        if self._sent >= MANY_SPANS:
+            interval = self._target.busy_interval_s or interval
+        rest = interval - (time.monotonic() - begun)
         if not self._flushing and rounds.patience() != 0:
             await self._sleep(rest)
 

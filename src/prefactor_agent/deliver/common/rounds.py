@@ -51,8 +51,15 @@ class Rounds:
         delivery = self._file.opened
         return None if delivery is None else delivery.patience(self._running)
 
-    async def next(self) -> bool:
-        """Returns whether nothing is left to send for calls of this process."""
+    async def next(self, *, asked: bool) -> bool:
+        """Deliver what is due.
+
+        Args:
+            asked: Somebody waits for the answer.
+
+        Returns:
+            Whether nothing is left to send for calls of this process; ``False`` if nobody asked.
+        """
         delivery = self._file.get()
         if delivery is None:
             return True
@@ -65,7 +72,7 @@ class Rounds:
         await delivery.check(self._running)
         if with_leftovers:
             self._looked_for_leftovers = now
-        return not any(
+        return asked and not any(
             self._is_own(row)
             and self._is_mine(row.session_id)
             and not delivery.is_over(row)

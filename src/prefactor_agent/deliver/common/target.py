@@ -143,6 +143,9 @@ class Target(ABC):
     """What is said of calls that were recorded while it was not chosen."""
     interval_s: float
     """It is sent to at most so often."""
+    busy_interval_s: float | None = None
+    """The same after a round that sent many spans: the next would have as many again, and what is
+    prepared at once holds up the process. ``None``: no other."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
