@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from prefactor_agent import figures as figures_module
 from prefactor_agent.config import Settings
 from prefactor_agent.core.clock import now_ns
 from prefactor_agent.core.span import Span, Status
+from prefactor_agent.figures import figures
 from prefactor_agent.journal import schema
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
@@ -128,3 +130,13 @@ def test_a_journal_of_an_older_version_is_listed_and_stays_as_it_is(
         assert [digest.id for digest in digests(opened)] == [SESSION]
     with closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (4,)
+
+
+def test_the_figures_of_a_call_are_the_same_kept_and_worked_out(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worked_out = figures(journal.path, SESSION)
+    assert worked_out["turns"] > 0
+    list(digests(journal))
+    monkeypatch.setattr(figures_module, "digest_of", None)
+    assert figures(journal.path, SESSION) == worked_out

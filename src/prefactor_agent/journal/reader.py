@@ -104,14 +104,22 @@ class Journal:
         )
 
     def listing(self, since_us: int | None = None) -> Iterator[Listed]:
+        since = _EARLIEST if since_us is None else since_us
+        return self._listed("AND s.started_us >= ?", since)
+
+    def listed(self, session_id: str) -> Listed | None:
+        """A call as it stands in the list of calls; ``None``: there is no such call."""
+        return next(self._listed("AND s.session_id = ?", session_id), None)
+
+    def _listed(self, only: str, value: object) -> Iterator[Listed]:
         kept = self._version >= HAVE_DIGESTS
         rows = self._rows(
             "SELECT s.session_id, s.status, s.started_us, s.finished_us, "  # noqa: S608  # our own
             f"{'d.digest' if kept else 'NULL'} FROM spans s "
             f"{'LEFT JOIN digests d ON d.session_id = s.session_id' if kept else ''} "
-            "WHERE s.parent_id IS NULL AND s.started_us >= ? "
+            f"WHERE s.parent_id IS NULL {only} "
             "ORDER BY s.started_us DESC, s.session_id DESC",
-            (_EARLIEST if since_us is None else since_us,),
+            (value,),
         )
         for id_, status, started_us, finished_us, digest in rows:
             yield Listed(id_, status, started_us, finished_us, _digest(digest))
