@@ -290,7 +290,10 @@ class JournalWriter:
                 self.on_counted(added)
 
     def _connect(self) -> sqlite3.Connection:
-        if self._file.was_replaced():
+        replaced = self._file.was_replaced()
+        if (connection := self._file.opened) is not None and not replaced:
+            return connection
+        if replaced:
             # Nobody would see what is written into a deleted file.
             with contextlib.suppress(sqlite3.Error):
                 self._file.close()
