@@ -27,7 +27,7 @@ def frame(samples: np.ndarray, rate: int = RATE) -> rtc.AudioFrame:
 
 def squares(one: rtc.AudioFrame) -> list[float]:
     window = window_of(one.sample_rate, one.num_channels)
-    return next(mean_squares([bytes(one.data)], window))
+    return mean_squares([bytes(one.data)], window)[0]
 
 
 def tone(seconds: float, dbfs: float, rate: int = RATE) -> np.ndarray:

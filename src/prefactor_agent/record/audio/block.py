@@ -7,7 +7,7 @@ as soon as it has passed). All else waits until a block is full or somebody asks
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -61,11 +61,13 @@ class Block:
         if arrived_ns >= self._until_ns or len(waiting) >= MOST_FRAMES:
             self._when_full()
 
-    def take(self) -> Iterator[tuple[Passed, list[float]]]:
+    def take(self) -> list[tuple[Passed, list[float]]]:
         """Each frame, and the mean squares of its windows of 10 ms. The block is empty afterwards,
         whatever becomes of it."""
         waiting, self._waiting = self._waiting, []
+        found: list[tuple[Passed, list[float]]] = []
         for (rate, channels), alike in groupby(waiting, _format):
             frames = list(alike)
             samples = [frame[0] for frame in frames]
-            yield from zip(frames, mean_squares(samples, window_of(rate, channels)), strict=True)
+            found += zip(frames, mean_squares(samples, window_of(rate, channels)), strict=True)
+        return found

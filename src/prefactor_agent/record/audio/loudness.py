@@ -7,7 +7,7 @@ here on the frames themselves, in windows of 10 ms."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from math import log10
 
@@ -44,7 +44,7 @@ def to_dbfs(mean_square: float) -> float:
     return 10.0 * log10(mean_square) - _FULL_SCALE_DB
 
 
-def mean_squares(frames: Sequence[bytes], window: int) -> Iterator[list[float]]:
+def mean_squares(frames: Sequence[bytes], window: int) -> list[list[float]]:
     """The mean square of each 10 ms of some frames, less its mean; what is left over of a frame
     counts with its last window.
 
@@ -56,8 +56,10 @@ def mean_squares(frames: Sequence[bytes], window: int) -> Iterator[list[float]]:
         frames: The 16-bit samples of each.
         window: The samples of 10 ms, of all channels: see :func:`window_of`.
     """
+    found: list[list[float]] = []
     for size, same in groupby(frames, len):
-        yield from _alike(list(same), size // 2, window)
+        found += _alike(list(same), size // 2, window)
+    return found
 
 
 def window_of(sample_rate: int, channels: int) -> int:
@@ -65,24 +67,22 @@ def window_of(sample_rate: int, channels: int) -> int:
     return max(1, sample_rate * WINDOW_MS // 1000) * channels
 
 
-def _alike(frames: list[bytes], size: int, window: int) -> Iterator[list[float]]:
+def _alike(frames: list[bytes], size: int, window: int) -> list[list[float]]:
     """As :func:`mean_squares`, of frames of ``size`` samples each."""
     if not size:
-        yield from ([] for _ in frames)
-        return
+        return [[] for _ in frames]
     whole = frames[0] if len(frames) == 1 else b"".join(frames)
     samples = np.frombuffer(whole, dtype=np.int16).astype(np.float32).reshape(len(frames), size)
     count = size // window
     if count <= 1:
-        yield from ([found] for found in _variances(samples))
-        return
+        return [[found] for found in _variances(samples)]
     head = samples[:, : (count - 1) * window].reshape(len(frames), count - 1, window)
     means = head.sum(axis=2) / window
     squares = np.einsum("ijk,ijk->ij", head, head) / window - means * means
-    rests = _variances(samples[:, (count - 1) * window :])
-    for found, rest in zip(squares.tolist(), rests, strict=True):
-        found.append(rest)
-        yield found
+    found: list[list[float]] = squares.tolist()
+    for of_frame, rest in zip(found, _variances(samples[:, (count - 1) * window :]), strict=True):
+        of_frame.append(rest)
+    return found
 
 
 _ones = np.ones((4_800, 1), dtype=np.float32)
