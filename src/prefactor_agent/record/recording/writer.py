@@ -138,9 +138,9 @@ class RecordingWriter:
 
     def _run(self) -> None:
         try:
-            while self._ends_ns is None:
-                self._wake.wait(_LOOKS_S)
+            while not self._wake.wait(_LOOKS_S):
                 self._write(self._settled(self._take()))
+            assert self._ends_ns is not None  # nothing else wakes it
             self._take()
             self._write(self._ends_ns, last=True)
             if self._file is not None:
