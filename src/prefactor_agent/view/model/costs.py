@@ -75,8 +75,7 @@ def cost_of_call(call: CallTree) -> CallCost | None:
 
 
 def cost_of_digest(digest: Digest) -> CallCost | None:
-    started_us, so_far = digest.summary.started_us, digest.usage_so_far
-    return cost_of(digest.usage, digest.rates, started_us, so_far=so_far)
+    return cost_of(digest.usage, digest.rates, digest.started_us, so_far=digest.usage_so_far)
 
 
 def cost_json(cost: CallCost | None) -> JSON | None:

@@ -56,6 +56,12 @@ class Digest:
         return id_
 
     @property
+    def started_us(self) -> int:
+        """That of its summary, which need not be made for it."""
+        started_us: int = self.data["summary"]["started_us"]
+        return started_us
+
+    @property
     def agents(self) -> list[str]:
         """The names that a user may know the agent by."""
         names: list[str] = self.data["agents"]
