@@ -65,10 +65,11 @@ def many(texts: list[str], count: int, until_us: int) -> Iterator[Digest]:
         data: dict[str, Any] = from_json(texts[number % len(texts)])
         data["id"] = f"{number:032}"
         data["summary"]["started_us"] = until_us - number * DAYS * 86_400_000_000 // count
-        for turn in data["turns"]:
-            longer = chance.lognormvariate(0, 0.2)
-            turn["perceived_ms"] *= longer
-            turn["stages"] = {name: ms * longer for name, ms in turn["stages"].items()}
+        turns = data["turns"]
+        longer = [chance.lognormvariate(0, 0.2) for _ in turns["perceived_ms"]]
+        for column in (turns["perceived_ms"], *turns["stages"].values()):
+            for index, ms in enumerate(column):
+                column[index] = ms and ms * longer[index]
         yield Digest(data)
 
 

@@ -28,6 +28,12 @@ class Values:
         self.values.append(value)
         self.calls.append(call)
 
+    def extend(self, call: int, values: Iterable[float | None]) -> None:
+        """Add the values of one call; ``None``: it was not measured."""
+        known = [value for value in values if value is not None]
+        self.values.extend(known)
+        self.calls.extend([call] * len(known))
+
 
 class Gathered:
     """What some calls have to say."""
@@ -59,20 +65,16 @@ class Gathered:
         """Add a call, the one with this number."""
         self.calls.append(call)
         self.started_us.append(digest.summary.started_us)
-        turns = digest.turns
-        self.answered_calls += bool(turns)
-        self.turns += len(turns)
-        dead_air = self.dead_air
-        for turn in turns:
-            dead_air[PERCEIVED].add(call, turn.perceived_ms)
-            for name, ms in turn.stages.items():
-                values = dead_air[name]  # most values are of this kind: no call for each
-                values.values.append(ms)
-                values.calls.append(call)
-            self.over_budget += turn.over_budget
-            if turn.gap_ms is not None:
-                self.gaps.add(call, turn.gap_ms)
-        pickup = digest.latencies.pickup
+        latencies = digest.latencies
+        if latencies.perceived_ms:
+            self.answered_calls += 1
+            self.turns += len(latencies.perceived_ms)
+            self.dead_air[PERCEIVED].extend(call, latencies.perceived_ms)
+            for name, column in latencies.stages.items():
+                self.dead_air[name].extend(call, column)
+            self.over_budget += sum(latencies.over_budget)
+            self.gaps.extend(call, latencies.gap_ms)
+        pickup = latencies.pickup
         if pickup is not None:
             self.pickup[PICKUP].add(call, pickup.ms)
             for name, ms in pickup.stages.items():
@@ -83,8 +85,9 @@ class Gathered:
             if tool.status != "active":
                 self.tool_failed[tool.name].add(call, float(tool.status == "failed"))
         summary = digest.summary
-        for index in range(summary.turns):
-            self.interrupted.add(call, float(index < summary.interrupted))
+        self.interrupted.extend(
+            call, [float(index < summary.interrupted) for index in range(summary.turns)]
+        )
 
 
 Several = Sequence[Gathered]
@@ -100,9 +103,9 @@ def gather(calls: Iterable[Digest]) -> Gathered:
 
 
 def by_name(each: Iterable[Mapping[str, Values]]) -> Iterator[tuple[str, list[Values]]]:
-    """What the parts have under each name."""
+    """What the parts have under each name that has a value."""
     parts = list(each)
-    for name in dict.fromkeys(name for part in parts for name in part):
+    for name in dict.fromkeys(name for part in parts for name, of in part.items() if of.values):
         yield name, [part[name] for part in parts if name in part]
 
 

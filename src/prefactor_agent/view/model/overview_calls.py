@@ -82,12 +82,9 @@ class VersionCalls:
         self.statuses[digest.summary.status] += 1
         self.errors.update(digest.errors)
         self.calls_with.update(set(digest.errors))
-        for turn in digest.turns:
-            if len(self.worst) < WORST or turn.perceived_ms >= self.worst[0].ms:
-                one = WorstTurn(turn.perceived_ms, -call, turn, self.agent, self.version)
-                heapq.heappush(self.worst, one)
-                if len(self.worst) > WORST:
-                    heapq.heappop(self.worst)
+        longest = max(digest.latencies.perceived_ms, default=-1.0)
+        if len(self.worst) < WORST or longest >= self.worst[0].ms:
+            self._keep_worst(call, digest)
         self.spent.add(cost_of_digest(digest))
         for usage in digest.usage:
             used = self.usage[_model(usage)]
@@ -95,6 +92,13 @@ class VersionCalls:
             for unit in UNITS:
                 if (much := number(usage.get(unit))) is not None:
                     used[unit] += much
+
+    def _keep_worst(self, call: int, digest: Digest) -> None:
+        for turn in digest.turns:
+            one = WorstTurn(turn.perceived_ms, -call, turn, self.agent, self.version)
+            heapq.heappush(self.worst, one)
+            if len(self.worst) > WORST:
+                heapq.heappop(self.worst)
 
 
 def _model(usage: JSON) -> Model:
