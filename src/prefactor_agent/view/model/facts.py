@@ -22,7 +22,7 @@ from ...core.values import as_int, as_list, mappings, text
 from ...stored.span import StoredSpan
 from .calltree import CallTree
 from .moments import first, first_token, user_moment, words_began
-from .sounds import heard_answers, leading_silence_us
+from .sounds import heard_answers, late_frames, leading_silence_us
 from .turns import Node, Turn, kind, typed
 
 NEAR = 8
@@ -126,7 +126,7 @@ def _voice_call(span: StoredSpan, quiet_us: int) -> VoiceCall:
         text=_ns(first(span, "text")),
         first_frame=frame,
         sound_at=quiet_us * 1000,
-        late=((0, frame),) if frame is not None else (),
+        late=[(place * 1000, began * 1000) for place, began in late_frames(span)],
         llm=kind(span) == "realtime",
     )
 

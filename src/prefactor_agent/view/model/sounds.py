@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from ...conversation import Playout
 from ...core.json import JSON
 from ...core.values import as_int, as_list, mappings, number, text
 from ...stored.span import StoredSpan
@@ -60,7 +61,8 @@ def played(call: CallTree, answer: Node) -> tuple[list[Stretch], list[Sound]]:
         return [], [] if answer.span.finished_us is not None else _made(voices)
     stretches: list[Stretch] = []
     sounds: list[Sound] = []
-    pauses = _pauses(answer.span)
+    waits = _waits_in_silence(call, answer)
+    pauses = sorted([*_pauses(answer.span), *waits], key=lambda pause: pause[0])
     parts = [list(_frames(span)) for span in voices]
     if len(parts) != len(segments):
         parts = list(_split([frame for part in parts for frame in part], segments))
@@ -71,7 +73,7 @@ def played(call: CallTree, answer: Node) -> tuple[list[Stretch], list[Sound]]:
     quiet = number(voices[0].result.get("leading_silence_ms")) if voices else None
     if quiet and stretches:
         # A frame has one level, which does not say where in it the voice begins; this does.
-        sounds = _from(sounds, stretches[0].started_us + round(quiet * 1000))
+        sounds = _from(sounds, _moment(stretches, round(quiet * 1000)))
     return stretches, sounds
 
 
@@ -165,6 +167,34 @@ def held_back(turn: StoredSpan) -> list[tuple[int, int | None]]:
     return pauses
 
 
+def late_frames(voice: StoredSpan) -> list[tuple[int, int]]:
+    """The frames of a voice that came later, against their place in its audio, than all before
+    them: that place, and the arrival less it, as :class:`prefactor_agent.conversation.Playout`
+    takes them, but in microseconds."""
+    place = 0
+    late: list[tuple[int, int]] = []
+    for offset, (length, _) in zip(_offsets(voice), _frames(voice), strict=False):
+        began = voice.started_us + offset - place
+        if not late or began > late[-1][1]:
+            late.append((place, began))
+        place += length
+    return late
+
+
+def _waits_in_silence(call: CallTree, answer: Node) -> list[tuple[int, int | None]]:
+    """When the player had nothing to play before the first sound of an answer, because the voice
+    faltered in its leading silence: from when to when, on the clock of the segments. The caller
+    hears no gap there, so the result of the turn has none: it is a part of the dead air."""
+    voices, segments = answer.spans("tts", "realtime"), _segments(answer)
+    if not voices or not segments:
+        return []
+    zero = call.started_us
+    begun = zero + (as_int(segments[0].get("started_us")) or 0)
+    # A wait for the first sound itself is in the dead air, too.
+    waits = Playout(begun, late_frames(voices[0])).gaps(leading_silence_us(answer) + 1)
+    return [(at - zero, at - zero + lasted) for at, lasted in waits]
+
+
 def _pauses(turn: StoredSpan) -> list[tuple[int, int | None]]:
     """When the playback paused: from when to when, on the clock of the segments."""
     pauses = held_back(turn)
@@ -218,6 +248,15 @@ def _placed(frames: Sequence[tuple[int, int]], stretches: Sequence[Stretch]) -> 
             if not us:
                 us, dbfs = next(waiting, (0, 0))
     return placed
+
+
+def _moment(stretches: Sequence[Stretch], into_us: int) -> int:
+    """When what lies so far into the audio was played."""
+    for stretch in stretches:
+        if into_us < stretch.ended_us - stretch.started_us:
+            return stretch.started_us + into_us
+        into_us -= stretch.ended_us - stretch.started_us
+    return stretches[-1].ended_us
 
 
 def _from(sounds: Sequence[Sound], audible_us: int) -> list[Sound]:
