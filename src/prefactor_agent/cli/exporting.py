@@ -26,6 +26,7 @@ class ExportFormat(StrEnum):
     JSONL = "jsonl"
     REPLAY = "replay"
     CHROME_TRACE = "chrome-trace"
+    OGG = "ogg"
     WAV = "wav"
 
 
@@ -49,7 +50,7 @@ def export(
             help="jsonl: one span a line (docs/trace-format.md); "
             "replay: a file to test the agent with (docs/testing.md); "
             "chrome-trace: for ui.perfetto.dev and chrome://tracing; "
-            "wav: its sound, where it was recorded (docs/recording.md).",
+            "ogg: its sound, where it was recorded (docs/recording.md); wav: the same as PCM.",
         ),
     ] = ExportFormat.JSONL,
     # Spans are JSON in every format. The option is accepted, as by the others, and changes nothing.
@@ -59,8 +60,8 @@ def export(
 
     As JSON lines, one span a line, or as --format says.
     """
-    if format_ is ExportFormat.WAV:
-        _write_sound(place_of(journal, from_), call, output)
+    if format_ in (ExportFormat.OGG, ExportFormat.WAV):
+        _write_sound(place_of(journal, from_), call, output, format_)
         return
     with closing(place_of(journal, from_).open()) as source:
         spans = source.call(source.find(call))
@@ -80,7 +81,7 @@ def export(
             write_lines([json_line(chrome_trace(spans))], output)
 
 
-def _write_sound(place: Place, call: str, output: Path | None) -> None:
+def _write_sound(place: Place, call: str, output: Path | None, format_: ExportFormat) -> None:
     from ..view.export.wav import wav
 
     with closing(place.open()) as source:
@@ -88,8 +89,9 @@ def _write_sound(place: Place, call: str, output: Path | None) -> None:
         recorded = source.recording(session_id)
     if recorded is None:
         raise SourceError(f"call {session_id} was not recorded: see docs/recording.md")
+    pieces = wav(recorded) if format_ is ExportFormat.WAV else [recorded.path.read_bytes()]
     if output is None:
-        sys.stdout.buffer.writelines(wav(recorded))
+        sys.stdout.buffer.writelines(pieces)
         return
     with writing_to(output, "-o"), output.open("wb") as file:
-        file.writelines(wav(recorded))
+        file.writelines(pieces)

@@ -53,6 +53,8 @@ class UserTurn(_Part):
     number: int
     modality: str = "audio"
     text: str = ""
+    at_us: int | None = None
+    """Its first sound, after the start of the session: where it is in the recording of the call."""
     answered: bool = True
     """The agent was heard between the user's turn before (or the start) and this one."""
     pause_us: int = 0

@@ -52,6 +52,7 @@ class UserSide:
             number=number,
             modality=str(span.payload.get("modality") or "audio"),
             text=self._words.whole(name, span.result.get("transcript", "")),
+            at_us=begun - self._call.started_us,
             answered=bool(ends) or over is not None,
             pause_us=max(0, begun - quiet_since) if over is None else 0,
             over_us=over,

@@ -1,8 +1,8 @@
 """The recorded caller: says what the user said, when the user would have said it.
 
 The trace holds no audio, only how loud it was. So the caller's voice is a tone of the recorded
-loudness, and each frame carries its place in the recorded call, by which the replayed STT and VAD
-know what is being said."""
+loudness, unless there is a recording of the call; and each frame carries its place in the recorded
+call, by which the replayed STT and VAD know what is being said."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from livekit.agents.voice import io
 from ..replay import UserTurn
 from .hearing import MARK, NOWHERE, Place, speech_ends_us
 from .models import tone
+from .voice import RATE, CallerVoice
 
-RATE = 16_000
 FRAME_US = 20_000
 _SILENT = -127
 
@@ -25,9 +25,10 @@ class CallerMicrophone(io.AudioInput):
     """Gives 20 ms of the recorded call at a time, ``speed`` times as fast as they were said. A
     frame sounds for as long as it takes: to the session, the caller speaks in real time."""
 
-    def __init__(self, speed: float) -> None:
+    def __init__(self, speed: float, voice: CallerVoice | None = None) -> None:
         super().__init__(label="caller")
         self._speed = speed
+        self._voice = voice
         self._turn: UserTurn | None = None
         self._levels: list[tuple[int, int, int]] = []
         self._at_us = 0
@@ -85,7 +86,7 @@ class CallerMicrophone(io.AudioInput):
         self._samples_due += RATE * FRAME_US / 1e6 / self._speed
         samples = max(1, int(self._samples_due))
         self._samples_due -= samples
-        pcm = tone(samples, self._level(), RATE)
+        pcm = self._sound(samples)
         self._at_us += FRAME_US
         place = self.place
         for reached in [done for at, done in self._waiting if at <= place]:
@@ -93,6 +94,12 @@ class CallerMicrophone(io.AudioInput):
                 reached.set_result(None)
         self._waiting = [(at, done) for at, done in self._waiting if at > place]
         return rtc.AudioFrame(pcm, RATE, 1, samples, userdata={MARK: place})
+
+    def _sound(self, samples: int) -> bytes:
+        if self._voice is None:
+            return tone(samples, self._level(), RATE)
+        number, at_us = self.place
+        return self._voice.piece(number, at_us, samples)
 
     def _level(self) -> int:
         index = bisect.bisect_right(self._levels, (self._at_us, 1 << 62, 0)) - 1

@@ -19,6 +19,7 @@ from .conversation import Conversation
 from .hearing import Place, ReplaySTT, ReplayVAD
 from .models import ReplayLLM, ReplayTTS, sample_rate_of
 from .script import ReplayMismatch, Script
+from .voice import CallerVoice
 
 PATIENCE = 10.0
 """Seconds that the caller waits for what the recorded agent did, beyond the time it took."""
@@ -29,6 +30,8 @@ def replay(
     *,
     speed: float = 1.0,
     tool_results: Literal["same", "any"] = "same",
+    words: Literal["same", "any"] = "same",
+    voice: str | PathLike[str] | None = None,
     patience: float = PATIENCE,
 ) -> Replay:
     """A recorded call, to be played to an agent.
@@ -40,20 +43,29 @@ def replay(
             ``aec_warmup_duration`` …) takes as long as ever, and ``latency`` means little then.
         tool_results: ``same``: a tool has to return what it returned, as the recorded LLM answered
             to that. ``any``: the recorded answer is given whatever the tool returns.
+        words: ``same``: the caller has to be understood as they were. ``any``: the recorded answer
+            is given whatever another STT made of it.
+        voice: The recording of the call (``prefactor-agent export --format ogg``): the caller
+            speaks with their own voice, which any STT and VAD understands. At ``speed=1`` only.
         patience: Seconds that the caller waits for an answer that was recorded.
 
     Raises:
-        ValueError: The file is none of ours, or of a newer version.
+        ValueError: The file is none of ours, or of a newer version; or the recording is that of
+            another call.
         OSError: The file cannot be read.
         NotReplayableError: The spans lack words that a replay needs.
     """
     if speed <= 0:
         raise ValueError(f"speed must be above 0, not {speed}")
+    if voice is not None and speed != 1:
+        raise ValueError(f"a real voice is played at speed=1, not {speed}")
     if isinstance(call, str | PathLike):
         recorded = _read(Path(call))
     else:
         recorded = call if isinstance(call, Recording) else recording(call)
-    return Replay(recorded, speed, Script(recorded, any_result=tool_results == "any"), patience)
+    script = Script(recorded, any_result=tool_results == "any", any_words=words == "any")
+    real = CallerVoice(Path(voice), recorded) if voice is not None else None
+    return Replay(recorded, script, CallerMicrophone(speed, real), speed, patience)
 
 
 def _read(path: Path) -> Recording:
@@ -71,15 +83,22 @@ def _read(path: Path) -> Recording:
 class Replay:
     """The models and the caller of one recorded call; good for one run.
 
-    Give ``stt``, ``llm``, ``tts`` and ``vad`` to the ``AgentSession``, and the session with the
-    agent to :meth:`run`."""
+    Give ``stt``, ``llm``, ``tts`` and ``vad`` to the ``AgentSession``, or models of your own in
+    the place of some, and the session with the agent to :meth:`run`."""
 
-    def __init__(self, recorded: Recording, speed: float, script: Script, patience: float) -> None:
+    def __init__(
+        self,
+        recorded: Recording,
+        script: Script,
+        microphone: CallerMicrophone,
+        speed: float,
+        patience: float,
+    ) -> None:
         self.recording = recorded
-        self._speed = speed
         self._script = script
+        self._microphone = microphone
+        self._speed = speed
         self._patience = patience
-        self._microphone = CallerMicrophone(speed)
         self._left: asyncio.Future[None] | None = None
         self.mismatch: ReplayMismatch | None = None
         """Where the new run left the recorded one; ``None``: it has not."""
@@ -128,8 +147,9 @@ class Replay:
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await conversation
             await caller.hang_up()
-        if self.mismatch is None and (unasked := self._script.unasked()) is not None:
-            self.mismatch = ReplayMismatch(unasked)
+        if self.mismatch is None and self.llm in (session.llm, agent.llm):
+            unasked = self._script.unasked()
+            self.mismatch = ReplayMismatch(unasked) if unasked is not None else None
         if self.mismatch is not None:
             raise self.mismatch
 

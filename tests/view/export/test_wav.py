@@ -44,6 +44,15 @@ def test_export_writes_the_sound_of_a_call(
         assert (loud[0], loud[-1]) == pytest.approx((begins, ends), abs=0.02)
 
 
+def test_export_writes_the_recording_as_it_is(
+    journal: Path, recorded: Recording, tmp_path: Path
+) -> None:
+    file = tmp_path / "call.ogg"
+    done = run("export", "--format", "ogg", "-o", file, journal=journal)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert file.read_bytes() == recorded.path.read_bytes()
+
+
 def test_what_cannot_be_decoded_any_more_is_silence(recorded: Recording) -> None:
     recorded.path.write_bytes(recorded.path.read_bytes()[: recorded.bytes // 2])
     with wave.open(io.BytesIO(b"".join(wav(recorded)))) as opened:
