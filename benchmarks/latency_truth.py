@@ -2,7 +2,8 @@
 
 `python -m benchmarks.latency_truth`: about eight minutes, in real time, with no network. Each call
 is the real OpenAI and Silero plugins over HTTP; both sides are recorded where the room would be,
-outside the nodes, and the waveform is read by code that shares nothing with `src/`.
+outside the nodes, and the waveform is read by code that shares nothing with `src/`. The product
+records the calls, too (`keep_audio`), and its recording is read in the same way.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import argparse
 import asyncio
 import logging
 import math
+import tempfile
+from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +25,9 @@ from livekit.plugins import openai, silero
 from rich.console import Console
 from rich.table import Table
 from samples.offline.waveform import silences
+from tests.support import recordings
 
-from prefactor_agent.core.span import Span
+from prefactor_agent import configure, flush
 from prefactor_agent.demo import caller
 from prefactor_agent.demo.call import CallResult, _Conversation, _environment
 from prefactor_agent.demo.recording import RATE, stereo
@@ -30,7 +35,8 @@ from prefactor_agent.demo.script import CANCEL, KETTLE, RETURN, WHERE
 from prefactor_agent.demo.server import OfflineOpenAI
 from prefactor_agent.demo.shop import ShopAssistant
 from prefactor_agent.demo.terminal import quiet
-from prefactor_agent.tracing import tracer
+from prefactor_agent.journal.reader import Journal
+from prefactor_agent.stored.span import StoredSpan
 
 from .streaming_stt import StreamingSTT
 
@@ -71,24 +77,6 @@ SCENES = (
 )
 
 
-class Kept:
-    """Keeps the spans of one call."""
-
-    def __init__(self) -> None:
-        self.spans: dict[str, Span] = {}
-
-    def put(self, span: Span) -> None:
-        self.spans[span.id] = span
-
-    def flush(self, timeout: float) -> bool:
-        return True
-
-    def turns(self) -> list[dict[str, Any]]:
-        found = [one for one in self.spans.values() if one.type == "livekit:assistant_turn"]
-        results = [one.result() if callable(one.result) else one.result for one in found]
-        return [dict(one) for one in results if one and "latency" in one]
-
-
 @dataclass
 class Measured:
     """One answered turn."""
@@ -99,13 +87,21 @@ class Measured:
     livekit_ms: float | None
     unattributed_ms: float
     basis: str
+    recorded_ms: float | None
+    """The dead air in the product's recording."""
     stages: dict[str, float] = field(default_factory=dict)
 
 
-async def hold(scene: Scene, loaded: Any) -> list[Measured]:
+@dataclass
+class Lags:
+    """How much later than in the trace each stretch of a voice is in the recording, in ms."""
+
+    caller: list[float] = field(default_factory=list)
+    agent: list[float] = field(default_factory=list)
+
+
+async def hold(scene: Scene, loaded: Any, journal: Path, lags: Lags) -> list[Measured]:
     caller.NOISE_DBFS = scene.noise_dbfs
-    kept = Kept()
-    tracer.send_to(kept)
     async with OfflineOpenAI() as server:
         server.voice.leading_silence = scene.leading_silence
         with _environment(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="offline"):
@@ -128,15 +124,19 @@ async def hold(scene: Scene, loaded: Any) -> list[Measured]:
                 ),
             )
             result = await _talk(scene, session)
-    tracer.send_to(None)
     both = stereo(result.caller, result.agent, result.started_at, result.ended_at)
     heard = silences(both[:, 0], both[:, 1], RATE)
-    turns = kept.turns()
+    spans, recorded = await asyncio.to_thread(_kept, journal, lags)
+    turns = [one.result for one in spans if one.type == "livekit:assistant_turn"]
+    turns = [one for one in turns if "latency" in one]
+    if len(recorded) != len(turns):
+        print(f"{scene.name}: {len(recorded)} silences in the recording, {len(turns)} turns")
+        recorded = []
     if len(heard) != len(turns):
         print(f"{scene.name}: {len(heard)} silences in the waveform, {len(turns)} turns in ours")
         return []
     measured = []
-    for (_, seconds), turn in zip(heard, turns, strict=True):
+    for number, ((_, seconds), turn) in enumerate(zip(heard, turns, strict=True)):
         latency = turn["latency"]
         stages: dict[str, float] = {}
         for one in latency["stages"]:
@@ -150,10 +150,26 @@ async def hold(scene: Scene, loaded: Any) -> list[Measured]:
                 told * 1000 if told is not None else None,
                 stages.get("unattributed", 0.0),
                 f"{latency['basis']['from']} → {latency['basis']['to']}",
+                recorded[number][1] * 1000 if recorded else None,
                 stages,
             )
         )
     return measured
+
+
+def _kept(journal: Path, lags: Lags) -> tuple[list[StoredSpan], list[tuple[float, float]]]:
+    """The spans of the call that has just ended, and the dead air in its recording."""
+    flush(10)
+    with closing(Journal(journal)) as source:
+        call = source.find()
+        spans, recording = source.call(call), source.recording(call)
+    assert recording is not None
+    of_caller, of_agent = recordings.lags(recording, spans)
+    lags.caller += [lag * 1000 for lag in of_caller]
+    lags.agent += [lag * 1000 for lag in of_agent]
+    channels, rate = recordings.decode(recording.path)
+    sound = (channels * 32_767).astype(np.int16)
+    return spans, silences(sound[0], sound[1], rate)
 
 
 async def _talk(scene: Scene, session: AgentSession[None]) -> CallResult:
@@ -184,7 +200,7 @@ async def _talk(scene: Scene, session: AgentSession[None]) -> CallResult:
     return result
 
 
-def show(console: Console, measured: list[Measured]) -> None:
+def show(console: Console, measured: list[Measured], lags: Lags) -> None:
     table = Table("scene", box=None)
     for heading in ("turns", "waveform", "ours", "worst error", "LiveKit e2e_latency", "its worst"):
         table.add_column(heading, justify="right")
@@ -197,17 +213,28 @@ def show(console: Console, measured: list[Measured]) -> None:
     errors = sorted(abs(one.ours_ms - one.waveform_ms) for one in measured)
     told = [one for one in measured if one.livekit_ms is not None]
     theirs = sorted(abs((one.livekit_ms or 0) - one.waveform_ms) for one in told)
-    for name, values in (("ours", errors), ("LiveKit's e2e_latency", theirs)):
+    recorded = [one for one in measured if one.recorded_ms is not None]
+    for name, values in (
+        ("ours", errors),
+        ("LiveKit's e2e_latency", theirs),
+        ("ours against the recording", _errors(recorded)),
+        ("the caller's place in the recording", sorted(map(abs, lags.caller))),
+        ("the agent's place in the recording", sorted(map(abs, lags.agent))),
+    ):
         if values:
             p95 = values[math.ceil(len(values) * 0.95) - 1]
             console.print(
                 f"{name}: |error| median {np.median(values):.1f} ms, p95 {p95:.1f} ms, "
-                f"worst {values[-1]:.1f} ms over {len(values)} turns"
+                f"worst {values[-1]:.1f} ms over {len(values)}"
             )
     share = sum(one.unattributed_ms for one in measured) / sum(one.ours_ms for one in measured)
     console.print(f"unattributed: {share:.2%} of the sum")
     bases = {one.basis for one in measured}
     console.print(f"measured from {', '.join(sorted(bases))}")
+
+
+def _errors(recorded: list[Measured]) -> list[float]:
+    return sorted(abs(one.ours_ms - (one.recorded_ms or 0)) for one in recorded)
 
 
 def _figures(rows: list[Measured]) -> tuple[str, ...]:
@@ -226,15 +253,17 @@ def _figures(rows: list[Measured]) -> tuple[str, ...]:
     )
 
 
-async def run(chosen: list[Scene]) -> list[Measured]:
+async def run(chosen: list[Scene], journal: Path) -> tuple[list[Measured], Lags]:
+    configure(journal=journal, keep_audio=True)
     loaded = await asyncio.to_thread(silero.VAD.load)
     measured: list[Measured] = []
+    lags = Lags()
     for scene in chosen:
         try:
-            measured += await hold(scene, loaded)
+            measured += await hold(scene, loaded, journal, lags)
         except TimeoutError:
             print(f"{scene.name}: the agent left the caller without an answer; not counted")
-    return measured
+    return measured, lags
 
 
 def main() -> None:
@@ -243,9 +272,10 @@ def main() -> None:
     arguments = parser.parse_args()
     quiet()
     logging.getLogger("aiohttp").setLevel(logging.CRITICAL)  # calls end in mid-sentence
-    show(
-        Console(width=110), asyncio.run(run([one for one in SCENES if arguments.only in one.name]))
-    )
+    chosen = [one for one in SCENES if arguments.only in one.name]
+    with tempfile.TemporaryDirectory() as folder:
+        measured, lags = asyncio.run(run(chosen, Path(folder) / "journal.db"))
+    show(Console(width=110), measured, lags)
 
 
 if __name__ == "__main__":

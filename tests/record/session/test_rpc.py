@@ -102,7 +102,7 @@ async def test_a_call_that_fails_says_with_which_code(sink: Recorder) -> None:
     assert made["result"]["error_code"] == 1502
     error = made["result"]["error"]
     assert (error["error_type"], error["message"]) == ("RpcError", "Response timeout")
-    assert " in Browser._perform_rpc_ffi" in error["stacktrace"]
+    assert error["stacktrace"].endswith(" in Browser._reply")
 
 
 async def test_a_call_that_is_cancelled(sink: Recorder) -> None:
