@@ -63,6 +63,7 @@ def configure(
     keep_bytes: int | None = None,
     rates: Mapping[str, Mapping[str, float]] | None = None,
     archive: str | os.PathLike[str] | None = None,
+    archive_audio: bool | None = None,
     on_terminate: Callable[[Any, str | None], Any] | None = None,
     budgets: Mapping[str, float] | None = None,
     on_budget_exceeded: Callable[[Any], Any] | None = None,

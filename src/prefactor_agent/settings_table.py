@@ -254,6 +254,15 @@ class Settings:
         default=None,
         metadata=_setting(checks.ARCHIVE, checks.IS_ARCHIVE, "PREFACTOR_ARCHIVE", checks.archive),
     )
+    archive_audio: bool = field(
+        default=False,
+        metadata=_setting(
+            checks.YES_OR_NO,
+            "Write the recordings of calls to the archive, too: by itself it gets none.",
+            "PREFACTOR_ARCHIVE_AUDIO",
+            checks.flag,
+        ),
+    )
 
     on_terminate: Callable[[Any, str | None], Any] | None = field(
         default=None,

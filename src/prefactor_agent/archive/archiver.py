@@ -38,6 +38,7 @@ class Archiver:
 
     def __init__(self, settings: Settings, digest_of: DigestOf) -> None:
         self._journal, self._address = settings.journal, str(settings.archive)
+        self._audio = settings.archive_audio
         self._exit_timeout = settings.flush_timeout
         self._digest_of = digest_of
         self._reset()
@@ -133,7 +134,7 @@ class Archiver:
                 return False
             if self._storage is None:
                 self._storage = Storage(self._address, create=True)
-            writer = Writer(self._journal, self._storage, todo)
+            writer = Writer(self._journal, self._storage, todo, audio=self._audio)
             for due in writer.pending(others=others):
                 if self._stopping:
                     return True

@@ -8,7 +8,7 @@ from datetime import date
 from functools import cached_property
 from typing import NamedTuple
 
-from .layout import SUFFIX, Object, day_in
+from .layout import RECORDING, SUFFIX, Object, day_in
 from .storage import Storage
 
 
@@ -21,6 +21,8 @@ class Day(NamedTuple):
     """Those with one call that has ended, by its id. They have the last word on it."""
     running: dict[str, Object]
     """Those with a call that ran when they were written. All others count before them."""
+    recordings: dict[str, Object]
+    """The recordings of calls, by their ids."""
 
 
 class Catalog:
@@ -54,13 +56,13 @@ class Catalog:
 
     def day(self, day: date) -> Day:
         if day not in self._days:
-            found = [o for folder in self.folders[day] for o in objects_of(self._storage, folder)]
+            found = [o for part in self.folders[day] for o in self._storage.objects(f"{part}/")]
             self._days[day] = sorted_out(found)
         return self._days[day]
 
 
 def objects_of(storage: Storage, folder: str) -> list[Object]:
-    """The objects of a partition.
+    """The objects of a partition that have calls.
 
     Raises:
         ArchiveError
@@ -69,9 +71,11 @@ def objects_of(storage: Storage, folder: str) -> list[Object]:
 
 
 def sorted_out(objects: list[Object]) -> Day:
-    single = {one.session_id: one for one in objects if not one.many and not one.running}
-    running = {one.session_id: one for one in objects if one.running}
-    return Day(sorted(one for one in objects if one.many), single, running)
+    calls = [one for one in objects if one.path.endswith(SUFFIX)]
+    single = {one.session_id: one for one in calls if not one.many and not one.running}
+    running = {one.session_id: one for one in calls if one.running}
+    recordings = {one.session_id: one for one in objects if one.path.endswith(RECORDING)}
+    return Day(sorted(one for one in calls if one.many), single, running, recordings)
 
 
 class Partition(NamedTuple):

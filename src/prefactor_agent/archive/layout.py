@@ -3,7 +3,8 @@ call began (UTC), and in them
 
 - ``ID.parquet``: a call that has ended;
 - ``ID.running.parquet``: what a call had so far that runs for long. Its end replaces it;
-- ``day-ID.parquet``: many calls that :mod:`.compact` has put together.
+- ``day-ID.parquet``: many calls that :mod:`.compact` has put together;
+- ``ID.ogg``: the recording of a call that has ended, where recordings are archived.
 
 Pure."""
 
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
 SUFFIX = ".parquet"
+RECORDING = ".ogg"
 RUNNING = ".running"
 DAY = "day-"
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
@@ -39,7 +41,7 @@ class Object(NamedTuple):
 
     @property
     def name(self) -> str:
-        return self.path.rpartition("/")[2].removesuffix(SUFFIX)
+        return self.path.rpartition("/")[2].removesuffix(SUFFIX).removesuffix(RECORDING)
 
     @property
     def many(self) -> bool:
@@ -78,6 +80,10 @@ def escaped(agent: str) -> str:
 
 def object_path(folder: str, session_id: str, *, running: bool = False) -> str:
     return f"{folder}/{quote(session_id, safe='')}{RUNNING if running else ''}{SUFFIX}"
+
+
+def recording_path(folder: str, session_id: str) -> str:
+    return f"{folder}/{quote(session_id, safe='')}{RECORDING}"
 
 
 def day_of(us: int) -> date:

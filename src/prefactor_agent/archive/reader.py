@@ -17,6 +17,7 @@ from ..stored.span import StoredSpan, with_streams
 from .catalog import Catalog, Day
 from .layout import Object, day_of, days_of_id
 from .query import Query
+from .recordings import fetched
 from .storage import ArchiveError, Storage
 
 _FEW = 32
@@ -199,7 +200,10 @@ class Archive:
         return found
 
     def recording(self, session_id: str) -> Recording | None:
-        return None  # the archive has the spans alone
+        for day in self._days(days_of_id(session_id)):
+            if (found := self._catalog.day(day).recordings.get(session_id)) is not None:
+                return fetched(self._storage, found)
+        return None
 
     def keep(self, digests: Mapping[str, str]) -> None:
         """An object is never changed: it has its digest since it was written."""

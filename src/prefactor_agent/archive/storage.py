@@ -95,6 +95,13 @@ class Storage:
             raise self.trouble(error) from None
         return True
 
+    def put_file(self, path: str, file: Path) -> None:
+        """Write a file of any size as an object, in the place of one that is there."""
+        try:
+            self._obstore.put(self._store, path, file)
+        except Exception as error:
+            raise self.trouble(error) from None
+
     def head(self, path: str) -> Object | None:
         """``None``: there is no such object."""
         try:

@@ -14,7 +14,8 @@ from ..core.json import JSON
 from ..core.values import agent_of
 from ..journal.archiving import ArchiveTodo, Due
 from ..journal.ended_calls import DigestOf
-from .layout import object_path, partition
+from ..stored import recording
+from .layout import object_path, partition, recording_path
 from .storage import Storage
 from .table import connect, parquet
 
@@ -32,12 +33,16 @@ it, however long it runs, is at most ``1 / PART + 1`` times what it comes to."""
 class Writer:
     """One journal and one archive. Used by one thread.
 
+    Args:
+        audio: Write the recordings of calls, too, once they have ended.
+
     Raises:
         ArchiveError, StorageError, SourceError, OSError: From every method.
     """
 
-    def __init__(self, journal: Path, storage: Storage, todo: ArchiveTodo):
-        self._scratch, self._storage, self._todo = journal.parent, storage, todo
+    def __init__(self, journal: Path, storage: Storage, todo: ArchiveTodo, *, audio: bool):
+        self._journal, self._storage, self._todo = journal, storage, todo
+        self._audio = audio
 
     @cached_property
     def _database(self) -> duckdb.DuckDBPyConnection:
@@ -56,12 +61,19 @@ class Writer:
         if (root := call.root) is None:
             return False
         folder = partition(agent_of(_payload(root.payload)), root.started_us)
-        data = parquet(self._database, call, self._scratch)
+        data = parquet(self._database, call, self._journal.parent)
+        if self._audio and not due.running:
+            # Before the call, so that who finds the call finds its recording.
+            self._put_recording(folder, call.session_id)
         self._put(object_path(folder, call.session_id, running=due.running), data, due)
         if not due.running:
             self._storage.delete([object_path(folder, call.session_id, running=True)])
         self._todo.written(call, running=due.running)
         return True
+
+    def _put_recording(self, folder: str, session_id: str) -> None:
+        if (found := recording.of_call(self._journal, session_id)) is not None:
+            self._storage.put_file(recording_path(folder, session_id), found.path)
 
     def _put(self, path: str, data: bytes, due: Due) -> None:
         if self._storage.put(path, data, replace=due.running or due.again):
@@ -102,10 +114,18 @@ class Pushed(NamedTuple):
     left: int
 
 
-def push_all(journal: Path, address: str, digest_of: DigestOf, *, again: bool = False) -> Pushed:
+def push_all(
+    journal: Path,
+    address: str,
+    digest_of: DigestOf,
+    *,
+    audio: bool = False,
+    again: bool = False,
+) -> Pushed:
     """Write all calls of a journal that have ended and are not in the archive.
 
     Args:
+        audio: Their recordings, too.
         again: Also those that were written before, maybe to another archive.
 
     Raises:
@@ -113,6 +133,6 @@ def push_all(journal: Path, address: str, digest_of: DigestOf, *, again: bool = 
     """
     with closing(ArchiveTodo(journal, digest_of)) as todo:
         todo.want_all(again=again)
-        writer = Writer(journal, Storage(address, create=True), todo)
+        writer = Writer(journal, Storage(address, create=True), todo, audio=audio)
         ended = [due for due in writer.pending(others=True) if not due.running]
         return Pushed(sum(map(writer.write, ended)), todo.backlog())

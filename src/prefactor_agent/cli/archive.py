@@ -41,6 +41,14 @@ def push(
         bool,
         typer.Option("--again", help="Also calls that were written before, to another archive."),
     ] = False,
+    audio: Annotated[
+        bool,
+        typer.Option(
+            "--audio",
+            help="Also the recordings of the calls that are written. "
+            "Default: $PREFACTOR_ARCHIVE_AUDIO.",
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write the calls of a journal that are not in the archive."""
@@ -51,7 +59,13 @@ def push(
     chosen = settings_for(journal)
     address = _address(archive)
     try:
-        done = push_all(chosen.journal, address, digest_text, again=again)
+        done = push_all(
+            chosen.journal,
+            address,
+            digest_text,
+            audio=audio or chosen.archive_audio,
+            again=again,
+        )
     except UnusableJournalError as error:
         fail(error)
     except StorageError as error:
