@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 
 from livekit.agents import APITimeoutError, llm
-from livekit.agents.voice.room_io import RoomOptions
 from rich.text import Text
 
 from prefactor_agent import traced_tool
@@ -16,7 +15,7 @@ from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.testing import collecting
 from prefactor_agent.view.terminal.waterfall import waterfall
 from support import virtual_time
-from support.job import Job, person
+from support.job import LINKED, Job, person
 from support.scripted import ScriptedLLM, Step, Wait
 
 from .ends import GREETING, ORDER, Call, Voice, cold_process, reply, use, usual
@@ -145,13 +144,7 @@ async def cold_pickup() -> None:
     info.launched_at = now + 3.1
     job.room._remote_participants["caller"] = person("caller", joined_at=now)
     call = Call(thinks=ScriptedLLM(reply(GREETING)))
-    linked = RoomOptions(
-        participant_identity="caller",
-        audio_input=False,
-        audio_output=False,
-        text_input=False,
-        text_output=False,
-    )
+    linked = replace(LINKED, participant_identity="caller")
     started = asyncio.get_running_loop().time()
     with cold_process(started + 0.2, started + 1.4), job.running():
         await asyncio.sleep(3.15)
