@@ -186,6 +186,7 @@ NOT_IN_THIS_CALL = {
     "record.session.errors:Errors.on_event",
     "record.models.fallbacks:Fallbacks._on_change",
     "record.recording.tap:CallRecording._speak",
+    "record.recording.tap:CallRecording._whole",
     "record.recording.tap:CallRecording.end",
     "record.recording.tap:CallRecording.follow",
     "record.session.handoffs:awaited",

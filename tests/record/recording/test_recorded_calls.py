@@ -266,7 +266,10 @@ async def test_redaction_is_said_to_leave_the_sound_as_it_was(
     assert (await kept(tmp_path / "journal.db"))[1] is not None
 
 
-@pytest.mark.parametrize("guarded", [CallRecording.follow, CallRecording._speak, CallRecording.end])
+@pytest.mark.parametrize(
+    "guarded",
+    [CallRecording.follow, CallRecording._speak, CallRecording._whole, CallRecording.end],
+)
 async def test_what_fails_costs_the_recording_alone(tmp_path: Path, guarded: Any) -> None:
     with broken(guarded):
         async with short_call():

@@ -62,7 +62,7 @@ class CallRecording:
             self._listen(output)
 
     def _listen(self, output: AudioOutput) -> None:
-        speak, whole = self._speak, self._writer.flush
+        speak, whole = self._speak, self._whole
         capture, flush = output.capture_frame, output.flush
 
         def capture_frame(frame: rtc.AudioFrame, *args: Any, **more: Any) -> Any:
@@ -88,6 +88,10 @@ class CallRecording:
             self._writer.hide(at)
         else:
             self._writer.show(at)
+
+    @guarded("recording.flush")
+    def _whole(self) -> None:
+        self._writer.flush()
 
     def _let_go(self) -> None:
         output, self._output = self._output, None
