@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
-from livekit.agents import RunContext
+from livekit.agents import Agent, RunContext
 
 from prefactor_agent import (
+    PrefactorLiveKitSession,
     TracedAgent,
     TracedAgentTask,
     configure,
@@ -27,7 +29,8 @@ from prefactor_agent.view.model.callmoments import call_moments
 from prefactor_agent.view.model.calltree import build
 from support import recordings
 from support.line import Line
-from support.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, Use, Wait
+from support.scripted import Heard, ScriptedLLM, ScriptedSTT, ScriptedTTS, Use, Wait
+from support.scripted_realtime import ScriptedRealtime
 from support.seams import broken
 
 CARD = "4242 4242 4242 4242"
@@ -164,3 +167,43 @@ async def test_what_fails_does_not_reach_the_agent(guarded: Any) -> None:
         await line.says()
         await line.answers(1)
     assert guard.failures
+
+
+SAID = ("before it", CARD, "after it")
+
+
+def nodes() -> Line:
+    """Words come bit by bit, also while the part goes on."""
+    heard = [Heard(words, interims=[words[:9], words]) for words in SAID]
+    return Line(hears=ScriptedSTT(*heard), thinks=ScriptedLLM("A.", CARD, "C."))
+
+
+def realtime() -> Line:
+    return Line(thinks=ScriptedRealtime("A.", CARD, "C.", heard=list(SAID)))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize("make", [nodes, realtime])
+async def test_it_is_so_on_every_path(tmp_path: Path, make: Any, *, plain: bool) -> None:
+    tracer.send_to(None)
+    line = make()
+    agent = Agent(instructions="x") if plain else TracedAgent(instructions="x")
+    if plain:
+        await PrefactorLiveKitSession().start(line.session, agent)
+    else:
+        await line.session.start(agent)
+    await asyncio.sleep(0.05)
+    for count in (1, 2, 3):
+        with off_the_record(line.session) if count == 2 else nullcontext():
+            await line.says()
+            await line.answers(count)
+            await asyncio.sleep(0.2)
+    await line.session.aclose()
+    assert await asyncio.to_thread(flush, 10)
+    source = Journal(tmp_path / "journal.db")
+    spans = source.call(source.find())
+    source.close()
+    kept = words(spans)
+    assert "4242" not in kept
+    assert "before it" in kept and "after it" in kept and "A." in kept and "C." in kept
+    assert not guard.failures

@@ -100,7 +100,7 @@ class SessionSpan:
             {
                 **self._history.counts(),
                 "turns": _turns(self._state.turn_roles),
-                "partial_transcripts": list(self._state.partials) or None,
+                "partial_transcripts": self._partials() or None,
             }
         )
         hooks = list(self._hooks.noted)
@@ -142,6 +142,11 @@ class SessionSpan:
             self._job.when_over(finish, close_reason=reason, closed_at=finished)
         else:
             self._job.let_go(finish)
+
+    def _partials(self) -> list[JSON]:
+        """The interim transcripts of the call, without those of turns off the record."""
+        hidden = self._spans.is_off_the_record
+        return [words for turn, words in self._state.partials if not hidden(turn)]
 
     def _status(self, reason: str, error: JSON | None) -> Status:
         if error is not None or reason == "error" or self._job.crashed:

@@ -18,6 +18,7 @@ class SpanTree:
         self.sink = sink
         self._ids = Ids()
         self.hidden = False
+        self._off_the_record: set[str] = set()
         """What begins now is off the record."""
         self._open: dict[str, Span] = {}
         self._not_before: dict[str, int] = {}
@@ -43,12 +44,15 @@ class SpanTree:
         """Begin a span below ``parent`` (the session, if ``None``), now or at a moment in the
         past. What begins after the turn that ``parent`` lies in has no room below it: it lies in
         the session."""
-        if self.hidden or (parent is not None and parent.payload.get("off_the_record")):
+        off = self.hidden or (parent is not None and parent.id in self._off_the_record)
+        if off:
             payload = {**payload, "off_the_record": True}
         at = now_ns() if at is None else at
         if parent is not None and at > self._not_after.get(parent.id, at):
             parent = None
         span = self._make(type_, name, parent or self.root, payload, streams or {}, at)
+        if off:
+            self._off_the_record.add(span.id)
         self.sink.put(span)
         return span
 
@@ -62,7 +66,12 @@ class SpanTree:
         """Mark all that is open, and begins from now on, as off the record."""
         self.hidden = True
         for span in self.open_spans():
+            self._off_the_record.add(span.id)
             self.update(span, off_the_record=True)
+
+    def is_off_the_record(self, span_id: str) -> bool:
+        """Whether the words of a span are not kept, also once it has ended."""
+        return span_id in self._off_the_record
 
     def show(self) -> None:
         """What begins from now on is on the record, unless what it lies in is not."""

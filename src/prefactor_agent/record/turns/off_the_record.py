@@ -72,11 +72,11 @@ class OffTheRecord:
 
     def note_message(self, item: llm.ChatMessage, span: Span) -> None:
         """A message was added to the history whose turn has this span."""
-        if span.payload.get("off_the_record"):
+        if self._spans.is_off_the_record(span.id):
             self._hide(item.id)
 
     def _on_tool_began(self, span: Span, *_: Any) -> None:
-        if span.payload.get("off_the_record"):
+        if self._spans.is_off_the_record(span.id):
             self._hide_call(span)
 
     def _hide_call(self, span: Span) -> None:

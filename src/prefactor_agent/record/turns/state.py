@@ -32,6 +32,15 @@ _PARTIALS_KEPT = 100
 """Interim transcripts of a session, the latest."""
 
 
+class Partial(NamedTuple):
+    """An interim transcript."""
+
+    turn: str
+    """The span of the turn that it is of."""
+    words: JSON
+    """``transcript``, ``created_at``."""
+
+
 @dataclass(eq=False, slots=True)
 class SessionState:
     """The present state of one session. The comment behind each field names its writer."""
@@ -48,8 +57,10 @@ class SessionState:
     """The open speeches by LiveKit's id, the oldest first."""
     turn_roles: list[str] = field(default_factory=list)  # next_turn_index
     """Whose turns have begun so far: ``user`` or ``assistant``."""
-    partials: deque[JSON] = field(default_factory=lambda: deque(maxlen=_PARTIALS_KEPT))  # UserTurns
-    """The interim transcripts so far: ``transcript``, ``created_at``."""
+    partials: deque[Partial] = field(
+        default_factory=lambda: deque(maxlen=_PARTIALS_KEPT)
+    )  # UserTurns
+    """The interim transcripts so far."""
     last_played: AssistantTurn | None = None  # Playback
     output_reports_playback: bool = False  # Playback
     in_hook: UserTurn | None = None  # Hooks

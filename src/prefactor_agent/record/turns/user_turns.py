@@ -16,7 +16,7 @@ from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
 from .context import TurnRefs
 from .recent import RecentTurns
-from .state import Scope
+from .state import Partial, Scope
 from .turn import AssistantTurn, UserTurn
 from .user_turn_spans import UserTurnSpans
 from .utterance import end_utterance
@@ -356,7 +356,7 @@ class UserTurns:
             turn.interims += 1
             partial = {"transcript": event.transcript, "created_at": event.created_at}
             turn.partials.append(partial)
-            self._state.partials.append(partial)
+            self._state.partials.append(Partial(turn.span.id, partial))
         else:
             turn.finals.append(event.transcript)
             if turn is not awaited:
