@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import gc
+import re
 import sys
 import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
+from livekit.agents import ToolError
 
 from prefactor_agent.core import stacks
 from prefactor_agent.core.stacks import FRAMES, stack_of
+from prefactor_agent.demo.shop import ShopAssistant
 
 HERE = "core/test_stacks.py"
 
@@ -117,3 +120,13 @@ def test_a_file_is_named_as_a_program_imports_it(
     stacks._shown.cache_clear()
     assert stacks._shown(path) == shown
     stacks._shown.cache_clear()
+
+
+async def test_the_demos_agent_is_a_program_like_any_other() -> None:
+    with pytest.raises(ToolError) as raised:
+        await ShopAssistant().cancel_order("42")
+    lines = (stack_of(raised.value) or "").splitlines()
+    assert re.fullmatch(
+        r"prefactor_agent/demo/shop\.py:\d+ in ShopAssistant\.cancel_order", lines[-1]
+    )
+    assert "prefactor_agent/tools.py" not in "".join(lines)

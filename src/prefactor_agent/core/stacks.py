@@ -12,6 +12,8 @@ from types import CodeType
 FRAMES = 16
 """So many frames of a traceback are kept, those nearest to where the exception was raised."""
 _OURS = str(Path(__file__).parents[1]) + os.sep
+_DEMO = f"{_OURS}demo{os.sep}"
+"""The agent of the demo comes with the package, and is a program like any other."""
 
 
 def stack_of(error: BaseException) -> str | None:
@@ -25,7 +27,7 @@ def stack_of(error: BaseException) -> str | None:
     traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if not code.co_filename.startswith(_OURS):
+        if not code.co_filename.startswith(_OURS) or code.co_filename.startswith(_DEMO):
             frames.append((code, traceback.tb_lineno))
         traceback = traceback.tb_next
     lines = [f"{_shown(code.co_filename)}:{line} in {code.co_qualname}" for code, line in frames]
