@@ -155,8 +155,9 @@ class Archiver:
         self._failures += 1
         match error:
             case MissingExtraError():
-                self.off = str(error)
+                # First the line: who sees that it is off finds why.
                 logger.error("nothing is archived, the journal keeps everything: %s", error)
+                self.off = str(error)
             case UnusableJournalError():
                 self.off = str(error)  # the journal's writer has logged it
             case SourceError() | StorageError() | OSError():

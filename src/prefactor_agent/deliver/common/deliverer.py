@@ -79,10 +79,11 @@ class Deliverer:
             try:
                 self._target.prepare()
             except ConfigurationError as error:
-                self.off = str(error)
+                # First the line: who sees that it is off finds why.
                 logger.error(
                     "nothing is delivered to %s, the journal is: %s", self._target.to, error
                 )
+                self.off = str(error)
                 return
             self._thread = threading.Thread(
                 target=self._run, name=f"prefactor-deliver-{self._target.key}", daemon=True
@@ -205,7 +206,6 @@ class Deliverer:
         """Log why a round failed, and turn delivery off if another round cannot help."""
         match error:
             case NotAcceptedError():
-                self.off = str(error)
                 logger.error(
                     "%s does not accept %s (%s): nothing more is delivered, the journal keeps "
                     "everything; run prefactor-agent push once %s is right",
@@ -214,6 +214,7 @@ class Deliverer:
                     error,
                     self._target.secret,
                 )
+                self.off = str(error)
             case UnusableJournalError():
                 self.off = str(error)  # the journal's writer has logged it
             case StorageUnavailableError() | OSError():
