@@ -114,6 +114,7 @@ async def test_the_words_of_the_privacy_page_are_in_no_trace(sink: MemorySink) -
             await session.run(user_input="I am Anna, my card is 4111 1111 1111 1111.")
     [turn] = trace.turns
     assert turn.user.text.startswith("I am [name], my card is ")
+    assert turn.latency is not None and turn.latency.perceived_ms >= 0
     assert turn.tools["pay"].outcome == "returned"
     kept = repr(trace.snapshot())
     assert "Anna" not in kept and "4111" not in kept and "5.0" not in kept

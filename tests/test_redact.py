@@ -265,6 +265,31 @@ def test_a_function_of_the_users_and_one_that_fails() -> None:
     assert seen == [("a", "b"), ("a", "b"), ("n",)]
 
 
+def test_a_function_of_the_users_is_not_given_what_the_tracer_measured() -> None:
+    seen: list[Any] = []
+
+    def user(path: tuple[str, ...], value: Any) -> Any:
+        seen.append(value)
+        return value.upper()  # as if there were texts alone
+
+    result = {
+        "spoken_text": "yes",
+        "interrupted": False,
+        "latency": {"perceived_ms": 1500.0, "stages": [{"name": "vad", "ms": 1500.0}]},
+        "metrics": {"llm": [{"ttft": 0.4}]},
+    }
+    kept = redactor(redact=user).value(result, "livekit:assistant_turn", is_result=True)
+    assert kept == {
+        **result,
+        "spoken_text": "YES",
+        "latency": {"perceived_ms": 1500.0, "stages": [{"name": "VAD", "ms": 1500.0}]},
+    }
+    assert seen == ["yes", "vad"]
+    call = {"tool_name": "pay", "inputs": {"card": 4111, "ok": True}}
+    kept = redactor(redact=lambda _, value: "*").value(call, "livekit:tool:pay", call)
+    assert kept["inputs"] == {"card": "*", "ok": "*"}
+
+
 def test_binary_data_is_described_with_no_setting_at_all() -> None:
     clean = redactor()
     blob = base64.b64encode(os.urandom(300)).decode()

@@ -201,14 +201,15 @@ class Redactor:
         return self._ask(path, kept) if self._user is not None else kept
 
     def _number(self, value: float, at: _Place) -> Any:
+        if at.part.number:
+            return value  # the tracer measured it: any digits come up in a time
         kept: Any = value
-        # What the tracer measured stays: any digits come up in a time.
-        if self._pattern is not None and not at.part.number and not at.masks:
+        if self._pattern is not None and not at.masks:
             matches = self._pattern.search(to_json(value).decode())
             kept = REDACTED if matches and not isinstance(value, bool) else value
         if self._user is not None:
             kept = self._ask(at.path, kept)
-        return f"<{type(kept).__name__}>" if at.masks and not at.part.number else kept
+        return f"<{type(kept).__name__}>" if at.masks else kept
 
     def _ask(self, path: KeyPath, value: Any) -> Any:
         """What the user's function makes of a value."""

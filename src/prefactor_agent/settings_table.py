@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 Redact = Callable[[tuple[str, ...], Any], Any]
-"""From the path and the value to what is kept."""
+"""From the keys above a value, and the value (a text, or a number that is content), to what is kept
+in its place."""
 Purpose = Literal["live", "smoke_test", "eval"]
 DEFAULT_API_URL = "https://app.prefactorai.com"
 
@@ -194,8 +195,9 @@ class Settings:
         default=None,
         metadata=_setting(
             checks.FUNCTION,
-            "Called with the path and the value of each text; its answer is kept instead. A failing"
-            " one hides the value.",
+            "A function that is called with each text, and each number that is not the tracer's own"
+            " measurement: with the keys above it (a tuple of texts) and the value. What it returns"
+            " is kept instead. If it raises, the value is hidden.",
         ),
     )
     hide_tools: frozenset[str] = field(
