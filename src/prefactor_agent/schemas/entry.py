@@ -34,18 +34,27 @@ class ToolSchema(NamedTuple):
 
 
 class SpanTypeSchema(NamedTuple):
+    """One span type: what Prefactor is told of it, and which of its fields are no content."""
+
     name: str
+    """``livekit:llm`` …"""
     title: str
     description: str
     template: str
+    """The one-line summary (Liquid), see :mod:`.templates`."""
     params: JSON
+    """JSON schema of the payload."""
     result: JSON
+    """JSON schema of the result."""
     kept: Part
+    """The fields of the payload that are kept without content capture."""
     kept_result: Part
+    """The fields of the result that are kept without content capture."""
     risk: JSON
+    """The data risk, see :mod:`.risk`."""
 
     def entry(self) -> JSON:
-        """As an agent's schema version lists it."""
+        """The type in the form in which it is registered at Prefactor."""
         return {
             "name": self.name,
             "params_schema": self.params,

@@ -8,11 +8,11 @@ from .content import KEPT, each, fields, measures
 from .entry import SpanTypeSchema
 
 SESSION = SpanTypeSchema(
-    "livekit:session",
-    "LiveKit Session",
-    "One call: from the start of the AgentSession to its end.",
-    templates.SESSION,
-    parts.keys(
+    name="livekit:session",
+    title="LiveKit Session",
+    description="One call: from the start of the AgentSession to its end.",
+    template=templates.SESSION,
+    params=parts.keys(
         **parts.SPAN,
         agent_name="the agent's name",
         agent_class="class of the agent that began",
@@ -23,7 +23,7 @@ SESSION = SpanTypeSchema(
         room="LiveKit's room",
         job="LiveKit's job",
     ),
-    parts.keys(
+    result=parts.keys(
         **parts.ENDED,
         close_reason="why",
         usage="per model",
@@ -34,7 +34,7 @@ SESSION = SpanTypeSchema(
         outcome="success or fail, as the user's code says",
         evaluations="what judges said",
     ),
-    fields(
+    kept=fields(
         "name type agent_name agent_class agent_version session_class worker_id tools"
         " started_at closed_at close_reason session_number",
         models=each(fields("label model_name provider")),
@@ -48,7 +48,7 @@ SESSION = SpanTypeSchema(
         otel=parts.KEPT_LINK,
         metadata=fields("agent_id", tool_span_types=each(KEPT)),
     ),
-    fields(
+    kept_result=fields(
         "status close_reason termination_reason shutdown_reason room_disconnect_reason"
         " finished_at outcome tracer_failures dtmf_total moments_total session_number"
         " sessions_together reconnects tracks_total rpc_total first_frame_delay_ms hung_up_by",
@@ -77,5 +77,5 @@ SESSION = SpanTypeSchema(
         evaluations=each(fields("name")),
         **{**parts.KEPT_END, "metadata": fields("close_reason")},
     ),
-    risk.CALL,
+    risk=risk.CALL,
 )

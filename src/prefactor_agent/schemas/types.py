@@ -17,12 +17,12 @@ from .session import SESSION
 TYPES = (
     SESSION,
     SpanTypeSchema(
-        "livekit:user_turn",
-        "LiveKit User Turn",
-        "What the user said, from the first sound to the end of the turn.",
-        templates.USER_TURN,
-        parts.keys(**parts.TURN, modality="audio or text"),
-        parts.keys(
+        name="livekit:user_turn",
+        title="LiveKit User Turn",
+        description="What the user said, from the first sound to the end of the turn.",
+        template=templates.USER_TURN,
+        params=parts.keys(**parts.TURN, modality="audio or text"),
+        result=parts.keys(
             **parts.ENDED,
             transcript="what was understood",
             language="of it",
@@ -33,8 +33,8 @@ TYPES = (
             finished_at="when it ended",
             metadata="for keys of Prefactor's",
         ),
-        fields(f"{parts.KEPT_TURN} modality", metadata=shape()),
-        fields(
+        kept=fields(f"{parts.KEPT_TURN} modality", metadata=shape()),
+        kept_result=fields(
             "status finished_at is_final language speaker_id confidence interim_revisions"
             " end_of_turn_delay_ms transcription_delay_ms",
             partial_transcripts=each(fields("created_at")),
@@ -43,19 +43,19 @@ TYPES = (
             end_of_turn=measures("detector"),
             **parts.KEPT_END,
         ),
-        risk.TURN,
+        risk=risk.TURN,
     ),
     SpanTypeSchema(
-        "livekit:assistant_turn",
-        "LiveKit Assistant Turn",
-        "What the agent said, from the moment it was decided to the end of its sound.",
-        templates.ASSISTANT_TURN,
-        parts.keys(
+        name="livekit:assistant_turn",
+        title="LiveKit Assistant Turn",
+        description="What the agent said, from the moment it was decided to the end of its sound.",
+        template=templates.ASSISTANT_TURN,
+        params=parts.keys(
             **parts.TURN,
             source="generate_reply, say or tool_response",
             user_initiated="the program asked for it",
         ),
-        parts.keys(
+        result=parts.keys(
             **parts.ENDED,
             outputs="what was said",
             metrics="LiveKit's",
@@ -65,12 +65,12 @@ TYPES = (
             interrupted="cut off by the user",
             latency=parts.LATENCY,
         ),
-        fields(
+        kept=fields(
             f"{parts.KEPT_TURN} source user_initiated allow_interruptions speech_id",
             reply_to=each(fields("tool_id tool_name update_ids")),
             metadata=shape(),
         ),
-        fields(
+        kept_result=fields(
             "status finished_at interrupted interrupted_by preemptive playback_position_s"
             " barge_in_ms overlap_ms user_turn_id first_sound_by answer_ms tool_calls",
             outputs=shape(message=shape(content=parts.KEPT_PARTS, metrics=measures())),
@@ -89,15 +89,17 @@ TYPES = (
             moments_us=measures(),
             **parts.KEPT_END,
         ),
-        risk.TURN,
+        risk=risk.TURN,
     ),
     SpanTypeSchema(
-        "livekit:llm",
-        "LiveKit LLM",
-        "One call of the llm_node: from the call to the end of its stream.",
-        templates.LLM,
-        parts.keys(**parts.MODEL_CALL, inputs="messages and tools", **parts.TOKENS, **parts.MODEL),
-        parts.keys(
+        name="livekit:llm",
+        title="LiveKit LLM",
+        description="One call of the llm_node: from the call to the end of its stream.",
+        template=templates.LLM,
+        params=parts.keys(
+            **parts.MODEL_CALL, inputs="messages and tools", **parts.TOKENS, **parts.MODEL
+        ),
+        result=parts.keys(
             **parts.ENDED,
             text="the answer",
             tool_calls="asked for",
@@ -105,7 +107,7 @@ TYPES = (
             metrics="LiveKit's",
             streams=parts.STREAMS,
         ),
-        fields(
+        kept=fields(
             f"{parts.KEPT_CALL} from_metrics",
             inputs=fields(
                 "tools images messages_total messages_omitted",
@@ -116,7 +118,7 @@ TYPES = (
             otel=parts.KEPT_LINK,
             metadata=shape(),
         ),
-        fields(
+        kept_result=fields(
             "status finish_reason request_id time_to_first_token_ms",
             tool_calls=each(parts.KEPT_TOOL_CALL),
             usage=measures(),
@@ -125,36 +127,36 @@ TYPES = (
             ai=fields("finishReason"),
             **parts.KEPT_END,
         ),
-        risk.MODEL,
+        risk=risk.MODEL,
     ),
     SpanTypeSchema(
-        "livekit:stt",
-        "Speech recognition",
-        "One utterance as the STT heard it.",
-        templates.STT,
-        parts.keys(**parts.MODEL_CALL, **parts.MODEL),
-        parts.keys(
+        name="livekit:stt",
+        title="Speech recognition",
+        description="One utterance as the STT heard it.",
+        template=templates.STT,
+        params=parts.keys(**parts.MODEL_CALL, **parts.MODEL),
+        result=parts.keys(
             **parts.ENDED,
             transcript="final",
             audio_seconds="heard",
             metrics="LiveKit's",
             streams=parts.STREAMS,
         ),
-        fields(parts.KEPT_CALL, metadata=shape()),
-        fields(
+        kept=fields(parts.KEPT_CALL, metadata=shape()),
+        kept_result=fields(
             "status audio_seconds interim_revisions finalization_delay_ms",
             metrics=parts.KEPT_METRICS,
             **parts.KEPT_END,
         ),
-        risk.RECOGNITION,
+        risk=risk.RECOGNITION,
     ),
     SpanTypeSchema(
-        "livekit:tts",
-        "Speech synthesis",
-        "One call of the tts_node: text in, audio out.",
-        templates.TTS,
-        parts.keys(**parts.MODEL_CALL, **parts.MODEL),
-        parts.keys(
+        name="livekit:tts",
+        title="Speech synthesis",
+        description="One call of the tts_node: text in, audio out.",
+        template=templates.TTS,
+        params=parts.keys(**parts.MODEL_CALL, **parts.MODEL),
+        result=parts.keys(
             **parts.ENDED,
             text="spoken",
             audio_seconds="made",
@@ -162,32 +164,32 @@ TYPES = (
             metrics="LiveKit's",
             streams=parts.STREAMS,
         ),
-        fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
-        fields(
+        kept=fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
+        kept_result=fields(
             "status characters frames audio_seconds time_to_first_byte_ms real_time_factor"
             " longest_gap_ms leading_silence_ms words_per_second",
             metrics=parts.KEPT_METRICS,
             **parts.KEPT_END,
         ),
-        risk.MODEL,
+        risk=risk.MODEL,
     ),
     SpanTypeSchema(
-        "livekit:transcription",
-        "Transcription",
-        "The text of the agent as it was sent to the user's screen.",
-        templates.TRANSCRIPTION,
-        parts.keys(turn_index="number in the call"),
-        parts.keys(text="all of it", characters="how many", streams=parts.STREAMS),
-        fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
-        fields("status characters", **parts.KEPT_END),
-        risk.TEXT,
+        name="livekit:transcription",
+        title="Transcription",
+        description="The text of the agent as it was sent to the user's screen.",
+        template=templates.TRANSCRIPTION,
+        params=parts.keys(turn_index="number in the call"),
+        result=parts.keys(text="all of it", characters="how many", streams=parts.STREAMS),
+        kept=fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
+        kept_result=fields("status characters", **parts.KEPT_END),
+        risk=risk.TEXT,
     ),
     SpanTypeSchema(
-        "livekit:tool",
-        "LiveKit Tool",
-        "A tool of the agent's: from the beginning of its body to its end.",
-        templates.tool(),
-        parts.keys(
+        name="livekit:tool",
+        title="LiveKit Tool",
+        description="A tool of the agent's: from the beginning of its body to its end.",
+        template=templates.tool(),
+        params=parts.keys(
             **parts.SPAN,
             tool_name="the tool",
             call_id="the LLM's id of the call",
@@ -196,39 +198,41 @@ TYPES = (
             inputs="arguments",
             created_at="when it was called",
         ),
-        parts.keys(
+        result=parts.keys(
             **parts.ENDED,
             outcome="returned, or what else",
             outputs="what it returned",
             is_error="whether the model got an error",
             updates="what it reported while it ran",
         ),
-        fields(
+        kept=fields(
             "name type tool_name call_id group_id turn_index run_by from_events created_at",
             inputs=shape(),
             otel=parts.KEPT_LINK,
             metadata=shape(),
         ),
-        parts.KEPT_TOOL_RESULT,
-        risk.TOOL,
+        kept_result=parts.KEPT_TOOL_RESULT,
+        risk=risk.TOOL,
     ),
     SpanTypeSchema(
-        "livekit:tool_result",
-        "Tool result",
-        "What a tool returned or raised, at the moment when it did.",
-        templates.TOOL_RESULT,
-        parts.keys(tool_name="the tool", call_id="the LLM's id of the call"),
-        parts.keys(outcome="how it ended", outputs="what it returned", error="what it raised"),
-        fields("name type tool_name call_id run_by from_events"),
-        parts.KEPT_TOOL_RESULT,
-        risk.TOOL,
+        name="livekit:tool_result",
+        title="Tool result",
+        description="What a tool returned or raised, at the moment when it did.",
+        template=templates.TOOL_RESULT,
+        params=parts.keys(tool_name="the tool", call_id="the LLM's id of the call"),
+        result=parts.keys(
+            outcome="how it ended", outputs="what it returned", error="what it raised"
+        ),
+        kept=fields("name type tool_name call_id run_by from_events"),
+        kept_result=parts.KEPT_TOOL_RESULT,
+        risk=risk.TOOL,
     ),
     SpanTypeSchema(
-        "livekit:error",
-        "LiveKit Error",
-        "An error of the session, or of a node.",
-        templates.ERROR,
-        parts.keys(
+        name="livekit:error",
+        title="LiveKit Error",
+        description="An error of the session, or of a node.",
+        template=templates.ERROR,
+        params=parts.keys(
             **parts.SPAN,
             source="where",
             error_type="class",
@@ -236,20 +240,20 @@ TYPES = (
             recoverable="LiveKit's view",
             created_at="when",
         ),
-        parts.keys(**parts.ENDED),
-        fields(
+        result=parts.keys(**parts.ENDED),
+        kept=fields(
             "name type source error_type recoverable label model_name provider created_at",
             metadata=shape(),
         ),
-        fields("status", **parts.KEPT_END),
-        risk.ERROR,
+        kept_result=fields("status", **parts.KEPT_END),
+        risk=risk.ERROR,
     ),
     SpanTypeSchema(
-        "livekit:state",
-        "State change",
-        "The user or the agent began to speak, listen, think or was away.",
-        templates.STATE,
-        parts.keys(
+        name="livekit:state",
+        title="State change",
+        description="The user or the agent began to speak, listen, think or was away.",
+        template=templates.STATE,
+        params=parts.keys(
             **parts.SPAN,
             actor="user or agent",
             old_state="until then",
@@ -257,68 +261,68 @@ TYPES = (
             event_type="LiveKit's",
             created_at="when",
         ),
-        parts.keys(status="how it ended", metrics="LiveKit's"),
-        fields("name type actor old_state new_state event_type created_at", metadata=shape()),
-        fields("status", **parts.KEPT_END),
-        risk.MEASURES,
+        result=parts.keys(status="how it ended", metrics="LiveKit's"),
+        kept=fields("name type actor old_state new_state event_type created_at", metadata=shape()),
+        kept_result=fields("status", **parts.KEPT_END),
+        risk=risk.MEASURES,
     ),
     SpanTypeSchema(
-        "livekit:handoff",
-        "Handoff",
-        "One agent gave the call to another.",
-        templates.HANDOFF,
-        parts.keys(
+        name="livekit:handoff",
+        title="Handoff",
+        description="One agent gave the call to another.",
+        template=templates.HANDOFF,
+        params=parts.keys(
             **{"from": "the old agent", "to": "the new one"},
             cause="tool, hook, program, or how a task ended",
             tool_name="the tool that it came out of",
             call_id="the LLM's id of that call",
         ),
-        parts.keys(),
-        fields(
+        result=parts.keys(),
+        kept=fields(
             "name type from to cause tool_name call_id created_at",
             error=fields("error_type"),
             metadata=shape(),
         ),
-        fields("status", **parts.KEPT_END),
-        risk.MEASURES,
+        kept_result=fields("status", **parts.KEPT_END),
+        risk=risk.MEASURES,
     ),
     SpanTypeSchema(
-        "livekit:realtime",
-        "Realtime reply",
-        "Speech of a realtime model.",
-        templates.REALTIME,
-        parts.keys(**parts.MODEL),
-        parts.keys(audio_seconds="made", streams=parts.STREAMS),
-        fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
-        fields(
+        name="livekit:realtime",
+        title="Realtime reply",
+        description="Speech of a realtime model.",
+        template=templates.REALTIME,
+        params=parts.keys(**parts.MODEL),
+        result=parts.keys(audio_seconds="made", streams=parts.STREAMS),
+        kept=fields(parts.KEPT_CALL, otel=parts.KEPT_LINK, metadata=shape()),
+        kept_result=fields(
             "status request_id frames audio_seconds leading_silence_ms",
             usage=measures("request_id"),
             token_usage=measures(),
             **parts.KEPT_END,
         ),
-        risk.MODEL,
+        risk=risk.MODEL,
     ),
     SpanTypeSchema(
-        "livekit:rpc",
-        "Remote procedure call",
-        "A call of a method between the agent and another participant of the room.",
-        templates.RPC,
-        parts.keys(
+        name="livekit:rpc",
+        title="Remote procedure call",
+        description="A call of a method between the agent and another participant of the room.",
+        template=templates.RPC,
+        params=parts.keys(
             direction="sent or received by the agent",
             method="its name",
             participant="on the other side",
             payload="what was asked",
             payload_bytes="its size",
         ),
-        parts.keys(
+        result=parts.keys(
             **parts.ENDED,
             response="what was answered",
             response_bytes="its size",
             error_code="livekit.rtc's",
         ),
-        fields("name type direction method request_id response_timeout_s payload_bytes"),
-        fields("status response_bytes error_code", **parts.KEPT_END),
-        risk.TOOL,
+        kept=fields("name type direction method request_id response_timeout_s payload_bytes"),
+        kept_result=fields("status response_bytes error_code", **parts.KEPT_END),
+        risk=risk.TOOL,
     ),
 )
 _BY_NAME = {type_.name: type_ for type_ in TYPES}
