@@ -20,6 +20,7 @@ FLOORS = {
     "schemas": "core",
     "pricing": "core",
     "request_usage": "core",
+    "livekit_version": "",
     "checks": "pricing conversation core",
     "settings_table": "checks core",
     "config": "settings_table checks core",
@@ -75,7 +76,7 @@ FLOORS = {
     # The last is the package itself, which has the version.
     " deliver.common deliver.prefactor metrics.prometheus archive journal stored config checks"
     " rewrite core .",
-    ".": "agent tools tracing compat checks config record.session",
+    ".": "agent tools tracing compat livekit_version config record.session",
 }
 """By floor, the floors that it may import."""
 

@@ -7,7 +7,7 @@ import pytest
 from livekit.agents import AgentSession
 
 import prefactor_agent
-from prefactor_agent import TracedAgent, checks, compat, config, configure, flush
+from prefactor_agent import TracedAgent, compat, config, configure, flush, livekit_version
 from prefactor_agent.journal.reader import Journal
 from support.scripted import ScriptedLLM
 
@@ -52,6 +52,6 @@ def test_a_livekit_that_is_too_old_is_refused(
     monkeypatch.setattr("importlib.metadata.version", lambda name: installed)
     if refused:
         with pytest.raises(ImportError, match=rf"{installed} is too old .*: pip install -U"):
-            checks.require_livekit()
+            livekit_version.require_livekit()
     else:
-        checks.require_livekit()
+        livekit_version.require_livekit()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import checks, compat
+from . import compat, livekit_version
 from .config import ConfigurationError, Settings, configure
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ else:
         module = _LAZY.get(name)
         if module is None:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        checks.require_livekit()
+        livekit_version.require_livekit()
         value = globals()[name] = getattr(import_module(module, __name__), name)
         return value
 

@@ -90,10 +90,10 @@ def address(text: str) -> str:
 
 
 def archive(variable: str) -> str | None:
-    """The archive that the environment names.
+    """The archive that a variable of the environment names; ``None``: it names none.
 
     Raises:
-        ConfigurationError
+        ConfigurationError: It is no address of an archive.
     """
     text = os.environ.get(variable)
     return ARCHIVE(variable, text) if text else None
@@ -185,8 +185,16 @@ def _hidden(value: str) -> SecretStr:
     return SecretStr(value)
 
 
+_YES = {"1", "true", "yes", "on"}
+_NO = {"0", "false", "no", "off"}
+
+
 def flag(variable: str) -> bool | None:
-    """Whether a variable of the environment says yes; ``None``: it says nothing."""
+    """Whether a variable of the environment says yes; ``None``: it is not set.
+
+    Raises:
+        ConfigurationError: It says something else than yes or no.
+    """
     value = os.environ.get(variable, "").strip().lower()
     if not value:
         return None
@@ -202,8 +210,6 @@ QUALITY_SCHEMAS = _check(
     lambda value: isinstance(value, Mapping),
     _quality_schemas,
 )
-_YES = {"1", "true", "yes", "on"}
-_NO = {"0", "false", "no", "off"}
 YES_OR_NO = _check("True or False", lambda value: isinstance(value, bool))
 TEXT = _check("a text", lambda value: isinstance(value, str))
 FUNCTION = _check("a function", callable)
@@ -213,39 +219,6 @@ ARCHIVE = _check(
     lambda value: isinstance(value, str | os.PathLike) and _is_address(os.fspath(value)),
     lambda value: address(os.fspath(value)),
 )
-IS_ARCHIVE = (
-    "Where calls are written to when they have ended: ``s3://bucket/prefix``, ``gs://…``,"
-    " ``az://…`` or a folder; wants the extra ``fleet``."
-)
 PURPOSE = _check("live, smoke_test or eval", lambda v: v in ("live", "smoke_test", "eval"))
-IS_RATES = (
-    "What models cost you, by model or ``provider/model``: each a dict of US dollars by unit, a"
-    " million of ``input``, ``output``, ``cached_input`` … tokens or ``characters``, or a"
-    " ``minute`` of audio; see ``docs/costs.md``."
-)
 RATES = _check("a dict of rates by model", lambda v: isinstance(v, Mapping), _rates)
 BUDGETS = _check("a dict of seconds by stage", lambda v: isinstance(v, Mapping), _budgets)
-
-
-_OLDEST_LIVEKIT = (1, 5)
-
-
-def require_livekit() -> None:
-    """Refuse a LiveKit that is too old, on which a session can wait for ever. pip does so, too,
-    unless it is told to leave dependencies alone.
-
-    Raises:
-        ImportError: What is installed, and what to do.
-    """
-    from importlib import metadata
-
-    try:
-        installed = metadata.version("livekit-agents")
-    except metadata.PackageNotFoundError:
-        return  # it is there in another way, or its import says what is missing
-    numbers = re.match(r"(\d+)\.(\d+)", installed)
-    if numbers and (int(numbers[1]), int(numbers[2])) < _OLDEST_LIVEKIT:
-        raise ImportError(
-            f"livekit-agents {installed} is too old for prefactor-agent:"
-            " pip install -U 'livekit-agents>=1.5,<2'"
-        )

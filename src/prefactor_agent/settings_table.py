@@ -239,22 +239,39 @@ class Settings:
 
     keep_days: float = field(
         default=30.0,
-        metadata=_setting(checks.amount_of("days"), "Days that a call stays in the journal."),
+        metadata=_setting(
+            checks.amount_of("days"),
+            "Days that a call stays in the journal; then it is removed, unless it waits for"
+            " delivery.",
+        ),
     )
     keep_bytes: int = field(
         default=1 << 30,
         metadata=_setting(
             checks.amount_of("bytes"),
-            "Size that the journal may grow to; above it, the oldest calls leave it.",
+            "Bytes that the journal, with the recordings beside it, may grow to; above that, the"
+            " oldest calls are removed.",
         ),
     )
 
     rates: Mapping[str, Mapping[str, float]] = field(
-        default_factory=dict, metadata=_setting(checks.RATES, checks.IS_RATES)
+        default_factory=dict,
+        metadata=_setting(
+            checks.RATES,
+            "What models cost you, by model or ``provider/model``: each a dict of US dollars by"
+            " unit, a million of ``input``, ``output``, ``cached_input`` … tokens or"
+            " ``characters``, or a ``minute`` of audio; see ``docs/costs.md``.",
+        ),
     )
     archive: str | None = field(
         default=None,
-        metadata=_setting(checks.ARCHIVE, checks.IS_ARCHIVE, "PREFACTOR_ARCHIVE", checks.archive),
+        metadata=_setting(
+            checks.ARCHIVE,
+            "Where calls are written to when they have ended: ``s3://bucket/prefix``, ``gs://…``,"
+            " ``az://…`` or a folder; needs the extra ``fleet``. See ``docs/fleet.md``.",
+            "PREFACTOR_ARCHIVE",
+            checks.archive,
+        ),
     )
     archive_audio: bool = field(
         default=False,
