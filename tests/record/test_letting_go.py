@@ -55,11 +55,11 @@ async def test_an_exception_takes_its_local_variables_with_it(sink: Recorder, wh
 async def kept(base: Any, tool: Any, where: str) -> list[bool]:
     """Whether what a failing part of the agent had in a local variable is still there afterwards,
     for each time that it failed."""
-    observe: list[weakref.ref[Any]] = []
+    references: list[weakref.ref[Any]] = []
 
     def fail() -> None:
         held = Precious()
-        observe.append(weakref.ref(held))
+        references.append(weakref.ref(held))
         raise BrokenError("no")
 
     class Mine(base):  # type: ignore[misc]
@@ -98,7 +98,7 @@ async def kept(base: Any, tool: Any, where: str) -> list[bool]:
         await speech.wait_for_playout()
     del speech
     await asyncio.sleep(0.05)
-    alive = [not gone(reference) for reference in observe]
+    alive = [not gone(reference) for reference in references]
     assert alive
     await session.aclose()
     return alive
@@ -191,12 +191,12 @@ async def test_a_closed_call_is_let_go_of_whatever_the_program_keeps() -> None:
     trace = tracer.attach(agent)
     assert trace is not None
     assert current_turn.get() is not None
-    observe = [weakref.ref(trace), weakref.ref(trace.assistant_turns), weakref.ref(trace.spans)]
+    references = [weakref.ref(trace), weakref.ref(trace.assistant_turns), weakref.ref(trace.spans)]
     del trace
     await session.aclose()
     await asyncio.sleep(0)
     assert current_turn.get() is None
-    assert all(gone(reference) for reference in observe)
+    assert all(gone(reference) for reference in references)
     assert first.done()
     assert second.done()
     assert agent.id == "mine"

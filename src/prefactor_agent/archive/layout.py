@@ -16,11 +16,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import quote, unquote
 
+from ..core.ids import ALPHABET
+
 SUFFIX = ".parquet"
 RECORDING = ".ogg"
 RUNNING = ".running"
 DAY = "day-"
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _STAMP = 10
 """The characters of an id that say when it was made, in milliseconds since the epoch."""
 _LONGEST = 120
@@ -105,11 +106,11 @@ def day_in(path: str) -> date | None:
 def days_of_id(beginning: str) -> tuple[date, date] | None:
     """The days on which a call can have begun whose id begins so; ``None``: it can be any."""
     stamp = beginning[:_STAMP]
-    if not stamp or not set(stamp) <= set(_ALPHABET):
+    if not stamp or not set(stamp) <= set(ALPHABET):
         return None
     missing = _STAMP - len(stamp)
-    least = _number(stamp + _ALPHABET[0] * missing)
-    most = _number(stamp + _ALPHABET[-1] * missing)
+    least = _number(stamp + ALPHABET[0] * missing)
+    most = _number(stamp + ALPHABET[-1] * missing)
     day = timedelta(days=1)  # a call that began at midnight has an id of the day before, or after
     try:
         return day_of(least * 1000) - day, day_of(most * 1000) + day
@@ -120,5 +121,5 @@ def days_of_id(beginning: str) -> tuple[date, date] | None:
 def _number(text: str) -> int:
     value = 0
     for character in text:
-        value = value << 5 | _ALPHABET.index(character)
+        value = value << 5 | ALPHABET.index(character)
     return value

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic_core import from_json
 
 from ..core.json import JSON
+from ..core.span import SpanType
 from ..journal.columns import checked, joined
 from ..stored.recording import Recording
 from ..stored.source import Listed
@@ -35,8 +36,17 @@ _SAID = (
     "result ->> '$.transcript', result ->> '$.spoken_text'), "
     f"'{_UPPER}', '{_LOWER}') LIKE translate(?, '{_UPPER}', '{_LOWER}') ESCAPE '\\'"
 )
-_OUTLINED = ("livekit:user_turn", "livekit:assistant_turn", "livekit:tts", "livekit:realtime")
-_ALSO_OUTLINED = ("livekit:error", "livekit:tool")
+_OUTLINED = frozenset(
+    {
+        SpanType.USER_TURN,
+        SpanType.ASSISTANT_TURN,
+        SpanType.TTS,
+        SpanType.REALTIME,
+        SpanType.ERROR,
+        SpanType.TOOL,
+    }
+)
+"""The types of span in an outline, besides those of single tools and the session's own."""
 T = TypeVar("T")
 
 
@@ -167,8 +177,7 @@ class Archive:
             for span in self.call(session_id)
             if span.parent_id is None
             or span.type in _OUTLINED
-            or span.type in _ALSO_OUTLINED
-            or span.type.startswith("livekit:tool:")
+            or span.type.startswith(f"{SpanType.TOOL}:")
         ]
 
     def last_sign(self, session_id: str) -> int:

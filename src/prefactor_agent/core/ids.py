@@ -15,10 +15,11 @@ from functools import lru_cache
 
 from .forks import at_fork
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32, in small letters: the character of each value."""
+_PAIRS = [high + low for high in ALPHABET for low in ALPHABET]
 """Two characters for each 10 bits."""
-_OF_BYTE = (_ALPHABET * 8).encode()
+_OF_BYTE = (ALPHABET * 8).encode()
 """A character for each byte: a byte of chance makes each of them equally likely."""
 
 _random = random.Random(os.urandom(32))  # noqa: S311  # unique, not secret, and no system call

@@ -245,18 +245,6 @@ class Journal:
     def recording(self, session_id: str) -> Recording | None:
         return recording.of_call(self.path, session_id)
 
-    def counts(self, session_id: str) -> dict[str, int]:
-        """How many spans of each type a call has, and of each status (as ``status:failed``)."""
-        rows = self._query(
-            "SELECT type, status, count(*) FROM spans WHERE session_id = ? GROUP BY type, status",
-            (session_id,),
-        )
-        counts: dict[str, int] = defaultdict(int)
-        for type_, status, count in rows:
-            counts[type_] += count
-            counts[f"status:{status}"] += count
-        return dict(counts)
-
     def _spans(
         self,
         where: str,

@@ -44,6 +44,8 @@ _STEPS: dict[int, str] = {
     """,
     # The to-do of delivery: see outbox.py. Triggers fill it, so that whoever writes a span has
     # nothing to know of it, and what is known of its delivery is never overwritten with the span.
+    # The states are in todo.py. (SQLite keeps the comments of a statement with the table, and files
+    # of all versions have the same: these stay as they were written.)
     2: """
     CREATE TABLE calls (
         session_id  TEXT PRIMARY KEY,

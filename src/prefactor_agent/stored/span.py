@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..core.json import JSON
+from ..core.values import mapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class StoredSpan:
 
     def stream(self, name: str) -> JSON:
         """What passed through one of the span's streams; empty if it has no such stream."""
-        return _mapping(_mapping(self.result.get("streams")).get(name))
+        return mapping(mapping(self.result.get("streams")).get(name))
 
 
 def with_streams(result: JSON, columns: Mapping[str, JSON]) -> JSON:
@@ -51,11 +51,7 @@ def with_streams(result: JSON, columns: Mapping[str, JSON]) -> JSON:
     """
     if not columns:
         return result
-    streams = dict(_mapping(result.get("streams")))
+    streams = dict(mapping(result.get("streams")))
     for name, part in columns.items():
-        streams[name] = {**_mapping(streams.get(name)), **part}
+        streams[name] = {**mapping(streams.get(name)), **part}
     return {**result, "streams": streams}
-
-
-def _mapping(value: Any) -> JSON:
-    return value if isinstance(value, dict) else {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...core.json import JSON, without_none
+from ...core.span import SpanType
 from ...core.values import mapping, text
 from ...pricing import OUTPUT, by_unit, own_rates
 from ...request_usage import request_usage
@@ -39,11 +40,11 @@ def request_cost(call: Reading) -> JSON:
 
 def _metrics(call: Reading) -> JSON:
     """LiveKit's metrics of the request. What the node of an LLM gave has their names, too."""
-    if call.type == "livekit:realtime":
+    if call.type == SpanType.REALTIME:
         return {"type": "realtime_model_metrics", **mapping(call.result.get("usage"))}
     measured = mapping(call.result.get("metrics"))
-    told = measured if "type" in measured else mapping(call.result.get("usage"))
-    return {"type": "llm_metrics", **told}
+    used = measured if "type" in measured else mapping(call.result.get("usage"))
+    return {"type": "llm_metrics", **used}
 
 
 def _sum(parts: Iterable[float | None]) -> float | None:

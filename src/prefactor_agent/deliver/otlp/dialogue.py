@@ -66,5 +66,5 @@ def _clock(at_us: int) -> str:
     return f"{minutes}:{passed:02d}"
 
 
-def _bounded(told: Iterator[str]) -> str | None:
-    return cut_text(_BREAK.join(told), STRING_LIMIT) or None
+def _bounded(lines_: Iterator[str]) -> str | None:
+    return cut_text(_BREAK.join(lines_), STRING_LIMIT) or None

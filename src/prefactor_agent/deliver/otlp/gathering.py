@@ -6,11 +6,11 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from ...core.span import SpanType
 from ...journal.ended import Ended, EndedSpans, Turns
 from .rows import Around, EndedSpan, Said
 
-_MODELS = frozenset({"livekit:llm", "livekit:realtime"})
-_NO_TURNS = Turns({}, {}, {})
+_MODELS = frozenset({SpanType.LLM, SpanType.REALTIME})
 
 
 class Gathering:
@@ -29,7 +29,7 @@ class Gathering:
         ids = [row.id for row in rows]
         streams = self._todo.streams(ids)
         turns = self._todo.around(self._session_id, ids)
-        turning = any(row.type == "livekit:assistant_turn" for row in rows)
+        turning = any(row.type == SpanType.ASSISTANT_TURN for row in rows)
         handoffs = self._todo.handoffs(self._session_id) if turning else []
         return [
             EndedSpan(
@@ -52,10 +52,10 @@ class Gathering:
     def _around(self, row: Ended, turns: Turns, handoffs: list[tuple[int, str | None]]) -> Around:
         agent: str | None = None
         dialogue: tuple[Said, ...] = ()
-        if row.type == "livekit:session":
+        if row.type == SpanType.SESSION:
             agent = self._agent
             dialogue = tuple(Said(*turn) for turn in self._todo.dialogue(self._session_id))
-        elif row.type == "livekit:assistant_turn":
+        elif row.type == SpanType.ASSISTANT_TURN:
             before = bisect_right([at for at, _ in handoffs], row.started_us)
             agent = handoffs[before - 1][1] if before else self._agent
         return Around(

@@ -70,8 +70,8 @@ def chat(messages: Iterable[JSON]) -> list[JSON]:
         parts: list[JSON] = message["parts"]
         first = parts[0]["type"] if parts else ""
         if first == "tool_call_response":
-            told = {"tool_call_id": parts[0].get("id"), "content": parts[0].get("response")}
-            made.append(without_none({"role": message["role"], **told}))
+            answer = {"tool_call_id": parts[0].get("id"), "content": parts[0].get("response")}
+            made.append(without_none({"role": message["role"], **answer}))
             continue
         words = [part["content"] for part in parts if part["type"] == "text"]
         others = [part for part in parts if part["type"] not in ("text", "tool_call")]
@@ -82,28 +82,29 @@ def chat(messages: Iterable[JSON]) -> list[JSON]:
     return made
 
 
-def usage(told: JSON, counted: JSON) -> JSON:
+def usage(reported: JSON, counted: JSON) -> JSON:
     """The tokens of a call of a model. Parts that are zero are left out: LiveKit reports zero, too,
     where the provider said nothing.
 
     Args:
-        told: ``usage`` of a ``livekit:llm`` or ``livekit:realtime``.
+        reported: ``usage`` of a ``livekit:llm`` or ``livekit:realtime``.
         counted: Its ``token_usage``.
     """
     into, out = as_int(counted.get("prompt_tokens")), as_int(counted.get("completion_tokens"))
     if into is None and out is None:
         return {}
-    inputs, outputs = mapping(told.get("input_token_details")), told.get("output_token_details")
+    inputs = mapping(reported.get("input_token_details"))
+    outputs = mapping(reported.get("output_token_details"))
     cached = mapping(inputs.get("cached_tokens_details"))
-    cache_read = _first(told, "cache_read_tokens", "prompt_cached_tokens")
+    cache_read = _first(reported, "cache_read_tokens", "prompt_cached_tokens")
     cache_read = cache_read or _first(inputs, "cached_tokens")
-    cache_write = _first(told, "cache_creation_tokens")
-    reasoning = _first(told, "reasoning_tokens")
+    cache_write = _first(reported, "cache_creation_tokens")
+    reasoning = _first(reported, "reasoning_tokens")
     split: JSON = {}
     for modality in ("text", "audio", "image"):
         key, names = f"{modality}_tokens", f"gen_ai.usage.{modality}"
         split[f"{names}.input_tokens"] = _first(inputs, key)
-        split[f"{names}.output_tokens"] = _first(mapping(outputs), key)
+        split[f"{names}.output_tokens"] = _first(outputs, key)
         split[f"{names}.cache_read.input_tokens"] = _first(cached, key)
     return without_none(
         {

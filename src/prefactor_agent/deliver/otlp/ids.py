@@ -3,8 +3,9 @@ that is sent twice."""
 
 from __future__ import annotations
 
-_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-_DIGITS = {character: value for value, character in enumerate(_ALPHABET)}
+from ...core.ids import ALPHABET
+
+_DIGITS = {character: value for value, character in enumerate(ALPHABET)}
 _LENGTH = 32
 
 

@@ -12,6 +12,7 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
 
 from ...core.json import JSON
+from ...core.span import SpanType
 from ...core.values import mapping, text
 from . import spans
 from .attributes import key_values
@@ -36,24 +37,24 @@ class Mapped(NamedTuple):
 
 
 TABLE: Mapping[str, Mapped | None] = {
-    "livekit:session": Mapped("call {gen_ai.agent.name}", "AGENT", spans.session),
-    "livekit:assistant_turn": Mapped(
+    SpanType.SESSION: Mapped("call {gen_ai.agent.name}", "AGENT", spans.session),
+    SpanType.ASSISTANT_TURN: Mapped(
         "invoke_agent {gen_ai.agent.name}", "AGENT", spans.assistant_turn
     ),
-    "livekit:user_turn": Mapped("user_turn", "CHAIN", spans.user_turn),
-    "livekit:llm": Mapped("chat {gen_ai.request.model}", "LLM", spans.llm, client=True),
-    "livekit:realtime": Mapped(
+    SpanType.USER_TURN: Mapped("user_turn", "CHAIN", spans.user_turn),
+    SpanType.LLM: Mapped("chat {gen_ai.request.model}", "LLM", spans.llm, client=True),
+    SpanType.REALTIME: Mapped(
         "generate_content {gen_ai.request.model}", "LLM", spans.realtime, client=True
     ),
-    "livekit:tool": Mapped("execute_tool {gen_ai.tool.name}", "TOOL", spans.tool),
-    "livekit:tool_result": None,  # its tool's span says the same, at the same moment
-    "livekit:stt": Mapped("speech_to_text", "CHAIN", spans.stt),
-    "livekit:tts": Mapped("text_to_speech", "CHAIN", spans.tts),
-    "livekit:transcription": Mapped("transcription", "CHAIN", spans.transcription),
-    "livekit:handoff": Mapped("handoff {prefactor.handoff.to}", "CHAIN", spans.handoff),
-    "livekit:error": Mapped("error {error.type}", "CHAIN", spans.error),
-    "livekit:rpc": Mapped("rpc {rpc.method}", "CHAIN", spans.rpc),
-    "livekit:state": Mapped("state {prefactor.state.actor}", "CHAIN", spans.state),
+    SpanType.TOOL: Mapped("execute_tool {gen_ai.tool.name}", "TOOL", spans.tool),
+    SpanType.TOOL_RESULT: None,  # its tool's span says the same, at the same moment
+    SpanType.STT: Mapped("speech_to_text", "CHAIN", spans.stt),
+    SpanType.TTS: Mapped("text_to_speech", "CHAIN", spans.tts),
+    SpanType.TRANSCRIPTION: Mapped("transcription", "CHAIN", spans.transcription),
+    SpanType.HANDOFF: Mapped("handoff {prefactor.handoff.to}", "CHAIN", spans.handoff),
+    SpanType.ERROR: Mapped("error {error.type}", "CHAIN", spans.error),
+    SpanType.RPC: Mapped("rpc {rpc.method}", "CHAIN", spans.rpc),
+    SpanType.STATE: Mapped("state {prefactor.state.actor}", "CHAIN", spans.state),
 }
 _LANGFUSE = {"LLM": "generation", "AGENT": "agent", "TOOL": "tool", "CHAIN": "chain"}
 
@@ -143,15 +144,15 @@ def _name(pattern: str, attributes: JSON) -> str:
 
 def _failures(reading: Reading) -> list[Event]:
     """What failed in a span, as the exception events of OpenTelemetry."""
-    told = reading.errors[:_MOST_ERRORS]
-    if reading.type == "livekit:error":
-        told = [reading.payload]
+    errors = reading.errors[:_MOST_ERRORS]
+    if reading.type == SpanType.ERROR:
+        errors = [reading.payload]
     own = mapping(reading.result.get("error") or reading.payload.get("error"))
-    if own and not any(_same(own, error) for error in told):
-        told = [own, *told]
+    if own and not any(_same(own, error) for error in errors):
+        errors = [own, *errors]
     # The span itself has the stack; the errors in it have their source.
-    told = [{**own, **error} if _same(own, error) else error for error in told]
-    return [_exception(error, reading.row) for error in told]
+    errors = [{**own, **error} if _same(own, error) else error for error in errors]
+    return [_exception(error, reading.row) for error in errors]
 
 
 def _same(one: JSON, other: JSON) -> bool:
@@ -175,8 +176,8 @@ def _status(reading: Reading, failures: list[Event]) -> Status:
     """ERROR for what failed, and where something failed for good; a cancelled span is neither."""
     fatal = [one for one in failures if one.attributes["prefactor.error.recoverable"] is not True]
     if reading.row.status == "failed" or fatal:
-        told = [text(one.attributes.get("exception.message")) for one in (*fatal, *failures)]
-        message = next(iter(told), "")
+        messages = [text(one.attributes.get("exception.message")) for one in (*fatal, *failures)]
+        message = next(iter(messages), "")
         return Status(code=Status.STATUS_CODE_ERROR, message=message)
     if reading.row.status == "complete":
         return Status(code=Status.STATUS_CODE_OK)

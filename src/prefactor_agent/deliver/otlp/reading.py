@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from ...config import Settings
 from ...core.json import JSON
+from ...core.span import SpanType
 from ...redact import Redactor
 from ...schemas.types import BASE_TYPES, TOOL_TYPE
 from .dialogue import Line, lines
@@ -17,9 +18,6 @@ from .rows import EndedSpan
 
 _WITHOUT_CONTENT = Redactor(Settings(journal=Path(), capture_content=False), lambda: ())
 """Keeps of a payload and a result what ``schemas/`` declares as no content."""
-_USER_TURN = "livekit:user_turn"
-_ASSISTANT_TURN = "livekit:assistant_turn"
-_ERROR = "livekit:error"
 
 
 class Reading(NamedTuple):
@@ -55,7 +53,7 @@ def read(row: EndedSpan, *, content: bool, usage: bool) -> Reading:
     around = row.around
     started_us = around.session_started_us
     turns = (
-        (said.type == _USER_TURN, said.started_us, _kept(said.result, said.type, content))
+        (said.type == SpanType.USER_TURN, said.started_us, _kept(said.result, said.type, content))
         for said in around.dialogue
     )
     return Reading(
@@ -66,9 +64,9 @@ def read(row: EndedSpan, *, content: bool, usage: bool) -> Reading:
         content=content,
         usage=usage,
         rates=from_json(around.rates) if around.rates is not None else {},
-        question=_kept(around.question, _USER_TURN, content),
-        turn=_kept(around.turn, _ASSISTANT_TURN, content),
-        errors=[_kept(error, _ERROR, content, is_result=False) for error in around.errors],
+        question=_kept(around.question, SpanType.USER_TURN, content),
+        turn=_kept(around.turn, SpanType.ASSISTANT_TURN, content),
+        errors=[_kept(error, SpanType.ERROR, content, is_result=False) for error in around.errors],
         conversation=lines(turns, row.started_us if started_us is None else started_us),
     )
 

@@ -119,8 +119,9 @@ def _partial_success(answer: Answer) -> Rejected:
     """Some backends answer in JSON or with a word, whatever they were sent: that is a success."""
     try:
         if _is_json(answer.headers):
-            told = mapping(mapping(from_json(answer.body)).get("partialSuccess"))
-            return Rejected(int(told.get("rejectedSpans") or 0), str(told.get("errorMessage", "")))
+            reported = mapping(mapping(from_json(answer.body)).get("partialSuccess"))
+            spans, why = reported.get("rejectedSpans"), reported.get("errorMessage", "")
+            return Rejected(int(spans or 0), str(why))
         partial = ExportTraceServiceResponse.FromString(answer.body).partial_success
         return Rejected(partial.rejected_spans, partial.error_message)
     except Exception:  # protobuf's own errors, and numbers that are none

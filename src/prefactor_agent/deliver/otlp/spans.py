@@ -134,8 +134,8 @@ def llm(call: Reading) -> JSON:
 def realtime(reply: Reading) -> JSON:
     result, spoken = reply.result, words(reply.turn.get("spoken_text"))
     question = words(reply.question.get("transcript")) or None
-    told = mapping(result.get("usage"))
-    first = number(told.get("ttft"))
+    used = mapping(result.get("usage"))
+    first = number(used.get("ttft"))
     asked = [genai.user_message(question)] if question else []
     answer = genai.output_message(spoken, [], _unfinished(reply))
     return {
@@ -147,7 +147,7 @@ def realtime(reply: Reading) -> JSON:
         **shown("output", spoken),
         "prefactor.audio": result.get("audio_seconds"),
         "prefactor.leading_silence": seconds(result.get("leading_silence_ms")),
-        "prefactor.cancelled": told.get("cancelled"),
+        "prefactor.cancelled": used.get("cancelled"),
     }
 
 

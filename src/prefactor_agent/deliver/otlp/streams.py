@@ -100,9 +100,9 @@ def turn_events(session_started_us: int | None, result: JSON) -> list[Event]:
         lasted = {"prefactor.gap": seconds(gap.get("ms")), "prefactor.cause": gap.get("cause")}
         found.append((gap.get("at_us"), "gap", without_none(lasted)))
     for moment in mappings(result.get("moments")):
-        told = {f"prefactor.{key}": moment.get(key) for key in ("verdict", "probability")}
+        verdict = {f"prefactor.{key}": moment.get(key) for key in ("verdict", "probability")}
         found.append(
-            (moment.get("at_us"), text(moment.get("kind")) or "moment", without_none(told))
+            (moment.get("at_us"), text(moment.get("kind")) or "moment", without_none(verdict))
         )
     pauses = mappings(result.get("pauses"))
     found += [(pause.get("at_us"), text(pause.get("state")) or "pause", {}) for pause in pauses]

@@ -35,7 +35,7 @@ class Connection:
         self._left_room: str | None = None
 
     def handlers(self) -> Handlers:
-        """What it wants to be told of by the room."""
+        """The room's events that it listens to, each with its handler."""
         return {
             "connection_state_changed": self._on_state,
             "reconnecting": self._on_reconnecting,

@@ -36,7 +36,7 @@ class Dtmf:
         self._room: rtc.Room | None = None
 
     def handlers(self) -> Handlers:
-        """What it wants to be told of by the room."""
+        """The room's events that it listens to, each with its handler."""
         return {"connection_state_changed": self._on_connection, RECEIVED: self.on_received}
 
     @guarded("dtmf.begin")

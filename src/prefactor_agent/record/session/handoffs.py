@@ -212,7 +212,7 @@ class Handoffs:
         Args:
             alone: No other change was found with it: it has only just been made.
         """
-        if self._tasks and self._tasks[-1][:2] == (item.old_agent_id, item.new_agent_id):
+        if self._tasks and self._tasks[-1].is_left_with(item):
             task = self._tasks.pop()
             self._set_owning_tool()
             error = livekit_private.task_error(task.task())
@@ -257,11 +257,17 @@ class _Task(NamedTuple):
     """An ``AgentTask`` that was entered."""
 
     agent: str
+    """Its id."""
     comes_back_to: str | None
+    """The id of the agent that had the call before."""
     tool: Span | None
     """The tool call that awaits it, if none of the hooks does."""
     task: Callable[[], Agent | None]
     """The task itself, if it is still there."""
+
+    def is_left_with(self, item: llm.AgentHandoff) -> bool:
+        """Whether a change of the agent is the task giving the call back."""
+        return (self.agent, self.comes_back_to) == (item.old_agent_id, item.new_agent_id)
 
 
 def _how_ended(error: BaseException | None) -> str:

@@ -37,7 +37,7 @@ class People:
         """When LiveKit was first seen to listen to somebody."""
 
     def handlers(self) -> Handlers:
-        """What it wants to be told of by the room."""
+        """The room's events that it listens to, each with its handler."""
         return {
             "connection_state_changed": self._on_connection,
             "participant_connected": self._on_joined,

@@ -41,7 +41,7 @@ class Rpc:
         self._total = 0
 
     def handlers(self) -> Handlers:
-        """What it wants to be told of by the room."""
+        """The room's events that it listens to, each with its handler."""
         return {"connection_state_changed": self._on_connection}
 
     @guarded("rpc.begin")

@@ -59,7 +59,7 @@ class SoundQuality:
         self._asking: asyncio.Task[None] | None = None
 
     def handlers(self) -> Handlers:
-        """What it wants to be told of by the room."""
+        """The room's events that it listens to, each with its handler."""
         return {"connection_quality_changed": self._on_quality}
 
     @guarded("sound_quality.begin")
@@ -154,14 +154,14 @@ def samples(readings: Readings, measures: Mapping[str, Measure]) -> JSON | None:
         name: [measure(before, now) for before, (_, now) in rows]
         for name, measure in measures.items()
     }
-    told = {name: column for name, column in columns.items() if any(v is not None for v in column)}
-    if not told:
+    known = {name: column for name, column in columns.items() if any(v is not None for v in column)}
+    if not known:
         return None
     last = readings[-1][1]
     return without_none(
         {
             "at_us": [at for at, _ in readings],
-            **told,
+            **known,
             "packets": last.packets,
             "packets_lost": last.lost,
         }

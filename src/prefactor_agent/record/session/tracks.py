@@ -35,7 +35,7 @@ class Tracks:
         self._awaited: set[str] = set()
 
     def handlers(self) -> Handlers:
-        """What it wants to be told of by the room."""
+        """The room's events that it listens to, each with its handler."""
         return {
             "track_subscribed": self._on_subscribed,
             "track_unsubscribed": self._on_unsubscribed,

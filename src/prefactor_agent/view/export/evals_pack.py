@@ -10,16 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ...core.json import JSON
+from ...core.span import SpanType
 from ...core.values import as_list
 from ...stored.span import StoredSpan
 
-_TOOL = "livekit:tool"
 _TYPES = {
-    "livekit:llm": "llm_call",
-    "livekit:realtime": "llm_call",
-    "livekit:assistant_turn": "output",
-    "livekit:handoff": "handoff",
-    _TOOL: "tool_call",
+    SpanType.LLM: "llm_call",
+    SpanType.REALTIME: "llm_call",
+    SpanType.ASSISTANT_TURN: "output",
+    SpanType.HANDOFF: "handoff",
+    SpanType.TOOL: "tool_call",
 }
 SLOWEST_STEP_MS = 10_000
 """A request to a model or a tool that takes longer holds up a caller too long to be normal."""
@@ -29,11 +29,11 @@ def tool_types(spans: Iterable[StoredSpan]) -> set[str]:
     """The types of the tools of calls: those that were called, and those that an agent has."""
     found: set[str] = set()
     for span in spans:
-        if span.type.startswith(f"{_TOOL}:"):
+        if span.type.startswith(f"{SpanType.TOOL}:"):
             found.add(span.type)
         elif span.parent_id is None:
             names = as_list(span.payload.get("tools"))
-            found |= {f"{_TOOL}:{name}" for name in names if isinstance(name, str)}
+            found |= {f"{SpanType.TOOL}:{name}" for name in names if isinstance(name, str)}
     return found
 
 

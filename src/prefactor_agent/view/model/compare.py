@@ -140,7 +140,7 @@ class _Figure(NamedTuple):
 
     group: Group
     name: str
-    told: str
+    statistic: str
     of: Of
     before: Sample
     after: Sample
@@ -151,7 +151,7 @@ class _Figure(NamedTuple):
         return Row(
             group=self.group,
             name=self.name,
-            statistic=self.told,
+            statistic=self.statistic,
             of=self.of,
             before=before.statistic(self.how),
             after=after.statistic(self.how),

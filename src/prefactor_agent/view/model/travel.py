@@ -38,10 +38,10 @@ def samples(call: CallTree) -> list[Sample]:
     return [sample for voice in _WHO for sample in _samples(voice, _part(call, voice))]
 
 
-def _samples(voice: str, told: JSON) -> Iterator[Sample]:
-    ends = [at for at in as_list(told.get("at_us")) if isinstance(at, int)]
+def _samples(voice: str, stats: JSON) -> Iterator[Sample]:
+    ends = [at for at in as_list(stats.get("at_us")) if isinstance(at, int)]
     lost, concealed, jitter = (
-        as_list(told.get(name)) for name in ("lost_percent", "concealed_percent", "jitter_ms")
+        as_list(stats.get(name)) for name in ("lost_percent", "concealed_percent", "jitter_ms")
     )
     begins = [max(0, 2 * ends[0] - ends[1])] if len(ends) > 1 else [0]
     for index, (begun, ended) in enumerate(zip([*begins, *ends], ends, strict=False)):
@@ -83,15 +83,17 @@ def in_words(call: CallTree) -> list[str]:
     return found
 
 
-def _said(voice: str, told: JSON) -> Iterator[str]:
-    packets, lost = as_int(told.get("packets")), as_int(told.get("packets_lost"))
+def _said(voice: str, stats: JSON) -> Iterator[str]:
+    packets, lost = as_int(stats.get("packets")), as_int(stats.get("packets_lost"))
     if packets and lost is not None:
         whole = packets + lost if voice == "user" else packets
         yield f"{_percent(lost * 100 / whole)} of the packets lost"
-    if made_up := [value for value in map(number, as_list(told.get("concealed_percent"))) if value]:
-        samples = len(as_list(told.get("concealed_percent")))
+    if made_up := [
+        value for value in map(number, as_list(stats.get("concealed_percent"))) if value
+    ]:
+        samples = len(as_list(stats.get("concealed_percent")))
         yield f"{_percent(sum(made_up) / samples)} of the sound made up"
-    if jitter := [v for v in map(number, as_list(told.get("jitter_ms"))) if v is not None]:
+    if jitter := [v for v in map(number, as_list(stats.get("jitter_ms"))) if v is not None]:
         yield f"jitter up to {max(jitter):.0f} ms"
 
 

@@ -27,9 +27,9 @@ class Usage(NamedTuple):
 
 def usage_of(call: CallTree) -> Usage:
     """What each model of a call used."""
-    told = mapping(call.session.result.get("usage")) if call.session is not None else {}
-    if "model_usage" in told:
-        return Usage([_without_zeros(model) for model in mappings(told["model_usage"])])
+    summed = mapping(call.session.result.get("usage")) if call.session is not None else {}
+    if "model_usage" in summed:
+        return Usage([_without_zeros(model) for model in mappings(summed["model_usage"])])
     models = _measured(call)
     return Usage(models, so_far=bool(models))
 

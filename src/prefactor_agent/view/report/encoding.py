@@ -260,10 +260,10 @@ def _stream(stream: JSON, shared: _Shared) -> list[Any]:
     if "event" in stream:
         return ["event", facts, times, shared.pack(as_list(stream["event"]))]
     texts = [text if isinstance(text, str) else str(text) for text in as_list(stream.get("text"))]
-    as_int = "".join(texts)
-    ascii_ = as_int.isascii()
+    whole = "".join(texts)
+    ascii_ = whole.isascii()
     sizes = [len(text) if ascii_ else _utf16(text) for text in texts]
-    return ["text", facts, times, varints(sizes), shared.string(as_int)]
+    return ["text", facts, times, varints(sizes), shared.string(whole)]
 
 
 def _utf16(text: str) -> int:

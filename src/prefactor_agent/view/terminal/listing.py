@@ -156,9 +156,9 @@ def _usd(cost: CallCost | None) -> str:
 
 def _prices(costs: Sequence[CallCost | None]) -> Iterator[str]:
     """What the costs leave out, where there are any."""
-    told = [cost for cost in costs if cost is not None and _usd(cost)]
-    unpriced = sorted({name for cost in told for name in cost.unpriced})
-    if any(cost.so_far for cost in told):
+    priced = [cost for cost in costs if cost is not None and _usd(cost)]
+    unpriced = sorted({name for cost in priced for name in cost.unpriced})
+    if any(cost.so_far for cost in priced):
         yield f"{_NOT_ALL} so far" + (", or without what has no price" if unpriced else "")
     elif unpriced:
         yield f"{_NOT_ALL} without what has no price"

@@ -75,8 +75,8 @@ class ToolLines:
             yield self._indented(f"and {numbers.count(more, 'more report')}")
         if (over := over_us(self._call, span)) is not None:
             after = numbers.length(over - (span.finished_us or over))
-            told = _said_in(result_turn(self._call, span), self._lines.glyphs.arrow)
-            yield from self._wrapped(f"{self._clock(over)} over, {after} after its turn{told}")
+            where = _said_in(result_turn(self._call, span), self._lines.glyphs.arrow)
+            yield from self._wrapped(f"{self._clock(over)} over, {after} after its turn{where}")
 
     def _update(self, update: Update) -> Iterator[Text]:
         glyphs = self._lines.glyphs
