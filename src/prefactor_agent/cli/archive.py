@@ -13,13 +13,12 @@ from ..checks import ARCHIVE
 from ..config import ConfigurationError, settings
 from ..core.text import count
 from .examples import add
-from .shared import JournalOption, complain, fail, settings_for
+from .shared import JournalOption, JsonOption, complain, fail, settings_for
 
 ToArgument = Annotated[
     str | None,
     typer.Argument(metavar="ARCHIVE", help="Default: $PREFACTOR_ARCHIVE."),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 app = typer.Typer(
     name="archive",

@@ -16,7 +16,7 @@ from ..stored.span import StoredSpan
 from .completion import CallArgument
 from .examples import add
 from .moments import moment_us, period_us
-from .shared import FromOption, JournalOption, place_of, write_lines, writing_to
+from .shared import FromOption, JournalOption, JsonOption, place_of, write_lines, writing_to
 
 if TYPE_CHECKING:
     from ..view.model.digest import Wanted
@@ -226,7 +226,7 @@ def stats(
             help="What is different between two versions, or two periods (7d..3d 3d..).",
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Tell where the time goes, over many calls.
 

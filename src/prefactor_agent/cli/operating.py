@@ -20,18 +20,18 @@ from ..core.text import count
 from ..journal.errors import StorageError, UnusableJournalError
 from .completion import call_names
 from .examples import add
-from .shared import JournalOption, complain, fail, settings_for, writing_to
+from .shared import JournalOption, JsonOption, complain, fail, settings_for, writing_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+    from ..deliver.common.push import Pushed
     from ..deliver.common.target import Target
     from ..journal.follow import Event
+    from ..journal.retention import Pruned
 
 _ID = 10
 """The characters of a call's id that say when it began. Commands accept them as a name."""
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -105,6 +105,11 @@ def _push(target: Target, parked: bool, patience: float, as_json: bool) -> bool:
     except NotAcceptedError as error:
         complain(f"{target.to} does not accept {target.secret} ({error})")
         return False
+    _say(as_json, {"to": target.key, **dataclasses.asdict(done)}, _pushed_words(target, done))
+    return not (done.problem or done.parked or done.rejected)
+
+
+def _pushed_words(target: Target, done: Pushed) -> str:
     words = (
         f"{count(done.spans, 'span')} delivered to {target.to}, "
         f"{count(done.calls, 'call')} finished"
@@ -118,8 +123,7 @@ def _push(target: Target, parked: bool, patience: float, as_json: bool) -> bool:
         words += f"; {others} still running or delivered elsewhere"
     if done.problem:
         words += f"; {count(done.left, 'span')} left: {done.problem}"
-    _say(as_json, {"to": target.key, **dataclasses.asdict(done)}, words)
-    return not (done.problem or done.parked or done.rejected)
+    return words
 
 
 def doctor(journal: JournalOption = None, as_json: JsonOption = False) -> None:
@@ -159,7 +163,6 @@ def tail(
     as_json: JsonOption = False,
 ) -> None:
     """Follow the running calls. Ends with Ctrl-C."""
-    from ..journal.errors import StorageError, UnusableJournalError
     from ..journal.follow import Follower
 
     chosen = settings(journal)
@@ -251,7 +254,6 @@ def prune(
 ) -> None:
     """Remove old calls from the journal, or one call."""
     from ..journal import retention
-    from ..journal.errors import StorageError, UnusableJournalError
     from ..journal.reader import Journal, JournalError
 
     if call is not None and (days is not None or megabytes is not None):
@@ -278,7 +280,10 @@ def prune(
         fail(f"{chosen.journal} cannot be read or written ({error})")
     if call is not None and not done.calls and not done.kept_undelivered:
         fail(f"{call} still runs: it can go once it has ended")
-    verb = "would go" if dry_run else "removed"
+    _say(as_json, done._asdict(), _pruned_words(done, "would go" if dry_run else "removed"))
+
+
+def _pruned_words(done: Pruned, verb: str) -> str:
     words = (
         f"{count(done.calls, 'call')} with {count(done.spans, 'span')} {verb}; "
         f"the journal has {done.bytes_after / 1e6:.1f} MB"
@@ -289,7 +294,7 @@ def prune(
     if done.kept_undelivered:
         kept = count(done.kept_undelivered, "call that waits", "calls that wait")
         words += f"; {kept} to be delivered stay{'s' if done.kept_undelivered == 1 else ''}"
-    _say(as_json, done._asdict(), words)
+    return words
 
 
 def event_line(event: Event) -> str:
@@ -313,8 +318,6 @@ def event_line(event: Event) -> str:
 @contextlib.contextmanager
 def _using(journal: Path) -> Iterator[None]:
     """End the command in one line when the journal cannot be used."""
-    from ..journal.errors import StorageError, UnusableJournalError
-
     try:
         yield
     except UnusableJournalError as error:

@@ -40,6 +40,7 @@ FromOption = Annotated[
         "a folder.",
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def journal_path(journal: Path | None) -> Path:
