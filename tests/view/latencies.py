@@ -1,10 +1,15 @@
-"""Answers of which nothing is told but their latency, with round numbers."""
+"""Answers of which nothing is recorded but their latency, with round numbers."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 from prefactor_agent.stored.span import StoredSpan
+from prefactor_agent.view.model.calllatencies import call_latencies
+from prefactor_agent.view.model.calltree import build
+from prefactor_agent.view.model.latencies import CallLatencies
 
 
 def turn(call: str, index: int, *, over: bool = False, **stages: float) -> StoredSpan:
@@ -35,3 +40,11 @@ SPANS = [
     span("b", "livekit:user_turn", {}, {}),
     span("b", "livekit:assistant_turn", {"turn_index": 1}, {"spoken_text": "Hello."}),
 ]
+
+
+def latencies_of(spans: Iterable[StoredSpan]) -> list[CallLatencies]:
+    """The silences among the spans of one or more calls, call by call."""
+    calls: dict[str, list[StoredSpan]] = defaultdict(list)
+    for one in spans:
+        calls[one.session_id].append(one)
+    return [call_latencies(session_id, build(of)) for session_id, of in calls.items()]

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.export.outline import outline
-from prefactor_agent.view.model.calllatencies import latencies_of
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.gaps import longest_gaps
 from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.terminal.waterfall import waterfall
 from view.calls import spoken_call
+from view.latencies import latencies_of
 
 LATENCY = {"perceived_ms": 900.0, "stages": [{"name": "vad", "ms": 900.0}]}
 GAPS = [

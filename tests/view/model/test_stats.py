@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prefactor_agent.view.model.calllatencies import latencies_of
 from prefactor_agent.view.model.stats import collect
 from view.calls import session
-from view.latencies import SPANS, span, turn
+from view.latencies import SPANS, latencies_of, span, turn
 from view.pickups import picked_up
 
 

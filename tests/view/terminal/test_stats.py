@@ -4,11 +4,10 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from prefactor_agent.view.model.calllatencies import latencies_of
 from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.terminal.stats import table
 from view.calls import session
-from view.latencies import SPANS
+from view.latencies import SPANS, latencies_of
 from view.pickups import picked_up
 
 

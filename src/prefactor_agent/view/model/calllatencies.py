@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from ...conversation import totals
-from ...stored.span import StoredSpan
 from . import stagenames
-from .calltree import CallTree, build
+from .calltree import CallTree
 from .gaps import longest_gap
 from .latencies import CallLatencies, PickupLatency, TurnLatency
 from .pickup import pickup_of
@@ -61,11 +59,3 @@ def latencies(call: CallTree) -> list[TurnLatency]:
         )
         for silence in silences(call).all
     ]
-
-
-def latencies_of(spans: Iterable[StoredSpan]) -> list[CallLatencies]:
-    """The silences among the spans of one or more calls, call by call."""
-    calls: dict[str, list[StoredSpan]] = defaultdict(list)
-    for span in spans:
-        calls[span.session_id].append(span)
-    return [call_latencies(session_id, build(of)) for session_id, of in calls.items()]
