@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 from unittest import mock
 
@@ -21,6 +22,7 @@ from livekit.agents import cli as livekit_cli
 from samples.gallery.calls import hold
 
 import prefactor_agent
+from prefactor_agent import testing
 from prefactor_agent.config import TABLE
 from prefactor_agent.stored.span import StoredSpan
 from support.documents import DOCUMENTS, ROOT, Block, blocks, names
@@ -174,6 +176,20 @@ def places(document: Path) -> set[str]:
     return {heading.replace(" ", "-") for heading in kept} | {
         *re.findall(r"^::: (.*)$", text, re.MULTILINE)
     }
+
+
+@pytest.mark.parametrize("module", [prefactor_agent, testing], ids=lambda it: it.__name__)
+def test_the_reference_has_each_public_name(module: ModuleType) -> None:
+    """What it lacks may change with any release, by its own word."""
+    document = ROOT / "docs" / "api.md"
+    known = {*re.findall(r"^::: (.*)$", document.read_text("utf-8"), re.MULTILINE)}
+    constants = {*names(document)}
+    missing = [
+        name
+        for name in module.__all__
+        if f"{module.__name__}.{name}" not in known and name not in constants
+    ]
+    assert missing == []
 
 
 def test_the_site_has_each_page_and_no_other() -> None:

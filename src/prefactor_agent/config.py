@@ -70,23 +70,30 @@ def configure(
 ) -> None:
     """Choose settings in code; what is given here wins over the environment.
 
-    Call it at module level of the agent's file, before the first session starts. An empty text
-    counts as not given.
+    Call it at module level of the agent's file, before the first session starts. What is left out,
+    ``None`` or an empty text stays as it was. It may be called more than once. The commands
+    (``prefactor-agent …``) do not import that file: they read the environment alone.
 
     Args:
         {args}
 
     Raises:
-        ConfigurationError: A value cannot be used.
+        ConfigurationError: A value cannot be used; nothing was chosen then.
     """
     given = {name: value for name, value in locals().items() if value is not None and value != ""}
     _chosen.update({name: TABLE[name].check(name, value) for name, value in given.items()})
 
 
 def _described(name: str, setting: Setting) -> str:
-    return textwrap.fill(
-        f"{name}: {setting.about}", 100, initial_indent=" " * 8, subsequent_indent=" " * 12
-    )
+    """What the documentation of ``configure`` says of one setting, its default and its variable
+    among it."""
+    default = Settings.__dataclass_fields__[name].default
+    words = [f"{name}: {setting.about}"]
+    if isinstance(default, bool | int | float | str):
+        words.append(f"Default: ``{default!r}``.")
+    if setting.variable is not None:
+        words.append(f"In the environment: ``{setting.variable}``.")
+    return textwrap.fill(" ".join(words), 100, initial_indent=" " * 8, subsequent_indent=" " * 12)
 
 
 if configure.__doc__:  # with -OO there is none

@@ -43,13 +43,16 @@ class Settings:
 
     journal: Path = field(
         metadata=_setting(
-            checks.PATH, "Path of the journal file.", "PREFACTOR_JOURNAL", lambda _: None
+            checks.PATH,
+            "Path of the journal file. Default: in the user's state directory.",
+            "PREFACTOR_JOURNAL",
+            lambda _: None,
         )
     )
     disabled: bool = field(
         default=False,
         metadata=_setting(
-            checks.YES_OR_NO, "Turn tracing off altogether.", "PREFACTOR_DISABLED", checks.flag
+            checks.YES_OR_NO, "``True`` turns tracing off.", "PREFACTOR_DISABLED", checks.flag
         ),
     )
     flush_interval: float = 0.1
@@ -65,13 +68,13 @@ class Settings:
 
     api_url: str = field(
         default=DEFAULT_API_URL,
-        metadata=_setting(checks.TEXT, "Where Prefactor is.", "PREFACTOR_API_URL"),
+        metadata=_setting(checks.TEXT, "The address of Prefactor.", "PREFACTOR_API_URL"),
     )
     api_token: SecretStr | None = field(
         default=None,
         metadata=_setting(
             checks.token,
-            "A token of Prefactor's; without one everything stays in the journal.",
+            "A token for Prefactor; without one nothing is delivered to it.",
             "PREFACTOR_API_TOKEN",
             checks.secret,
         ),
@@ -108,14 +111,14 @@ class Settings:
         default=None,
         metadata=_setting(
             checks.PURPOSE,
-            "Why the calls are made: ``live``, which Prefactor takes them for otherwise,"
+            "Why the calls are made: ``live`` (what Prefactor takes them for without it),"
             " ``smoke_test`` or ``eval``.",
         ),
     )
     allow_http: bool = field(
         default=False,
         metadata=_setting(
-            checks.YES_OR_NO, "Send the token over plain http also to another machine."
+            checks.YES_OR_NO, "``True`` sends the token over plain http to other machines, too."
         ),
     )
 
@@ -142,8 +145,8 @@ class Settings:
         default=False,
         metadata=_setting(
             checks.YES_OR_NO,
-            "Send what has ended to an OpenTelemetry backend, too, over OTLP. Where it is, and the"
-            " headers for it, say OpenTelemetry's own variables: see ``docs/otlp.md``.",
+            "``True`` sends each span that has ended to an OpenTelemetry backend, too. Its address"
+            " and headers come from OpenTelemetry's own variables: see ``docs/otlp.md``.",
             "PREFACTOR_OTLP",
             checks.flag,
         ),
@@ -152,7 +155,8 @@ class Settings:
         default=True,
         metadata=_setting(
             checks.YES_OR_NO,
-            "``False`` sends no words, inputs and outputs there, only names, times and sizes.",
+            "``False`` sends no words, inputs and outputs to OpenTelemetry, only names, times and"
+            " sizes.",
             "PREFACTOR_OTLP_CONTENT",
             checks.flag,
         ),
@@ -161,8 +165,8 @@ class Settings:
         default=True,
         metadata=_setting(
             checks.YES_OR_NO,
-            "``False`` sends no tokens there: a project that gets LiveKit's own spans, too, would"
-            " count them twice.",
+            "``False`` sends no token counts to OpenTelemetry: a project that gets LiveKit's own"
+            " spans, too, would count them twice.",
             "PREFACTOR_OTLP_USAGE",
             checks.flag,
         ),
@@ -212,7 +216,8 @@ class Settings:
         default=False,
         metadata=_setting(
             checks.YES_OR_NO,
-            "Record the sound of each call beside the journal: see ``docs/recording.md``.",
+            "``True`` records the sound of each call beside the journal: see"
+            " ``docs/recording.md``.",
             "PREFACTOR_KEEP_AUDIO",
             checks.flag,
         ),
@@ -277,7 +282,7 @@ class Settings:
         default=False,
         metadata=_setting(
             checks.YES_OR_NO,
-            "Write the recordings of calls to the archive, too: by itself it gets none.",
+            "``True`` writes the recordings of calls to the archive, too.",
             "PREFACTOR_ARCHIVE_AUDIO",
             checks.flag,
         ),

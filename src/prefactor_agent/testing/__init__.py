@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ..replay import NotReplayableError
     from .player import Replay, replay
     from .results import Assistant, Call, Failed, Latency, Pickup, ToolCall, Tools, Turn, User
     from .script import ReplayMismatch
@@ -29,6 +30,7 @@ _LAZY = {
     "Call": ".results",
     "Failed": ".results",
     "Latency": ".results",
+    "NotReplayableError": "..replay",
     "Pickup": ".results",
     "Replay": ".player",
     "ReplayMismatch": ".script",
@@ -46,6 +48,7 @@ __all__ = [
     "Call",
     "Failed",
     "Latency",
+    "NotReplayableError",
     "Pickup",
     "Replay",
     "ReplayMismatch",

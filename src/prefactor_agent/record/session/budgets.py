@@ -24,17 +24,17 @@ logger = logging.getLogger("prefactor_agent")
 
 @dataclass(frozen=True, slots=True)
 class BudgetExceeded:
-    """A turn, or the pickup, that took or already takes longer than its budget. Times are in
-    seconds."""
+    """A turn, or the pickup of a call, that takes longer than its budget. Times are in seconds."""
 
     session: AgentSession[Any]
     exceeded: Mapping[str, float]
-    """How long each took that is over its budget: ``perceived``, ``pickup``, or the name of a
-    stage."""
+    """What is over its budget, and how long it took so far: ``perceived``, ``pickup``, or the name
+    of a stage."""
     perceived: float
-    """The silence, of a pickup that since the caller's arrival: until now, if it lasts."""
+    """How long the caller has waited: since their last sound or, of a pickup, since they came,
+    until the agent was heard, or until now."""
     stages: Mapping[str, float]
-    """What it was spent on, in order."""
+    """What the wait was spent on, in order."""
     answered: bool
     """Whether the answer is being played. If not, the caller still waits: say something."""
     transcript: str
