@@ -163,7 +163,7 @@ class SessionRegistry:
             logger.warning("no quality is recorded: %r is not in quality_schemas", name)
             return False
         if not isinstance(payload, Mapping):
-            logger.warning("no quality is recorded: %s wants a dict", name)
+            logger.warning("no quality is recorded: the payload of %s must be a dict", name)
             return False
         trace = self._traces.get(session)
         if trace is None or trace.closed:

@@ -110,6 +110,6 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path) -> None
         check=False,
     )
     assert done.returncode == 1
-    wanted = "prefactor-agent: demo wants pocketsphinx: pip install 'prefactor-agent[offline]'\n"
+    wanted = "prefactor-agent: demo needs pocketsphinx: pip install 'prefactor-agent[offline]'\n"
     assert done.stderr == wanted
     assert list(tmp_path.iterdir()) == []

@@ -9,7 +9,7 @@ import typer
 
 EXAMPLES = {
     "": """
-prefactor-agent demo                       # a call to look at: wants prefactor-agent[offline]
+prefactor-agent demo                       # a call to look at: needs prefactor-agent[offline]
 prefactor-agent init agent.py              # how an agent is traced
 prefactor-agent show                       # its last call
 prefactor-agent ui --open                  # all of its calls, in the browser

@@ -53,7 +53,7 @@ def demo(
     try:
         from ..demo.run import run_demo
     except ModuleNotFoundError as error:
-        fail(f"demo wants {error.name}: pip install 'prefactor-agent[offline]'")
+        fail(f"demo needs {error.name}: pip install 'prefactor-agent[offline]'")
     with writing_to(out, "--out"):
         out.mkdir(parents=True, exist_ok=True)
     try:
@@ -93,7 +93,7 @@ def _rewritten(path: Path) -> Rewritten:
     try:
         from ..rewrite import NotUnderstoodError, traced
     except ModuleNotFoundError:
-        fail("init wants libcst: pip install 'prefactor-agent[init]'")
+        fail("init needs libcst: pip install 'prefactor-agent[init]'")
     try:
         return traced(path.read_bytes())
     except NotUnderstoodError as error:
