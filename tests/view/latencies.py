@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prefactor_agent.stored.span import StoredSpan
-from prefactor_agent.view.model.calllatencies import call_latencies
+from prefactor_agent.view.model.call_latencies import call_latencies
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.latencies import CallLatencies
 

@@ -25,7 +25,7 @@ from prefactor_agent.journal.reader import Journal
 from prefactor_agent.record.turns.off_the_record import OffTheRecord
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.tracing import tracer
-from prefactor_agent.view.model.callmoments import call_moments
+from prefactor_agent.view.model.call_moments import call_moments
 from prefactor_agent.view.model.calltree import build
 from support import recordings
 from support.line import Line

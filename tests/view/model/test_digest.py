@@ -14,7 +14,7 @@ from pydantic_core import from_json, to_json
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.stored.source import Listed
 from prefactor_agent.stored.span import StoredSpan
-from prefactor_agent.view.model.calllatencies import call_latencies, latencies
+from prefactor_agent.view.model.call_latencies import call_latencies, latencies
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.digest import VERSION, Digest, Wanted, digest_text, digests, kept
 from prefactor_agent.view.model.summarize import summarize

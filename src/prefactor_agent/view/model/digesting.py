@@ -11,7 +11,7 @@ from ...core.json import JSON
 from ...core.values import mapping, text
 from ...stored.source import Source
 from ...stored.span import StoredSpan
-from .calllatencies import call_latencies, in_columns
+from .call_latencies import call_latencies, in_columns
 from .calltree import CallTree, build
 from .latencies import TurnLatency
 from .silences import needs_streams

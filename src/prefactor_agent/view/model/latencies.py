@@ -1,5 +1,5 @@
 """The silences of a call, before its answers and before its first sound, as statistics count them.
-They are worked out in :mod:`.calllatencies`."""
+They are worked out in :mod:`.call_latencies`."""
 
 from __future__ import annotations
 

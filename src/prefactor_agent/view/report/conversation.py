@@ -10,9 +10,9 @@ from typing import Any
 from ...core.values import error_text, mapping, mappings, number, stack_text, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
-from ..model.callmoments import CallMoment, call_moments
+from ..model.call_moments import CallMoment, call_moments
 from ..model.calltree import CallTree
-from ..model.endofturn import why_it_waited
+from ..model.end_of_turn import why_it_waited
 from ..model.handoffs import handoff_of
 from ..model.keys import Keys, inputs
 from ..model.moments import heard_at

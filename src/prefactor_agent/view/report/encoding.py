@@ -18,7 +18,7 @@ from ...stored.span import StoredSpan
 from ..model import stagenames, travel
 from ..model.calltree import CallTree
 from ..model.keys import keys_of
-from ..model.offrecord import off_the_record
+from ..model.off_the_record import off_the_record
 from ..model.silences import Silence
 from ..model.turns import kind
 from ..model.updates import over_us, updates

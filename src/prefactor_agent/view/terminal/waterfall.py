@@ -17,9 +17,9 @@ from ...core.values import error_text, number, text
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
 from ..model.bars import Bar, TurnBars, turn_bars
-from ..model.callmoments import CallMoment, call_moments
+from ..model.call_moments import CallMoment, call_moments
 from ..model.calltree import CallTree, build, known_until
-from ..model.endofturn import why_it_waited
+from ..model.end_of_turn import why_it_waited
 from ..model.gaps import gaps
 from ..model.keys import Keys, inputs
 from ..model.pickup import pickup_of
@@ -39,7 +39,7 @@ from ..model.turns import (
 )
 from ..model.updates import reports
 from . import words
-from .callhead import Head
+from .call_head import Head
 from .draw import Scale, bar_cells, gap_cells, guided
 from .glyphs import UNICODE, Glyphs
 from .lines import FIRST, LENGTH, STYLES, Lines

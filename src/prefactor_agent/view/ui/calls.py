@@ -17,7 +17,7 @@ SLOW_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Filter:
     """Which calls to list."""
 
     words: str = ""
@@ -29,11 +29,13 @@ class Wanted:
 
     @property
     def all(self) -> bool:
-        return self == Wanted()
+        return self == Filter()
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class CallList:
+    """A page of the list of calls, newest first."""
+
     calls: tuple[Summary, ...]
     more: bool
     """Whether there are older ones."""
@@ -50,7 +52,7 @@ class Calls:
         self._agents: set[str] = set()
         self._lock = threading.Lock()
 
-    def listed(self, wanted: Wanted, limit: int) -> Listed:
+    def listed(self, wanted: Filter, limit: int) -> CallList:
         """The newest ``limit`` calls of those that are wanted.
 
         Raises:
@@ -59,9 +61,9 @@ class Calls:
         with closing(self._place.open()) as source:
             # One more than is shown: then there are older ones.
             found = list(islice(self._all(source, wanted), limit + 1))
-        return Listed(tuple(found[:limit]), len(found) > limit, tuple(sorted(self._agents)))
+        return CallList(tuple(found[:limit]), len(found) > limit, tuple(sorted(self._agents)))
 
-    def _all(self, source: Source, wanted: Wanted) -> Iterator[Summary]:
+    def _all(self, source: Source, wanted: Filter) -> Iterator[Summary]:
         """All that are wanted, newest first."""
         said = source.saying(wanted.words) if wanted.words else set()
         for listed in source.listing():
@@ -82,7 +84,7 @@ def is_slow(call: Summary) -> bool:
     return bool(call.over_budget) or call.pickup_over_budget or (call.worst_ms or 0) >= SLOW_MS
 
 
-def _is_wanted(call: Summary, wanted: Wanted, said: set[str]) -> bool:
+def _is_wanted(call: Summary, wanted: Filter, said: set[str]) -> bool:
     words = wanted.words.casefold()
     names = (call.id, call.agent, call.room or "")
     return (

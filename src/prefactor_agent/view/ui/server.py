@@ -17,7 +17,7 @@ from jinja2 import Template
 from ...config import ConfigurationError
 from ...stored.source import Place, SourceError
 from ..report.page import Served, colours, environment, render
-from .calls import Calls, Wanted, is_slow
+from .calls import Calls, Filter, is_slow
 from .guard import Guard, add_headers, policy_of, refused
 from .overview import OverviewPages
 from .readings import Readings
@@ -115,7 +115,7 @@ class Server:
             text=page, content_type="text/html", headers={"Content-Security-Policy": policy}
         )
 
-    def _render_list(self, wanted: Wanted, limit: int) -> tuple[str, str]:
+    def _render_list(self, wanted: Filter, limit: int) -> tuple[str, str]:
         """The page, and its policy."""
         version = self._watch.version  # of before, so that a change in the meantime is noticed
         listed, trouble = None, ""
@@ -190,10 +190,10 @@ class Server:
         return f"{begun}.{ended}"
 
 
-def _wanted(request: web.Request) -> Wanted:
+def _wanted(request: web.Request) -> Filter:
     query = request.query
     only = query.getall("only", [])
-    return Wanted(
+    return Filter(
         words=query.get("q", "").strip()[:200],
         agent=query.get("agent", ""),
         errors="errors" in only,

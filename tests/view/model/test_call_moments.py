@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.view.model.callmoments import call_moments
+from prefactor_agent.view.model.call_moments import call_moments
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.report import render
 from prefactor_agent.view.terminal.waterfall import waterfall

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from prefactor_agent.view.model.endofturn import why_it_waited
+from prefactor_agent.view.model.end_of_turn import why_it_waited
 from prefactor_agent.view.model.turns import Node
 from prefactor_agent.view.report import render
 from prefactor_agent.view.terminal.waterfall import waterfall
