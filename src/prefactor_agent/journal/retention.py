@@ -80,42 +80,28 @@ def prune(
         # Some builds of SQLite leave the words of what is deleted in the file's free pages.
         connection.execute("PRAGMA secure_delete = ON")
         before = size(path)
-        recorded = recording.all_of(path)
-        used = _used(connection)
-        # A call's exact size would take reading all of it; what is over goes the next time.
-        per_span = used // max(1, connection.execute("SELECT count(*) FROM spans").fetchone()[0])
-        used += sum(kept.bytes for kept in recorded.values())
-        calls = spans = lost = kept = 0
+        removal = _Removal(path, connection, dry_run)
         oldest = time.time_ns() // 1000 - int(days * _DAY_US)
         running = _running(connection)
         if call is None:
-            for id_ in _without_call(connection, recorded, oldest, used > limit):
-                used -= recorded[id_].bytes
-                if not dry_run:
-                    recording.remove(path, id_)
+            for id_ in _without_call(connection, removal.recorded, oldest, removal.used > limit):
+                removal.remove_recording(id_)
+        kept = 0
         for each in _by_age(connection):
-            if call is None and each.started_us >= oldest and used <= limit:
+            if call is None and each.started_us >= oldest and removal.used <= limit:
                 break
             if each.id in running or call not in (None, each.id):
                 continue
             if stop():
                 break
-            if each.waits and not undelivered and (call is not None or used <= limit * _ROOM):
+            has_room = call is not None or removal.used <= limit * _ROOM
+            if each.waits and has_room and not undelivered:
                 kept += 1
                 continue
-            calls, spans = calls + 1, spans + each.spans
-            lost += each.undelivered if each.wanted else 0
-            used -= each.spans * per_span
-            if each.id in recorded:
-                used -= recorded[each.id].bytes
-                if not dry_run:  # first: without its call nobody would miss it
-                    recording.remove(path, each.id)
-            if not dry_run:
-                _remove(connection, each.id)
-                time.sleep(_PAUSE_S)
-        if calls and compact and not dry_run:
+            removal.remove(each)
+        if removal.calls and compact and not dry_run:
             _compact(connection)
-        return Pruned(calls, spans, lost, kept, before, size(path))
+        return Pruned(removal.calls, removal.spans, removal.undelivered, kept, before, size(path))
     finally:
         with forks.fork_safe():
             connection.close()
@@ -176,6 +162,45 @@ class _Call(NamedTuple):
     undelivered: int
     """Spans."""
     wanted: int
+
+
+class _Removal:
+    """Removes calls with their recordings, and counts what is gone and what is left. A dry run only
+    counts."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, dry_run: bool) -> None:
+        self._path = path
+        self._connection = connection
+        self._dry_run = dry_run
+        self.recorded = recording.all_of(path)
+        """The recordings that there were, by call."""
+        in_journal = _used(connection)
+        rows = connection.execute("SELECT count(*) FROM spans").fetchone()[0]
+        # A call's exact size would take reading all of it; what is over goes the next time.
+        self._per_span = in_journal // max(1, rows)
+        self.used = in_journal + sum(kept.bytes for kept in self.recorded.values())
+        """Bytes that are left, as far as is known."""
+        self.calls = 0
+        self.spans = 0
+        self.undelivered = 0
+        """Spans that still had to be delivered."""
+
+    def remove(self, call: _Call) -> None:
+        self.calls += 1
+        self.spans += call.spans
+        self.undelivered += call.undelivered if call.wanted else 0
+        self.used -= call.spans * self._per_span
+        if call.id in self.recorded:
+            self.remove_recording(call.id)  # first: without its call nobody would miss it
+        if not self._dry_run:
+            _remove(self._connection, call.id)
+            time.sleep(_PAUSE_S)
+
+    def remove_recording(self, call: str) -> None:
+        """Of a call, by its id."""
+        self.used -= self.recorded[call].bytes
+        if not self._dry_run:
+            recording.remove(self._path, call)
 
 
 def _by_age(connection: sqlite3.Connection) -> list[_Call]:
