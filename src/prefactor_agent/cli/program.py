@@ -98,7 +98,7 @@ def main() -> None:
 def command() -> TyperGroup:
     """The program as it is run."""
     made = typer.main.get_command(app)
-    # They are Typer's own, and change the user's files: the command `completion` only prints.
+    # They are Typer's own, and change the user's files: the command ``completion`` only prints.
     made.params = [one for one in made.params if not (one.name or "").endswith("_completion")]
     assert isinstance(made, TyperGroup)
     return made

@@ -41,7 +41,7 @@ class Utterance:
     speaker: str
     text: str
     started_at: float
-    """`time.monotonic()`."""
+    """``time.monotonic()``."""
     seconds: float
     interrupted: bool = False
 
@@ -66,7 +66,7 @@ class CallResult:
     agent: Track = field(default_factory=lambda: Track(1))
     started_at: float = 0.0
     ended_at: float = 0.0
-    """`time.monotonic()`, from the start of the session to the end of the last answer."""
+    """``time.monotonic()``, from the start of the session to the end of the last answer."""
 
     @property
     def seconds(self) -> float:
@@ -99,11 +99,11 @@ class _Conversation:
         return self._finished
 
     async def answered(self, since: int) -> None:
-        """Wait until the agent has said something more than `since` and listens again."""
+        """Wait until the agent has said something more than ``since`` and listens again."""
         await self._until(lambda: self._finished > since and self._state == "listening")
 
     async def talking(self, since: int, seconds: float) -> None:
-        """Wait until the agent has spoken for so long, in the speech after `since`."""
+        """Wait until the agent has spoken for so long, in the speech after ``since``."""
         await self._until(
             lambda: self._finished == since and self._talking_since is not None,
         )

@@ -1,7 +1,7 @@
 """A scripted caller: a microphone and an ear that keep real time, with no audio device.
 
-They implement the two interfaces through which LiveKit's rooms reach a session, `AudioInput` and
-`AudioOutput`, and remember when every sound was heard, so that the call can be listened to.
+They implement the two interfaces through which LiveKit's rooms reach a session, ``AudioInput`` and
+``AudioOutput``, and remember when every sound was heard, so that the call can be listened to.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ NOISE_DBFS = -70.0
 
 
 class CallerMicrophone(io.AudioInput):
-    """The caller's voice: what `speak` was given, and a low noise in between.
+    """The caller's voice: what ``speak`` was given, and a low noise in between.
 
     Frame n is handed over when it would have been recorded, counted from the first frame, so
     that a late event loop makes the stream late for a moment but never slow.
@@ -43,7 +43,7 @@ class CallerMicrophone(io.AudioInput):
         self._noise = np.random.default_rng(1)
 
     async def speak(self, text: str) -> None:
-        """Say `text`; returns when the last of it has been heard."""
+        """Say ``text``; returns when the last of it has been heard."""
         sound = await asyncio.to_thread(speak, text, voice=self._voice, rate=self._speed)
         samples = (sound.trimmed().at(MICROPHONE_RATE).samples * VOLUME).astype(np.int16)
         said: asyncio.Future[None] = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""Ears with no network: pocketsphinx, held to the sentences that a caller may say.
+"""Speech recognition with no network: pocketsphinx, held to the sentences that a caller may say.
 
 Its free dictation of a synthetic voice is poor, but with a grammar of whole sentences it is right
 word for word, within some tens of milliseconds. Like other recognizers that punctuate, it answers

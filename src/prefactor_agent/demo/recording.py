@@ -21,7 +21,7 @@ class Track:
 
     rate: int
     pieces: list[tuple[float, Samples]] = field(default_factory=list)
-    """`time.monotonic()` and the samples, in order."""
+    """``time.monotonic()`` and the samples, in order."""
 
     def add(self, at: float, samples: Samples) -> None:
         self.pieces.append((at, samples))
@@ -42,7 +42,7 @@ class Track:
 
 
 def stereo(caller: Track, agent: Track, start: float, end: float) -> Samples:
-    """Both voices from one moment to another, a column each, at `RATE`."""
+    """Both voices from one moment to another, a column each, at ``RATE``."""
     left, right = (track.between(start, end).at(RATE).samples for track in (caller, agent))
     both = np.zeros((round((end - start) * RATE), 2), dtype=np.int16)
     for column, samples in enumerate((left, right)):
@@ -52,7 +52,7 @@ def stereo(caller: Track, agent: Track, start: float, end: float) -> Samples:
 
 
 def write_wav(path: Path, samples: Samples) -> None:
-    """Write what `stereo` gave."""
+    """Write what ``stereo`` gave."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with wave.open(str(path), "wb") as file:
         file.setparams((samples.shape[1], 2, RATE, len(samples), "NONE", "NONE"))

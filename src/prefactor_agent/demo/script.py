@@ -34,7 +34,7 @@ class Rule:
 
     question: str
     says: str
-    """The answer; `{name}` stands for the result of the tool of that name."""
+    """The answer; ``{name}`` stands for the result of the tool of that name."""
     calls: tuple[Call, ...] = ()
     """Tools to call first, all in one go."""
 
@@ -88,8 +88,8 @@ def sentences() -> list[str]:
 
 
 def read_rules(file: Path) -> tuple[Rule, ...]:
-    """More rules, from a file of JSON: a list of objects with `question`, `says` and, if it takes
-    tools, `calls`: a list of `{"name", "arguments"}`.
+    """More rules, from a file of JSON: a list of objects with ``question``, ``says`` and, if the
+    answer takes tools, ``calls``: a list of ``{"name", "arguments"}``.
 
     Raises:
         ValueError: It is no such file.

@@ -1,8 +1,8 @@
-"""OpenAI's API on loopback: it hears, thinks and speaks with no network and no key.
+"""OpenAI's API on loopback, with an STT, an LLM and a TTS that need no network and no key.
 
 Real HTTP and real server-sent events, so LiveKit's OpenAI plugins run unchanged against it; only
-`OPENAI_BASE_URL` differs. In a program: `async with OfflineOpenAI() as server: server.base_url`.
-By hand: `python -m prefactor_agent.demo.server --port 8000`.
+``OPENAI_BASE_URL`` differs. In a program: ``async with OfflineOpenAI() as server`` has it as
+``server.base_url``. By hand: ``python -m prefactor_agent.demo.server --port 8000``.
 """
 
 import argparse
@@ -45,7 +45,7 @@ class Request:
 
     path: str
     at: float
-    """`time.monotonic()` of its arrival."""
+    """``time.monotonic()`` of its arrival."""
     body: dict[str, Any]
     """The JSON body or the form's fields, audio left out."""
 
@@ -108,7 +108,7 @@ class OfflineOpenAI:
 
     @property
     def base_url(self) -> str:
-        """What `OPENAI_BASE_URL` has to be."""
+        """What ``OPENAI_BASE_URL`` has to be."""
         return f"http://127.0.0.1:{self.port}/v1"
 
     def asked(self, path: str) -> list[dict[str, Any]]:

@@ -1,8 +1,8 @@
 """The agent of the demo: a shop's phone line, traced.
 
-Two names make it a traced agent: `TracedAgent` instead of LiveKit's `Agent`, and `@traced_tool`
-instead of `@function_tool`. The rest is an ordinary LiveKit agent. `samples/agent.py` in the
-repository answers calls with it on a LiveKit server.
+Two names make it a traced agent: ``TracedAgent`` instead of LiveKit's ``Agent``, and
+``@traced_tool`` instead of ``@function_tool``. The rest is an ordinary LiveKit agent.
+``samples/agent.py`` in the repository answers calls with it on a LiveKit server.
 """
 
 from livekit.agents import AgentSession, ToolError, TurnHandlingOptions, vad
@@ -74,7 +74,7 @@ class ShopAssistant(TracedAgent):
 
 
 def new_session(voice_activity: vad.VAD) -> AgentSession[None]:
-    """The models of a call: OpenAI's, wherever `OPENAI_BASE_URL` says that they are.
+    """The models of a call: OpenAI's, wherever ``OPENAI_BASE_URL`` says that they are.
 
     Voice activity alone detects the turns, so that only the model provider is contacted.
     """

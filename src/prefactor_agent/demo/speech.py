@@ -1,6 +1,6 @@
 """A voice with no network: espeak-ng, called in process.
 
-The library and its voices come in the wheel `espeakng-loader`. espeak-ng keeps one global state a
+The library and its voices come in the wheel ``espeakng-loader``. espeak-ng keeps one global state a
 process and is not thread-safe, so every call holds one lock.
 """
 
@@ -71,7 +71,7 @@ class Sound:
 
 
 def speak(text: str, *, voice: str = "en-us", rate: int = 175) -> Sound:
-    """Say `text`; `rate` is in words a minute. Blocks for some milliseconds a sentence."""
+    """Say ``text``; ``rate`` is in words a minute. Blocks for some milliseconds a sentence."""
     parts: list[bytes] = []
 
     def collect(data: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int) -> int:

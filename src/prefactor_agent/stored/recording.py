@@ -23,7 +23,7 @@ _ID = re.compile(r"[\w-]+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """The sound of a call: on the left the caller, as the agent's ears got it; on the right the
+    """The sound of a call: on the left the caller, as the sound reached the agent; on the right the
     agent, as far as it was played. Ogg/Opus."""
 
     path: Path
