@@ -12,7 +12,7 @@ def gaps(call: Call, speech: str) -> list[Gap]:
     timeline = call.timeline()
     found = timeline.speech(speech)
     assert found is not None
-    return gaps_of(found, [question.began for question in timeline.questions])
+    return gaps_of(found, timeline)
 
 
 def test_silence_inside_an_answer_is_told_with_its_cause():
@@ -73,11 +73,48 @@ def test_a_wait_after_the_model_had_written_everything_is_the_voices() -> None:
     assert gaps(call, a1) == [Gap(ns(1.8), 1_000_000, "tts")]
 
 
-def test_a_user_who_speaks_between_the_parts_does_not_wait_for_the_rest() -> None:
+def test_a_user_who_speaks_between_the_parts_waits_for_the_rest_from_then_on() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 3.9)], then=[(4.2, 4.8)])
+    call.user(3.0, 3.4, committed=None)
+    assert gaps(call, a1) == [Gap(ns(3.4), 800_000, "tool:look")]
+
+
+def test_a_user_who_speaks_up_to_the_rest_does_not_wait_for_it() -> None:
     call = Call()
     q1 = call.user(0.3, 0.7, committed=1.0)
     a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 3.8)], then=[(4.2, 4.8)])
-    call.user(3.0, 3.4, committed=None)
+    call.user(1.6, 4.1, committed=None)
+    assert gaps(call, a1) == []
+
+
+def test_a_sound_without_words_hides_no_wait() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 3.8)], then=[(4.2, 4.8)])
+    call.user(3.0, 3.1, committed=None, words=False)
+    assert gaps(call, a1) == [Gap(ns(1.8), 2_400_000, "tool:look")]
+
+
+def test_what_a_tool_says_between_the_parts_is_no_silence() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 3.8)], then=[(4.2, 4.8)])
+    call.say(2.1, 2.9, cause=a1)
+    assert gaps(call, a1) == [
+        Gap(ns(1.8), 300_000, "tool:look"),
+        Gap(ns(2.9), 1_300_000, "tool:look"),
+    ]
+
+
+def test_the_silence_before_a_speech_is_none_within_it() -> None:
+    """The user cuts in on the first words before the model has called its tool: the rest is what
+    they waited for, and that silence is the speech's latency."""
+    call = Call()
+    a1 = call.agent(0.2, 0.6, tools=[Tool("look", 0.3, 3.0)], then=[(3.2, 3.8)])
+    call.user(0.8, 1.2, committed=1.5)
+    assert call.latency(a1) is not None
     assert gaps(call, a1) == []
 
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
 from .playout import Playout
 from .sides import AgentSide, ModelCall, ToolRun
+from .silences import silence_ended_by
 from .stages import of_tool
-from .timeline import Segment, Speech
+from .timeline import Segment, Speech, Timeline
 
 GAP_NS = 200_000_000
 """Silence inside an answer that is longer than this is recorded."""
+
+
+Stretch = tuple[int, int]
+"""When something began and ended, in nanoseconds."""
 
 
 class Gap(NamedTuple):
@@ -26,17 +31,35 @@ class Gap(NamedTuple):
     """What was waited for: ``llm``, ``tts``, or ``tool:NAME``."""
 
 
-def gaps_of(speech: Speech, asked: Iterable[int] = ()) -> list[Gap]:
+def gaps_of(speech: Speech, timeline: Timeline | None = None) -> list[Gap]:
     """The silences inside a speech, in order.
 
     Args:
-        asked: When the user began to speak: who speaks in between does not wait for the rest.
+        timeline: Who else was heard in between. What another speech (a tool's words) fills is no
+            silence. Who speaks in between did not wait for the rest before, and waits for it again
+            afterwards, if that is not the silence which the speech ended first.
     """
     segments = speech.segments
     first = segments[0] if segments else None
     played = first.played if first is not None else None
-    found = [*starved(speech.side, played), *_between(speech, list(asked))]
-    return sorted(found)
+    found = list(starved(speech.side, played))
+    if timeline is None:
+        return sorted([*found, *_between(speech, [], [], None)])
+    asked = [
+        (one.began, (one.side.end() or (one.began,))[0])
+        for one in timeline.questions
+        if one.has_words
+    ]
+    said = [
+        (_first_sound(segment), ended)
+        for other in timeline.speeches
+        if other.id != speech.id
+        for segment in other.segments
+        if (ended := _last_sound(segment)) is not None
+    ]
+    ended_first = silence_ended_by(timeline, speech)
+    counted = ended_first.question.side.end() if ended_first is not None else None
+    return sorted([*found, *_between(speech, asked, said, counted[0] if counted else None)])
 
 
 def starved(reply: AgentSide, until: int | None = None) -> list[Gap]:
@@ -59,14 +82,33 @@ def starved(reply: AgentSide, until: int | None = None) -> list[Gap]:
     ]
 
 
-def _between(speech: Speech, asked: Sequence[int]) -> Iterator[Gap]:
-    """The silences between one stretch of audio and the next."""
+def _between(
+    speech: Speech, asked: Sequence[Stretch], said: Sequence[Stretch], counted: int | None
+) -> Iterator[Gap]:
+    """The silences between one stretch of audio and the next.
+
+    Args:
+        counted: When a silence began that is no gap: it is the one before the speech.
+    """
     for before, after in pairwise(speech.segments):
         ended, begun = _last_sound(before), _first_sound(after)
-        if ended is None or before.interrupted or begun - ended <= GAP_NS:
+        if ended is None or before.interrupted:
             continue
-        if not any(ended <= moment < begun for moment in asked):
-            yield Gap(ended, (begun - ended) // 1000, _cause(speech, ended, begun))
+        for silent, until in _without(ended, begun, sorted([*said, *asked])):
+            broken_off = any(began == until for began, _ in asked)
+            if until - silent > GAP_NS and silent != counted and not broken_off:
+                yield Gap(silent, (until - silent) // 1000, _cause(speech, silent, until))
+
+
+def _without(begin: int, end: int, taken: Sequence[Stretch]) -> Iterator[Stretch]:
+    """What is left of a stretch of time without others, which are given in order."""
+    for began, ended in taken:
+        if ended > begin and began < end:
+            if began > begin:
+                yield begin, began
+            begin = max(begin, ended)
+    if begin < end:
+        yield begin, end
 
 
 def _cause(speech: Speech, begin: int, end: int) -> str:

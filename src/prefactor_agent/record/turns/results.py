@@ -131,10 +131,9 @@ class EndedTurn:
 
     def _gaps(self, timeline: Timeline, speech: Speech, facts: TurnFacts) -> list[JSON]:
         paused = next((moment for moment, state in facts.pauses if state == "paused"), None)
-        asked = [question.began for question in timeline.questions]
         return [
             {"at_us": self._spans.offset_us(gap.at), "ms": gap.us / 1000, "cause": gap.cause}
-            for gap in gaps_of(speech, asked)
+            for gap in gaps_of(speech, timeline)
             if paused is None or gap.at < paused
         ]
 
