@@ -481,3 +481,35 @@ def test_two_sounds_of_one_turn_may_each_be_followed_by_a_silence() -> None:
     a1 = call.agent(3.1, answers=q1)
     assert call.silences() == [Silence(q1, timer, 500, filler=True), Silence(q1, a1, 700)]
     assert call.answer_ms(a1) is None
+
+
+def test_what_the_program_says_of_itself_waited_for_the_program() -> None:
+    call = Call()
+    call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(4.5, created=4.0, by_program=True)
+    assert "program_call" in call.stages(a1)
+    assert "llm_queue" not in call.stages(a1)
+
+
+def test_an_answer_of_livekits_own_did_not() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(1.6, answers=q1)
+    assert "program_call" not in call.stages(a1)
+
+
+def test_what_a_speech_that_nobody_hears_holds_up_waits_for_it() -> None:
+    """A speech is cut off before a word of it; the next one is not let go before."""
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    call.agent(created=1.01, answers=q1, ended=2.3)
+    a2 = call.say(2.6, created=1.1, by_program=True)
+    assert "previous_speech" in call.stages(a2)
+
+
+def test_the_words_of_a_tool_do_not_wait_for_the_speech_of_the_tool() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(created=1.01, answers=q1, tools=[Tool("look", 1.2, 1.6)], ended=1.6)
+    a2 = call.say(1.7, created=1.3, cause=a1, by_program=True)
+    assert "previous_speech" not in call.stages(a2)

@@ -322,3 +322,71 @@ def test_what_nobody_can_name_is_unattributed():
         measure(asked(), reply(created=1060, playing=1400, voices=[voice(1062, 1070, 1390)]))
     )
     assert stages["unattributed"] == 400
+
+
+def test_until_the_program_asks_for_words_the_program_is_waited_for():
+    """A timer has the model answer 2 s after the turn's hook was done."""
+    stages = told(
+        measure(
+            asked(),
+            reply(
+                created=2660,
+                by_program=True,
+                models=[model(2670, 3000)],
+                voices=[voice(3001, 3100, 3390)],
+                playing=3400,
+            ),
+        )
+    )
+    assert stages["on_user_turn_completed"] == 10
+    assert stages["program_call"] == 2000
+    assert stages["llm_queue"] == 10
+
+
+def test_what_the_answering_machine_detection_holds_back_waits_for_it():
+    held = reply(
+        models=[model(670, 1000)],
+        voices=[voice(1001, 1100, 1390)],
+        playing=2400,
+        screened=ms(2395),
+    )
+    stages = told(measure(asked(), held))
+    assert (stages["answering_machine"], stages["playback"]) == (1005, 5)
+
+
+def test_so_does_what_the_program_says_after_the_verdict():
+    late = reply(
+        created=2000,
+        by_program=True,
+        screened=ms(1960),
+        voices=[voice(2001, 2002, 2300)],
+        playing=2310,
+    )
+    stages = told(measure(asked(), late))
+    assert (stages["answering_machine"], stages["program_call"]) == (1300, 40)
+
+
+def test_a_verdict_before_the_question_is_not_waited_for():
+    before = reply(models=[model(670, 1000)], voices=[voice(1001, 1100, 1390)], screened=ms(-900))
+    assert "answering_machine" not in told(measure(asked(), before))
+
+
+def test_words_that_are_not_given_to_the_voice_yet_wait_for_the_speech_before():
+    queued = reply(previous_ended=ms(1500), voices=[voice(1501, 1502, 1800)], playing=1810)
+    stages = told(measure(asked(), queued))
+    assert stages["previous_speech"] == 840
+    assert stages["first_sentence"] == 2
+
+
+def test_tools_that_do_not_run_before_the_speech_before_is_over_wait_for_it():
+    queued = reply(
+        previous_ended=ms(1600),
+        models=[model(670, 1000, 1100, "look"), model(2000, 2100)],
+        tools=[ToolRun("look", ms(1601) or 0, ms(2000))],
+        voices=[voice(2101, 2102, 2300)],
+        playing=2310,
+    )
+    stages = told(measure(asked(), queued))
+    assert stages["llm_tool_call"] == 101
+    assert stages["previous_speech"] == 500
+    assert stages["tool:look"] == 399

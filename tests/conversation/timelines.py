@@ -140,6 +140,8 @@ class Agent:
     """When its text came out, without audio."""
     answers: str | None = None
     asks_model: bool = True
+    by_program: bool = False
+    screened: float | None = None
     realtime: bool = False
     cause: str | None = None
     tools: Sequence[Tool] = ()
@@ -194,6 +196,7 @@ class Agent:
             question=self.answers,
             latest=_latest(questions, self.created),
             asks_model=self.asks_model,
+            by_program=self.by_program,
             heard=first is not None,
             during=during,
             user_until=_heard_over_until(questions, during, until),
@@ -271,6 +274,7 @@ class Agent:
         left, entered, entry_ended = self.entered or (None, None, None)
         return AgentSide(
             created=max(begin, ns(self.created)),
+            screened=_ns(self.screened),
             models=[one for one in models if one.called >= begin],
             tools=[one for one in tools if one.began >= begin],
             voices=[one for one in voices if one.called >= begin],

@@ -122,6 +122,11 @@ class AgentSide:
     """The agent's side: one speech."""
 
     created: int
+    by_program: bool = False
+    """The program had it said by itself, for no turn that LiveKit took: until it was created,
+    nothing but the program was waited for."""
+    screened: int | None = None
+    """When the answering machine detection, which holds speeches back, was done."""
     models: Sequence[ModelCall] = ()
     tools: Sequence[ToolRun] = ()
     voices: Sequence[VoiceCall] = ()
@@ -136,7 +141,7 @@ class AgentSide:
     """The rest of the tool that a task came back to: the speech goes on after it. Everything of the
     speech before that is left out."""
     previous_ended: int | None = None
-    """When the speech before it had played out."""
+    """When the speech before it was over."""
     held_until: int | None = None
     """When LiveKit let its audio be played, after it had held it back for a sound of the user's
     that was no interruption."""

@@ -127,6 +127,7 @@ def latency_of(timeline: Timeline, speech: Speech) -> Latency | None:
     question, part, tied = found
     user = _held(timeline, question) if tied else question.side.until(speech.created)
     agent = _chained(timeline, speech, part, question, _CHAIN)
+    agent = replace(agent, previous_ended=_queued_until(timeline, speech, agent))
     return measure(
         user,
         agent,
@@ -216,13 +217,38 @@ def _chained(
 ) -> AgentSide:
     """A part of a speech with the speeches that led to it, as far back as the question."""
     own_word = speech.question is not None and not part.since
+    by_program = speech.by_program and not part.since
     cause = timeline.speech(part.cause) if not own_word else None
     at = part.since or speech.created
     led_to = question_of(timeline, cause, at) if cause is not None and depth > 0 else None
     if cause is None or led_to is None or _sounded(timeline, led_to).id != question.id:
-        return replace(part.side, cause=None, left=None, enter_began=None, enter_ended=None)
+        return replace(
+            part.side,
+            by_program=by_program,
+            cause=None,
+            left=None,
+            enter_began=None,
+            enter_ended=None,
+        )
     chained = _chained(timeline, cause, cause.part_at(at), question, depth - 1)
-    return replace(part.side, cause=chained)
+    return replace(part.side, by_program=by_program, cause=chained)
+
+
+def _queued_until(timeline: Timeline, speech: Speech, agent: AgentSide) -> int | None:
+    """When the speech before was over. LiveKit lets one speak, and run its tools, after the other
+    in the order in which they were created, whether or not they are heard."""
+    sound, voice = agent.sound(), agent.spoken_by()
+    led_to = {part.cause for part in speech.parts}
+    text = voice.text if voice is not None else None
+    ends = [
+        other.ended
+        for other in timeline.speeches
+        if other.created < agent.created and other.ended is not None and sound is not None
+        if agent.created < other.ended <= sound[0]
+        # What a tool says is heard while the speech that the tool is of goes on.
+        if other.id not in led_to or (text is not None and other.ended <= text)
+    ]
+    return max([*ends, agent.previous_ended or 0]) or None
 
 
 def _held(timeline: Timeline, question: Question) -> UserSide:

@@ -13,6 +13,8 @@ VAD = "vad"
 TRANSCRIPT = "transcript"
 ENDPOINTING = "endpointing"
 TURN_HOOK = "on_user_turn_completed"
+ANSWERING_MACHINE = "answering_machine"
+PROGRAM_CALL = "program_call"
 HANDOFF = "handoff"
 ON_ENTER = "on_enter"
 LLM_QUEUE = "llm_queue"
@@ -34,6 +36,8 @@ ORDER = (
     TRANSCRIPT,
     ENDPOINTING,
     TURN_HOOK,
+    ANSWERING_MACHINE,
+    PROGRAM_CALL,
     HANDOFF,
     ON_ENTER,
     LLM_QUEUE,

@@ -94,13 +94,26 @@ def _entering(speech: AgentSide) -> list[Step]:
             Step(stages.HANDOFF, None, tool.began),
             Step(stages.of_tool(tool.name), tool.began, tool.ended),
         ]
+    called = _called_by_program(speech) if speech.by_program else []
     if speech.enter_began is None:
-        return []
+        return called
     ended = speech.created if speech.enter_ended is None else speech.enter_ended
     return [
         Step(stages.HANDOFF, None, speech.enter_began),
         # What on_enter still does after it had the agent speak is nothing that is waited for.
         Step(stages.ON_ENTER, speech.enter_began, min(ended, speech.created)),
+        *called,
+    ]
+
+
+def _called_by_program(speech: AgentSide) -> list[Step]:
+    """What the program waited for before it had the agent speak."""
+    screened = speech.screened
+    if screened is not None and screened > speech.created:
+        screened = None  # it was held back then, see _held_back
+    return [
+        Step(stages.ANSWERING_MACHINE, None, screened),
+        Step(stages.PROGRAM_CALL, None, speech.created),
     ]
 
 
@@ -122,21 +135,26 @@ def _thinking(speech: AgentSide, end: int, *, speaks: bool) -> list[Step]:
             break  # what is spoken came out of this one
         until = following.called if following is not None else end
         waited = following is not None or (not speaks and bool(model.tools))
-        found += _calling_tools(model, speech.tools, until, number, waited=waited)
+        found += _calling_tools(model, speech, until, number, waited=waited)
     return found
 
 
 def _calling_tools(
-    model: ModelCall, tools: Sequence[ToolRun], until: int, number: int, *, waited: bool
+    model: ModelCall, speech: AgentSide, until: int, number: int, *, waited: bool
 ) -> list[Step]:
     """The tools that one request asked for, up to the next request.
 
     Args:
         waited: Something came after them, whether or not they were seen to run.
     """
-    runs = [run for run in tools if model.called <= run.began < until]
+    runs = [run for run in speech.tools if model.called <= run.began < until]
     found: list[Step] = []
+    queued = speech.previous_ended
     for name, began, ended in _critical(runs, until):
+        if queued is not None and model.ended is not None and model.ended < queued <= began:
+            # Its tools do not run before the speech before it is over.
+            found.append(Step(stages.numbered(stages.LLM_TOOL_CALL, number), None, model.ended))
+            found.append(Step(stages.PREVIOUS_SPEECH, None, queued))
         found.append(Step(stages.numbered(stages.LLM_TOOL_CALL, number), None, began))
         found.append(Step(stages.of_tool(name), began, ended))
     if not runs and waited and model.ended is not None:
@@ -173,24 +191,36 @@ def _speaking(reply: AgentSide) -> list[Step]:
             found.append(Step(stages.FIRST_SENTENCE, begun, reply.first_text))
         if not reply.voices:
             # Ready-made audio, or text alone.
-            found += [previous, Step(stages.PLAYBACK, begun, reply.playback_started)]
+            found += [previous, *_held_back(reply, begun)]
+            found.append(Step(stages.PLAYBACK, begun, reply.playback_started))
         return found
+    if not models and voice.text is not None and (reply.previous_ended or 0) <= voice.text:
+        found.append(previous)  # ready-made words are not given to the voice before
     if voice.llm:
         found.append(Step(stages.REALTIME_RESPONSE, None, reply.created))
         found.append(Step(stages.REALTIME_TTFB, reply.created, voice.first_frame))
     else:
         found.append(Step(stages.FIRST_SENTENCE, begun, voice.text))
         found.append(Step(stages.TTS_TTFB, voice.text or voice.called, voice.first_frame))
-    held = reply.held_until
-    if held is not None and reply.playback_started is not None:
-        held = min(held, reply.playback_started)
-    found += [
-        previous,
-        Step(stages.FALSE_INTERRUPTION, voice.first_frame, held),
-        Step(stages.PLAYBACK, voice.first_frame, reply.playback_started),
-    ]
+    found += [previous, *_held_back(reply, voice.first_frame)]
+    found.append(Step(stages.PLAYBACK, voice.first_frame, reply.playback_started))
     sound = reply.sound()
     if sound is not None and voice.sound_at is not None:
         playing = reply.playback_started or voice.first_frame
         found.append(Step(stages.LEADING_SILENCE, playing, sound[0]))
     return found
+
+
+def _held_back(reply: AgentSide, ready: int | None) -> list[Step]:
+    """What LiveKit held the audio back for, from the moment at which there was some."""
+    return [
+        Step(name, ready, _before(until, reply.playback_started))
+        for name, until in (
+            (stages.ANSWERING_MACHINE, reply.screened),
+            (stages.FALSE_INTERRUPTION, reply.held_until),
+        )
+    ]
+
+
+def _before(moment: int | None, limit: int | None) -> int | None:
+    return moment if moment is None or limit is None else min(moment, limit)

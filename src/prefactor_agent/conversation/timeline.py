@@ -65,6 +65,8 @@ class Speech:
     the hook that the program created it in."""
     latest: str | None = None
     """The newest question when it was created."""
+    by_program: bool = False
+    """The program created it, for none of the turns that LiveKit took."""
     asks_model: bool = False
     """It was created by ``generate_reply``: what is said comes from a model."""
     heard: bool = False

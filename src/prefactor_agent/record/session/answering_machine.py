@@ -51,12 +51,16 @@ class AnsweringMachine:
 
     @guarded("event.amd_prediction")
     def _on_verdict(self, verdict: Any) -> None:
+        self._state.screened_ns = now = now_ns()
+        for speech in self._state.speeches.values():
+            if not speech.came_out:  # LiveKit plays none before the verdict
+                speech.screened_ns = now
         if len(self._verdicts) < KEPT:
             category = getattr(verdict.category, "value", verdict.category)
             self._verdicts.append(
                 without_none(
                     {
-                        "at_us": self._spans.offset_us(now_ns()),
+                        "at_us": self._spans.offset_us(now),
                         "category": str(category),
                         "reason": verdict.reason or None,
                         "speech_ms": round(verdict.speech_duration * 1000, 3),

@@ -137,6 +137,7 @@ class _UserTurnHook(_Hook):
     def _ended(self, error: BaseException | None) -> None:
         self._turn.moments["hook_done"] = now_ns()
         if error is not None:
-            self._hooks.user_turns.given_up(self._turn)
+            declined = isinstance(error, StopResponse)
+            self._hooks.user_turns.given_up(self._turn, declined=declined)
         if self._hooks.state.in_hook is self._turn:
             self._hooks.state.in_hook = None

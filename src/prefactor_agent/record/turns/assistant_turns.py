@@ -84,6 +84,7 @@ class AssistantTurns:
         )
         turn = AssistantTurn(span, index, speech.id, speech)
         turn.moments["created"] = span.started_ns
+        turn.asked_for, turn.screened_ns = event.user_initiated, self._state.screened_ns
         self._signals.speech_created.emit(turn, event)
         turn.latest = self._recent.latest_question()
         self._note_origin(turn, event)

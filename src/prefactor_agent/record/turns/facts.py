@@ -28,6 +28,8 @@ class TurnFacts:
     question: str | None
     latest: str | None
     from_hook: bool
+    by_program: bool
+    screened_ns: int | None
     inside: str | None
     during: Question | None
     user_until_ns: int | None
@@ -74,6 +76,8 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         question=turn.question.span.id if turn.question is not None else None,
         latest=turn.latest.span.id if turn.latest is not None else None,
         from_hook=turn.from_hook,
+        by_program=turn.by_program,
+        screened_ns=turn.screened_ns,
         inside=turn.inside,
         during=_as_understood(turn),
         user_until_ns=turn.heard_over.moments.get("speech_ended") if turn.heard_over else None,

@@ -106,6 +106,7 @@ def speech_of(turn: TurnFacts) -> Speech:
         parts=tuple(parts),
         question=turn.question,
         latest=turn.latest,
+        by_program=turn.by_program,
         asks_model=turn.source == "generate_reply" or turn.from_hook,
         heard=turn.came_out,
         during=turn.during,
@@ -131,6 +132,7 @@ def agent_side(turn: TurnFacts, since: int = 0) -> AgentSide:
     )
     return AgentSide(
         created=max(since, turn.created_ns),
+        screened=turn.screened_ns,
         models=_model_calls(turn, since),
         tools=[_tool_run(span) for span in turn.tools if span.started_ns >= since],
         voices=_voice_calls(turn, since),

@@ -68,6 +68,8 @@ class SessionState:
     owning_tool: Span | None = None  # Handoffs
     """The tool call that runs the agent which has the call; it may have ended."""
     latest_handoff: LatestHandoff = field(default_factory=LatestHandoff)  # Handoffs
+    screened_ns: int | None = None  # AnsweringMachine
+    """When the answering machine detection was done."""
     realtime_used: bool = False  # Realtime
     realtime_transcribes: bool = False  # Realtime
     """The realtime model tells what it heard."""

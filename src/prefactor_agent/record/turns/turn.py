@@ -183,6 +183,10 @@ class AssistantTurn:
     """The newest turn of the user's when the speech was created."""
     from_hook: bool = False
     """The program created it in a context that came out of that turn's hook."""
+    asked_for: bool = False
+    """The program asked for it, or LiveKit itself in its place: not a realtime model."""
+    screened_ns: int | None = None
+    """When the answering machine detection was done, if that was before it was heard."""
     ahead: bool = False
     """LiveKit generated it before it knew that the user's turn was over (preemptive)."""
     preemptive: str | None = None
@@ -255,6 +259,11 @@ class AssistantTurn:
         """LiveKit measured a request of one of the turn's models."""
         if len(noted := self.measured.setdefault(kind, [])) < MEASURED_KEPT:
             noted.append(as_json)
+
+    @property
+    def by_program(self) -> bool:
+        """Whether the program created it, for none of the user's turns that LiveKit took."""
+        return self.asked_for and self.question is None and not self.ahead
 
     @property
     def modality(self) -> str | None:

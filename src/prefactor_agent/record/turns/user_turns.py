@@ -217,9 +217,13 @@ class UserTurns:
             return None
         return turn
 
-    def given_up(self, turn: UserTurn) -> None:
-        """The user's code wants no answer to it."""
-        turn.declined = True
+    def given_up(self, turn: UserTurn, *, declined: bool) -> None:
+        """LiveKit makes no answer to it.
+
+        Args:
+            declined: The agent's code wants none. (If its hook failed, the user waits for one.)
+        """
+        turn.declined = declined
         if self._taken is turn:
             self._taken = None
 

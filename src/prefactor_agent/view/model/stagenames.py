@@ -22,6 +22,8 @@ _STAGES = {
     stages.TRANSCRIPT: _Stage("final transcript", "hear", "stt"),
     stages.ENDPOINTING: _Stage("endpointing", "hear"),
     stages.TURN_HOOK: _Stage("on_user_turn_completed", "hook", "turn hook"),
+    stages.ANSWERING_MACHINE: _Stage("answering machine detection", "hook"),
+    stages.PROGRAM_CALL: _Stage("before your code asked for it", "hook"),
     stages.HANDOFF: _Stage("handoff", "hook"),
     stages.ON_ENTER: _Stage("on_enter", "hook"),
     stages.LLM_QUEUE: _Stage("before the LLM call", "llm"),
@@ -91,6 +93,8 @@ _ROWS = {
     stages.FALSE_INTERRUPTION: "held",
     stages.PREVIOUS_SPEECH: "other speech",
     stages.PROGRAM: "your code",
+    stages.PROGRAM_CALL: "your code",
+    stages.ANSWERING_MACHINE: "machine?",
 }
 
 
