@@ -65,7 +65,9 @@ FLOORS = {
     # What a user's program and tests meet, which joins the rest.
     "tracing": "pipeline metrics.prometheus record record.session record.intercept record.livekit"
     " config core",
-    "agent": "tracing record.session record.intercept",
+    "ahead": "view.model deliver.prefactor deliver.otlp deliver.common config core",
+    "preload": "agent tools ahead",
+    "agent": "tracing ahead record.session record.intercept",
     "tools": "agent config record.tools record.turns record.intercept record.livekit tool_options"
     " core",
     "compat": "tracing pipeline record deliver.prefactor journal schemas config core",

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from livekit.agents import Agent, AgentTask
 
+from .ahead import import_for_calls
 from .record.intercept.forms import INTERCEPTED, traced
 from .record.session.handoffs import awaited
 from .tracing import ATTACHING, tracer
@@ -25,6 +26,11 @@ T = TypeVar("T")
 
 class _Traced:
     """What makes an agent traced; before LiveKit's class in the bases."""
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        super().__init_subclass__(**arguments)
+        if cls.__module__ != __name__:  # an agent's file is imported, and its settings are known
+            import_for_calls()
 
     def __getattribute__(self: Any, name: str) -> Any:
         if name in INTERCEPTED:

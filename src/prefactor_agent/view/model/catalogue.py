@@ -32,6 +32,11 @@ def installed() -> bool:
     return importlib.util.find_spec("voice_prices") is not None
 
 
+def load() -> None:
+    """Read the catalogue, if it is installed: the first price that is asked for does."""
+    rates("openai", "gpt-4o", "2026-01-01")
+
+
 @cache
 def rates(provider: str, model: str, day: str) -> Rates | None:
     """The list price of a model.

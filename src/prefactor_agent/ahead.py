@@ -1,0 +1,49 @@
+"""Imports what the threads of a call need before there is a call.
+
+The journal's thread and those of delivery import most of their modules when they first need them,
+so that an agent starts without them. But that is in a call, and in the first second of it delivery
+would keep the interpreter for some 60 ms from an agent that is about to greet. LiveKit imports the
+agent's file in each process before it gives it a call, which is the time for it; :mod:`.preload`
+is for importing once for all processes."""
+
+from __future__ import annotations
+
+from .config import ConfigurationError, settings
+from .core.guard import guarded
+
+
+@guarded("ahead")
+def import_for_calls() -> None:
+    """Import what calls need with the settings in force. Settings that cannot be used are left to
+    the first call, which says so."""
+    try:
+        chosen = settings()
+    except ConfigurationError:
+        return
+    if chosen.disabled:
+        return
+    import_for_journal()
+    if chosen.delivers:
+        import_for_prefactor()
+    if chosen.exports:
+        import_for_otlp()
+
+
+def import_for_journal() -> None:
+    """The digest of a call that has ended."""
+    from .view.model import digesting  # noqa: F401
+
+
+def import_for_prefactor() -> None:
+    """The clients of Prefactor, and the prices for the quality of a call."""
+    from .deliver.common import deliverer  # noqa: F401
+    from .deliver.prefactor import target  # noqa: F401
+    from .view.model import catalogue
+
+    catalogue.load()
+
+
+def import_for_otlp() -> None:
+    """The sender to OpenTelemetry."""
+    from .deliver.common import deliverer  # noqa: F401
+    from .deliver.otlp import delivery, target  # noqa: F401
