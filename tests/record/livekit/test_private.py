@@ -7,6 +7,7 @@ import time
 from importlib.metadata import version
 from typing import Any
 
+from livekit import rtc
 from livekit.agents import AgentSession, RunContext, llm
 from livekit.agents.job import RunningJobInfo
 from livekit.agents.voice import speech_handle
@@ -231,3 +232,10 @@ async def test_what_decides_that_a_turn_is_over(sink: Recorder) -> None:
     assert (found.mode, found.detector, found.prediction) == ("vad", None, None)
     assert (found.min_delay, found.max_delay, found.deciding) == (0.2, 2.0, False)
     await session.aclose()
+
+
+def test_the_samples_of_a_frame_are_what_is_public_of_them() -> None:
+    samples = bytes(range(8))
+    for given in (samples, bytearray(samples), memoryview(samples)):
+        frame = rtc.AudioFrame(given, 8000, 2, 2)
+        assert bytes(livekit_private.samples_of(frame)) == bytes(frame.data) == samples

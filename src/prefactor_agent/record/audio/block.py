@@ -2,8 +2,9 @@
 
 In a call a frame passes every 10 to 50 ms, and everything that is done in between throws our code
 and NumPy's out of the processor's caches: working out one frame alone takes ten times as long as
-one of many. So when a frame passes, only a copy of its samples is kept (it may be changed in place
-as soon as it has passed). All else waits until a block is full or somebody asks."""
+one of many. So when a frame passes, only a copy of its samples is kept (they may be changed in
+place as soon as it has passed), and the frame itself, whose rate and channels cannot change. All
+else waits until a block is full or somebody asks."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from ..livekit.private import samples_of
 from .loudness import mean_squares, window_of
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ class Block:
     def __init__(self, when_full: Callable[[], object]) -> None:
         self._when_full = when_full
         self._until_ns = 0
-        self._waiting: list[Passed] = []
+        self._waiting: list[tuple[rtc.AudioFrame, bytes, int]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -49,15 +51,7 @@ class Block:
         waiting = self._waiting
         if not waiting:
             self._until_ns = arrived_ns + LONGEST_NS
-        waiting.append(
-            (
-                bytes(frame.data),
-                frame.samples_per_channel,
-                frame.sample_rate,
-                frame.num_channels,
-                arrived_ns,
-            )
-        )
+        waiting.append((frame, bytes(samples_of(frame)), arrived_ns))
         if arrived_ns >= self._until_ns or len(waiting) >= MOST_FRAMES:
             self._when_full()
 
@@ -66,7 +60,11 @@ class Block:
         whatever becomes of it."""
         waiting, self._waiting = self._waiting, []
         found: list[tuple[Passed, list[float]]] = []
-        for (rate, channels), alike in groupby(waiting, _format):
+        passed = (
+            (samples, one.samples_per_channel, one.sample_rate, one.num_channels, arrived_ns)
+            for one, samples, arrived_ns in waiting
+        )
+        for (rate, channels), alike in groupby(passed, _format):
             frames = list(alike)
             samples = [frame[0] for frame in frames]
             found += zip(frames, mean_squares(samples, window_of(rate, channels)), strict=True)
