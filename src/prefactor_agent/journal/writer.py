@@ -40,6 +40,8 @@ QUEUE_LIMIT = 50_000
 IDLE_SECONDS = 2.0
 """After so long without anything to write, old calls are removed; without an open call, the thread
 ends."""
+RETAIN_SECONDS = 60.0
+"""While a call is open, old calls are looked for at most so often."""
 BUSY_SECONDS = 5.0
 """How long one write waits for other processes that write to the same file."""
 
@@ -151,7 +153,7 @@ class JournalWriter:
     # On the thread
 
     def _run(self) -> None:
-        idle_since = time.monotonic()
+        idle_since, retained = time.monotonic(), float("-inf")
         tidy = False
         self._plan(idle=IDLE_SECONDS)
         while True:
@@ -162,7 +164,8 @@ class JournalWriter:
             if busy or self._has_streams():
                 idle_since = now
             elif now - idle_since >= IDLE_SECONDS:
-                if not tidy:
+                if not tidy and (not self._open or now - retained >= RETAIN_SECONDS):
+                    retained = now
                     self._retain()
                 tidy = True
                 if not self._open:
