@@ -66,7 +66,7 @@ FLOORS = {
     "tracing": "pipeline metrics.prometheus record record.session record.intercept record.livekit"
     " config core",
     "ahead": "view.model deliver.prefactor deliver.otlp deliver.common config core",
-    "preload": "agent tools ahead",
+    "preload": "agent tools ahead compat",
     "agent": "tracing ahead record.session record.intercept",
     "tools": "agent config record.tools record.turns record.intercept record.livekit tool_options"
     " core",

@@ -19,9 +19,11 @@ from __future__ import annotations
 
 from . import agent, tools
 from .ahead import import_for_journal, import_for_otlp, import_for_prefactor
+from .compat import session
 
-__all__ = ["agent", "tools"]
-"""Imported for what they bring: LiveKit, and all that records."""
+__all__ = ["agent", "session", "tools"]
+"""Imported for what they bring: LiveKit, and all that records the calls of traced agents and of
+plain ones."""
 
 import_for_journal()
 import_for_prefactor()

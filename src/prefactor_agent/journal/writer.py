@@ -40,8 +40,7 @@ QUEUE_LIMIT = 50_000
 IDLE_SECONDS = 2.0
 """After so long without anything to write, old calls are removed; without an open call, the thread
 ends."""
-RETAIN_SECONDS = 60.0
-"""While a call is open, old calls are looked for at most so often."""
+RETAIN_SECONDS = 60.0  # old calls are looked for at most so often while a call is open
 BUSY_SECONDS = 5.0
 """How long one write waits for other processes that write to the same file."""
 
