@@ -111,6 +111,7 @@ class Phone:
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._publication: rtc.LocalTrackPublication | None = None
+        self._line: tuple[rtc.AudioSource, rtc.AudioResampler | None] | None = None
         self._over = False
         self.room.on("track_subscribed", self._on_track)
         self.room.on("participant_attributes_changed", self._on_attributes)
@@ -138,20 +139,29 @@ class Phone:
         """What the agent has understood of the caller, sentence by sentence."""
         return [one.text for one in self.heard if one.speaker == self.identity and one.final]
 
-    async def dial(self, url: str, token: str, *, speaks: bool = True) -> Self:
-        """Join the room; with a microphone that is on, unless it is for text only."""
+    async def dial(
+        self, url: str, token: str, *, speaks: bool = True, rate: int = MICROPHONE_RATE
+    ) -> Self:
+        """Join the room; with a microphone that is on, unless it is for text only.
+
+        Args:
+            rate: Samples a second of the microphone's track.
+        """
         await self.room.connect(url, token)
         self._spoke_at = time.monotonic()
         self.joined_at = self._spoke_at - self._joined_ago()
         for participant in self.room.remote_participants.values():
             self._on_participant(participant)
         if speaks:
-            source = rtc.AudioSource(MICROPHONE_RATE, 1, queue_size_ms=200)
-            track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
-            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-            self._publication = await self.room.local_participant.publish_track(track, options)
-            self._spawn(self._talk(source))
+            await self._publish(rate)
+            self._spawn(self._talk())
         return self
+
+    async def change_microphone(self, rate: int) -> None:
+        """Go on with a microphone whose track has another sample rate."""
+        if self._publication is not None:
+            await self.room.local_participant.unpublish_track(self._publication.sid)
+        await self._publish(rate)
 
     async def say(self, text: str) -> None:
         """Say it; returns when the last of it has been said."""
@@ -265,9 +275,20 @@ class Phone:
     async def __aexit__(self, *_: object) -> None:
         await self.hang_up()
 
-    async def _talk(self, source: rtc.AudioSource) -> None:
+    async def _publish(self, rate: int) -> None:
+        source = rtc.AudioSource(rate, 1, queue_size_ms=200)
+        track = rtc.LocalAudioTrack.create_audio_track("microphone", source)
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        self._publication = await self.room.local_participant.publish_track(track, options)
+        other = rate != MICROPHONE_RATE
+        self._line = source, rtc.AudioResampler(MICROPHONE_RATE, rate) if other else None
+
+    async def _talk(self) -> None:
         async for frame in self.microphone:
-            await source.capture_frame(frame)
+            assert self._line is not None
+            source, resampler = self._line
+            for one in [frame] if resampler is None else resampler.push(frame):
+                await source.capture_frame(one)
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream(track, sample_rate=EAR_RATE, num_channels=1, frame_size_ms=20)

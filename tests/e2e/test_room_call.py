@@ -4,14 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any
 
 import numpy as np
 import pytest
 import pytest_asyncio
 from livekit import rtc
 from samples.offline.phone import Phone
-from samples.offline.waveform import first_sound, silences
+from samples.offline.waveform import first_sound
 
 from prefactor_agent.demo.caller import EAR_RATE
 from prefactor_agent.demo.script import CALLER, GREETING, INTERRUPTED, RULES
@@ -19,7 +18,6 @@ from prefactor_agent.demo.server import VOICE_SPEED, VoicePace
 from prefactor_agent.demo.speech import Sound, speak
 from prefactor_agent.stored import recording
 from prefactor_agent.stored.recording import Recording
-from prefactor_agent.stored.span import StoredSpan
 from support import recordings
 from support.livekit import Site, Trace, Worker, trace_of
 
@@ -154,24 +152,9 @@ def test_the_recording_has_both_voices_where_the_trace_has_them(call: Held, reco
 
 
 def test_the_dead_air_in_the_recording_is_what_the_trace_says(call: Held, recorded: Recording):
-    voices, rate = recordings.decode(recorded.path)
-    caller, agent = (voices * 32_767).astype(np.int16)
-    offset = recorded.offset_ms(call.trace.session.started_us) / 1000
-    heard = {offset + begins: length for begins, length in silences(caller, agent, rate)}
-    answers = [
-        turn for turn in call.trace.of("assistant_turn") if "perceived_ms" in latency_of(turn)
-    ]
-    assert len(answers) == len(CALLER)
-    for answer in answers:
-        quiet_since = answer.result["moments_us"]["user_speech_ended"] / 1e6
-        begins = min(heard, key=lambda begins: abs(begins - quiet_since))
-        assert begins == pytest.approx(quiet_since, abs=0.02)
-        assert heard[begins] == pytest.approx(latency_of(answer)["perceived_ms"] / 1e3, abs=0.02)
-
-
-def latency_of(answer: StoredSpan) -> dict[str, Any]:
-    found: dict[str, Any] = answer.result.get("latency", {})
-    return found
+    apart = recordings.dead_air(recorded, call.trace.spans)
+    assert len(apart) == len(CALLER)
+    assert apart == [(pytest.approx(0, abs=0.02), pytest.approx(0, abs=0.02))] * len(apart)
 
 
 def test_it_was_delivered(call: Held, site: Site, shop: Worker):

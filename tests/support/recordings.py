@@ -4,6 +4,7 @@ beside what the trace says."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -146,11 +147,7 @@ def lags(recording: Recording, spans: Sequence[StoredSpan]) -> tuple[list[float]
         [sounds.played(call, answer)[1] for answer in answers],
     )
     caller, agent = (
-        [
-            _lag(energy, rate, recording.begins_us, one)
-            for one in told
-            if sum(sound.dbfs > _LOUD for sound in one) > _ENOUGH
-        ]
+        [_lag(energy, rate, recording.begins_us, one) for one in told if _is_loud(one)]
         for energy, told in zip(
             np.cumsum(channels.astype(float) ** 2, axis=1), stretches, strict=True
         )
@@ -160,7 +157,67 @@ def lags(recording: Recording, spans: Sequence[StoredSpan]) -> tuple[list[float]
 
 _LOUD = -30
 _ENOUGH = 5
+_ROOM = -50
+"""The noise of a caller's room is quieter, also as loud as WebRTC makes it before a voice is
+heard."""
 _FURTHEST = 0.1
+
+
+def onsets(recording: Recording, spans: Sequence[StoredSpan]) -> tuple[list[float], list[float]]:
+    """How much later each utterance of the caller's, and each answer, begins in the recording than
+    by the trace's levels, in seconds: to the nearest beginning of a sound."""
+    call = calltree.build(spans)
+    utterances = [sounds.heard(span) for span in call.spans("stt")]
+    answers = [sounds.played(call, answer)[1] for turn in call.turns for answer in turn.answers]
+    channels, rate = decode(recording.path)
+    caller, agent = (
+        _later(
+            _beginnings(channel, rate),
+            [(_first(one).started_us - recording.begins_us) / 1e6 for one in told if _is_loud(one)],
+        )
+        for channel, told in zip(channels, (utterances, answers), strict=True)
+    )
+    return caller, agent
+
+
+def _first(told: Sequence[sounds.Sound]) -> sounds.Sound:
+    return next(sound for sound in told if sound.dbfs > _ROOM)
+
+
+def _beginnings(channel: NDArray[np.float32], rate: int) -> list[float]:
+    """When the sounds of a channel begin, in seconds."""
+    size = round(rate * waveform.WINDOW)
+    windows = channel[: len(channel) // size * size].astype(float).reshape(-1, size)
+    loud = np.flatnonzero(windows.std(axis=1) > 10 ** (_ROOM / 20))
+    heard = [float(at) * waveform.WINDOW for at in loud]
+    return [at for before, at in pairwise([-1.0, *heard]) if at - before >= _PAUSE]
+
+
+def _later(heard: Sequence[float], told: Sequence[float]) -> list[float]:
+    return [min((begins - at for begins in heard), key=abs) for at in told]
+
+
+def dead_air(recording: Recording, spans: Sequence[StoredSpan]) -> list[tuple[float, float]]:
+    """How much later the dead air before each answer begins in the recording than in the trace, and
+    how much longer it is, in seconds."""
+    call = calltree.build(spans)
+    assert call.session is not None
+    channels, rate = decode(recording.path)
+    caller, agent = (channels * 32_767).astype(np.int16)
+    offset = recording.offset_ms(call.session.started_us) / 1000
+    heard = [(offset + at, lasts) for at, lasts in waveform.silences(caller, agent, rate)]
+    apart = []
+    for answer in call.spans("assistant_turn"):
+        perceived = answer.result.get("latency", {}).get("perceived_ms")
+        if perceived is not None:
+            since = answer.result["moments_us"]["user_speech_ended"] / 1e6
+            at, lasts = min(heard, key=lambda one: abs(one[0] - since))
+            apart.append((at - since, lasts - perceived / 1000))
+    return apart
+
+
+def _is_loud(told: Sequence[sounds.Sound]) -> bool:
+    return sum(sound.dbfs > _LOUD for sound in told) > _ENOUGH
 
 
 def _lag(

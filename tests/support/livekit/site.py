@@ -15,6 +15,7 @@ from samples.offline.phone import Phone, token
 from samples.offline.processes import Program
 
 from livekit import api
+from prefactor_agent.demo.caller import MICROPHONE_RATE
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.stored.span import StoredSpan
 from support.prefactor_readers import expected_status
@@ -98,12 +99,14 @@ class Site:
         *,
         agent: str | None = None,
         speaks: bool = True,
+        rate: int = MICROPHONE_RATE,
         attributes: Mapping[str, str] | None = None,
         metadata: str = "",
         kind: Literal["standard", "sip"] = "standard",
     ) -> Phone:
         """A caller who has joined a room. `agent`: the name of the agent to call; `kind`: `sip`
-        for one who comes as from LiveKit's telephone service."""
+        for one who comes as from LiveKit's telephone service; `rate`: the microphone's samples a
+        second."""
         ticket = token(
             KEY,
             SECRET,
@@ -114,7 +117,7 @@ class Site:
             agent=agent,
             kind=kind,
         )
-        phone = await Phone().dial(self.livekit.url, ticket, speaks=speaks)
+        phone = await Phone().dial(self.livekit.url, ticket, speaks=speaks, rate=rate)
         await self.has_agent(room, agent or "")
         return phone
 
