@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from prefactor_agent import config, redact
 from prefactor_agent.config import ConfigurationError, Settings
 from prefactor_agent.core.clock import now_ns
+from prefactor_agent.core.placeholders import HIDDEN, REDACTED
 from prefactor_agent.core.span import SpanType, Status
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.journal.writer import JournalWriter
 from prefactor_agent.record.spans.stream import Stream
 from prefactor_agent.record.spans.tree import SpanTree
-from prefactor_agent.redact import HIDDEN, REDACTED, Redactor
+from prefactor_agent.redact import Redactor
 from support.waiting import PATIENCE
 
 

@@ -15,15 +15,13 @@ from pydantic_core import from_json, to_json
 
 from .config import Redact, Settings
 from .core.json import JSON
+from .core.placeholders import HIDDEN, REDACTED, of_size, of_type
 from .schemas import parts
 from .schemas.content import CONTENT, Part
 from .schemas.types import type_of
 
 KeyPath = tuple[str, ...]
 """The keys above a value; lists have none."""
-
-REDACTED = "[redacted]"
-HIDDEN = "[hidden: the redact function failed]"
 
 OFF_THE_RECORD = "off_the_record"
 """In the payload of a span whose words are not kept: the program said so while it lasted."""
@@ -140,14 +138,14 @@ class Redactor:
         if isinstance(value, bool | int | float):
             return self._number(value, at)
         if isinstance(value, bytes | bytearray | memoryview):
-            return f"<{len(value)} bytes>"
+            return of_size(len(value), "bytes")
         if isinstance(value, Mapping):
             # A message of a tool's, or a call of it, inside an LLM's input or output.
             if not at.masks and self._hides(_named(value)):
                 part = at.part if at.part.keys else parts.KEPT_MESSAGE
                 at = at._replace(part=part, masks=True)
             if at.masks and not at.part.keys:
-                return f"<{len(value)} keys>"
+                return of_size(len(value), "keys")
             return self._fields(value, at)
         if isinstance(value, list | tuple):
             below = at._replace(part=at.part.item())
@@ -172,7 +170,7 @@ class Redactor:
 
     def _words(self, text: str, at: _Place) -> Any:
         if at.masks and not at.part.text:
-            return f"<{len(text)} characters>"
+            return of_size(len(text), "characters")
         if self._reads_json and _JSON_BEGINS.match(text):
             text = self._json(text, at)
         return self._text(text, at.path)
@@ -209,7 +207,7 @@ class Redactor:
             kept = REDACTED if matches and not isinstance(value, bool) else value
         if self._user is not None:
             kept = self._ask(at.path, kept)
-        return f"<{type(kept).__name__}>" if at.masks else kept
+        return of_type(kept) if at.masks else kept
 
     def _ask(self, path: KeyPath, value: Any) -> Any:
         """What the user's function makes of a value."""
@@ -235,7 +233,7 @@ def _without_binary(text: str) -> str:
         )
     if len(text) < _LONG:
         return text
-    return _BASE64.sub(lambda found: f"<{len(found[0])} characters of base64>", text)
+    return _BASE64.sub(lambda found: of_size(len(found[0]), "characters of base64"), text)
 
 
 def _sizes_only(column: str, values: list[Any]) -> list[Any]:

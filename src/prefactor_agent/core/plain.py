@@ -11,6 +11,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from .placeholders import of_size
+
 _SIMPLE = (str, int, float, bool, type(None))
 _DEEP = 100
 """Levels from which on a value is named only: JSON readers go no deeper than two hundred."""
@@ -49,9 +51,9 @@ def _at_rest(value: Any, depth: int = 0) -> Any:
         raise ValueError("nested too deeply")
     depth += 1
     if isinstance(value, bytes | bytearray):
-        return f"<{len(value)} bytes>"
+        return of_size(len(value), "bytes")
     if isinstance(value, memoryview):
-        return f"<{value.nbytes} bytes>"
+        return of_size(value.nbytes, "bytes")
     if isinstance(value, Iterator):
         return _name(value)
     if isinstance(value, BaseModel):

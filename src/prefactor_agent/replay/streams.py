@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ..redact import HIDDEN, REDACTED
+from ..core import placeholders
 from ..stored.span import StoredSpan
 from .format import Audio, Text
 
-_GONE = re.compile(
-    rf"<\d+ (?:characters|bytes|keys)(?: of base64)?>|{re.escape(REDACTED)}|{re.escape(HIDDEN)}"
-    r"|… \[\d+ more (?:characters|items)\]"
-)
-"""What redaction and bounds put in the place of words (redact.py, bounds.py)."""
-_MASKED = re.compile(r"<(?:int|float|bool)>")
-"""What redaction puts in the place of a value that is no text."""
+_CUT = re.compile(r"… \[\d+ more (?:characters|items)\]")
+"""What bounds put in the place of words (core/bounds.py)."""
 
 
 class Words:
@@ -30,7 +25,7 @@ class Words:
 
     def whole(self, name: str, text: Any) -> str:
         """A text, if all of its words are there; empty otherwise."""
-        if not isinstance(text, str) or _GONE.search(text) or _MASKED.fullmatch(text.strip('"')):
+        if not isinstance(text, str) or _is_incomplete(text):
             self.lack(name)
             return ""
         return text
@@ -54,6 +49,15 @@ class Words:
         for text in texts:
             self.whole(name, text)
         return Text(offset_us=tuple(data.get("offset_us", ())), text=tuple(texts))
+
+
+def _is_incomplete(text: str) -> bool:
+    """Whether words of a text, or all of it, are not in the trace."""
+    return bool(
+        placeholders.ANY_IN_TEXT.search(text)
+        or placeholders.TYPE_OF_VALUE.fullmatch(text.strip('"'))
+        or _CUT.search(text)
+    )
 
 
 def audio_of(span: StoredSpan) -> Audio | None:

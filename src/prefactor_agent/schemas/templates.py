@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ..core.placeholders import EMPTY_TEXT
+
 LIMIT = 120
 MOST_ARGUMENTS = 3
 """So many arguments of a tool call are shown, in the order in which the tool declares them."""
@@ -32,7 +34,7 @@ def _text(name: str, value: str) -> str:
     which the words are not kept."""
     return (
         f"{{% capture {name} %}}{{{{ {value} }}}}{{% endcapture %}}"
-        f'{{% assign {name} = {name} | remove: "<0 characters>" %}}'
+        f'{{% assign {name} = {name} | remove: "{EMPTY_TEXT}" %}}'
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ...core.bounds import STRING_LIMIT
+from ...core.placeholders import EMPTY_TEXT
 from ...core.text import cut_text
 from ...core.values import text
 
-_NOTHING = "<0 characters>"
 _BREAK = "  \n"
 """A line break that Markdown keeps: Phoenix draws a session's input and output as such."""
 
@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 def words(value: object) -> str:
     """What was said, or nothing; also of a text without content, which is described."""
-    return "" if value == _NOTHING else text(value)
+    return "" if value == EMPTY_TEXT else text(value)
 
 
 def lines(turns: Iterable[tuple[bool, int, dict[str, object]]], started_us: int) -> list[Line]:

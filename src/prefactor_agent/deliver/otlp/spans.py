@@ -4,12 +4,12 @@ An attribute whose value is ``None`` is not sent: what was not measured is absen
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from ...conversation import stages
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON, without_none
+from ...core.placeholders import REDACTED, SIZE_OF_TEXT
 from ...core.values import as_list, mapping, mappings, number, text
 from . import genai
 from .attributes import as_text, seconds, shown
@@ -17,8 +17,6 @@ from .costs import request_cost
 from .dialogue import heard, whole, words
 from .provider import provider_name
 from .reading import Reading
-
-_DESCRIBED = re.compile(r"<\d+ characters>|\[redacted\]")
 
 
 def session(call: Reading) -> JSON:
@@ -316,7 +314,8 @@ def _stages(prefix: str, silence: JSON) -> JSON:
 def _unless_described(value: Any) -> str | None:
     """A text, but none that was replaced by its size: backends group by it."""
     found = text(value)
-    return None if not found or _DESCRIBED.fullmatch(found) else found
+    described = found == REDACTED or SIZE_OF_TEXT.fullmatch(found)
+    return None if not found or described else found
 
 
 def _as_text(value: Any) -> str | None:

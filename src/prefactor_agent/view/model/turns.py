@@ -3,15 +3,14 @@ words: what was heard, generated, spoken, and never spoken."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from ...core.placeholders import SIZE_OF_TEXT
 from ...core.values import as_list, mappings, text
 from ...stored.span import StoredSpan
 
 TURNS = frozenset({"user_turn", "assistant_turn"})
-_MASKED = re.compile(r"<\d+ characters>")
 
 
 def kind(span: StoredSpan) -> str:
@@ -120,7 +119,7 @@ def unspoken_text(node: Node) -> str:
     if not result.get("interrupted") and node.span.status != "cancelled":
         return ""
     generated = generated_text(node)
-    if _MASKED.fullmatch(generated):
+    if SIZE_OF_TEXT.fullmatch(generated):
         return ""  # the words are not in the trace
     # The two differ in their spaces, where an answer had several parts.
     position = 0
