@@ -68,6 +68,7 @@ TYPES = (
         kept=fields(
             f"{parts.KEPT_TURN} source user_initiated allow_interruptions speech_id",
             reply_to=each(fields("tool_id tool_name update_ids")),
+            created_by=fields("tool_id tool_name"),
             metadata=shape(),
         ),
         kept_result=fields(

@@ -23,7 +23,7 @@ from ...core.span import Span, SpanType, Status
 from ..livekit import private as livekit_private
 from ..livekit.messages import describe_message
 from ..spans.outcome import PREFACTOR_STATUS, describe_error
-from .context import TurnRefs, current_turn, is_hook_task
+from .context import TurnRefs, current_turn, is_hook_task, running_tool
 from .latency_inputs import question_of
 from .playback import Playback
 from .recent import RecentTurns
@@ -121,12 +121,35 @@ class AssistantTurns:
             # LiveKit schedules a speech at once, but for one that it generates ahead.
             loop = asyncio.get_running_loop()
             loop.call_soon(self._note_ahead, turn, event.speech_handle, asking)
+        else:
+            self._note_tool(turn)
 
     @guarded("speech.ahead")
     def _note_ahead(self, turn: AssistantTurn, speech: Any, asking: UserTurn) -> None:
         if not speech.scheduled:
             turn.ahead = True
             turn.question = turn.question or asking
+        else:
+            self._note_tool(turn)
+
+    def _note_tool(self, turn: AssistantTurn) -> None:
+        """Note the tool in whose body the program had the agent speak. What an agent says that a
+        tool has run (a task) is below that tool anyway."""
+        tool = self._tool_at_work(turn) if turn.by_program and turn.span.open else None
+        if tool is not None and tool is not self._state.open_owning_tool():
+            created_by = {"tool_id": tool.id, "tool_name": tool.name}
+            self._spans.update(turn.span, created_by=created_by)
+
+    def _tool_at_work(self, turn: AssistantTurn) -> Span | None:
+        running = running_tool(self._state.session_id)
+        if running is not None:
+            return running.span
+        cause = next(
+            (o for o in self._state.speeches.values() if o.span.id == turn.caused_by), None
+        )
+        # Of a tool that is not traced, the context knows the speech alone.
+        open_tools = [tool for tool in cause.tool_spans if tool.open] if cause is not None else []
+        return open_tools[0] if len(open_tools) == 1 else None
 
     def _taken_by_model(self, event: SpeechCreatedEvent) -> UserTurn | None:
         """The user's turn that a realtime model answers with a speech that was just created."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ...core.values import as_int, as_list, mappings, number, text
+from ...core.values import as_int, as_list, mapping, mappings, number, text
 from ...stored.span import StoredSpan
 from .calltree import CallTree
 from .turns import Node, Turn
@@ -109,6 +109,18 @@ def reply_to(answer: Node) -> tuple[ReplyTo, ...]:
         )
         for one in mappings(answer.span.payload.get("reply_to"))
     )
+
+
+def created_by(answer: Node) -> str:
+    """The name of the tool that had an answer said; empty: none did, or it is not known."""
+    return text(mapping(answer.span.payload.get("created_by")).get("tool_name"))
+
+
+def origin(answer: Node) -> str:
+    """``reports look_up_flights``, ``said by look_up_flights``; empty: no tool is why it was
+    said."""
+    tool = created_by(answer)
+    return reports(answer) or (f"said by {tool}" if tool else "")
 
 
 def reports(answer: Node) -> str:

@@ -31,7 +31,7 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
-from ..model.updates import Update, omitted, over_us, ran_us, reports, result_turn, updates
+from ..model.updates import Update, omitted, origin, over_us, ran_us, result_turn, updates
 
 KEYS = "keys-"
 """What the page's ids of keys begin with, which have no span."""
@@ -207,7 +207,7 @@ def _how_it_went(node: Node) -> Iterator[Chip]:
             text(result.get("interrupted_by")), text(result.get("interrupted_by"))
         )
         yield (f"interrupted by {by}" if by else "interrupted"), "bad"
-    if said := reports(node):
+    if said := origin(node):
         yield said, ""
     if thrown_away(node):
         yield "begun early, then dropped", ""

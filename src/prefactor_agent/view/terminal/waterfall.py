@@ -37,7 +37,7 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
-from ..model.updates import reports
+from ..model.updates import origin, reports
 from . import words
 from .call_head import Head
 from .draw import Scale, bar_cells, gap_cells, guided
@@ -211,7 +211,7 @@ class _Turns(Lines):
 
     def _on_its_own(self, line: Text, turn: Turn) -> None:
         """Why the agent spoke without being asked."""
-        said = ", ".join(filter(None, map(reports, turn.answers)))
+        said = ", ".join(filter(None, map(origin, turn.answers)))
         if said:
             said = words.fit(self.safe(said), _REPORTS, self.glyphs.ellipsis)
             line.append(f" {self.glyphs.dot} " if line.plain else " ").append(said, "magenta")
