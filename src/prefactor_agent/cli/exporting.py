@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from ..stored.recording import keep_private
 from ..stored.source import Place, SourceError
 from .completion import CallArgument
 from .examples import add
@@ -93,5 +94,7 @@ def _write_sound(place: Place, call: str, output: Path | None, format_: ExportFo
     if output is None:
         sys.stdout.buffer.writelines(pieces)
         return
-    with writing_to(output, "-o"), output.open("wb") as file:
-        file.writelines(pieces)
+    with writing_to(output, "-o"):
+        keep_private(output)
+        with output.open("wb") as file:
+            file.writelines(pieces)

@@ -117,3 +117,15 @@ def read(path: Path) -> Recording | None:
     except ValueError:  # it is not one of ours
         return None
     return Recording(path, begins_us, found.seconds, size)
+
+
+def keep_private(path: Path) -> None:
+    """Make a file that holds voices, before they are written: it is for its owner to read only.
+    What is no file, a terminal or a pipe, stays as it is.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    path.touch(mode=0o600)
+    if path.is_file():
+        path.chmod(0o600)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import stat
 import wave
 from pathlib import Path
 
@@ -51,6 +52,20 @@ def test_export_writes_the_recording_as_it_is(
     done = run("export", "--format", "ogg", "-o", file, journal=journal)
     assert (done.returncode, done.stdout) == (0, "")
     assert file.read_bytes() == recorded.path.read_bytes()
+
+
+@pytest.mark.parametrize("format_", ["ogg", "wav"])
+def test_exported_voices_are_for_their_owner_only(
+    journal: Path, recorded: Recording, tmp_path: Path, format_: str
+) -> None:
+    new, there = tmp_path / "new", tmp_path / "there"
+    there.touch(mode=0o644)
+    for file in (new, there):
+        done = run("export", "--format", format_, "-o", file, journal=journal)
+        assert done.returncode == 0
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    done = run("export", "--format", format_, "-o", "/dev/null", journal=journal)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_what_cannot_be_decoded_any_more_is_silence(recorded: Recording) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from ...conversation import stages
+from ...stored.recording import keep_private
 from ...stored.source import Source, SourceError
 from ...stored.span import StoredSpan
 from ..model import numbers, stagenames
@@ -85,12 +86,8 @@ def write_report(
         raise ReportError(str(error)) from None
     page = render(spans, alive=source.alive(session_id), sound=sound)
     try:
-        if (
-            sound is not None and sound.file is None
-        ):  # it holds the voices: for its owner, as they are
-            path.touch(mode=0o600)
-            if path.is_file():  # and no terminal
-                path.chmod(0o600)
+        if sound is not None and sound.file is None:  # the page holds it
+            keep_private(path)
         path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
         reason = error.strerror or type(error).__name__
