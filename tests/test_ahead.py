@@ -89,6 +89,21 @@ def test_an_agents_file_imports_what_its_calls_need(
     assert found["threads"] == ["MainThread"]
 
 
+def test_a_class_that_is_made_on_an_event_loop_imports_nothing(tmp_path: Path) -> None:
+    program = """
+import asyncio
+from prefactor_agent import TracedAgent
+
+async def entrypoint():
+    class Clerk(TracedAgent):
+        pass
+
+asyncio.run(entrypoint())
+"""
+    found = _run(tmp_path, program + REPORT, PREFACTOR_API_TOKEN="t")
+    assert not {DIGEST, PREFACTOR, OTLP, CLIENT} & set(found["modules"])
+
+
 def test_who_only_imports_the_names_imports_no_more(tmp_path: Path) -> None:
     found = _run(tmp_path, "from prefactor_agent import TracedAgent, traced_tool" + REPORT)
     assert not {DIGEST, PREFACTOR, OTLP, CLIENT} & set(found["modules"])

@@ -9,13 +9,16 @@ is for importing once for all processes."""
 from __future__ import annotations
 
 from .config import ConfigurationError, settings
-from .core.guard import guarded
+from .core.guard import guarded, on_event_loop
 
 
 @guarded("ahead")
 def import_for_calls() -> None:
     """Import what calls need with the settings in force. Settings that cannot be used are left to
-    the first call, which says so."""
+    the first call, which says so; and on an event loop, where a program can also make its classes,
+    nothing is imported."""
+    if on_event_loop():
+        return
     try:
         chosen = settings()
     except ConfigurationError:

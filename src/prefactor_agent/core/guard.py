@@ -7,6 +7,7 @@ them."""
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
@@ -70,6 +71,15 @@ def guarded(seam: str) -> Callable[[Callable[P, R]], Callable[P, R | None]]:
         return call
 
     return decorate
+
+
+def on_event_loop() -> bool:
+    """Whether this thread runs an event loop: what takes long, or the disk, has no place here."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 _OURS = __name__.partition(".")[0]

@@ -1,5 +1,7 @@
-"""A reception that puts callers through, and can end a call: what the shop's agent does not do."""
+"""A reception that puts callers through, and can end a call: what the shop's agent does not do.
+Where LiveKit can, the tracer is imported once for all processes."""
 
+import inspect
 import math
 import os
 
@@ -45,8 +47,13 @@ def prewarm(process: JobProcess) -> None:
     process.userdata["vad"] = silero.VAD.load()
 
 
+options = {"preload_modules": ["prefactor_agent.preload"]}
+if "preload_modules" not in inspect.signature(AgentServer).parameters:  # LiveKit 1.5
+    options = {}
 # Its health check on a free port, and calls also while the machine is busy.
-server = AgentServer(setup_fnc=prewarm, host="127.0.0.1", port=0, load_threshold=math.inf)
+server = AgentServer(
+    setup_fnc=prewarm, host="127.0.0.1", port=0, load_threshold=math.inf, **options
+)
 
 
 @server.rtc_session(agent_name=os.environ.get("DESK", "desk"))

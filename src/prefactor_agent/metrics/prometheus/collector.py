@@ -8,7 +8,6 @@ collector gives what it read last, and reads on a thread of its own."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator
@@ -19,7 +18,7 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from ...config import ConfigurationError, settings
-from ...core.guard import guarded
+from ...core.guard import guarded, on_event_loop
 from ...journal.errors import StorageError, UnusableJournalError
 from ...journal.lost_calls import count_lost_calls
 from ...journal.totals import Totals, read
@@ -44,7 +43,7 @@ class JournalCollector(Collector):
         return families(NOTHING)
 
     def collect(self) -> Iterator[Metric]:
-        if _on_event_loop():
+        if on_event_loop():
             threading.Thread(target=self._refresh, name="prefactor-metrics", daemon=True).start()
         else:
             self._refresh()
@@ -85,11 +84,3 @@ def register() -> None:
 
 
 _registered = False
-
-
-def _on_event_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
