@@ -22,8 +22,8 @@ from rich.table import Table
 
 from prefactor_agent.journal.reader import JournalPlace
 from prefactor_agent.stored.source import ChangeSign, Source
+from prefactor_agent.view.many.overview_calls import PeriodCalls
 from prefactor_agent.view.model.digest import Digest, as_text, digests
-from prefactor_agent.view.model.overview_calls import PeriodCalls
 from prefactor_agent.view.ui.overview import OverviewPages
 from prefactor_agent.view.ui.question import Question
 from prefactor_agent.view.ui.readings import Reading, Readings

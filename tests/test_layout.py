@@ -57,10 +57,11 @@ FLOORS = {
     "rewrite": "",
     "view": "",
     "view.model": "stored pricing request_usage conversation core",
-    "view.terminal": "view.model stored conversation core",
+    "view.many": "view.model pricing conversation core",
+    "view.terminal": "view.many view.model stored conversation core",
     "view.report": "view.model stored conversation core",
     "view.export": "view.model stored conversation core",
-    "view.ui": "view.report view.model stored config conversation core",
+    "view.ui": "view.report view.many view.model stored config conversation core",
     "replay": "view.model stored redact core",
     # What a user's program and tests meet, which joins the rest.
     "tracing": "pipeline metrics.prometheus record record.session record.intercept record.livekit"
@@ -74,7 +75,7 @@ FLOORS = {
     "testing": "tracing replay view.model journal stored record.livekit redact tool_options config"
     " conversation core",
     "demo": "view.terminal view.report journal .",
-    "cli": "demo view.terminal view.report view.export view.ui view.model replay deliver"
+    "cli": "demo view.terminal view.report view.export view.ui view.many view.model replay deliver"
     # The last is the package itself, which has the version.
     " deliver.common deliver.prefactor metrics.prometheus archive journal stored config checks"
     " rewrite core .",
@@ -167,6 +168,7 @@ def test_conversation_is_pure() -> None:
 
 def test_the_model_of_a_call_draws_nothing() -> None:
     assert SOURCE.loading("view.model", {"rich", "jinja2"}) == []
+    assert SOURCE.loading("view.many", {"rich", "jinja2"}) == []
 
 
 def test_only_tests_import_testing() -> None:

@@ -235,9 +235,9 @@ def stats(
     from rich.console import Console
 
     from ..view.export.jsonlines import json_line
+    from ..view.many.stats import collect
     from ..view.model.costs import Spending
     from ..view.model.digest import Wanted, digests
-    from ..view.model.stats import collect
     from ..view.terminal.stats import spending_lines, table
 
     if compare is not None:
@@ -271,7 +271,7 @@ def _compare(
     from rich.console import Console
 
     from ..view.export.jsonlines import json_line
-    from ..view.model.compare import compare
+    from ..view.many.compare import compare
     from ..view.model.digest import digests
     from ..view.terminal.compare import table
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.export.outline import outline
+from prefactor_agent.view.many.stats import collect
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.gaps import longest_gaps
-from prefactor_agent.view.model.stats import collect
 from prefactor_agent.view.model.summarize import summarize
 from prefactor_agent.view.terminal.waterfall import waterfall
 from view.calls import spoken_call

@@ -4,7 +4,7 @@ from io import StringIO
 
 from rich.console import Console, RenderableType
 
-from prefactor_agent.view.model.stats import collect
+from prefactor_agent.view.many.stats import collect
 from prefactor_agent.view.terminal.stats import table
 from view.calls import session
 from view.latencies import SPANS, latencies_of

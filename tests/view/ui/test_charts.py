@@ -6,14 +6,14 @@ import re
 
 import pytest
 
-from prefactor_agent.view.model.bootstrap import Interval
-from prefactor_agent.view.model.compare import Row
-from prefactor_agent.view.model.overview import Version
-from prefactor_agent.view.model.overview_time import Bucket
-from prefactor_agent.view.model.stats import line_of
+from prefactor_agent.view.many.bootstrap import Interval
+from prefactor_agent.view.many.compare import Row
+from prefactor_agent.view.many.overview import Version
+from prefactor_agent.view.many.overview_time import Bucket
+from prefactor_agent.view.many.stats import line_of
 from prefactor_agent.view.ui import charts
 from view.calls import us
-from view.model.test_overview import of, seen
+from view.many.test_overview import of, seen
 
 DAY = 86_400_000
 

@@ -15,7 +15,7 @@ from yarl import URL
 
 from prefactor_agent.archive.writer import push_all
 from prefactor_agent.stored.span import StoredSpan
-from prefactor_agent.view.model import compare as compared
+from prefactor_agent.view.many import compare as compared
 from prefactor_agent.view.model.digest import digest_text
 from view.calls import session
 from view.commandline import run

@@ -8,10 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from ..model import stagenames
-from ..model.bootstrap import CONFIDENCE
-from ..model.compare import Comparison, Row
-from ..model.differences import (
+from ..many.bootstrap import CONFIDENCE
+from ..many.compare import Comparison, Row
+from ..many.differences import (
     WHOLE,
     change_of,
     counts_of,
@@ -21,6 +20,7 @@ from ..model.differences import (
     statistic_of,
     value_of,
 )
+from ..model import stagenames
 from ..model.numbers import count
 from .words import harmless
 

@@ -9,10 +9,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ...conversation.stages import PERCEIVED, PICKUP
+from ..many.stats import Line, Stats
 from ..model import stagenames
 from ..model.costs import Spending, dollars, without_price
 from ..model.numbers import count, milliseconds
-from ..model.stats import Line, Stats
 from .words import harmless
 
 _WHOLE = (PERCEIVED, PICKUP)

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from ..many.compare import Row
+from ..many.overview import Version
+from ..many.overview_time import Bucket
+from ..many.stats import Line
 from ..model import numbers, stagenames
-from ..model.compare import Row
-from ..model.overview import Version
-from ..model.overview_time import Bucket
-from ..model.stats import Line
 
 TOP, BOTTOM = 32, 182
 """Of the lines' part of a picture; above it there is room for two lines of text."""

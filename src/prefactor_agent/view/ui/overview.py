@@ -13,13 +13,14 @@ from aiohttp import web
 from jinja2 import Template
 
 from ...stored.source import Place, SourceError
-from ..model import costs, differences, numbers, stagenames
-from ..model.bootstrap import CONFIDENCE
-from ..model.compare import Comparison, NotWantedError, compare_gathered
-from ..model.gathered import Several
-from ..model.overview import overview
-from ..model.overview_calls import VersionCalls
-from ..model.overview_time import Bucket, over_time, spans_of
+from ..many import differences
+from ..many.bootstrap import CONFIDENCE
+from ..many.compare import Comparison, NotWantedError, compare_gathered
+from ..many.gathered import Several
+from ..many.overview import overview
+from ..many.overview_calls import VersionCalls
+from ..many.overview_time import Bucket, over_time, spans_of
+from ..model import costs, numbers, stagenames
 from ..report import safe
 from ..report.page import colours, environment
 from ..report.view import stage_styles

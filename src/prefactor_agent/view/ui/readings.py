@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ...stored.source import Place
+from ..many.overview_calls import PeriodCalls
 from ..model.digest import Wanted, digests
-from ..model.overview_calls import PeriodCalls
 from .question import Question
 
 KEPT = 3

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from ...conversation import median, percentile
 from ...conversation.stages import PERCEIVED, PICKUP
 from ...core.json import JSON
-from . import stagenames
-from .latencies import CallLatencies
+from ..model import stagenames
+from ..model.latencies import CallLatencies
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prefactor_agent.view.model.stats import collect
+from prefactor_agent.view.many.stats import collect
 from view.calls import session
 from view.latencies import SPANS, latencies_of, span, turn
 from view.pickups import picked_up

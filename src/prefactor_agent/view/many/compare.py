@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 from ...core.json import JSON
-from . import stagenames
+from ..model import stagenames
+from ..model.digest import Digest
 from .bootstrap import CONFIDENCE, Interval, Sample, Statistic, interval, median, p95, share
-from .digest import Digest
 from .gathered import Several, by_name, gather, sample
 
 Of = Literal["turns", "calls", "tool calls"]

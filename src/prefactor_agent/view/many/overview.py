@@ -10,9 +10,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ...conversation.stages import PERCEIVED
-from . import stagenames
-from .costs import Spending
-from .digest import Failure
+from ..model import stagenames
+from ..model.costs import Spending
+from ..model.digest import Failure
 from .gathered import Several, Values, ascending, by_name, joined
 from .overview_calls import Model, VersionCalls, WorstTurn, worst_turns
 from .stats import Line, Stats, line_of

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prefactor_agent import conversation
-from prefactor_agent.view.model.bootstrap import (
+from prefactor_agent.view.many.bootstrap import (
     Sample,
     Statistic,
     interval,

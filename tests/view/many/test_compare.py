@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefactor_agent.view.model.compare import Comparison, Row, compare
+from prefactor_agent.view.many.compare import Comparison, Row, compare
 from prefactor_agent.view.model.digest import Digest
 from view.digests import digest_of
 from view.versions import call

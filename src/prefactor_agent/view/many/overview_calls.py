@@ -11,10 +11,10 @@ from typing import NamedTuple
 from ...core.json import JSON
 from ...core.values import number, text
 from ...pricing import ModelCost
-from .costs import Spending, cost_of_digest
-from .digest import Digest, Failure
+from ..model.costs import Spending, cost_of_digest
+from ..model.digest import Digest, Failure
+from ..model.latencies import TurnLatency
 from .gathered import Gathered
-from .latencies import TurnLatency
 
 WORST = 20
 """So many turns are kept of each version, those with the longest dead air."""

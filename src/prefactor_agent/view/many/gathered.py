@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from ...conversation.stages import PERCEIVED, PICKUP
+from ..model.digest import Digest
 from .bootstrap import Counts, Floats, Sample
-from .digest import Digest
 
 
 class Values:

@@ -8,9 +8,9 @@ from itertools import pairwise
 
 import pytest
 
-from prefactor_agent.view.model.overview_calls import PeriodCalls
-from prefactor_agent.view.model.overview_time import MOST, over_time, spans_of
-from view.model.test_overview import NEW, OLD
+from prefactor_agent.view.many.overview_calls import PeriodCalls
+from prefactor_agent.view.many.overview_time import MOST, over_time, spans_of
+from view.many.test_overview import NEW, OLD
 
 HOUR, DAY = 3_600_000_000, 86_400_000_000
 

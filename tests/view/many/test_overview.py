@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from prefactor_agent.stored.span import StoredSpan
-from prefactor_agent.view.model.compare import NotWantedError, compare, compare_gathered
+from prefactor_agent.view.many.compare import NotWantedError, compare, compare_gathered
+from prefactor_agent.view.many.overview import VERSIONS, Overview, Share, overview
+from prefactor_agent.view.many.overview_calls import WORST, Model, PeriodCalls
+from prefactor_agent.view.many.stats import collect
 from prefactor_agent.view.model.digest import Digest, Failure
-from prefactor_agent.view.model.overview import VERSIONS, Overview, Share, overview
-from prefactor_agent.view.model.overview_calls import WORST, Model, PeriodCalls
-from prefactor_agent.view.model.stats import collect
 from view.calls import session, spoken_call, us
 from view.costs import LLM, STT, TTS, priced_session
 from view.digests import digest_of

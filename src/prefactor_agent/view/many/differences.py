@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from ...conversation.stages import PERCEIVED, PICKUP
+from ..model.numbers import milliseconds
 from .bootstrap import CONFIDENCE, LEAST_CALLS, LEAST_EVENTS, LEAST_VALUES
 from .compare import GAP, INTERRUPTED, Comparison, Row
-from .numbers import milliseconds
 
 WHOLE = (PERCEIVED, PICKUP)
 """The names of rows that the others are parts of."""
