@@ -226,7 +226,7 @@ def stats(
             help="What is different between two versions, or two periods (7d..3d 3d..).",
         ),
     ] = None,
-    json: JsonOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Tell where the time goes, over many calls.
 
@@ -243,7 +243,7 @@ def stats(
     if compare is not None:
         if version:
             raise ConfigurationError("--compare names both versions: leave --version out")
-        _compare(_open(journal, from_), compare, agent, since, json=json)
+        _compare(_open(journal, from_), compare, agent, since, as_json=as_json)
         return
     found = []
     versions: list[str | None] = [*version] if version else [None]
@@ -255,7 +255,7 @@ def stats(
             spent = Spending()
             calls = spent.counting(digests(opened, wanted))
             found.append((collect(call.latencies for call in calls), spent))
-    if json:
+    if as_json:
         write_lines(json_line({**each.as_json(), "cost": spent.as_json()}) for each, spent in found)
     elif (since or agent or version) and not any(each.turns or each.pickup for each, _ in found):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
@@ -265,7 +265,7 @@ def stats(
 
 
 def _compare(
-    source: Source, names: tuple[str, str], agent: str | None, since: str | None, *, json: bool
+    source: Source, names: tuple[str, str], agent: str | None, since: str | None, *, as_json: bool
 ) -> None:
     """Print what is different between two versions or periods."""
     from rich.console import Console
@@ -283,7 +283,7 @@ def _compare(
         for side in (found.before, found.after):
             if not side.calls:
                 raise ConfigurationError(_nothing(source, side.name, agent, since_us))
-    if json:
+    if as_json:
         write_lines([json_line(found.as_json())])
     else:
         Console().print(table(found))

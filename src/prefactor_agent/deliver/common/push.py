@@ -46,30 +46,13 @@ async def push(target: Target, *, patience: float, watch: Watch = lambda _: None
     Raises:
         NotAcceptedError, StorageError, UnusableJournalError
     """
-    backoff = Backoff(longest=5.0)
-    give_up = time.monotonic() + patience
     async with target.connect(lambda _session_id: None) as open_:
         delivery = open_(target.settings.journal)
         try:
             done = Pushed(total=delivery.todo.backlog()["spans"])
             ticker = asyncio.create_task(_tick(delivery, done, watch))
             try:
-                while True:
-                    calls = _claim(delivery, done)
-                    before = delivery.progress.sent
-                    try:
-                        await delivery.deliver(calls)
-                    except LaterError as error:
-                        if delivery.progress.sent > before:
-                            backoff.succeeded()
-                            give_up = time.monotonic() + patience
-                        wait = backoff.failed(error.after)
-                        if time.monotonic() + wait > give_up:
-                            done.problem = str(error)
-                            break
-                        await asyncio.sleep(wait)
-                        continue
-                    break
+                done.problem = await _deliver_all(delivery, done, patience)
             finally:
                 ticker.cancel()
                 delivery.todo.release()
@@ -78,6 +61,27 @@ async def push(target: Target, *, patience: float, watch: Watch = lambda _: None
         finally:
             delivery.todo.close()
     return done
+
+
+async def _deliver_all(delivery: Delivery[Any], done: Pushed, patience: float) -> str | None:
+    """Deliver until nothing is left. Returns why that was given up; ``None``: it was not."""
+    backoff = Backoff(longest=5.0)
+    give_up = time.monotonic() + patience
+    while True:
+        calls = _claim(delivery, done)
+        before = delivery.progress.sent
+        try:
+            await delivery.deliver(calls)
+        except LaterError as error:
+            if delivery.progress.sent > before:
+                backoff.succeeded()
+                give_up = time.monotonic() + patience
+            wait = backoff.failed(error.after)
+            if time.monotonic() + wait > give_up:
+                return str(error)
+            await asyncio.sleep(wait)
+        else:
+            return None
 
 
 def _claim(delivery: Delivery[Any], done: Pushed) -> list[Call]:
