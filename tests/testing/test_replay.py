@@ -3,52 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import AsyncIterable, Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from livekit import rtc
-from livekit.agents import AgentSession, APIConnectionError, TurnHandlingOptions, llm
+from livekit.agents import AgentSession, APIConnectionError, llm
 
 import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.replay import NotReplayableError
-from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.testing import Replay, ReplayMismatch, Trace, collecting, replay
-from support import recordings
 from support.line import Line
-from support.recordings import Tone
-from support.scripted import (
-    Heard,
-    ScriptedLLM,
-    ScriptedSTT,
-    ScriptedTTS,
-    ScriptedVAD,
-    Speaker,
-    Use,
-    silence,
-    sound,
-)
+from support.scripted import ScriptedLLM, Speaker
+
+from .replayed import ASKS, HANDLING, LONG, Shop, a_spoken_call, told
 
 pytest_plugins = ["prefactor_agent.testing.plugin"]
-
-
-class Shop(TracedAgent):
-    def __init__(self, instructions: str = "Answer the phone.", state: str = "shipped") -> None:
-        super().__init__(instructions=instructions)
-        self.state = state
-
-    @traced_tool
-    async def lookup(self, order_id: str) -> str:
-        """Find an order."""
-        return f"Order {order_id} has {self.state}."
-
-
-ASKS = ([Use("lookup", {"order_id": "42"})], "It has", "Goodbye.")
-LONG = ["It has shipped and ", "arrives ", "on Friday, ", "in the morning."]
 
 
 async def a_typed_call() -> Trace:
@@ -58,39 +30,6 @@ async def a_typed_call() -> Trace:
             await session.run(user_input="Where is 42?")
             await session.run(user_input="Thanks.")
     return trace
-
-
-_spoken: list[StoredSpan] = []
-
-
-async def a_spoken_call() -> list[StoredSpan]:
-    """A tool, and a caller who cuts in. Recorded once: it takes seconds."""
-    if not _spoken:
-        _spoken.extend((await record_a_spoken_call()).spans())
-    return copy.deepcopy(_spoken)
-
-
-async def record_a_spoken_call() -> Trace:
-    line = Line(
-        hears=ScriptedSTT(Heard("Where is 42?", interims=["Where"]), "Thanks."),
-        thinks=ScriptedLLM(ASKS[0], LONG, "Goodbye."),
-        speaks=ScriptedTTS(first_byte=0.05, leading_silence=0.05, seconds_per_character=0.05),
-        interruption={"mode": "vad", "min_duration": 0.2},
-    )
-    with collecting() as trace:
-        async with line.to(Shop()):
-            # A microphone never stands still: also the pause between the two is heard.
-            spoken = [*silence(0.3), *sound(0.4), *silence(1.3), *sound(0.5), *silence(1.0)]
-            line.microphone.play(spoken)
-            await line.answers(2)
-    return trace
-
-
-HANDLING = TurnHandlingOptions(
-    turn_detection="vad",
-    endpointing={"min_delay": 0.05, "max_delay": 0.5},
-    interruption={"mode": "vad", "min_duration": 0.2},
-)
 
 
 def session_of(call: Replay) -> AgentSession[None]:
@@ -107,13 +46,6 @@ def session_of(call: Replay) -> AgentSession[None]:
 async def play(call: Replay, agent: TracedAgent) -> None:
     async with asyncio.timeout(25):
         await call.run(session_of(call), agent)
-
-
-def told(trace: Trace) -> list[tuple[Any, ...]]:
-    return [
-        (turn.user.text, turn.assistant.generated, turn.tools.names, turn.assistant.interrupted)
-        for turn in trace.turns
-    ]
 
 
 async def test_a_spoken_call_goes_as_it_went(prefactor_trace: Trace) -> None:
@@ -324,103 +256,3 @@ def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:
         assert "\n" not in str(refused.value)
     with pytest.raises(ValueError, match="speed"):
         replay(file, speed=0)
-
-
-HERTZ = {1: 300.0, 2: 700.0}
-"""What the caller's voice is like in each turn of the recording."""
-
-
-def recorded_voice(journal: Path, call: list[StoredSpan]) -> Path:
-    """The recording of the spoken call, beside a journal."""
-    (session,) = (span for span in call if span.parent_id is None)
-    told_from = 0.75
-    turns = replay(call).recording.turns
-    tones = [
-        Tone(told_from + turn.at_us / 1e6, told_from + (turn.at_us + ended) / 1e6, HERTZ[number])
-        for number, turn in enumerate(turns, 1)
-        if turn.at_us is not None and (ended := turn.speech_ended_us) is not None
-    ]
-    assert len(tones) == len(HERTZ)
-    written = recordings.write(
-        journal,
-        session.id,
-        session.started_us - round(told_from * 1e6),
-        tones[-1].ends_s + 2,
-        caller=tones,
-        agent=[Tone(0, tones[-1].ends_s + 2, 1_500)],
-    )
-    return written.path
-
-
-class Hears(Shop):
-    """Keeps what its STT is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[rtc.AudioFrame] = []
-
-    def stt_node(self, audio: AsyncIterable[rtc.AudioFrame], model_settings: Any) -> Any:
-        async def kept() -> AsyncIterable[rtc.AudioFrame]:
-            async for frame in audio:
-                self.heard.append(frame)
-                yield frame
-
-        return super().stt_node(kept(), model_settings)
-
-
-async def test_the_callers_own_voice_is_understood_by_another_stt_and_vad(
-    prefactor_trace: Trace, tmp_path: Path
-) -> None:
-    recorded = await a_spoken_call()
-    voice = recorded_voice(tmp_path / "journal.db", recorded)
-    call = replay(recorded, voice=voice, words="any")
-    agent = Hears()
-    other = AgentSession[None](
-        stt=ScriptedSTT("Where's forty two?", "Thanks a lot."),
-        llm=call.llm,
-        tts=call.tts,
-        vad=ScriptedVAD(),
-        turn_handling=HANDLING,
-        aec_warmup_duration=None,
-    )
-    async with asyncio.timeout(25):
-        await call.run(other, agent)
-    assert told(prefactor_trace) == [
-        ("Where's forty two?", "".join(LONG), ("lookup",), True),
-        ("Thanks a lot.", "Goodbye.", (), False),
-    ]
-    tones = [
-        round(_hertz(frame))
-        for frame in agent.heard
-        if np.abs(np.frombuffer(frame.data, np.int16)).max() > 3_000
-    ]
-    # 0.4 and 0.5 s in frames of 20 ms; of the agent's 1,500 Hz there is nothing.
-    assert [round(hertz, -2) for hertz in dict.fromkeys(tones)] == [300, 700]
-    assert tones.count(300) == pytest.approx(20, abs=2)
-    assert tones.count(700) == pytest.approx(25, abs=2)
-
-
-def _hertz(frame: rtc.AudioFrame) -> float:
-    samples = np.frombuffer(frame.data, np.int16)
-    spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples)), 16_000))
-    return float(spectrum.argmax()) * frame.sample_rate / 16_000
-
-
-async def test_a_voice_that_is_not_this_calls_is_refused(tmp_path: Path) -> None:
-    recorded = await a_spoken_call()
-    voice = recorded_voice(tmp_path / "journal.db", recorded)
-    with pytest.raises(ValueError, match="at speed=1"):
-        replay(recorded, voice=voice, speed=2)
-    with pytest.raises(FileNotFoundError, match="--format ogg"):
-        replay(recorded, voice=tmp_path / "none.ogg")
-    with pytest.raises(ValueError, match="is no recording of a call"):
-        replay(recorded, voice=__file__)
-    later = recordings.write(tmp_path / "other.db", "other", 1, 1.0)
-    with pytest.raises(ValueError, match=r"other\.ogg is the recording of another call"):
-        replay(recorded, voice=later.path)
-    file = tmp_path / "call.json"
-    without = replay(recorded).recording
-    turns = tuple(turn.model_copy(update={"at_us": None}) for turn in without.turns)
-    file.write_text(without.model_copy(update={"turns": turns}).dump(), encoding="utf-8")
-    with pytest.raises(ValueError, match="does not say when the caller spoke"):
-        replay(file, voice=voice)

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from livekit.agents import (
@@ -165,12 +165,15 @@ def _silent(_who: str, _what: str) -> None:
 
 
 async def run_call(
-    progress: Progress = _silent, *, server: OfflineOpenAI | None = None
+    progress: Progress = _silent,
+    *,
+    server: OfflineOpenAI | None = None,
+    lines: Sequence[Line] = CALLER,
 ) -> CallResult:
     """Hold the call of the script, in real time, and give what happened."""
     if server is None:
         async with OfflineOpenAI() as own:
-            return await run_call(progress, server=own)
+            return await run_call(progress, server=own, lines=lines)
     # Nor by way of a proxy, whichever of the two spellings a client reads.
     local = dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1")
     with _environment(OPENAI_BASE_URL=server.base_url, OPENAI_API_KEY="offline", **local):
@@ -185,7 +188,7 @@ async def run_call(
     result.started_at = time.monotonic()
     try:
         await session.start(ShopAssistant())
-        for line in CALLER:
+        for line in lines:
             await _say(line, microphone, conversation, result, progress)
         await conversation.answered(conversation.finished)
         result.ended_at = time.monotonic()

@@ -17,8 +17,9 @@ from .hearing import speech_ends_us
 
 RATE = 16_000
 """Samples a second of the caller's microphone."""
-_FADES_US = 500_000
-"""How much of the room is heard after the last sound of a turn."""
+_GOES_ON_US = 30_000_000
+"""How long after the last sound of a turn the caller is still heard, if the next does not begin
+before: what was no turn, as it was not understood, may be one to another STT or VAD."""
 
 
 class _Window(NamedTuple):
@@ -30,7 +31,7 @@ class _Window(NamedTuple):
 
 
 class CallerVoice:
-    """What the caller said, turn by turn, as it sounded.
+    """What the caller said, turn by turn, and what was heard of them until the next, as it sounded.
 
     Args:
         path: The recording of the call, Ogg/Opus, the caller left (docs/recording.md).
@@ -58,7 +59,7 @@ class CallerVoice:
         self._turns = _cut(path, windows)
 
     def piece(self, turn: int, at_us: int, samples: int) -> bytes:
-        """PCM of a turn; silence where it is over.
+        """PCM of a turn and of what follows it; silence where that is over.
 
         Args:
             turn: Its number.
@@ -89,7 +90,7 @@ def _windows(recorded: replay.Recording, begins_us: int) -> list[_Window]:
                 "a recording: write it again with prefactor-agent export --format replay"
             )
         begins = begins_us + turn.at_us
-        ends = begins + speech_ends_us(turn) + _FADES_US
+        ends = begins + speech_ends_us(turn) + _GOES_ON_US
         windows.append(_Window(turn.number, begins * RATE // 1_000_000, ends * RATE // 1_000_000))
     return [
         *(
@@ -101,7 +102,7 @@ def _windows(recorded: replay.Recording, begins_us: int) -> list[_Window]:
 
 
 def _cut(path: Path, windows: list[_Window]) -> dict[int, _Samples]:
-    """The windows of the caller's channel: of a long call, what is between them is let go."""
+    """The windows of the caller's channel: of a long call, what is far from them is let go."""
     resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
     parts: dict[int, list[_Samples]] = {window.number: [] for window in windows}
     at = 0
