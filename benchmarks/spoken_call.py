@@ -70,6 +70,9 @@ class Run:
 
 # In the process that is measured
 
+Done = Callable[[], Awaitable[object]]
+"""Waits until all of a call is where it belongs."""
+
 
 class Threads:
     """The CPU time and wake-ups of threads, also of those that ended before the call did."""
@@ -106,17 +109,21 @@ class Threads:
         self.wakeups[name] = self.wakeups.get(name, 0) + woken
 
 
-async def measure(setup: str, meter: Meter | None) -> Run:
+def measure(setup: str, meter: Meter | None) -> Run:
     """Have one call in this process.
 
     Args:
         meter: Times our functions on the event loop.
     """
-    from prefactor_agent.demo.call import run_call
-
     threads = Threads()
     done = SETUPS[setup]()
     ahead.import_for_calls()  # as an agent's file does, whose settings are in the environment
+    return asyncio.run(_measured(threads, done, meter))
+
+
+async def _measured(threads: Threads, done: Done, meter: Meter | None) -> Run:
+    from prefactor_agent.demo.call import run_call
+
     # As LiveKit does in the processes of its jobs (livekit/agents/ipc/_preload_freeze.py). Else a
     # collection walks all that was imported, a tenth of a second, in whichever thread it begins.
     gc.collect()
@@ -134,9 +141,6 @@ async def measure(setup: str, meter: Meter | None) -> Run:
         raise SystemExit("the call did not go as it should")
     took = (-1.0, 0) if meter is None else (meter.ns / 1e6, meter.frames)
     return Run(seconds, threads.cpu_ms, threads.wakeups, *took)
-
-
-Done = Callable[[], Awaitable[object]]
 
 
 def _journal(**settings: Any) -> Done:
@@ -278,7 +282,7 @@ def main() -> None:
         from prefactor_agent.demo.terminal import quiet
 
         quiet()
-        print(json.dumps(asdict(asyncio.run(measure(chosen.measure, meter)))))
+        print(json.dumps(asdict(measure(chosen.measure, meter))))
         return
     figures = compare(chosen.rounds)
     table = Table(
