@@ -28,7 +28,7 @@ from tests.support.livekit import Site, trace_of
 
 from prefactor_agent.demo.recording import RATE, stereo
 from prefactor_agent.demo.script import KETTLE, RETURN, WHERE
-from prefactor_agent.record.session.network import Reading, estimate, read
+from prefactor_agent.record.room.network import Reading, estimate, read
 
 VOICES = ("en-us", "en-us-nyc", "en", "en-gb-scotland", "en-gb-x-rp")
 QUESTIONS = (WHERE, KETTLE, RETURN)

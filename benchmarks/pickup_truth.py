@@ -26,7 +26,7 @@ from samples.offline.phone import Phone, token
 from samples.offline.waveform import first_sound
 from tests.support.livekit import Site, Worker, trace_of
 
-from prefactor_agent.record.session.network import Reading, estimate, read
+from prefactor_agent.record.room.network import Reading, estimate, read
 
 CODEC_MS = 20 + 6.5
 """One way, a sample waits until Opus has the whole of its frame (WebRTC's are of 20 ms) and what it

@@ -171,9 +171,9 @@ NOT_IN_THIS_CALL = {
     "metrics.prometheus.multiprocess:JobMetrics.read_backlog",
     "pipeline:Pipeline._start_delivery",
     "record.session.answering_machine:AnsweringMachine._on_verdict",
-    "record.session.arrival:Arrivals._on_attributes",
-    "record.session.arrival:Arrivals._on_connection",
-    "record.session.arrival:Arrivals._on_joined",
+    "record.room.arrival:Arrivals._on_attributes",
+    "record.room.arrival:Arrivals._on_connection",
+    "record.room.arrival:Arrivals._on_joined",
     "record.session.avatars:Avatars.on_measured",
     "record.session.budgets:Budgets._due",
     "record.session.call_moments:CallMoments.on_false_interruption",
@@ -223,11 +223,11 @@ asked for (test_reconcile.py), a recording (test_recorded_calls.py), a part off 
 (tests/compat), a plain agent (test_tools.py), a scrape (tests/metrics), an avatar, an answering
 machine and a quality of the program's."""
 IN_A_ROOM = ("people", "connection", "tracks", "dtmf", "rpc", "sound_quality")
-"""The modules of record/session/ that follow a room, which there is none of in this call."""
+"""The modules of record/room/ that follow a room, which there is none of in this call."""
 NOT_IN_THIS_CALL |= {
     name
     for name in SEAMS
-    if name.startswith(tuple(f"record.session.{module}:" for module in IN_A_ROOM))
+    if name.startswith(tuple(f"record.room.{module}:" for module in IN_A_ROOM))
     and not name.endswith(".let_go")
 }
 if not hasattr(livekit.agents, "ToolExecutionUpdatedEvent"):  # before 1.6

@@ -27,7 +27,8 @@ FLOORS = {
     "tool_options": "config core",
     "redact": "config schemas core",
     "stored": "core",
-    # record: recorder → {models, tools, session} → turns → {intercept, audio} → spans → livekit
+    # record: recorder → {models, tools, session → room} → turns → {intercept, audio} → spans
+    # → livekit
     "record.livekit": "core",
     "record.spans": "record.livekit core",
     "record.audio": "record.spans record.livekit core",
@@ -38,9 +39,11 @@ FLOORS = {
     " conversation config core",
     "record.tools": "record.turns record.intercept record.audio record.spans record.livekit"
     " conversation config core",
-    "record.session": "record.turns record.intercept record.audio record.spans record.livekit"
-    " conversation config core",
-    "record": "record.recording record.models record.tools record.session record.turns"
+    "record.room": "record.turns record.intercept record.audio record.spans record.livekit"
+    " conversation core",
+    "record.session": "record.room record.turns record.intercept record.audio record.spans"
+    " record.livekit conversation config core",
+    "record": "record.recording record.models record.tools record.session record.room record.turns"
     " record.intercept record.audio record.spans record.livekit conversation config core",
     "metrics": "conversation core",
     "metrics.prometheus": "journal metrics config core",

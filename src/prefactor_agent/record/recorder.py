@@ -33,6 +33,7 @@ from .models.metrics import ModelMetrics
 from .models.nodes import Nodes
 from .models.realtime import Realtime
 from .recording.tap import CallRecording
+from .room.network import Network
 from .session.answering_machine import AnsweringMachine
 from .session.avatars import Avatars
 from .session.budgets import Budgets
@@ -46,7 +47,6 @@ from .session.history import History
 from .session.hooks import Hooks
 from .session.job import Job
 from .session.listening_aids import ListeningAids
-from .session.network import Network
 from .session.pickup import PickupFacts
 from .session.pickup_budget import PickupBudget
 from .session.session_span import SessionSpan

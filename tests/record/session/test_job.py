@@ -15,12 +15,12 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 from prefactor_agent import TracedAgent, config
 from prefactor_agent.core import guard
 from prefactor_agent.journal.reader import Journal
+from prefactor_agent.record.room.connection import Connection
+from prefactor_agent.record.room.people import People
+from prefactor_agent.record.room.room import Room
+from prefactor_agent.record.room.rpc import Rpc
+from prefactor_agent.record.room.tracks import Tracks
 from prefactor_agent.record.session import job as record_job
-from prefactor_agent.record.session.connection import Connection
-from prefactor_agent.record.session.people import People
-from prefactor_agent.record.session.room import Room
-from prefactor_agent.record.session.rpc import Rpc
-from prefactor_agent.record.session.tracks import Tracks
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.model.digest import digest_of
 from support.exits import run_to_its_end

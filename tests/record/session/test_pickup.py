@@ -15,7 +15,7 @@ from livekit.agents.job import RunningJobInfo
 
 from prefactor_agent import BudgetExceeded, TracedAgent, configure
 from prefactor_agent.core import guard
-from prefactor_agent.record.session.arrival import Arrivals
+from prefactor_agent.record.room.arrival import Arrivals
 from prefactor_agent.record.session.pickup import PickupFacts
 from prefactor_agent.record.session.pickup_budget import PickupBudget
 from support.job import LINKED, TELLS_WHEN_JOINED, Job, person

@@ -1,1 +1,1 @@
-"""The session around its turns: job, room, hooks, handoffs, errors, budgets, and its end."""
+"""The session around its turns: job, hooks, handoffs, errors, budgets, pickup, and its end."""

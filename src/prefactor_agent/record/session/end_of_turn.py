@@ -12,12 +12,12 @@ from typing import Any
 
 from ...core.clock import now_ns
 from ...core.guard import guarded
+from ..intercept.watched_methods import Over, WatchedMethod
 from ..livekit import private as livekit_private
 from ..livekit.private import TurnDetection
 from ..turns.end_of_turn import Prediction
 from ..turns.state import Scope
 from ..turns.turn import UserTurn
-from .watched_methods import Over, WatchedMethod
 
 _PREDICTING = WatchedMethod("predict_end_of_turn")
 _COMPARING = WatchedMethod("unlikely_threshold")

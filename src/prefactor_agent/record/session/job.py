@@ -1,4 +1,4 @@
-"""LiveKit's job that a session runs in, and how it ended; its room is in ``room.py``.
+"""LiveKit's job that a session runs in, and how it ended; its room is in ``room/``.
 
 In a job the session closes first; LiveKit then calls ``on_session_end``, where a call is judged and
 tagged, and after that all shutdown callbacks, which get the reason why the job ends
@@ -18,10 +18,10 @@ from ...core.json import JSON, without_none
 from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
 from ..livekit.rtc_values import text
+from ..room.room import Room
 from ..turns.state import Scope
 from .closing import Closing
 from .judgement import tags_and_outcome
-from .room import Room
 
 WAIT_S = 60.0
 """How long the session's span waits for the end of the job; a job can outlive its session."""

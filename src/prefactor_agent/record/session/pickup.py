@@ -15,12 +15,12 @@ from ...core.clock import from_wall
 from ...core.guard import guarded
 from ...core.json import JSON
 from ..livekit import private as livekit_private
+from ..room.arrival import Arrivals
 from ..turns.facts import facts_of
 from ..turns.latency_inputs import EndedSpeech, speech_of
 from ..turns.recent import RecentTurns
 from ..turns.state import Scope
 from ..turns.turn import AssistantTurn, UserTurn
-from .arrival import Arrivals
 from .hooks import Hooks
 from .job import current_job
 from .process import this_process

@@ -49,7 +49,7 @@ class UserTurn:
     measured: JSON = field(default_factory=dict)
     """LiveKit's measurements of single model calls, by kind of model."""
     network: JSON = field(default_factory=dict)
-    """What the network did to its sound: see network.py."""
+    """What the network did to its sound: see room/network.py."""
     reported_budgets: set[str] = field(default_factory=set)
     wordless: bool = False
     """A realtime model took it and did not say what it heard."""

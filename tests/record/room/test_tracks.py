@@ -8,7 +8,7 @@ import pytest
 from livekit import rtc
 from livekit.rtc._proto.track_pb2 import AudioTrackFeature
 
-from prefactor_agent.record.session import tracks
+from prefactor_agent.record.room import tracks
 from support.job import person
 from support.room import CONNECTED, RoomCall, root
 from support.tree import JSON, Recorder, check

@@ -13,8 +13,8 @@ from livekit.rtc._proto import track_pb2
 
 from prefactor_agent.config import Settings
 from prefactor_agent.record.livekit.rtc_stats import Reading
-from prefactor_agent.record.session import sound_quality
-from prefactor_agent.record.session.sound_quality import _OF_AGENT, _OF_USER, samples
+from prefactor_agent.record.room import sound_quality
+from prefactor_agent.record.room.sound_quality import _OF_AGENT, _OF_USER, samples
 from prefactor_agent.redact import Redactor
 from support.job import person
 from support.room import RoomCall, root

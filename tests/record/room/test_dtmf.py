@@ -13,7 +13,7 @@ from livekit.rtc._proto import participant_pb2 as proto
 
 from prefactor_agent import TracedAgent
 from prefactor_agent.config import Settings
-from prefactor_agent.record.session import dtmf
+from prefactor_agent.record.room import dtmf
 from prefactor_agent.redact import Redactor
 from support.job import LINKED, Job, person
 from support.tree import JSON, Recorder

@@ -13,7 +13,7 @@ from livekit.agents import AgentSession
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.config import Settings
-from prefactor_agent.record.session import rpc
+from prefactor_agent.record.room import rpc
 from prefactor_agent.redact import Redactor
 from support.job import LINKED
 from support.room import Own, RoomCall, root

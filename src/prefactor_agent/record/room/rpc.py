@@ -15,12 +15,12 @@ from ...core.guard import guarded
 from ...core.json import without_none
 from ...core.span import Span, SpanType
 from ...core.text import cut_text
+from ..intercept.watched_methods import Over, WatchedMethod
 from ..livekit.rtc_values import local_participant, text
 from ..spans.outcome import PREFACTOR_STATUS, describe_failure, status_of
 from ..turns.context import current_turn, running_tool
 from ..turns.state import Scope
 from .room_events import Handlers
-from .watched_methods import Over, WatchedMethod
 
 KEPT = 500
 """Calls of a session that have a span; those after them are counted."""

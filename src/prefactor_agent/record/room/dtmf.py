@@ -14,10 +14,10 @@ from livekit import rtc
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
+from ..intercept.watched_methods import Over, WatchedMethod
 from ..livekit.rtc_values import local_participant
 from ..spans.tree import SpanTree
 from .room_events import Handlers
-from .watched_methods import Over, WatchedMethod
 
 KEPT = 500
 RECEIVED = "sip_dtmf_received"

@@ -6,7 +6,7 @@ from livekit.rtc._proto import stats_pb2 as proto
 
 from prefactor_agent.record.livekit.rtc_stats import Reading as Numbers
 from prefactor_agent.record.livekit.rtc_stats import read
-from prefactor_agent.record.session.network import estimate
+from prefactor_agent.record.room.network import estimate
 
 
 def Reading(buffered: float | None, emitted: int, trip: float | None) -> Numbers:

@@ -9,7 +9,7 @@ from typing import Any
 from livekit import rtc
 
 from prefactor_agent.config import Settings
-from prefactor_agent.record.session.sip import Sip
+from prefactor_agent.record.room.sip import Sip
 from prefactor_agent.redact import Redactor
 from support.job import person
 from support.room import RoomCall, root
