@@ -155,3 +155,11 @@ def test_a_question_that_is_not_known_any_more_is_not_made_up() -> None:
     speech = forgotten.speech(a1)
     assert speech is not None
     assert question_of(forgotten, speech) is None
+
+
+def test_livekits_own_word_goes_before_the_dialogue_that_a_question_was_asked_in() -> None:
+    """The user still spoke to a task when it was over: the agent answers that turn."""
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=2.0, inside="tool")
+    a1 = call.agent(2.6, answers=q1)
+    assert shown_with(call, a1) == q1

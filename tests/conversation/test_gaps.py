@@ -138,3 +138,18 @@ def test_the_silence_that_a_part_begins_with_belongs_to_the_gap() -> None:
     q1 = call.user(0.3, 0.7, committed=1.0)
     a1 = call.agent(1.4, 1.8, answers=q1, tools=[Tool("look", 1.5, 2.1)], then=[(2.2, 2.5)])
     assert gaps(call, a1) == [Gap(ns(1.8), 400_000, "tool:look")]
+
+
+def test_what_was_broken_off_before_it_was_heard_ends_no_gap() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    a1 = call.agent(
+        1.4,
+        1.8,
+        answers=q1,
+        tools=[Tool("look", 1.5, 3.8)],
+        then=[(4.2, 4.3)],
+        interrupted=True,
+        played=0.02,
+    )
+    assert gaps(call, a1) == []

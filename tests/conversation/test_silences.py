@@ -513,3 +513,13 @@ def test_the_words_of_a_tool_do_not_wait_for_the_speech_of_the_tool() -> None:
     a1 = call.agent(created=1.01, answers=q1, tools=[Tool("look", 1.2, 1.6)], ended=1.6)
     a2 = call.say(1.7, created=1.3, cause=a1, by_program=True)
     assert "previous_speech" not in call.stages(a2)
+
+
+def test_no_speech_is_heard_before_the_user_is_known_to_be_silent() -> None:
+    """The program spoke while the user did: LiveKit lets it be heard once the user is silent."""
+    call = Call()
+    call.user(0.3, 0.7, committed=1.6)
+    a1 = call.say(1.0, created=0.6, by_program=True)
+    latency = call.latency(a1)
+    assert latency is not None
+    assert latency.stages[0] == ("vad", 200_000)

@@ -105,3 +105,12 @@ async def test_an_answer_that_came_of_a_tools_report_names_the_tool(trace: Trace
         await line.says()
         await line.answers(2)
     assert "─ reports the result of book" in shown(trace)
+
+
+async def test_where_a_dead_air_begins_is_recorded_with_it(trace: Trace) -> None:
+    line = Line(hears=ScriptedSTT("hello"), thinks=ScriptedLLM("Hi."))
+    async with line.to(agent()):
+        await line.says()
+        await line.answers()
+    (caller,), (answer,) = trace.spans("user_turn"), trace.spans("assistant_turn")
+    assert answer.result["latency"]["at_us"] == caller.result["moments_us"]["speech_ended"]

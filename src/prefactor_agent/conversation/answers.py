@@ -64,6 +64,9 @@ def _heard_since(timeline: Timeline, question: Question, until: int) -> bool:
 
 def answered_question(timeline: Timeline, speech: Speech) -> Question | None:
     """The question whose turn a speech is shown in: the one that it comes out of, unless that was
-    asked outside of the dialogue that the speech is part of (an ``AgentTask`` in a tool)."""
+    asked outside of the dialogue that the speech is part of (an ``AgentTask`` in a tool), and
+    LiveKit did not make it for that question."""
     found = question_of(timeline, speech)
-    return found if found is not None and found.inside == speech.inside else None
+    if found is None or (found.inside != speech.inside and speech.question != found.id):
+        return None
+    return found

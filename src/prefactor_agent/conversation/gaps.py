@@ -90,7 +90,7 @@ def _between(
     Args:
         counted: When a silence began that is no gap: it is the one before the speech.
     """
-    for before, after in pairwise(speech.segments):
+    for before, after in pairwise(filter(_is_heard, speech.segments)):
         ended, begun = _last_sound(before), _first_sound(after)
         if ended is None or before.interrupted:
             continue
@@ -127,6 +127,14 @@ def _shared(tool: ToolRun, begin: int, end: int) -> int:
 def _model_or_voice(models: Sequence[ModelCall], at: int) -> str:
     writing_until = max((model.ended or 0 for model in models), default=0)
     return "llm" if writing_until > at else "tts"
+
+
+def _is_heard(segment: Segment) -> bool:
+    """Whether it was not broken off within the silence that it begins with."""
+    voice, played = segment.voice, segment.played
+    if not segment.interrupted or played is None or voice is None or voice.sound_at is None:
+        return True
+    return played > voice.sound_at
 
 
 def _first_sound(segment: Segment) -> int:

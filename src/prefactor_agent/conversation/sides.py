@@ -40,14 +40,15 @@ class UserSide:
         """Whether the user has stopped speaking, as far as is known."""
         return self.vad_ended is not None or self.committed is not None
 
-    def until(self, moment: int) -> UserSide:
-        """What of it was before a moment: all that a speech which was created then, and has nothing
-        to do with the question, can have waited for."""
+    def until(self, moment: int, heard: int) -> UserSide:
+        """All that a speech can have waited for that was created at a ``moment``, was ``heard``,
+        and has nothing to do with the question: what was before it was created, and that the user
+        was found to be silent, before which LiveKit lets no speech be heard."""
         return replace(
             self,
             final_transcript=_before(self.final_transcript, moment),
             vad_estimate=_before(self.vad_estimate, moment),
-            vad_ended=_before(self.vad_ended, moment),
+            vad_ended=_before(self.vad_ended, max(moment, heard)),
             end_of_turn=_before(self.end_of_turn, moment),
             committed=_before(self.committed, moment),
             hook_done=_before(self.hook_done, moment),

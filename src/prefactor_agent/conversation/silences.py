@@ -125,9 +125,10 @@ def latency_of(timeline: Timeline, speech: Speech) -> Latency | None:
     if found is None:
         return None
     question, part, tied = found
-    user = _held(timeline, question) if tied else question.side.until(speech.created)
     agent = _chained(timeline, speech, part, question, _CHAIN)
     agent = replace(agent, previous_ended=_queued_until(timeline, speech, agent))
+    heard = (agent.sound() or (speech.created,))[0]
+    user = _held(timeline, question) if tied else question.side.until(speech.created, heard)
     return measure(
         user,
         agent,

@@ -79,7 +79,7 @@ TYPES = (
             pauses=each(fields("at_us state")),
             gaps=each(fields("at_us ms cause")),
             latency=fields(
-                "perceived_ms filler",
+                "at_us perceived_ms filler",
                 basis=fields("from to"),
                 stages=each(fields("name ms")),
                 over_budget=measures(),

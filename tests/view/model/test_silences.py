@@ -50,6 +50,20 @@ def test_the_silence_after_a_task_stands_where_it_was() -> None:
     assert (found.begins_us, found.ends_us) == (us(6900), us(12_500))
 
 
+def test_a_silence_stands_where_it_is_recorded_to_begin() -> None:
+    """The caller spoke once more after the first words of the answer, and waited for its rest."""
+    spans = spoken_call()
+    spans[3].result["latency"] = {
+        "at_us": us(5000) - us(0),
+        "perceived_ms": 300.0,
+        "stages": [{"name": "tool:look_up", "ms": 300.0}],
+        "basis": {"from": "audio", "to": "audio"},
+    }
+    call = build(spans)
+    (found,) = silences(call).all
+    assert (found.begins_us, found.ends_us) == (us(5000), us(5300))
+
+
 def test_a_voice_that_was_cut_off_in_its_leading_silence_was_not_heard() -> None:
     spans = spoken_call()
     spans[3].result["playback_position_s"] = 0.2

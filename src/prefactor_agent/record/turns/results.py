@@ -121,7 +121,12 @@ class EndedTurn:
         self._question = question.id if question is not None else None
         self._measured = without_none(
             {
-                "latency": latency.as_json() if latency is not None else None,
+                "latency": {
+                    "at_us": self._spans.offset_us(latency.start),
+                    **latency.as_json(),
+                }
+                if latency is not None
+                else None,
                 "network_estimate": network or None,
                 "gaps": self._gaps(timeline, speech, facts) or None,
                 **_overlap(speech, facts),

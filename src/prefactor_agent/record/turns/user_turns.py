@@ -14,6 +14,7 @@ from ...core.json import JSON
 from ...core.span import Status
 from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
+from .added_silence import added_silence_ns
 from .context import TurnRefs
 from .recent import RecentTurns
 from .state import Partial, Scope
@@ -186,7 +187,7 @@ class UserTurns:
             self._voice.taken_until(ended)
         turn.take_message(message)
         if isinstance(stopped := turn.metrics.get("stopped_speaking_at"), float):
-            turn.moments["vad_estimate"] = min(now, from_wall(stopped))
+            turn.moments["vad_estimate"] = self._vad_estimate(from_wall(stopped), ended, now)
         turn.take_end(message)
         self._signals.turn_committed.emit(turn)
         if self._state.realtime_used and not turn.text():
@@ -196,6 +197,12 @@ class UserTurns:
             self._taken = turn
             self._end(turn, Status.COMPLETE, at=now)
         return turn
+
+    def _vad_estimate(self, told: int, heard: int | None, now: int) -> int:
+        """When the VAD says, afterwards, that speech ended, in time as it passed."""
+        if heard is not None and told < heard:
+            told = min(heard, told + added_silence_ns(self._voice, heard))
+        return min(now, told)
 
     # A realtime model takes a turn when it begins to answer, and may tell only later, or never,
     # what it heard.

@@ -21,7 +21,7 @@ from ...conversation import (
 )
 from ...conversation.stages import LEADING_SILENCE
 from ...core.json import JSON
-from ...core.values import mapping, mappings, number, text
+from ...core.values import as_int, mapping, mappings, number, text
 from . import stagenames
 from .calltree import CallTree
 from .facts import timeline_near
@@ -145,6 +145,8 @@ class Recorded(NamedTuple):
     """What the beginning is based on."""
     over_budget: JSON
     """By name, in seconds."""
+    at_us: int | None = None
+    """When it begins, from the start of the session on; ``None``: an older version wrote it."""
 
 
 def recorded(answer: Node) -> Recorded | None:
@@ -162,6 +164,7 @@ def recorded(answer: Node) -> Recorded | None:
         ),
         text(mapping(latency.get("basis")).get("from")),
         mapping(latency.get("over_budget")),
+        as_int(latency.get("at_us")),
     )
 
 
@@ -241,6 +244,8 @@ def _recorded_begin(call: CallTree, turn: Turn, answer: Node, latency: Recorded)
     """Where a recorded silence begins: with the caller's last sound. But the speech that an
     ``AgentTask`` comes back to answers the last words in the task, not those that its turn began
     with: its silence is counted back from its own first sound."""
+    if latency.at_us is not None:
+        return call.started_us + latency.at_us
     us = round(latency.perceived_ms * 1000)
     name = ENDS.get(latency.basis, "speech_ended")
     heard = call.moment(answer.span, "playback_started") or words_began(answer)
