@@ -384,3 +384,28 @@ def test_words_that_were_not_captured_are_shown_by_their_length() -> None:
     lines = drawn(spans)
     assert any("“<19 characters>”" in line for line in lines)
     assert not any("never said" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (
+            {"file": "a.ogg", "offset_ms": -2.5, "duration_s": 9.8},
+            ["recorded: 9.80 s · prefactor-agent report plays it"],
+        ),
+        (
+            {"file": "a.ogg", "duration_s": 65.0, "missing_s": 0.52, "error": "no space is left"},
+            [
+                "recorded: 65.0 s, 520 ms could not be · prefactor-agent report plays it",
+                "the recording failed: no space is left",
+            ],
+        ),
+        ({"error": "permission is denied"}, ["the recording failed: permission is denied"]),
+        (None, []),
+    ],
+)
+def test_the_head_says_that_a_call_was_recorded(
+    told: dict[str, object] | None, said: list[str]
+) -> None:
+    lines = drawn([session(recording=told), *spoken_call()[1:]], 120)
+    assert [one for one in lines if "record" in one] == said

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from ...core.values import mapping, number, text
 from ..model import costs, numbers, travel
 from ..model.bars import TurnBars
 from ..model.calltree import CallTree
@@ -37,6 +38,7 @@ class Head(Lines):
             *self._silences(silences),
             *self._cost(),
             *self._sound(),
+            *self._recorded(),
             *self._incomplete(summary),
             Text(summary.id, "dim"),
         ):
@@ -54,12 +56,12 @@ class Head(Lines):
 
     def _counts(self, summary: Summary) -> Text:
         line = Text()
-        for number, one in (
+        for many, one in (
             (summary.turns, "turn"),
             (summary.tools, "tool call"),
             (summary.interrupted, "interruption"),
         ):
-            line.append(numbers.count(number, one)).append(self._dot)
+            line.append(numbers.count(many, one)).append(self._dot)
         line.append(numbers.count(summary.errors, "error"), "bold red" if summary.errors else "")
         if summary.over_budget:
             line.append(self._dot).append(f"{summary.over_budget} over budget", "bold red")
@@ -91,6 +93,18 @@ class Head(Lines):
     def _sound(self) -> Iterator[Text]:
         if said := travel.in_words(self.call):
             yield Text("sound: " + self._dot.join(map(self.safe, said)), "dim")
+
+    def _recorded(self) -> Iterator[Text]:
+        session = self.call.session
+        told = mapping(session.result.get("recording")) if session is not None else {}
+        seconds, missing = number(told.get("duration_s")), number(told.get("missing_s"))
+        if seconds is not None:
+            line = f"recorded: {numbers.length(seconds * 1e6)}"
+            if missing:
+                line += f", {numbers.length(missing * 1e6)} could not be"
+            yield Text(f"{line}{self._dot}prefactor-agent report plays it", "dim")
+        if error := text(told.get("error")):
+            yield Text(f"the recording failed: {self.safe(error)}", "yellow")
 
     def _cost(self) -> Iterator[Text]:
         cost = costs.cost_of_call(self.call)
