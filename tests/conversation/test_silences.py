@@ -523,3 +523,13 @@ def test_no_speech_is_heard_before_the_user_is_known_to_be_silent() -> None:
     latency = call.latency(a1)
     assert latency is not None
     assert latency.stages[0] == ("vad", 200_000)
+
+
+def test_words_that_are_there_at_once_wait_for_their_turn_while_another_speech_goes_on() -> None:
+    call = Call()
+    q1 = call.user(0.3, 0.7, committed=1.0)
+    call.agent(created=1.01, answers=q1, tools=[Tool("look", 2.4, 9.0)])
+    a2 = call.say(2.6, created=1.1, by_program=True)
+    stages = call.stages(a2)
+    assert "previous_speech" in stages
+    assert "first_sentence" not in stages

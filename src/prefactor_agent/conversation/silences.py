@@ -249,6 +249,13 @@ def _queued_until(timeline: Timeline, speech: Speech, agent: AgentSide) -> int |
         # What a tool says is heard while the speech that the tool is of goes on.
         if other.id not in led_to or (text is not None and other.ended <= text)
     ]
+    waits = not speech.asks_model and any(
+        other.created < agent.created and other.id not in led_to
+        for other in timeline.speeches
+        if other.ended is None or other.ended > agent.created
+    )
+    if waits and text is not None:
+        ends.append(text)  # words that are there at once are given to the voice in their turn
     return max([*ends, agent.previous_ended or 0]) or None
 
 
