@@ -54,7 +54,7 @@ class Shop(TracedAgent):
         super().__init__(instructions="Sell.")
 
     @traced_tool
-    async def pay(self, context: RunContext[None]) -> str:
+    async def take_card(self, context: RunContext[None]) -> str:
         """Take the money."""
         async with off_the_record(self.session):
             number = await AskCard()
@@ -69,7 +69,7 @@ async def held(tmp_path: Path) -> tuple[list[StoredSpan], Any]:
     line = Line(
         hears=ScriptedSTT("I want to pay", CARD, "and a bag"),
         thinks=ScriptedLLM(
-            [Use("pay")],
+            [Use("take_card")],
             [Use("note", {"number": CARD})],
             [Wait(0.1), "Paid."],
             "A bag, then.",
@@ -107,9 +107,9 @@ async def test_no_word_of_it_is_kept(held: tuple[list[StoredSpan], Any]) -> None
 async def test_what_was_off_the_record_says_so(held: tuple[list[StoredSpan], Any]) -> None:
     spans, _ = held
     hidden = {span.name for span in spans if span.payload.get("off_the_record")}
-    assert {"note", "pay", "user_turn", "assistant_turn", "stt", "tts"} <= hidden
-    (pay,) = [span for span in spans if span.type == "livekit:tool:pay"]
-    assert pay.status == "complete" and pay.result["status"] == "completed"
+    assert {"note", "take_card", "user_turn", "assistant_turn", "stt", "tts"} <= hidden
+    (took_card,) = [span for span in spans if span.type == "livekit:tool:take_card"]
+    assert took_card.status == "complete" and took_card.result["status"] == "completed"
     last = [span for span in spans if span.type == "livekit:llm"][-1]
     assert "off_the_record" not in last.payload
     messages = last.payload["inputs"]["messages"]
