@@ -74,6 +74,41 @@ def test_noise_after_digital_silence_is_learned_anew() -> None:
     assert (round(begin, 1), round(end, 1)) == (5.0, 6.0)
 
 
+def onset(*parts: np.ndarray, at_s: float) -> float | None:
+    """When the sound began that is heard at a moment, in seconds."""
+    audio = np.concatenate(parts)[: round(at_s * RATE)]
+    voice, now = UserVoice(), 0
+    for at in range(0, len(audio), 160):
+        now = (at + 160) * 1_000_000_000 // RATE
+        voice.hear(frame(audio[at : at + 160]), now)
+    found = voice.recent_onset(now)
+    return found / 1e9 if found is not None else None
+
+
+@pytest.mark.parametrize("level", [-58, -55, -48])
+@pytest.mark.parametrize("lead", [0.2, 0.5, 1.0])
+@pytest.mark.parametrize("loud", [-28, -20, -12])
+def test_who_was_muted_begins_with_the_voice_and_not_with_the_room(
+    level: float, lead: float, loud: float
+) -> None:
+    """A key is pressed, or a microphone turned on again, a moment before the first word."""
+    room = noise(lead + 1.0, level)
+    room[round(lead * RATE) :] += tone(1.0, loud)
+    assert onset(np.zeros(2 * RATE), room, at_s=2.2 + lead) == pytest.approx(2 + lead, abs=0.011)
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [tone(0.1, -20), tone(0.1, -48), noise(0.1, -45), noise(0.1, -35)],
+    ids=["loud", "soft", "a soft consonant", "a consonant"],
+)
+def test_a_voice_that_comes_out_of_digital_silence_begins_with_its_first_sound(
+    beginning: np.ndarray,
+) -> None:
+    voice = np.concatenate([beginning, tone(1.0, -20)])
+    assert onset(np.zeros(2 * RATE), voice, at_s=2.4) == pytest.approx(2.0, abs=0.011)
+
+
 @pytest.mark.parametrize("floor", [-70, -55, -48])
 @pytest.mark.parametrize("known", [True, False])
 def test_where_speech_ended_is_found_also_in_noise_that_is_not_known_yet(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .loudness import LEAST_DBFS, SILENCE_DBFS
+from .loudness import DIGITAL_DBFS, LEAST_DBFS, SILENCE_DBFS
 from .loudness import WINDOW_MS as FINE_MS
 
 WINDOW_MS = 20
@@ -30,7 +30,6 @@ delay is a rhythm, or a noise that comes and goes."""
 _NEAR_MS = 200
 _DEEPEST_DB = 35.0
 """Below the loudest of a curve, levels are taken for silence."""
-_DIGITAL_DBFS = -100.0
 _LEAST_SPREAD_DB = 3.0
 """What is as loud all the time is no voice."""
 
@@ -84,7 +83,7 @@ def find_echo(agent: Levels, user: Levels) -> Echo | None:
     if agent.size < least or user.size < least or user.max() < LEAST_DBFS:
         return None
     agent, heard = _smoothed(agent), _smoothed(user)
-    there = user > _DIGITAL_DBFS  # LiveKit sends zeros while it warms up the cancelling of echo
+    there = user > DIGITAL_DBFS  # LiveKit sends zeros while it warms up the cancelling of echo
     matches = _correlations(_raised(agent), _raised(heard), there)
     best = int(matches.argmax())
     near = _NEAR_MS // WINDOW_MS

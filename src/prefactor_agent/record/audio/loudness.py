@@ -24,7 +24,8 @@ GOES_ON_ABOVE_FLOOR = 5.0
 BELOW_PEAK = 40.0
 PEAK_FALL_PER_WINDOW = 0.05
 _LOWEST_PEAK = -50.0
-_DIGITAL_DBFS = -100.0
+DIGITAL_DBFS = -100.0
+"""Nothing below this is a room: somebody sends zeros."""
 _RESET = 10
 """Windows of digital silence that are no lost packet any more."""
 _BUCKET = 50
@@ -150,7 +151,7 @@ class Audibility:
         """Take the level of the next window in dBFS; returns whether it is audible."""
         # Global constants and comparisons in the place of attributes and max(): every 10 ms of a
         # call come through here.
-        if level < _DIGITAL_DBFS:
+        if level < DIGITAL_DBFS:
             self._zeros += 1
             if self._zeros == _RESET:
                 self._lows.clear()

@@ -67,6 +67,21 @@ def find_sound(windows: list[float]) -> Sound | None:
     return Sound(begins, ends, threshold)
 
 
+def room_before(windows: list[float]) -> int:
+    """How many windows at the beginning of a sound are the room in which a voice then begins; 0:
+    there is no such room, or no such voice yet."""
+    levels = np.asarray(windows)
+    peak = _loudness(levels)
+    threshold = max(peak - BELOW_PEAK, LEAST_DBFS)
+    begins = _first_above(levels, threshold)
+    if begins is None:
+        return 0
+    room = _room(levels, begins, threshold, peak)
+    if room is None:
+        return begins if begins >= ROOM_WINDOWS else 0
+    return room[0]
+
+
 def _loudness(levels: Levels) -> float:
     """The level of the loudest sound that is no click."""
     heard = np.flatnonzero(levels > LEAST_DBFS)

@@ -269,7 +269,15 @@ class UserVoice:
         until = self._heard_until_ns
         if until is not None and now - until >= _RECENT_NS and not self._is_new_run():
             return None
+        self._leave_out_room()
         return self._last_onset()
+
+    def _leave_out_room(self) -> None:
+        """Begin the sound that is heard with its voice."""
+        if self._is_new_run():
+            self._run_ns = self._windows.voice_in(self._run_ns)
+        elif self._onset_ns is not None:
+            self._onset_ns = self._windows.voice_in(self._onset_ns)
 
     def _last_onset(self) -> int | None:
         # A new run is too short for a voice so far; but who asks has heard one.

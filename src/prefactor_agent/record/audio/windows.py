@@ -3,10 +3,13 @@ a level that is known only later."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
+from itertools import islice
 
 from .clock import AudioClock
-from .loudness import WINDOW_MS
+from .loudness import DIGITAL_DBFS, WINDOW_MS
+from .sound import room_before
 
 WINDOW_NS = WINDOW_MS * 1_000_000
 CLICK_WINDOWS = 3
@@ -81,3 +84,15 @@ class Windows:
             if loud == CLICK_WINDOWS:
                 return begun
         return begun if loud and goes_on else None
+
+    def voice_in(self, onset_ns: int) -> int:
+        """When the voice began in a sound that began at a moment. One that came out of digital
+        silence (a microphone that was muted) began with the tone of its room, if it has one: the
+        room was not known then."""
+        heard = self.heard
+        begun = self._clock.moments([ended - WINDOW_NS for ended, _ in heard])
+        first = bisect_left(begun, onset_ns)
+        if not 0 < first < len(heard) or heard[first - 1][1] >= DIGITAL_DBFS:
+            return onset_ns
+        room = room_before([level for _, level in islice(heard, first, None)])
+        return begun[first + room] if room else onset_ns
