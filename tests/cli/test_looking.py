@@ -158,6 +158,19 @@ def test_sessions_finds_the_calls_of_a_time(tmp_path: Path) -> None:
     assert run("sessions", "--at", "2026-11-21", journal=path).stdout.startswith("No call went on")
 
 
+def test_sessions_finds_the_calls_in_which_something_failed(tmp_path: Path) -> None:
+    broken, died = renamed(spoken_call(), "01m7zzzz"), renamed(spoken_call(), "01m7yyyy")
+    broken[-1] = replace(broken[-1], type="livekit:error", status="failed")
+    died[0] = replace(died[0], status="failed", result={**died[0].result, "status": "failed"})
+    path = write(tmp_path / "j.db", spoken_call(), broken, died)
+    printed = run("sessions", "--json", "--failed", journal=path).stdout
+    listed = {json.loads(line)["id"] for line in printed.splitlines()}
+    assert listed == {broken[0].id, died[0].id}
+    assert len(run("sessions", "--json", journal=path).stdout.splitlines()) == 3
+    whole = write(tmp_path / "whole.db", spoken_call())
+    assert run("sessions", "--failed", journal=whole).stdout.startswith("No call failed:")
+
+
 def test_a_time_of_day_is_the_last_one(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     begun_us = round((now - timedelta(hours=2)).timestamp() * 1e6)

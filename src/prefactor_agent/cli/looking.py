@@ -44,6 +44,9 @@ def sessions(
         str | None,
         typer.Option("--at", metavar="WHEN", help="Those that went on at about 14:05."),
     ] = None,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Those that failed, or in which something did.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
 ) -> None:
     """List the calls, newest first.
@@ -57,7 +60,8 @@ def sessions(
     from ..view.terminal.listing import how_to_see, page_of, table
 
     with closing(_open(journal, from_)) as opened:
-        wanted = Wanted(at_us=moment_us(at, "--at") if at is not None else None)
+        at_us = moment_us(at, "--at") if at is not None else None
+        wanted = Wanted(at_us=at_us, failed=failed)
         read = list(islice(digests(opened, wanted), limit))
         listed = [digest.summary for digest in read]
         if not listed:
@@ -78,7 +82,9 @@ def sessions(
         )
         return
     if not listed:
-        typer.echo("No call went on then: prefactor-agent sessions lists all calls.")
+        which = "failed" if failed else "went on"
+        when = " then" if at is not None else ""
+        typer.echo(f"No call {which}{when}: prefactor-agent sessions lists all calls.")
         return
     from ..view.terminal.output import print_lines
 

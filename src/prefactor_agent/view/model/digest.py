@@ -128,6 +128,8 @@ class Wanted(NamedTuple):
     """Those of an agent that is known by this name."""
     version: str | None = None
     """Those of this version of the agent."""
+    failed: bool = False
+    """Those alone that failed or were lost, or in which something failed."""
 
     def may_include(self, listed: Listed) -> bool:
         """Whether a call can be among them, as far as its times say."""
@@ -140,11 +142,16 @@ class Wanted(NamedTuple):
         return (
             (self.agent is None or self.agent in digest.agents)
             and (self.version is None or self.version == digest.version)
+            and (not self.failed or _failed(digest.summary))
             and (
                 self.at_us is None
                 or about(self.at_us, digest.summary.started_us, digest.summary.ended_us)
             )
         )
+
+
+def _failed(summary: Summary) -> bool:
+    return summary.errors > 0 or summary.status in ("failed", "lost")
 
 
 ALL = Wanted()
