@@ -97,6 +97,27 @@ def test_who_was_muted_begins_with_the_voice_and_not_with_the_room(
     assert onset(np.zeros(2 * RATE), room, at_s=2.2 + lead) == pytest.approx(2 + lead, abs=0.011)
 
 
+@pytest.mark.parametrize("level", [-55, -48])
+@pytest.mark.parametrize("lead", [0.2, 0.5])
+def test_the_silence_that_livekit_adds_makes_no_room_unknown(level: float, lead: float) -> None:
+    """A key is pressed three times. Each time it is let go, LiveKit adds two seconds of silence at
+    once (``commit_user_turn``), and no audio comes until it is pressed again."""
+    voice, now, begun = UserVoice(), 0, []
+    for press in range(3):
+        room, pressed = noise(lead + 0.8, level, seed=press), now
+        room[round(lead * RATE) : round((lead + 0.5) * RATE)] += tone(0.5, -20)
+        for at in range(0, len(room), 160):
+            now += 10_000_000
+            voice.hear(frame(room[at : at + 160]), now)
+            if at == round((lead + 0.3) * RATE):
+                begun.append(((voice.recent_onset(now) or 0) - pressed) / 1e9)
+        for _ in range(10):
+            voice.hear(frame(np.zeros(RATE // 5)), now)
+        voice.taken_until(voice.heard_until_ns or 0)
+        now += 3_000_000_000
+    assert begun == [pytest.approx(lead, abs=0.011)] * 3
+
+
 @pytest.mark.parametrize(
     "beginning",
     [tone(0.1, -20), tone(0.1, -48), noise(0.1, -45), noise(0.1, -35)],

@@ -106,7 +106,8 @@ class UserVoice:
             if clock.began or clock.moves:
                 self._follow_clock(begun)
             self._ended_ns = begun + duration
-            place(position, begun, duration, squares)
+            if not padding:  # it says nothing of the room
+                place(position, begun, duration, squares)
             packed = pack(samples, squares)
             self._recent.append((position, packed))
             if position - self._recent[0][0] > _KEPT_NS:
