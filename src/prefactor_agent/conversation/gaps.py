@@ -31,7 +31,7 @@ class Gap(NamedTuple):
     """What was waited for: ``llm``, ``tts``, or ``tool:NAME``."""
 
 
-def gaps_of(speech: Speech, timeline: Timeline | None = None) -> list[Gap]:
+def gaps_of(speech: Speech, timeline: Timeline) -> list[Gap]:
     """The silences inside a speech, in order.
 
     Args:
@@ -42,9 +42,6 @@ def gaps_of(speech: Speech, timeline: Timeline | None = None) -> list[Gap]:
     segments = speech.segments
     first = segments[0] if segments else None
     played = first.played if first is not None else None
-    found = list(starved(speech.side, played))
-    if timeline is None:
-        return sorted([*found, *_between(speech, [], [], None)])
     asked = [
         (one.began, (one.side.end() or (one.began,))[0])
         for one in timeline.questions
@@ -58,8 +55,9 @@ def gaps_of(speech: Speech, timeline: Timeline | None = None) -> list[Gap]:
         if (ended := _last_sound(segment)) is not None
     ]
     ended_first = silence_ended_by(timeline, speech)
-    counted = ended_first.question.side.end() if ended_first is not None else None
-    return sorted([*found, *_between(speech, asked, said, counted[0] if counted else None)])
+    end = ended_first.question.side.end() if ended_first is not None else None
+    between = _between(speech, asked, said, end[0] if end is not None else None)
+    return sorted([*starved(speech.side, played), *between])
 
 
 def starved(reply: AgentSide, until: int | None = None) -> list[Gap]:
