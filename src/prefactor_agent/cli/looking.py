@@ -45,7 +45,7 @@ def sessions(
         typer.Option("--at", metavar="WHEN", help="Those that went on at about 14:05."),
     ] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Those that failed, or in which something did.")
+        bool, typer.Option("--failed", help="Only calls with an error, or that failed.")
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
 ) -> None:

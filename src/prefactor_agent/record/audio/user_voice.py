@@ -274,7 +274,7 @@ class UserVoice:
         return self._last_onset()
 
     def _leave_out_room(self) -> None:
-        """Begin the sound that is heard with its voice."""
+        """Move the beginning of the present sound past the room that is heard before the voice."""
         if self._is_new_run():
             self._run_ns = self._windows.voice_in(self._run_ns)
         elif self._onset_ns is not None:

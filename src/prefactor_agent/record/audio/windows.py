@@ -86,9 +86,9 @@ class Windows:
         return begun if loud and goes_on else None
 
     def voice_in(self, onset_ns: int) -> int:
-        """When the voice began in a sound that began at a moment. One that came out of digital
-        silence (a microphone that was muted) began with the tone of its room, if it has one: the
-        room was not known then."""
+        """When the voice began in the sound that began at ``onset_ns``. After digital silence (a
+        muted microphone) the room is heard first, and is taken for sound because its level is not
+        known yet."""
         heard = self.heard
         begun = self._clock.moments([ended - WINDOW_NS for ended, _ in heard])
         first = bisect_left(begun, onset_ns)

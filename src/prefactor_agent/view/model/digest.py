@@ -129,7 +129,7 @@ class Wanted(NamedTuple):
     version: str | None = None
     """Those of this version of the agent."""
     failed: bool = False
-    """Those alone that failed or were lost, or in which something failed."""
+    """Only those with an error, and those that failed or were lost."""
 
     def may_include(self, listed: Listed) -> bool:
         """Whether a call can be among them, as far as its times say."""
