@@ -106,7 +106,7 @@ async def test_the_words_of_the_privacy_page_are_in_no_trace(sink: MemorySink) -
     defined(about("without_names", "privacy.md"))
     tools = defined(about("async def pay", "privacy.md"))
     model = ScriptedLLM(
-        [Use("pay", {"card": "4111 1111 1111 1111", "amount": 5.0})], "Thank you, Anna."
+        [Use("pay", {"card": "4111 1111 1111 1111", "amount": 73519.25})], "Thank you, Anna."
     )
     with collecting() as trace:
         async with AgentSession(llm=model) as session:
@@ -117,7 +117,7 @@ async def test_the_words_of_the_privacy_page_are_in_no_trace(sink: MemorySink) -
     assert turn.latency is not None and turn.latency.perceived_ms >= 0
     assert turn.tools["pay"].outcome == "returned"
     kept = repr(trace.snapshot())
-    assert "Anna" not in kept and "4111" not in kept and "5.0" not in kept
+    assert "Anna" not in kept and "4111 1111" not in kept and "73519.25" not in kept
 
 
 class SlowShop(TracedAgent):

@@ -33,7 +33,7 @@ from support.scripted import Heard, ScriptedLLM, ScriptedSTT, ScriptedTTS, Use, 
 from support.scripted_realtime import ScriptedRealtime
 from support.seams import broken
 
-CARD = "4242 4242 4242 4242"
+CARD = "quagga okapi tapir zebu"  # words, as digits could be an identifier's or a time's
 
 
 class AskCard(TracedAgentTask[str]):
@@ -98,7 +98,7 @@ def words(spans: list[StoredSpan]) -> str:
 async def test_no_word_of_it_is_kept(held: tuple[list[StoredSpan], Any]) -> None:
     spans, _ = held
     kept = words(spans)
-    for hidden in (CARD, "4242", "Your card number?"):
+    for hidden in (*CARD.split(), "Your card number?"):
         assert hidden not in kept
     assert "I want to pay" in kept and "and a bag" in kept and "A bag, then." in kept
     assert not guard.failures
@@ -204,6 +204,6 @@ async def test_it_is_so_on_every_path(tmp_path: Path, make: Any, *, plain: bool)
     spans = source.call(source.find())
     source.close()
     kept = words(spans)
-    assert "4242" not in kept
+    assert [word for word in CARD.split() if word in kept] == []
     assert "before it" in kept and "after it" in kept and "A." in kept and "C." in kept
     assert not guard.failures
