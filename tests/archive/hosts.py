@@ -8,13 +8,11 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from typer.testing import CliRunner
-
 from prefactor_agent.archive.writer import push_all
-from prefactor_agent.cli import app
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model.digest import digest_text
 from view.calls import over_budget_call, searching_call, spoken_call, task_call, unanswered_call
+from view.commandline import run
 from view.costs import LLM, STT, TTS
 from view.journals import renamed, write
 from view.tool_calls import background_call, refused_call
@@ -86,9 +84,7 @@ def push(path: Path, address: str) -> int:
     return push_all(path, address, digest_text).calls
 
 
-def say(*command: str, fails: bool = False) -> str:
+def say(*command: str) -> str:
     """What a command prints."""
-    done = CliRunner().invoke(app, [*command], env={"COLUMNS": "120"})
-    if not fails and done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.output
+    done = run(*command, COLUMNS="120")
+    return done.stdout + done.stderr

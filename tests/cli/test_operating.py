@@ -10,14 +10,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
 from deliver.calls import SPANS_PER_TURN, begin_call, end_call, user_turn, whole_call
 from deliver.conftest import Side
-from prefactor_agent.cli import app as program
 from prefactor_agent.cli import operating as commands
-from prefactor_agent.cli.operating import register
 from prefactor_agent.deliver.prefactor.target import clock_skew
 from prefactor_agent.journal import place, retention
 from prefactor_agent.journal.claims import FOREIGN_S
@@ -26,9 +22,8 @@ from prefactor_agent.journal.process import this_process
 from prefactor_agent.journal.reader import Journal
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE
+from view import commandline
 
-app = typer.Typer()
-register(app)
 WHOLE = 2 * SPANS_PER_TURN + 1
 
 
@@ -52,9 +47,9 @@ def token(monkeypatch: pytest.MonkeyPatch, server: PrefactorServer) -> None:
 
 
 def run(*arguments: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(arguments))
-    assert result.exit_code == code, result.output
-    return result.output
+    done = commandline.run(*arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 def run_json(*arguments: str, code: int = 0) -> Any:
@@ -280,7 +275,7 @@ def test_tail_prints_lines_until_its_time_is_over(
             assert offline.writer.flush(PATIENCE)
 
     monkeypatch.setattr(commands, "time", SimpleNamespace(monotonic=lambda: now, sleep=sleep))
-    done = CliRunner().invoke(app, ["tail", "--for", "1.5", "--json"])
+    done = commandline.run("tail", "--for", "1.5", "--json")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert now == 2.0
     journal = offline.settings.journal
@@ -298,19 +293,19 @@ def test_tail_says_first_what_each_target_has_not_got(
     side = Side(tmp_path, server, otlp=True)
     whole_call(side.writer)
     assert side.writer.flush(PATIENCE)
-    first = CliRunner().invoke(app, ["tail", "--for", "0", "--json"])
+    first = commandline.run("tail", "--for", "0", "--json")
     prefactor, otlp = first.stderr.splitlines()
     assert prefactor.startswith(f"{WHOLE} spans wait for Prefactor, the oldest since ")
     assert " wait for OpenTelemetry, the oldest since " in otlp
     assert first.stdout == ""
     run("push", "--to", "prefactor")
-    [left] = CliRunner().invoke(app, ["tail", "--for", "0"]).stderr.splitlines()
+    [left] = run("tail", "--for", "0").splitlines()
     assert left == otlp
 
 
 @pytest.mark.parametrize("command", ["push", "doctor", "tail", "prune"])
 def test_the_help_names_what_an_option_takes(command: str) -> None:
-    told = " ".join(CliRunner().invoke(program, [command, "--help"]).output.split())
+    told = " ".join(run(command, "--help").split())
     assert "range" not in told
     assert "user's state directory" in told
     assert ("SECONDS" in told) == (command in ("push", "tail"))
@@ -363,9 +358,7 @@ def test_prune_takes_the_one_call_that_is_named(
         ((gone,), f"no call begins with '{gone}'"),
         ((kept, "--days", "0"), "a call, or --days and --megabytes"),
     ):
-        done = CliRunner().invoke(program, ["prune", *words])
-        assert (done.exit_code, len(done.stderr.splitlines())) == (1, 1), done.output
-        assert says in done.stderr
+        commandline.assert_one_line(commandline.run("prune", *words), says)
     with closing(Journal(path)) as journal:
         assert {one.id for one in journal.sessions()} == {kept, runs}
 

@@ -10,13 +10,12 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from prefactor_agent.cli import app as program
 from prefactor_agent.journal import retention
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.stored import recording
 from view import calls, journals
+from view.commandline import run
 
 OLD, YOUNG, LOST = "01old", "01young", "01lost"
 SIZE = 5_000_000
@@ -69,8 +68,8 @@ def test_above_the_limit_the_oldest_calls_go_with_theirs(path: Path) -> None:
 
 
 def test_one_call_goes_with_its_own(path: Path) -> None:
-    done = CliRunner().invoke(program, ["prune", OLD, "--journal", str(path)])
-    assert done.exit_code == 0, done.output
+    done = run("prune", OLD, journal=path)
+    assert done.returncode == 0, done.stderr
     assert called(path) == {YOUNG}
     assert left(path) == {f"{YOUNG}.ogg", f"{LOST}.ogg"}
 

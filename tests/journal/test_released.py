@@ -12,12 +12,11 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from prefactor_agent.cli.program import app
 from prefactor_agent.journal import schema
 from prefactor_agent.journal.outbox import Outbox
 from support.prefactor_server import PrefactorServer
+from view import commandline
 
 RELEASED = sorted((Path(__file__).parent / "released").glob("v*.db.gz"))
 
@@ -31,10 +30,8 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def run(*arguments: str, journal: Path, **settings: str) -> str:
-    done = CliRunner().invoke(
-        app, [*arguments, "--journal", str(journal)], env={"COLUMNS": "140", **settings}
-    )
-    assert done.exit_code == 0, done.output
+    done = commandline.run(*arguments, "--journal", journal, COLUMNS="140", **settings)
+    assert done.returncode == 0, done.stderr
     return done.stdout
 
 

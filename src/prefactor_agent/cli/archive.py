@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -12,8 +11,9 @@ import typer
 from ..checks import ARCHIVE
 from ..config import ConfigurationError, settings
 from ..core.text import count
+from ..view.model.numbers import megabytes
 from .examples import add
-from .shared import JournalOption, JsonOption, complain, fail, settings_for
+from .shared import JournalOption, JsonOption, complain, say, settings_for, using
 
 ToArgument = Annotated[
     str | None,
@@ -52,12 +52,11 @@ def push(
 ) -> None:
     """Write the calls of a journal that are not in the archive."""
     from ..archive.writer import push_all
-    from ..journal.errors import StorageError, UnusableJournalError
     from ..view.model.digest import digest_text
 
     chosen = settings_for(journal)
     address = _address(archive)
-    try:
+    with using(chosen.journal):
         done = push_all(
             chosen.journal,
             address,
@@ -65,14 +64,10 @@ def push(
             audio=audio or chosen.archive_audio,
             again=again,
         )
-    except UnusableJournalError as error:
-        fail(error)
-    except StorageError as error:
-        fail(f"{chosen.journal} cannot be read or written ({error})")
     words = f"{count(done.calls, 'call')} written to {address}"
     if done.left:
         words += f"; {count(done.left, 'call')} left, still running or written elsewhere"
-    typer.echo(json.dumps(done._asdict()) if as_json else words)
+    say(done._asdict(), words, as_json=as_json)
 
 
 def compact(archive: ToArgument = None, as_json: JsonOption = False) -> None:
@@ -81,18 +76,13 @@ def compact(archive: ToArgument = None, as_json: JsonOption = False) -> None:
     from ..archive.storage import Storage
 
     storage = Storage(_address(archive))
-    objects = calls = 0
+    objects = 0
     with tempfile.TemporaryDirectory() as scratch:
         for done in put_together(storage, Path(scratch)):
-            objects, calls = objects + done.objects, calls + done.calls
-            if as_json:
-                typer.echo(json.dumps(done._asdict()))
-            else:
-                sizes = f"{done.bytes_before / 1e6:.1f} → {done.bytes_after / 1e6:.1f} MB"
-                typer.echo(
-                    f"{done.folder}  {count(done.calls, 'call')} of "
-                    f"{count(done.objects, 'object')}  {sizes}"
-                )
+            objects += done.objects
+            sizes = f"{done.bytes_before / 1e6:.1f} → {megabytes(done.bytes_after)}"
+            what = f"{count(done.calls, 'call')} of {count(done.objects, 'object')}"
+            say(done._asdict(), f"{done.folder}  {what}  {sizes}", as_json=as_json)
     if not objects:
         complain("there is nothing to put together")
 
@@ -103,10 +93,8 @@ def ls(archive: ToArgument = None, as_json: JsonOption = False) -> None:
     from ..archive.storage import Storage
 
     for part in partitions(Storage(_address(archive))):
-        if as_json:
-            typer.echo(json.dumps(part._asdict()))
-        else:
-            typer.echo(f"{part.folder}  {count(part.objects, 'object')}  {part.bytes / 1e6:.1f} MB")
+        words = f"{part.folder}  {count(part.objects, 'object')}  {megabytes(part.bytes)}"
+        say(part._asdict(), words, as_json=as_json)
 
 
 add(app, push, compact, ls, group="archive")

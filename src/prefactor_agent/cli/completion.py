@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import datetime
 from enum import StrEnum
 from itertools import islice
 from typing import Annotated
@@ -14,6 +13,7 @@ import typer
 
 from ..config import ConfigurationError
 from ..stored.source import SourceError
+from ..view.model import numbers
 from .shared import place_of
 
 _MOST = 50
@@ -48,7 +48,7 @@ def call_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]
     try:
         return [("last", "the newest call"), *_calls(context, incomplete)]
     except (SourceError, ConfigurationError, OSError):
-        return []  # whoever asks has not said yet what he wants
+        return []  # completion prints no errors: the command itself says what is wrong
 
 
 def _calls(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]:
@@ -58,9 +58,8 @@ def _calls(context: typer.Context, incomplete: str) -> Iterator[tuple[str, str]]
         shown = unique_beginning(source.ids_around())
         fits = (call for call in source.listing() if call.id.startswith(incomplete))
         for call in islice(fits, _MOST):
-            began = datetime.fromtimestamp(call.started_us / 1e6).astimezone()
             name = call.id[:shown] if len(incomplete) <= shown else call.id
-            yield name, f"{began:%d %b %H:%M}, {call.status}"
+            yield name, f"{numbers.date(call.started_us, '%d %b %H:%M')}, {call.status}"
 
 
 CallArgument = Annotated[

@@ -8,23 +8,28 @@ import dataclasses
 import json
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..config import ConfigurationError, Settings, settings
-from ..core.json import JSON
 from ..core.text import count
-from ..journal.errors import StorageError, UnusableJournalError
+from ..view.model import numbers
 from .completion import call_names
 from .examples import add
-from .shared import JournalOption, JsonOption, complain, fail, settings_for, writing_to
+from .shared import (
+    JournalOption,
+    JsonOption,
+    complain,
+    fail,
+    say,
+    settings_for,
+    using,
+    writing_to,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from ..deliver.common.push import Pushed
     from ..deliver.common.target import Target
     from ..journal.follow import Event
@@ -64,48 +69,44 @@ def push(
     from ..journal.outbox import Outbox
 
     chosen = settings_for(journal)
-    with _using(chosen.journal):
+    with using(chosen.journal):
         Outbox(chosen.journal).close()
-    try:
-        targets = find(chosen, to, anyway=dry_run)
-    except ConfigurationError as error:
-        fail(error)
+    targets = find(chosen, to, anyway=dry_run)
     if dry_run:
         for target in targets:
             left = _left(target)
-            _say(as_json, {"to": target.key, **left}, _backlog_words(target, left, parked))
+            words = _backlog_words(target, left, parked=parked)
+            say({"to": target.key, **left}, words, as_json=as_json)
         return
-    done = [_push(target, parked, patience, as_json) for target in targets]
+    done = [_push(target, patience, parked=parked, as_json=as_json) for target in targets]
     if not all(done):
         raise typer.Exit(1)
 
 
 def _left(target: Target) -> dict[str, int]:
-    with _using(target.settings.journal), contextlib.closing(target.todo()) as todo:
+    with using(target.settings.journal), contextlib.closing(target.todo()) as todo:
         return todo.backlog()
 
 
-def _push(target: Target, parked: bool, patience: float, as_json: bool) -> bool:
+def _push(target: Target, patience: float, *, parked: bool, as_json: bool) -> bool:
     """Deliver to one target. Returns whether nothing went wrong."""
     import asyncio
 
     from ..deliver.common.http import NotAcceptedError
     from ..deliver.common.push import push as deliver
 
+    target.prepare()
+    if parked:
+        with using(target.settings.journal), contextlib.closing(target.todo()) as todo:
+            todo.unpark()
     try:
-        target.prepare()
-    except ConfigurationError as error:
-        fail(error)
-    try:
-        with _using(target.settings.journal), _Bar(as_json or not sys.stderr.isatty()) as bar:
-            if parked:
-                with contextlib.closing(target.todo()) as todo:
-                    todo.unpark()
+        with using(target.settings.journal), _Bar(as_json or not sys.stderr.isatty()) as bar:
             done = asyncio.run(deliver(target, patience=patience, watch=bar.show))
     except NotAcceptedError as error:
         complain(f"{target.to} does not accept {target.secret} ({error})")
         return False
-    _say(as_json, {"to": target.key, **dataclasses.asdict(done)}, _pushed_words(target, done))
+    value = {"to": target.key, **dataclasses.asdict(done)}
+    say(value, _pushed_words(target, done), as_json=as_json)
     return not (done.problem or done.parked or done.rejected)
 
 
@@ -172,22 +173,17 @@ def tail(
         typer.echo(f"waiting for the first call: there is no journal at {path} yet", err=True)
     else:
         _say_what_waits(chosen)
-    follower = Follower(path)
-    try:
+    with (
+        contextlib.closing(Follower(path)) as follower,
+        contextlib.suppress(KeyboardInterrupt),
+        using(path),
+    ):
         while True:
             for event in follower.look():
-                typer.echo(json.dumps(event._asdict()) if as_json else event_line(event))
+                say(event._asdict(), event_line(event), as_json=as_json)
             if end is not None and time.monotonic() >= end:
                 return
             time.sleep(interval)
-    except KeyboardInterrupt:
-        return
-    except UnusableJournalError as error:
-        fail(error)
-    except StorageError as error:
-        fail(f"{path} cannot be read ({error})")
-    finally:
-        follower.close()
 
 
 def _say_what_waits(chosen: Settings) -> None:
@@ -195,12 +191,12 @@ def _say_what_waits(chosen: Settings) -> None:
     from ..deliver.targets import targets
     from ..journal.totals import read
 
-    with _using(chosen.journal):
+    with using(chosen.journal):
         waiting = read(chosen.journal).waiting
     for target in targets(chosen):
         left = waiting.get(target.key)
         if left is not None and left.oldest_us is not None:
-            since = datetime.fromtimestamp(left.oldest_us / 1e6).strftime("%d %b %H:%M")
+            since = numbers.date(left.oldest_us, "%d %b %H:%M")
             waits = count(left.spans, "span waits", "spans wait")
             typer.echo(f"{waits} for {target.to}, the oldest since {since}", err=True)
 
@@ -219,10 +215,8 @@ def metrics(
     from ..metrics.prometheus.textfile import exposition, replace
 
     chosen = settings_for(journal)
-    try:
+    with using(chosen.journal):
         text = exposition(chosen.journal)
-    except (UnusableJournalError, StorageError) as error:
-        fail(error)
     if output is None:
         typer.echo(text, nl=False)
         return
@@ -254,7 +248,7 @@ def prune(
 ) -> None:
     """Remove old calls from the journal, or one call."""
     from ..journal import retention
-    from ..journal.reader import Journal, JournalError
+    from ..journal.reader import Journal
 
     if call is not None and (days is not None or megabytes is not None):
         fail("prune takes a call, or --days and --megabytes, not both")
@@ -262,7 +256,7 @@ def prune(
         if value is not None and not 0 <= value <= 1e8:
             fail(f"{option} takes a number up to 100000000, not {value}")
     chosen = settings_for(journal)
-    try:
+    with using(chosen.journal):
         if call is not None:
             with contextlib.closing(Journal(chosen.journal)) as opened:
                 call = opened.find(call)
@@ -274,19 +268,16 @@ def prune(
             undelivered=undelivered,
             dry_run=dry_run,
         )
-    except (UnusableJournalError, JournalError) as error:
-        fail(error)
-    except (StorageError, OSError) as error:
-        fail(f"{chosen.journal} cannot be read or written ({error})")
     if call is not None and not done.calls and not done.kept_undelivered:
         fail(f"{call} still runs: it can go once it has ended")
-    _say(as_json, done._asdict(), _pruned_words(done, "would go" if dry_run else "removed"))
+    words = _pruned_words(done, "would go" if dry_run else "removed")
+    say(done._asdict(), words, as_json=as_json)
 
 
 def _pruned_words(done: Pruned, verb: str) -> str:
     words = (
         f"{count(done.calls, 'call')} with {count(done.spans, 'span')} {verb}; "
-        f"the journal has {done.bytes_after / 1e6:.1f} MB"
+        f"the journal has {numbers.megabytes(done.bytes_after)}"
     )
     if done.undelivered:
         were = "was" if done.undelivered == 1 else "were"
@@ -299,7 +290,7 @@ def _pruned_words(done: Pruned, verb: str) -> str:
 
 def event_line(event: Event) -> str:
     at = event.started_us if event.what == "begun" else event.finished_us or event.started_us
-    clock = datetime.fromtimestamp(at / 1e6).astimezone().strftime("%H:%M:%S.%f")[:-3]
+    clock = numbers.date(at, "%H:%M:%S.%f")[:-3]
     indent = "" if event.parent_id is None else "  "
     outcome = "..." if event.what == "begun" else event.status
     took = (
@@ -312,21 +303,7 @@ def event_line(event: Event) -> str:
     return f"{clock}  {event.session_id[:_ID]}  {indent}{name} {outcome}{took}{words}"
 
 
-# What they share
-
-
-@contextlib.contextmanager
-def _using(journal: Path) -> Iterator[None]:
-    """End the command in one line when the journal cannot be used."""
-    try:
-        yield
-    except UnusableJournalError as error:
-        fail(error)
-    except StorageError as error:
-        fail(f"{journal} cannot be read or written ({error})")
-
-
-def _backlog_words(target: Target, left: dict[str, int], parked: bool) -> str:
+def _backlog_words(target: Target, left: dict[str, int], *, parked: bool) -> str:
     spans, calls = count(left["spans"], "span"), count(left["calls"], "call")
     words = f"{spans} of {calls} to deliver to {target.to}"
     if left["parked"] or left["parked_calls"]:
@@ -334,10 +311,6 @@ def _backlog_words(target: Target, left: dict[str, int], parked: bool) -> str:
         refused = f"{count(left['parked'], 'span')} and {count(left['parked_calls'], 'call')}"
         words += f"; {refused} {again}"
     return words
-
-
-def _say(as_json: bool, value: JSON, words: str) -> None:
-    typer.echo(json.dumps(value) if as_json else words)
 
 
 class _Bar:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ import typer
 
 from ..checks import ARCHIVE
 from ..config import ConfigurationError, Settings, expanded, settings
+from ..core.json import JSON
+from ..journal.errors import StorageError, UnusableJournalError
 from ..journal.reader import JournalPlace, nothing_yet
 from ..stored.source import Place
 
@@ -61,13 +64,21 @@ def place_of(journal: Path | None, archive: str | None) -> Place:
 
 def settings_for(journal: Path | None) -> Settings:
     """The settings, for a journal that exists; the command ends if it does not."""
-    try:
-        chosen = settings(journal)
-    except ConfigurationError as error:
-        fail(error)
+    chosen = settings(journal)
     if not chosen.journal.exists():
         fail(nothing_yet(chosen.journal))
     return chosen
+
+
+@contextmanager
+def using(journal: Path) -> Iterator[None]:
+    """End the command in one line when the journal cannot be used."""
+    try:
+        yield
+    except UnusableJournalError as error:
+        fail(error)
+    except StorageError as error:
+        fail(f"{journal} cannot be read or written ({error})")
 
 
 @contextmanager
@@ -91,6 +102,11 @@ def write_lines(lines: Iterable[str], path: Path | None = None) -> None:
     for line in lines:
         output.write(f"{line}\n".encode())
     output.flush()
+
+
+def say(value: JSON, words: str, *, as_json: bool) -> None:
+    """Print what a command did: for programs, or in words."""
+    typer.echo(json.dumps(value) if as_json else words)
 
 
 def complain(why: object) -> None:

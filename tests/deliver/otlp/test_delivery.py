@@ -11,9 +11,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
-from typer.testing import CliRunner
 
-from prefactor_agent.cli.program import app
 from prefactor_agent.config import Settings
 from prefactor_agent.deliver.otlp.target import Otlp
 from prefactor_agent.journal import retention
@@ -22,6 +20,7 @@ from prefactor_agent.journal.writer import JournalWriter
 from support.otlp_receiver import OtlpReceiver
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE, until
+from view import commandline
 
 from ..agent import Agent, warnings
 from ..calls import SPANS_PER_TURN, begin_call, end_call, whole_call
@@ -33,9 +32,9 @@ pytestmark = pytest.mark.usefixtures("quick")
 
 
 def run(*command: str, code: int = 0) -> str:
-    result = CliRunner().invoke(app, list(command))
-    assert result.exit_code == code, result.output
-    return result.output
+    done = commandline.run(*command)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 async def test_both_targets_get_the_call_whichever_is_down(

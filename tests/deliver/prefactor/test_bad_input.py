@@ -12,19 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from prefactor_agent.cli.operating import register
 from prefactor_agent.journal.reader import Journal
 from prefactor_agent.tracing import tracer
 from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE, until
+from view.commandline import run
 
 from ..talk import talk
-
-app = typer.Typer()
-register(app)
 
 URL, TOKEN = "PREFACTOR_API_URL", "PREFACTOR_API_TOKEN"
 AGENT, ENVIRONMENT = "PREFACTOR_AGENT_ID", "PREFACTOR_ENVIRONMENT_ID"
@@ -100,9 +95,9 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 def doctor() -> str:
-    result = CliRunner().invoke(app, ["doctor"])
-    assert result.exit_code == 1, result.output
-    return result.output
+    done = run("doctor")
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
 
 
 def calls_kept(tmp_path: Path) -> int:
