@@ -26,6 +26,7 @@ from prefactor_agent.conversation import stages
         ("flush_timeout", "5", "0 or more seconds"),
         ("flush_timeout", math.nan, "0 or more seconds"),
         ("keep_days", -1, "0 or more days"),
+        ("keep_days", False, "0 or more days"),  # it is 0 to Python, and would remove all calls
         ("keep_bytes", "1GB", "0 or more bytes"),
         ("redact_keys", "password", "a list of texts"),
         ("redact_keys", [1], "a list of texts"),

@@ -5,12 +5,13 @@ kept: so each value is checked when it is chosen."""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from .core.values import number
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -41,7 +42,7 @@ def _texts(value: Any) -> bool:
 
 
 def _amount(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value) and value >= 0
+    return (found := number(value)) is not None and found >= 0
 
 
 def list_of_texts(keep: Callable[[Any], Any]) -> Check:

@@ -7,7 +7,6 @@ to one."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -174,8 +173,4 @@ def _tokens(usage: JSON) -> Iterator[tuple[str, float]]:
 
 def _much(usage: JSON, name: str) -> float:
     """How much of something was used; 0 also of what is no finite number above it."""
-    much = usage.get(name, 0)
-    return much if type(much) in _NUMBERS and 0 < much < math.inf else 0
-
-
-_NUMBERS = (int, float)
+    return max(0.0, number(usage.get(name)) or 0.0)

@@ -13,7 +13,11 @@ def number(value: Any) -> float | None:
     """A finite number, or nothing."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if math.isfinite(value) else None
+    try:
+        found = float(value)
+    except OverflowError:  # a whole number of more than 300 digits
+        return None
+    return found if math.isfinite(found) else None
 
 
 def as_int(value: Any) -> int | None:
