@@ -110,6 +110,13 @@ def test_show_prints_one_json_object(journal: Path) -> None:
     assert [s["at_ms"] for s in turn["stages"] if s["stage"] == "llm"] == [2600.0, 4000.0]
 
 
+def test_show_refuses_what_its_json_would_leave_out(journal: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "call.svg"
+    for more in (("--at", "14:05"), ("--svg", picture)):
+        assert_one_line(run("show", "--json", *more, journal=journal), "--json", str(more[0]))
+    assert not picture.exists()
+
+
 def test_sessions_lists_the_newest_first(tmp_path: Path) -> None:
     later = [*renamed(unanswered_call(), "01m7yctfzzzz")]
     path = write(tmp_path / "j.db", spoken_call(), later)

@@ -113,6 +113,8 @@ def show(
 
     Who said what, and where the time went, turn by turn.
     """
+    if json and (at is not None or svg is not None):
+        raise ConfigurationError("--json prints the whole call: leave --at and --svg out")
     spans, alive = _spans(journal, from_, call)
     if json:
         from ..view.export.jsonlines import json_line
