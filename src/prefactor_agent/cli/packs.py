@@ -33,7 +33,8 @@ def evals_pack(
     ] = None,
     journal: JournalOption = None,
     output: Annotated[
-        Path | None, typer.Option("-o", metavar="FILE", help="Write a file instead.")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write a file instead."),
     ] = None,
 ) -> None:
     """Make a pack for Prefactor's open evals of the tools of calls.
@@ -44,7 +45,7 @@ def evals_pack(
 
     with closing(JournalPlace(journal_path(journal)).open()) as source:
         tools: set[str] = set()
-        for session_id in dict.fromkeys(_meant(source, names or ["last"])):
+        for session_id in dict.fromkeys(_named(source, names or ["last"])):
             tools |= packs.tool_types(source.outline(session_id))
     text = json.dumps(packs.evals_pack(tools), indent=2, ensure_ascii=False) + "\n"
     if output is None:
@@ -54,8 +55,8 @@ def evals_pack(
         output.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _meant(source: Source, names: list[str]) -> Iterator[str]:
-    """The ids of the calls that are meant.
+def _named(source: Source, names: list[str]) -> Iterator[str]:
+    """The ids of the calls that are named.
 
     Raises:
         SourceError: One of the names is neither a call's nor an agent's.
