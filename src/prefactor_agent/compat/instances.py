@@ -32,6 +32,7 @@ from .schemas import opened
 SDK_ENTRY = sdk_entry().partition(" ")[0]
 """How this package names itself to Prefactor."""
 _LOOK_S = 0.05
+"""Between two looks for the answer in the journal, in seconds."""
 
 
 class RefusedInstanceError(Exception):
@@ -126,19 +127,24 @@ def wait_for_instance(journal: Path, session_id: str, timeout: float) -> str:
     """
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        if journal.exists():  # opening it would create it
-            with contextlib.suppress(StorageError):
-                outbox = Outbox(journal)
-                try:
-                    row = outbox.call(session_id)
-                finally:
-                    outbox.close()
-                if row is not None and row.error is not None:
-                    raise RefusedInstanceError(row.error)
-                if row is not None and row.instance_id is not None:
-                    return row.instance_id
+        with contextlib.suppress(StorageError):  # it may be locked
+            if (found := _registered_id(journal, session_id)) is not None:
+                return found
         time.sleep(_LOOK_S)
     raise TimeoutError("Prefactor has not answered yet")
+
+
+def _registered_id(journal: Path, session_id: str) -> str | None:
+    """The id under which a call was registered; ``None``: it is not, so far."""
+    if not journal.exists():  # opening it would create it
+        return None
+    with contextlib.closing(Outbox(journal)) as outbox:
+        row = outbox.call(session_id)
+    if row is None:
+        return None
+    if row.error is not None:
+        raise RefusedInstanceError(row.error)
+    return row.instance_id
 
 
 class OfflineInstance(AgentInstanceHandle):  # type: ignore[misc]  # it has no types of its own

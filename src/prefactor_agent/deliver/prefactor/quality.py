@@ -3,13 +3,13 @@ was used and said of it."""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any, TypeGuard
 
 from pydantic_core import from_json
 
 from ...core.json import JSON
+from ...core.values import as_int, as_list, mapping, number
 
 _TOKENS = ("prompt_tokens", "completion_tokens", "total_tokens")
 _READ = {"livekit:session", "livekit:llm", "livekit:stt", "livekit:tts", "livekit:realtime"}
@@ -24,7 +24,7 @@ def quality(spans: Iterable[tuple[str, str, str | None]], figures: JSON) -> JSON
         figures: Of the call (:func:`....figures.figures`).
     """
     tokens: Counter[str] = Counter()
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     judged: JSON = {}
     for type_, _, text in spans:
         if type_ not in _READ:
@@ -34,11 +34,10 @@ def quality(spans: Iterable[tuple[str, str, str | None]], figures: JSON) -> JSON
             judged = _judged(result)
         elif type_ == "livekit:llm":
             _add_tokens(tokens, result)
-        elif type_ == "livekit:stt" and _is_number(result.get("audio_seconds")):
-            seconds["user_speech_seconds"] += result["audio_seconds"]
+        elif type_ == "livekit:stt":
+            _add_seconds(seconds, "user_speech_seconds", result)
         elif type_ in ("livekit:tts", "livekit:realtime"):
-            if _is_number(result.get("audio_seconds")):
-                seconds["agent_speech_seconds"] += result["audio_seconds"]
+            _add_seconds(seconds, "agent_speech_seconds", result)
             _add_tokens(tokens, result)  # of a realtime model
     rounded = {name: round(value, 3) for name, value in seconds.items()}
     return {**figures, **tokens, **rounded, **judged}
@@ -50,15 +49,22 @@ def records_of_program(session: JSON) -> list[tuple[str, JSON]]:
     Args:
         session: The payload of the session's span.
     """
-    records = _object(session.get("quality"))
+    records = mapping(session.get("quality"))
     return [(name, record) for name, record in records.items() if isinstance(record, dict)]
 
 
+def _add_seconds(sums: defaultdict[str, float], name: str, result: JSON) -> None:
+    found = number(result.get("audio_seconds"))
+    if found is not None and found >= 0:
+        sums[name] += found
+
+
 def _add_tokens(counts: Counter[str], result: JSON) -> None:
-    usage = _object(result.get("token_usage"))
+    usage = mapping(result.get("token_usage"))
     for name in _TOKENS:
-        if _is_number(value := usage.get(name)):
-            counts[name] += int(value)
+        found = as_int(usage.get(name))
+        if found is not None and found >= 0:
+            counts[name] += found
 
 
 def _judged(session: JSON) -> JSON:
@@ -66,9 +72,8 @@ def _judged(session: JSON) -> JSON:
     judged: JSON = {}
     if session.get("outcome") in ("success", "fail"):
         judged["outcome"] = session["outcome"]
-    evaluations = session.get("evaluations")
-    if isinstance(evaluations, list) and evaluations:
-        verdicts = [_object(one).get("verdict") for one in evaluations]
+    if evaluations := as_list(session.get("evaluations")):
+        verdicts = [mapping(one).get("verdict") for one in evaluations]
         points = sum({"pass": 1.0, "maybe": 0.5}.get(str(one), 0.0) for one in verdicts)
         judged["evaluations"] = len(verdicts)
         judged["evaluation_score"] = round(points / len(verdicts), 3)
@@ -77,14 +82,6 @@ def _judged(session: JSON) -> JSON:
 
 def _read(text: str | None) -> JSON:
     try:
-        return _object(from_json(text)) if text else {}
+        return mapping(from_json(text)) if text else {}
     except ValueError:  # damaged in the journal: the other spans still count
         return {}
-
-
-def _object(value: Any) -> JSON:
-    return value if isinstance(value, dict) else {}
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
