@@ -109,38 +109,42 @@ class SessionRegistry:
             agent: Whose session it is, if that is known yet.
             options: What a program chose for this session; otherwise all is as the settings say.
         """
-        trace = self._traces.get(session)
-        if trace is None or trace.closed:
-            options = options or TraceOptions(self._find_sink())
-            sink = options.sink
-            if sink is None:
-                return None
-            self._detached.discard(session)
-            trace = self._traces[session] = SessionRecorder(
-                session,
-                agent,
-                sink,
-                about=options.about,
-                tool_types=options.tool_types,
-                record_beside=sink.records_beside() if isinstance(sink, Pipeline) else None,
-            )
-            session_id = trace.spans.root.id
-            self._end_with_process()
-            self._running[session_id] = (trace, asyncio.get_running_loop())
-            trace.on_closed = functools.partial(self._forget, weakref.ref(session))
-            trace.on_ended = functools.partial(self._running.pop, session_id, None)
-            if isinstance(sink, Pipeline):
-                sink.begin()
-            _end_with_job(trace, sink)
-        elif agent is not None:
+        trace = self.find(session)
+        if trace is None:
+            return self._begin(session, agent, options or TraceOptions(self._find_sink()))
+        if agent is not None:
             trace.meet(agent)
+        return trace
+
+    def _begin(
+        self, session: AgentSession[Any], agent: Agent | None, options: TraceOptions
+    ) -> SessionRecorder | None:
+        sink = options.sink
+        if sink is None:
+            return None
+        self._detached.discard(session)
+        trace = self._traces[session] = SessionRecorder(
+            session,
+            agent,
+            sink,
+            about=options.about,
+            tool_types=options.tool_types,
+            record_beside=sink.records_beside() if isinstance(sink, Pipeline) else None,
+        )
+        session_id = trace.spans.root.id
+        self._end_with_process()
+        self._running[session_id] = (trace, asyncio.get_running_loop())
+        trace.on_closed = functools.partial(self._forget, weakref.ref(session))
+        trace.on_ended = functools.partial(self._running.pop, session_id, None)
+        if isinstance(sink, Pipeline):
+            sink.begin()
+        _end_with_job(trace, sink)
         return trace
 
     @guarded("detach")
     def detach(self, session: AgentSession[Any]) -> None:
         """End the trace of a session that goes on."""
-        trace = self._traces.get(session)
-        if trace is not None and not trace.closed:
+        if (trace := self.find(session)) is not None:
             self._detached.add(session)
             trace.close(DETACHED)
 
@@ -165,8 +169,7 @@ class SessionRegistry:
         if not isinstance(payload, Mapping):
             logger.warning("no quality is recorded: the payload of %s must be a dict", name)
             return False
-        trace = self._traces.get(session)
-        if trace is None or trace.closed:
+        if (trace := self.find(session)) is None:
             return False
         root = trace.spans.root
         records = {**root.payload.get("quality", {}), name: plain(dict(payload))}
@@ -200,8 +203,7 @@ class SessionRegistry:
     def keep(self, agent: Agent, form: Callable[..., Any]) -> None:
         """Keep what an agent's node or hook is looked up as until its session's trace is closed."""
         session = _session_of(agent)
-        trace = self._traces.get(session) if session is not None else None
-        if trace is not None and not trace.closed:
+        if session is not None and (trace := self.find(session)) is not None:
             trace.forms.append(form)
 
     @guarded("node.begin")

@@ -218,15 +218,7 @@ class PrefactorLiveKitSession:
             return
         self._detach()
         sink = tracer.sink_for(self._settings())
-        given = self._supplied or self._opened
-        about: dict[str, Any] = {
-            "name": self._agent_name or "livekit-session",
-            "metadata": {"tool_span_types": dict(self._tool_types), "agent_id": self._agent_id},
-        }
-        if self._agent_name or self._agent_id:
-            about["agent_name"] = self._agent_name or self._agent_id
-        if given is not None:
-            about["instance"] = instances.given(given, supplied=given is self._supplied)
+        about = self._about()
         self._handle, self._opened = self._opened, None
         trace = tracer.trace(session, agent, TraceOptions(sink, about, self._tool_types))
         if trace is None:
@@ -236,6 +228,18 @@ class PrefactorLiveKitSession:
         if trace.spans.sink is not sink:
             self._join(trace, about)
         session.on("close", listener(self._on_session_closed))
+
+    def _about(self) -> dict[str, Any]:
+        """What the program says itself of a session, for the payload of its span."""
+        about: dict[str, Any] = {
+            "name": self._agent_name or "livekit-session",
+            "metadata": {"tool_span_types": dict(self._tool_types), "agent_id": self._agent_id},
+        }
+        if self._agent_name or self._agent_id:
+            about["agent_name"] = self._agent_name or self._agent_id
+        if (given := self._supplied or self._opened) is not None:
+            about["instance"] = instances.given(given, supplied=given is self._supplied)
+        return about
 
     def _join(self, trace: SessionRecorder, about: dict[str, Any]) -> None:
         """Go on with the trace that a traced agent has begun."""
