@@ -44,7 +44,7 @@ def demo(
 ) -> None:
     """Hold a traced voice call, offline.
 
-    Real audio, in half a minute: no account, no key, no network, no microphone. The journal
+    Real audio, in under a minute: no account, no key, no network, no microphone. The journal
     of the call and its page go into a folder; nothing else is written, and nothing is opened.
     """
     # The voice activity detector brings onnxruntime (1.31 here), which reports its use to its maker
