@@ -20,7 +20,7 @@ from livekit.agents.voice.agent_session import SessionConnectOptions
 
 from prefactor_agent import TracedAgent, traced_tool
 from support.scripted import NO_RETRY, ScriptedLLM, ScriptedTTS, Speaker, Use, Wait
-from support.tree import JSON, Recorder, check, moments, outline
+from support.tree import Recorder, check, moments, of, outline
 
 NO_RETRIES = SessionConnectOptions(
     stt_conn_options=NO_RETRY, llm_conn_options=NO_RETRY, tts_conn_options=NO_RETRY
@@ -69,10 +69,6 @@ async def running(
         await session.start(agent or Clerk())
         yield session
         await session.aclose()
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 # Turns

@@ -31,6 +31,11 @@ class Recorder(MemorySink):
             self.ends[span.id] += 1
 
 
+def of(sink: MemorySink, type_: str) -> list[JSON]:
+    """The spans of a type, which is named without its ``livekit:``, as plain data."""
+    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
+
+
 def short(span: JSON) -> str:
     return str(span["type"]).removeprefix("livekit:")
 

@@ -33,7 +33,7 @@ from support.scripted import (
 )
 from support.scripted_realtime import ScriptedRealtime
 from support.seams import broken
-from support.tree import JSON, Recorder, check, in_order, outline
+from support.tree import JSON, Recorder, check, in_order, of, outline
 
 
 class Host(TracedAgent):
@@ -74,10 +74,6 @@ class Line:
 
     async def answers(self, count: int = 1) -> None:
         await until(lambda: len(self.speaker.finished) >= count)
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 def stages(turn: JSON) -> dict[str, float]:

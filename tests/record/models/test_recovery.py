@@ -22,7 +22,7 @@ from support.scripted import (
     silence,
     sound,
 )
-from support.tree import JSON, Recorder, check, outline
+from support.tree import Recorder, check, of, outline
 
 ONE_RETRY = APIConnectOptions(max_retry=1, retry_interval=0.0)
 FATAL = SessionConnectOptions(
@@ -35,10 +35,6 @@ FATAL = SessionConnectOptions(
 
 def lost(words: str = "lost") -> APIConnectionError:
     return APIConnectionError(words)
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 async def say(sink: Recorder, voice: Any, **options: Any) -> AgentSession[None]:

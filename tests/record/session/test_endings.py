@@ -19,16 +19,12 @@ from prefactor_agent.record.recorder import SessionRecorder
 from prefactor_agent.tracing import tracer
 from support.line import NO_RETRIES, HandSTT, Line, until
 from support.scripted import ScriptedLLM, ScriptedTTS, Speaker, Use, Wait
-from support.tree import JSON, Recorder, check, outline
+from support.tree import Recorder, check, of, outline
 
 
 class Worker(TracedAgent):
     def __init__(self) -> None:
         super().__init__(instructions="work")
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 def trace_of(session: AgentSession[Any]) -> SessionRecorder:

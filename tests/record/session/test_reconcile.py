@@ -12,7 +12,7 @@ import prefactor_agent
 from prefactor_agent import TracedAgent, traced_tool
 from support.line import Line
 from support.scripted import ScriptedLLM, ScriptedSTT, ScriptedTTS, Tokens, Use
-from support.tree import JSON, Recorder, check
+from support.tree import Recorder, check, of
 
 EVENTS = (
     "conversation_item_added",
@@ -50,10 +50,6 @@ class Clerk(TracedAgent):
     async def price(self, item: str) -> str:
         """What an item costs."""
         return f"{item}: 3"
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 @pytest.mark.parametrize("states", [True, False])

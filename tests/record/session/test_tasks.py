@@ -16,7 +16,7 @@ from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
 from prefactor_agent.core import guard
 from support.line import NO_RETRIES, Line, until
 from support.scripted import ScriptedLLM, ScriptedSTT, Use, Wait
-from support.tree import JSON, Recorder, check, outline
+from support.tree import JSON, Recorder, check, of, outline
 
 
 class AskName(TracedAgentTask[str]):
@@ -86,10 +86,6 @@ async def call(sink: Recorder, *replies: Any, words: list[str], agent: Agent) ->
 async def settled(sink: Recorder) -> None:
     """Wait until nothing is being said: a run is over before the tool that a task came back to."""
     await until(lambda: not any(span.open for span in sink.of("livekit:assistant_turn")))
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 async def test_a_task_that_a_tool_awaits(sink: Recorder) -> None:

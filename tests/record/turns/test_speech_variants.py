@@ -26,7 +26,7 @@ from support.scripted import (
     silence,
     sound,
 )
-from support.tree import JSON, Recorder, check, in_order, moments, outline
+from support.tree import JSON, Recorder, check, in_order, moments, of, outline
 
 LONG = "A long sentence that takes its time."
 
@@ -39,10 +39,6 @@ class Talker(TracedAgent):
     async def price(self, item: str) -> str:
         """What an item costs."""
         return f"{item}: 3"
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 def turn_rows(sink: Recorder) -> list[str]:

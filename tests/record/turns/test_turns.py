@@ -20,7 +20,7 @@ from support.scripted import (
     silence,
     sound,
 )
-from support.tree import JSON, Recorder, check, in_order, moments, outline
+from support.tree import Recorder, check, in_order, moments, of, outline
 
 LONG = "This is a long answer. It has several sentences. Nobody listens to the last one."
 EARLY = {"preemptive_generation": {"enabled": True}}
@@ -29,10 +29,6 @@ EARLY = {"preemptive_generation": {"enabled": True}}
 class Talker(TracedAgent):
     def __init__(self) -> None:
         super().__init__(instructions="talk")
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 SLOW = 0.05

@@ -13,7 +13,7 @@ from livekit.agents import APIConnectionError
 from prefactor_agent import TracedAgent
 from support.line import HandSTT, Line, until
 from support.scripted import Heard, ScriptedLLM, ScriptedSTT
-from support.tree import JSON, Recorder, check, in_order, moments, outline
+from support.tree import JSON, Recorder, check, in_order, moments, of, outline
 
 LOUD = -12
 """A square wave of 8000 is -12.2 dBFS."""
@@ -22,10 +22,6 @@ LOUD = -12
 class Listener(TracedAgent):
     def __init__(self) -> None:
         super().__init__(instructions="listen")
-
-
-def of(sink: Recorder, type_: str) -> list[JSON]:
-    return [sink.plain(span) for span in sink.of(f"livekit:{type_}")]
 
 
 def heard_at(sink: Recorder, node: JSON) -> list[tuple[int, int]]:
