@@ -398,7 +398,7 @@ class MinePlain(Agent):
         return "x"
 
 
-def test_signatures_and_kinds() -> None:
+def test_signatures_and_kinds_are_those_of_the_plain_agent() -> None:
     assert inspect.signature(TracedAgent) == inspect.signature(Agent)
     assert inspect.signature(Mine) == inspect.signature(MinePlain)
     for name in (*NODES, *HOOKS):
@@ -452,7 +452,7 @@ async def test_what_a_node_is_looked_up_as_lives_as_long_as_the_call(sink: Memor
     assert form() is None
 
 
-async def test_ids() -> None:
+async def test_ids_are_those_of_the_plain_agent() -> None:
     class Concierge(TracedAgent): ...
 
     class BookTable(TracedAgentTask[None]): ...
@@ -508,7 +508,7 @@ COPIES = {"copy": copy.copy, "deepcopy": copy.deepcopy, "pickle": round_trip}
 
 
 @pytest.mark.parametrize("way", COPIES.values(), ids=COPIES)
-async def test_copies(way: Callable[[Any], Any], sink: MemorySink) -> None:
+async def test_a_copy_is_traced_by_itself(way: Callable[[Any], Any], sink: MemorySink) -> None:
     original = Simple(instructions="be")
     original.llm_node  # noqa: B018  # looked up, as LiveKit does
     twin = way(original)

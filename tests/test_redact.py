@@ -123,7 +123,7 @@ def test_without_content_chunks_keep_their_times_and_sizes() -> None:
     assert clean.columns(audio) == audio
 
 
-def test_keys_and_patterns() -> None:
+def test_what_stands_under_a_key_or_matches_a_pattern_is_taken_out() -> None:
     clean = redactor(redact_keys={"Card", "pin"}, redact_patterns=(r"\d{4}-\d{4}", "secret"))
     assert clean.value(
         {"card": {"any": 1}, "PIN": 12, "text": "it is 1234-5678, a secret", "n": 5}, "x"

@@ -29,7 +29,9 @@ from support.scripted import (
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_a_spoken_turn(streaming: bool, sink: MemorySink) -> None:
+async def test_a_spoken_turn_goes_through_all_scripted_models(
+    streaming: bool, sink: MemorySink
+) -> None:
     class Helper(TracedAgent):
         @traced_tool
         async def time(self) -> str:

@@ -160,7 +160,7 @@ class Table(BaseModel):
     assert "people" in str(schemas[1])
 
 
-def test_methods() -> None:
+def test_methods_have_the_schema_of_a_plain_tool() -> None:
     def make(base: Any, tool: Any) -> Any:
         class Mine(base):
             @tool

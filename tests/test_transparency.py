@@ -324,7 +324,9 @@ async def observed(program: Callable[[], Awaitable[Any]], log: Log) -> list[Any]
 @pytest.mark.parametrize("way", WAYS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("make", STREAMS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("node", NODES)
-async def test_a_stream(node: str, make: Callable[..., Any], way: Callable[..., Any]) -> None:
+async def test_a_traced_stream_gives_the_same(
+    node: str, make: Callable[..., Any], way: Callable[..., Any]
+) -> None:
     boom = RuntimeError("boom")
     seen: dict[Any, list[Any]] = {}
     for base in (Agent, TracedAgent):
@@ -389,7 +391,7 @@ async def test_a_node_that_raises(node: str, error: BaseException, way: Callable
 
 
 @pytest.mark.parametrize("node", NODES)
-async def test_wrong_arguments(node: str) -> None:
+async def test_wrong_arguments_raise_the_same_error(node: str) -> None:
     messages = []
     for base in (Agent, TracedAgent):
         agent = by_coroutine(base, node, lambda: None)(instructions="be")
@@ -486,7 +488,9 @@ def a_tee(log: Log) -> Any:
 @pytest.mark.parametrize("source", [a_channel, a_tee, generator, Plain, Closeable, Iterable])
 @pytest.mark.parametrize("program", INPUT_PROGRAMS, ids=lambda f: f.__name__)
 @pytest.mark.parametrize("node", ["stt_node", "tts_node"])
-async def test_an_input_stream(node: str, program: Any, source: Callable[[Log], Any]) -> None:
+async def test_a_node_reads_its_input_stream_the_same(
+    node: str, program: Any, source: Callable[[Log], Any]
+) -> None:
     seen = []
     for base in (Agent, TracedAgent):
         log = Log(FRAMES if node == "stt_node" else ["a", "b", "c", "d"])
@@ -668,7 +672,9 @@ class Ticks:
 @pytest.mark.parametrize(
     "error", [None, StopResponse(), ValueError("no"), asyncio.CancelledError()]
 )
-async def test_a_hook(hook: str, kind: str, error: BaseException | None) -> None:
+async def test_a_hook_takes_the_same_steps_and_ends_the_same(
+    hook: str, kind: str, error: BaseException | None
+) -> None:
     seen = []
     value = object()
     for base in (Agent, TracedAgent):

@@ -91,7 +91,7 @@ def test_many_calls_add_up(journal: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [True, False])
-async def test_a_real_call(content: bool, tmp_path: Path) -> None:
+async def test_a_real_call_costs_what_its_tokens_cost(content: bool, tmp_path: Path) -> None:
     path = tmp_path / "real.db"
     rates = {"scripted/scripted-llm": {"input": 2.0, "output": 10.0}}
     configure(journal=path, rates=rates, capture_content=content)

@@ -181,7 +181,7 @@ def test_nothing_was_heard() -> None:
     assert pickup_of(ARRIVED, WARM, [speech(GREETING, heard=False)], None) is None
 
 
-def test_so_far() -> None:
+def test_a_pickup_that_goes_on_has_the_stages_so_far() -> None:
     now = pickup_so_far(ARRIVED, replace(WARM, enter_ended=None), None, ms(3_000) or 0)
     assert told(now)["on_enter"] == 2_340
     assert now.exceeded(2.0) == {"pickup": 3.0}

@@ -404,5 +404,5 @@ CASES = [
 
 
 @rows(*CASES)
-def test_a_handoff(case: Any) -> None:
+def test_a_handoff_goes_the_same_with_and_without_tracing(case: Any) -> None:
     assert_same(case)

@@ -437,7 +437,7 @@ async def cast(s: Stage, agent: Any) -> Call:
 
 
 @product(FORMS, SCRIPTS)
-def test_an_llm_node(form: Any, script: Any) -> None:
+def test_an_llm_node_goes_the_same_with_and_without_tracing(form: Any, script: Any) -> None:
     async def case(s: Stage) -> None:
         await script(await cast(s, form(s)))
 

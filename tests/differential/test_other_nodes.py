@@ -386,7 +386,7 @@ async def commits_by_hand(call: Call) -> None:
 
 
 @product(EARS, [hears_a_sentence, hears_two, commits_by_hand])
-def test_the_stt_node(form: Any, script: Any) -> None:
+def test_the_stt_node_goes_the_same_with_and_without_tracing(form: Any, script: Any) -> None:
     async def case(s: Stage) -> None:
         hears = (Heard("one two", ("one", "one to")), "three", "four")
         turns = {"turn_detection": "manual"} if script is commits_by_hand else {}
@@ -466,7 +466,7 @@ HOOKS = [entering, failing_to_enter, staying_silent, changing_the_message, faili
 
 @pytest.mark.parametrize("preemptive", [False, True], ids=["in turn", "preemptive"])
 @pytest.mark.parametrize("form", HOOKS, ids=lambda form: form.__name__)
-def test_a_hook(form: Any, preemptive: bool) -> None:
+def test_a_hook_goes_the_same_with_and_without_tracing(form: Any, preemptive: bool) -> None:
     async def case(s: Stage) -> None:
         turns = {"preemptive_generation": {"enabled": preemptive}}
         call = await s.call(form(s), REPLY, REPLY, REPLY, hears=("hello",), turns=turns)

@@ -452,5 +452,5 @@ CASES = [
 
 
 @rows(*CASES)
-def test_a_speech(case: Any) -> None:
+def test_a_speech_goes_the_same_with_and_without_tracing(case: Any) -> None:
     assert_same(case)

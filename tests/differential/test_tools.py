@@ -692,16 +692,17 @@ async def cancelled_by_the_model(s: Stage) -> None:
     await asyncio.sleep(3)
 
 
-LATER = [
-    a_tool_result,
-    reporting_progress,
-    duplicates_rejected,
-    duplicates_replaced,
-    duplicates_to_be_confirmed,
-    cancelled_by_the_model,
-]
+if NEW:
+    CASES += [
+        a_tool_result,
+        reporting_progress,
+        duplicates_rejected,
+        duplicates_replaced,
+        duplicates_to_be_confirmed,
+        cancelled_by_the_model,
+    ]
 
 
-@rows(*CASES, *(LATER if NEW else []))
-def test_a_tool(case: Any) -> None:
+@rows(*CASES)
+def test_a_tool_goes_the_same_with_and_without_tracing(case: Any) -> None:
     assert_same(case)

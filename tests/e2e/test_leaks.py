@@ -112,7 +112,7 @@ async def call(mine: Any, number: int) -> None:
     await session.aclose()
 
 
-async def test_a_thousand_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_thousand_calls_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     # pytest keeps what is logged, and with it the exceptions.
     monkeypatch.setattr(logging.getLogger("livekit.agents"), "disabled", True)
     # The journal's thread is there, with its file open, whenever it is counted.

@@ -91,9 +91,7 @@ async def an_llm_that_fails(s: Any) -> None:
 
 def cases() -> Iterator[Case]:
     """The scripts of the differential tests for handoffs, speeches and tools."""
-    for test in (handoffs.test_a_handoff, speeches.test_a_speech, tools.test_a_tool):
-        (mark,) = (mark for mark in test.pytestmark if mark.args[0] == "case")
-        yield from mark.args[1]
+    yield from (*handoffs.CASES, *speeches.CASES, *tools.CASES)
 
 
 async def test_scripted_calls_arrive_as_the_mapping_says(

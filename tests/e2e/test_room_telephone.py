@@ -62,7 +62,7 @@ def test_the_connection_and_who_hung_up(trace: Trace) -> None:
     assert result["hung_up_by"] == "caller"
 
 
-def test_the_telephone_call(trace: Trace) -> None:
+def test_the_telephone_call_is_in_the_session(trace: Trace) -> None:
     assert trace.session.payload["participant"]["kind"] == "sip"
     sip = trace.session.result["sip"]
     assert [one["status"] for one in sip.pop("statuses")] == ["ringing", "active"]
@@ -75,7 +75,7 @@ def test_the_telephone_call(trace: Trace) -> None:
     }
 
 
-def test_the_keys(trace: Trace) -> None:
+def test_the_keys_are_in_the_session(trace: Trace) -> None:
     keys = trace.session.result["dtmf"]
     assert [(key["digit"], key["participant"]) for key in keys] == [
         ("4", "caller"),

@@ -100,7 +100,7 @@ def test_a_pickup_counts_that_ended_with_the_sound_of_the_agent(
     assert [one.value for one in found if one.series == series.PICKUP] == seconds
 
 
-def test_the_rest() -> None:
+def test_user_turns_and_errors_count_and_tool_results_do_not() -> None:
     assert observed("user_turn", {}) == [Observation(series.TURNS, ("Shop", "user"), 1)]
     assert observed("error", {}, payload={"source": "LLM"}) == [
         Observation(series.ERRORS, ("Shop", "LLM"), 1)

@@ -432,7 +432,7 @@ async def test_a_transcription_node_that_raises(sink: Recorder) -> None:
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-async def test_a_tts_error(streaming: bool, sink: Recorder) -> None:
+async def test_an_error_of_the_voice_is_below_its_span(streaming: bool, sink: Recorder) -> None:
     voice = ScriptedTTS(APIConnectionError("no voice", retryable=False), streaming=streaming)
     session: AgentSession[None] = AgentSession(tts=voice, conn_options=NO_RETRIES)
     session.output.audio = Speaker(speed=4)

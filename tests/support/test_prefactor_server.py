@@ -244,7 +244,7 @@ async def test_lists_need_the_admin_token_and_are_paged(
     assert status == 403
 
 
-async def test_pfids(server: PrefactorServer) -> None:
+async def test_pfids_are_made_for_the_own_account_only(server: PrefactorServer) -> None:
     status, answer = await raw(server, "pfid/generate", {"count": 3})
     assert (status, len(answer["details"]["pfids"])) == (200, 3)
     assert all(map(pfid.is_pfid, answer["pfids"]))
@@ -256,7 +256,7 @@ async def test_pfids(server: PrefactorServer) -> None:
 # Rules
 
 
-async def test_tokens(server: PrefactorServer) -> None:
+async def test_tokens_reach_no_further_than_their_scope(server: PrefactorServer) -> None:
     async with connect(server, api_token="wrong") as stranger:
         with pytest.raises(PrefactorAuthError) as refused:
             await stranger.validate_token()
@@ -490,7 +490,7 @@ async def test_a_bulk_finish_loses_what_is_inside_details(
     assert rules(server) == ["bulk_finish_shape"]
 
 
-async def test_sizes(tmp_path: Any) -> None:
+async def test_what_is_too_large_is_refused(tmp_path: Any) -> None:
     with PrefactorServer(max_item=2000, max_body=5000, max_items=3) as server:
         async with connect(server) as client:
             instance = await started(client)
@@ -633,7 +633,9 @@ async def comes_back(client: PrefactorHttpClient) -> None:
             await asyncio.sleep(0.1)
 
 
-async def test_refused_connections(server: PrefactorServer, client: PrefactorHttpClient) -> None:
+async def test_connections_can_be_refused(
+    server: PrefactorServer, client: PrefactorHttpClient
+) -> None:
     await client.validate_token()
     server.fault("refuse", seconds=3600)
     with pytest.raises(aiohttp.ClientConnectorError):
@@ -692,7 +694,7 @@ async def test_errors_for_some_calls_and_for_a_time(
     assert await status() == 200
 
 
-async def test_too_many_requests(server: PrefactorServer) -> None:
+async def test_too_many_requests_say_when_to_come_back(server: PrefactorServer) -> None:
     server.fault("rate_limit", retry_after=3, times=1)
     headers = {"Authorization": f"Bearer {server.token}", "X-Prefactor-SDK": "test@1"}
     async with aiohttp.ClientSession(headers=headers) as session:
@@ -731,7 +733,7 @@ async def test_a_bulk_call_that_dies_half_way(
 
 @pytest.mark.parametrize(("kind", "spans"), [("html", 0), ("html_after", 1)])
 @pytest.mark.parametrize("status", [200, 502])
-async def test_garbage(
+async def test_the_page_of_a_proxy_can_stand_for_an_answer(
     server: PrefactorServer, client: PrefactorHttpClient, kind: str, spans: int, status: int
 ) -> None:
     instance = await started(client)
@@ -742,7 +744,9 @@ async def test_garbage(
     assert len(server.spans()) == spans
 
 
-async def test_a_truncated_answer(server: PrefactorServer, client: PrefactorHttpClient) -> None:
+async def test_an_answer_can_be_cut_off_after_its_effect(
+    server: PrefactorServer, client: PrefactorHttpClient
+) -> None:
     instance = await started(client)
     server.fault("truncated", times=1)
     with pytest.raises(aiohttp.ClientPayloadError):
@@ -750,7 +754,7 @@ async def test_a_truncated_answer(server: PrefactorServer, client: PrefactorHttp
     assert len(server.spans()) == 1
 
 
-async def test_slow_answers(server: PrefactorServer, client: PrefactorHttpClient) -> None:
+async def test_answers_can_be_slow(server: PrefactorServer, client: PrefactorHttpClient) -> None:
     for kind, options in (("drip", {"chunk": 16, "interval": 0.1}), ("delay", {"delay": 0.3})):
         server.fault(kind, times=1, **options)
         before = time.monotonic()
@@ -804,7 +808,9 @@ async def test_bulk_is_refused(
     assert server.violations() == []
 
 
-async def test_the_kill_switch(server: PrefactorServer, client: PrefactorHttpClient) -> None:
+async def test_the_kill_switch_is_in_each_answer(
+    server: PrefactorServer, client: PrefactorHttpClient
+) -> None:
     instance = await started(client)
     reasons: list[str | None] = []
     hear: Callable[[str | None], None] = reasons.append

@@ -31,5 +31,7 @@ OPENAI = "livekit.plugins.openai.llm.LLM"
         ("", "", None),
     ],
 )
-def test_a_name(provider: str, label: str, name: str | None) -> None:
+def test_a_provider_is_named_by_its_address_or_its_plugin(
+    provider: str, label: str, name: str | None
+) -> None:
     assert provider_name(provider, label) == name

@@ -284,7 +284,9 @@ async def _played(make: Callable[[Log], Any], reads: list[str]) -> Log:
     reads=st.lists(st.sampled_from(READS), max_size=8),
 )
 @settings(max_examples=100)
-def test_any_sequence(make: Any, how: Any, fast: bool, steps: list[str], reads: list[str]) -> None:
+def test_any_sequence_of_steps_passes_unchanged(
+    make: Any, how: Any, fast: bool, steps: list[str], reads: list[str]
+) -> None:
     async def program() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda *_: None)
         bare = await _played(lambda log: make(steps, log), reads)

@@ -65,7 +65,7 @@ def seen(sink: Recorder) -> tuple[JSON, list[Any]]:
     return inputs, content[1:]
 
 
-async def test_a_video_frame(sink: Recorder) -> None:
+async def test_a_video_frame_is_described_and_not_kept(sink: Recorder) -> None:
     await look(ImageContent(image=FRAME, inference_width=64, inference_height=32))
     inputs, (picture,) = seen(sink)
     assert inputs["images"] == 1
@@ -112,14 +112,16 @@ async def test_the_address_of_a_picture(sink: Recorder) -> None:
     assert not [word for word in ("hush", "secret", "anna") if word in text]
 
 
-async def test_sound(sink: Recorder) -> None:
+async def test_sound_in_a_message_is_described_and_not_kept(sink: Recorder) -> None:
     await look(AudioContent(frame=sound(0.25), transcript="meow"))
     inputs, (audio,) = seen(sink)
     assert audio == {"type": "audio_content", "seconds": 0.25, "transcript": "meow"}
     assert "images" not in inputs
 
 
-async def test_without_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_content_pictures_are_only_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PREFACTOR_JOURNAL", str(tmp_path / "look.db"))
     config.configure(capture_content=False)
     await look(ImageContent(image=FRAME), ImageContent(image="https://pictures.example/anna.png"))

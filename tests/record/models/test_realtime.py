@@ -207,7 +207,7 @@ async def test_words_that_never_come_are_not_those_of_the_next_turn(
     assert [user["result"].get("transcript") for user in users] == [None, "and now"]
 
 
-async def test_two_turns(sink: Recorder) -> None:
+async def test_each_answer_belongs_to_its_turn(sink: Recorder) -> None:
     line = Line(ScriptedRealtime("Noon.", "One.", heard=["now", "and then"], heard_after=0.3))
     async with line.to(Host()):
         for count in (1, 2):
@@ -227,7 +227,7 @@ async def test_two_turns(sink: Recorder) -> None:
     assert used == [len("Noon."), len("One.")]
 
 
-async def test_a_tool(sink: Recorder) -> None:
+async def test_a_tool_of_a_realtime_model_is_below_its_answer(sink: Recorder) -> None:
     model = ScriptedRealtime([Use("price", {"item": "tea"})], "Three.", heard=["tea?"])
     line = Line(model)
     async with line.to(Host()):

@@ -43,7 +43,7 @@ async def test_a_user_who_is_away_and_back(sink: Recorder) -> None:
     assert 400_000 < away["at_us"] < back["at_us"]
 
 
-async def test_a_false_interruption(sink: Recorder) -> None:
+async def test_a_false_interruption_is_a_moment_of_the_call(sink: Recorder) -> None:
     line = Line(
         hears=ScriptedSTT("tell me", Heard("", [])),
         thinks=ScriptedLLM("A long story about a kettle and a teapot and a friend of theirs."),

@@ -27,7 +27,7 @@ def told(sink: Recorder) -> dict[str, Any]:
     return {one.kind: (one.usd, one.unpriced) for one in found}
 
 
-async def test_a_spoken_call(sink: Recorder) -> None:
+async def test_a_spoken_call_costs_what_its_models_used(sink: Recorder) -> None:
     prefactor_agent.configure(rates=RATES)
     line = Line(
         hears=ScriptedSTT("tea"),

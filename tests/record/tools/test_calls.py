@@ -98,7 +98,7 @@ def tools(sink: Recorder) -> list[JSON]:
     return [span for span in spans if span["type"].split(":")[1] == "tool"]
 
 
-async def test_a_plain_tool(sink: Recorder) -> None:
+async def test_a_plain_tool_has_a_span(sink: Recorder) -> None:
     await call([Use("plain", {"item": "tea"}, "call-1")], ["Three."], tools=[plain])
     assert outline(sink) == [
         "session",
@@ -147,7 +147,7 @@ async def test_it_can_be_seen_while_it_runs(sink: Recorder) -> None:
 
 
 @pytest.mark.parametrize("tool", [raw, Shelf()], ids=["raw schema", "toolset"])
-async def test_other_kinds(tool: Any, sink: Recorder) -> None:
+async def test_raw_tools_and_toolsets_have_spans(tool: Any, sink: Recorder) -> None:
     name = "raw" if tool is raw else "plain"
     await call([Use(name, {"item": "tea"})], ["Done."], tools=[tool])
     check(sink)
@@ -192,7 +192,7 @@ async def test_a_tool_that_wants_no_answer(sink: Recorder) -> None:
     assert "outputs" not in span["result"] or span["result"]["outputs"]["output"] in ("", "None")
 
 
-async def test_an_unknown_tool(sink: Recorder) -> None:
+async def test_an_unknown_tool_has_a_span_that_failed(sink: Recorder) -> None:
     await call([Use("nonesuch")], ["Sorry."], tools=[])
     check(sink)
     (span,) = tools(sink)

@@ -84,7 +84,7 @@ def tools(sink: Recorder) -> list[JSON]:
 
 
 @pytest.mark.parametrize("websocket", [False, True], ids=["http", "websocket"])
-async def test_a_web_search(websocket: bool, sink: Recorder) -> None:
+async def test_a_web_search_is_below_its_request(websocket: bool, sink: Recorder) -> None:
     await call(SEARCHED, websocket=websocket)
     assert outline(sink) == [
         "session",

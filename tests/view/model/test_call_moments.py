@@ -23,7 +23,7 @@ MOMENTS: list[dict[str, Any]] = [
 ]
 
 
-def test_their_words() -> None:
+def test_each_moment_is_said_in_words() -> None:
     found = list(call_moments(build([session(moments=MOMENTS)])))
     assert [one.words for one in found] == [
         "the caller is away",

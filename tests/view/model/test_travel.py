@@ -46,7 +46,7 @@ def call(**result: Any) -> list[StoredSpan]:
     ]
 
 
-def test_in_words() -> None:
+def test_each_fact_is_said_in_words() -> None:
     assert in_words(build(call(sound=SOUND, reconnects=2))) == [
         "caller: 2.0 % of the packets lost, 1.2 % of the sound made up, jitter up to 38 ms",
         "agent: none of the packets lost, jitter up to 1 ms",
@@ -64,7 +64,7 @@ def test_a_call_without_any_of_it_says_nothing() -> None:
     ]
 
 
-def test_the_lane() -> None:
+def test_the_lane_is_as_bad_as_the_worst_of_three_measures() -> None:
     """Ten per cent lost, or made up, or 100 ms of jitter, is as bad as it gets."""
     assert samples(build(call(sound=SOUND))) == [
         Sample("user", 0, 5_000_000, 0.02),

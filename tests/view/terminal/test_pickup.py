@@ -49,7 +49,7 @@ def test_a_caller_who_spoke_first_and_a_clock_that_is_off() -> None:
     assert "2.00 s until the caller spoke first" in "\n".join(lines)
 
 
-def test_a_budget() -> None:
+def test_a_pickup_over_its_budget_says_so() -> None:
     assert any(
         line.strip() == "over budget   pickup 2.00 s of 1.50 s"
         for line in drawn(over_budget={"pickup": 2.0})
