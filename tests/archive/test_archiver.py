@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import prefactor_agent
-from archive.hosts import calls, journal, say
+from archive.hosts import archived, calls, journal, say
 from prefactor_agent import TracedAgent
 from prefactor_agent.archive import archiver as archiver_module
 from prefactor_agent.archive import writer as writer_module
@@ -73,7 +73,7 @@ async def test_a_long_call_is_written_as_far_as_it_has_come(
         await of.says()
         await of.answers(1)
         async with asyncio.timeout(PATIENCE):
-            while "An answer." not in so_far(folder):
+            while "An answer." not in archived(folder):
                 await asyncio.sleep(0.05)
         [running] = folder.rglob("*.parquet")
         assert running.name.endswith(".running.parquet")
@@ -81,10 +81,6 @@ async def test_a_long_call_is_written_as_far_as_it_has_come(
     assert await asyncio.to_thread(prefactor_agent.flush, PATIENCE)
     [ended] = folder.rglob("*.parquet")
     assert ended.name == running.name.replace(".running", "")
-
-
-def so_far(folder: Path) -> str:
-    return say("export", "--from", str(folder)) if list(folder.rglob("*.parquet")) else ""
 
 
 def test_calls_of_processes_that_are_gone_are_written(tmp_path: Path) -> None:

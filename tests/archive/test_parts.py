@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from archive.hosts import say
+from archive.hosts import archived, say
 from prefactor_agent.archive.writer import PART, PART_S, next_part_us
 from support.waiting import until
 
@@ -66,10 +66,6 @@ def test_a_host_that_dies_leaves_what_had_been_written(tmp_path: Path) -> None:
     assert (call["cost"]["usd"], call["cost"]["so_far"]) == (0.012, True)
     [listed] = map(json.loads, say("sessions", "--json", "--from", str(folder)).splitlines())
     assert listed["cost"] == call["cost"]
-
-
-def archived(folder: Path) -> str:
-    return say("export", "--from", str(folder)) if list(folder.rglob("*.parquet")) else ""
 
 
 def parts(minutes: int) -> list[int]:

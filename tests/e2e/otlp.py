@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from samples.otel.collector import Arrived, Collector
 
 from deliver.otlp.ended import of_journal
@@ -23,6 +22,7 @@ from prefactor_agent.journal.ended import EndedSpans
 from prefactor_agent.pipeline import Pipeline
 from prefactor_agent.tracing import tracer
 from support.memory_sink import MemorySink
+from support.otlp_receiver import plain
 from support.waiting import PATIENCE
 
 
@@ -119,14 +119,6 @@ def _mapped(journal: Path, content: bool) -> Iterator[Arrived]:
             ],
             resource={},
         )
-
-
-def plain(value: AnyValue) -> Any:
-    """A value of an attribute as Python's own."""
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [plain(part) for part in value.array_value.values]
-    return getattr(value, kind) if kind else None
 
 
 def required(name: str, find: Callable[[], Path]) -> Path:

@@ -21,6 +21,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from .waiting import PATIENCE
@@ -163,6 +164,14 @@ class OtlpReceiver:
         if fault is not None and fault.kind == "drip":
             return await _drip(request)
         return web.Response(body=answer.SerializeToString(), content_type="application/x-protobuf")
+
+
+def plain(value: AnyValue) -> Any:
+    """A value of an attribute as Python's own."""
+    kind = value.WhichOneof("value")
+    if kind == "array_value":
+        return [plain(part) for part in value.array_value.values]
+    return getattr(value, kind) if kind else None
 
 
 def spans_of(message: ExportTraceServiceRequest) -> list[Span]:

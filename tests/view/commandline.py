@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -9,6 +10,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 from prefactor_agent.cli import main
@@ -49,6 +51,13 @@ def run(*arguments: str | Path, journal: Path | None = None, **environment: str)
         stdout.flush()
         stderr.flush()
         return Done(code, out.getvalue().decode(), err.getvalue().decode())
+
+
+def printed(*arguments: str | Path, journal: Path) -> Any:
+    """What a command prints when all is well; with ``--json`` the object that it prints."""
+    done = run(*arguments, journal=journal)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout) if "--json" in arguments else done.stdout
 
 
 def assert_one_line(done: Done, *parts: str) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from prefactor_agent.conversation import median
 from prefactor_agent.stored.span import StoredSpan
 from prefactor_agent.view.model import numbers
-from view.commandline import run
+from view.commandline import printed
 from view.journals import write
 from view.report.test_report import Page
 
@@ -33,11 +34,7 @@ def views(spans: Sequence[StoredSpan], folder: Path) -> dict[str, Said]:
     journal = write(folder / "one-silence.db", spans)
     page = folder / "page.html"
 
-    def command(*arguments: str | Path) -> Any:
-        done = run(*arguments, journal=journal)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if "--json" in arguments else done.stdout
-
+    command = partial(printed, journal=journal)
     shown = command("show", "--json")
     listed = command("sessions", "--json")
     stats = command("stats", "--json")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from prefactor_agent.testing.trace import _pickup
 from prefactor_agent.view.model.calltree import build
 from view.calls import spoken_call
-from view.commandline import run
+from view.commandline import printed
 from view.journals import write
 from view.pickups import TOOK, picked_up
 from view.report.test_report import Page
@@ -23,11 +23,7 @@ def test_every_view_gives_the_same_number(tmp_path: Path) -> None:
     journal = write(tmp_path / "one.db", [first, *rest])
     page = tmp_path / "page.html"
 
-    def command(*arguments: str | Path) -> Any:
-        done = run(*arguments, journal=journal)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if "--json" in arguments else done.stdout
-
+    command = partial(printed, journal=journal)
     shown, listed, stats = (command(one, "--json") for one in ("show", "sessions", "stats"))
     assert shown["pickup_ms"] == shown["pickup"]["ms"] == listed["pickup_ms"] == MS
     assert {one["name"]: one["worst_ms"] for one in stats["pickup"]} == {"pickup": MS, **TOOK}

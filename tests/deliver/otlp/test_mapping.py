@@ -10,7 +10,6 @@ from functools import cache
 from typing import Any
 
 import pytest
-from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from differential import test_handoffs as handoffs
@@ -19,19 +18,13 @@ from differential.stage import Stage
 from prefactor_agent.deliver.otlp.mapping import request, to_span
 from prefactor_agent.deliver.otlp.rows import Around, EndedSpan
 from prefactor_agent.pricing import costs
+from support.otlp_receiver import plain
 
 from .calls import phone_line, realtime_call, rows_of
 
 OK, ERROR, UNSET = Status.STATUS_CODE_OK, Status.STATUS_CODE_ERROR, Status.STATUS_CODE_UNSET
 SESSION = "01m8f2wnyq4sdt4brh77tdnqghqar14h"
 ID = "01m8f2wnyv4sdt4b8ebc0f1yr8bb4d2e"
-
-
-def plain(value: AnyValue) -> Any:
-    kind = value.WhichOneof("value")
-    if kind == "array_value":
-        return [plain(part) for part in value.array_value.values]
-    return getattr(value, kind) if kind else None
 
 
 @dataclass

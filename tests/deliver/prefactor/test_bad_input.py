@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from support.prefactor_server import PrefactorServer
 from support.waiting import PATIENCE, until
 from view.commandline import run
 
+from ..agent import warnings
 from ..talk import talk
 
 URL, TOKEN = "PREFACTOR_API_URL", "PREFACTOR_API_TOKEN"
@@ -79,19 +79,11 @@ async def two_calls(caplog: pytest.LogCaptureFixture) -> None:
     expected = await talk(traced=False)
     for _ in range(2):
         assert await talk() == expected
-    await asyncio.to_thread(until, lambda: lines(caplog))
+    await asyncio.to_thread(until, lambda: warnings(caplog))
     writer: Any = getattr(tracer._sink, "_writer", None)
     if writer is not None:
         assert await asyncio.to_thread(writer.flush, PATIENCE)
     await asyncio.to_thread(tracer.flush, 1.5)
-
-
-def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [
-        record.getMessage()
-        for record in caplog.records
-        if record.name == "prefactor_agent" and record.levelno >= logging.WARNING
-    ]
 
 
 def doctor() -> str:
@@ -113,7 +105,7 @@ async def test_a_wrong_setting_is_named_in_one_line(
     for variable, value in wrong.environment.items():
         monkeypatch.setenv(variable, value)
     await two_calls(caplog)
-    [line] = lines(caplog)
+    [line] = warnings(caplog)
     assert all(words in line for words in wrong.says), line
     assert "\n" not in line
     assert calls_kept(tmp_path) == 2
@@ -127,7 +119,7 @@ async def test_a_page_of_a_proxy_is_named_in_one_line(
 ) -> None:
     server.fault("html", status=200)
     await two_calls(caplog)
-    [line] = lines(caplog)
+    [line] = warnings(caplog)
     assert all(words in line for words in ("not Prefactor", "proxy", URL)), line
     assert calls_kept(tmp_path) == 2
     assert "a proxy stands between" in await asyncio.to_thread(doctor)
@@ -139,6 +131,6 @@ async def test_a_switch_that_is_neither_on_nor_off_turns_tracing_off(
     """Nothing is kept: it may be the one that says that nothing is to be."""
     monkeypatch.setenv("PREFACTOR_CAPTURE_CONTENT", "perhaps")
     await two_calls(caplog)
-    [line] = lines(caplog)
+    [line] = warnings(caplog)
     assert all(words in line for words in ("PREFACTOR_CAPTURE_CONTENT", "true or false")), line
     assert "PREFACTOR_CAPTURE_CONTENT" in await asyncio.to_thread(doctor)

@@ -87,28 +87,27 @@ async def test_the_wait_for_the_tool_is_not_called_endpointing(kind: Any, speaks
     assert abs(held - (agent.ended - ended - 0.2) * 1000) < 60, found
 
 
+async def looked_up_unless_interrupted(ctx: RunContext[Any]) -> str | None:
+    task = asyncio.ensure_future(asyncio.sleep(3.0))
+    await ctx.speech_handle.wait_if_not_interrupted([task])
+    if ctx.speech_handle.interrupted:
+        task.cancel()
+        return None
+    return "found"
+
+
 class GivesUp(TracedAgent):
     @traced_tool
     async def look(self, ctx: RunContext[Any]) -> str | None:
         """Look."""
-        task = asyncio.ensure_future(asyncio.sleep(3.0))
-        await ctx.speech_handle.wait_if_not_interrupted([task])
-        if ctx.speech_handle.interrupted:
-            task.cancel()
-            return None
-        return "found"
+        return await looked_up_unless_interrupted(ctx)
 
 
 class PlainGivesUp(Agent):
     @function_tool
     async def look(self, ctx: RunContext[Any]) -> str | None:
         """Look."""
-        task = asyncio.ensure_future(asyncio.sleep(3.0))
-        await ctx.speech_handle.wait_if_not_interrupted([task])
-        if ctx.speech_handle.interrupted:
-            task.cancel()
-            return None
-        return "found"
+        return await looked_up_unless_interrupted(ctx)
 
 
 @pytest.mark.parametrize("kind", [GivesUp, PlainGivesUp])

@@ -2,13 +2,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.waiting import PATIENCE
 from view.ui.ui_server import Ui, ui_server
+
+
+@pytest.fixture
+async def ui(tmp_path: Path) -> AsyncIterator[Ui]:
+    async with ui_server(tmp_path / "j.db") as server:
+        yield server
 
 
 @pytest.fixture

@@ -24,13 +24,7 @@ from view.calls import over_budget_call, session, spoken_call, task_call, unansw
 from view.commandline import START, run
 from view.journals import renamed, set_process, write
 from view.report.report_calls import HOSTILE
-from view.ui.ui_server import Ui, ui_server
-
-
-@pytest.fixture
-async def ui(tmp_path: Path) -> Any:
-    async with ui_server(tmp_path / "j.db") as server:
-        yield server
+from view.ui.ui_server import Ui
 
 
 def fill(path: Path, *calls: Sequence[StoredSpan]) -> None:

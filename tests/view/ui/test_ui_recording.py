@@ -7,19 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from prefactor_agent.journal.process import this_process
 from view.calls import SESSION, ZERO_US, spoken_call, unanswered_call
 from view.journals import renamed, set_process, write
 from view.report.recorded import record
-from view.ui.ui_server import Ui, ui_server
-
-
-@pytest.fixture
-async def ui(tmp_path: Path) -> Any:
-    async with ui_server(tmp_path / "j.db") as server:
-        yield server
+from view.ui.ui_server import Ui
 
 
 def recorded(journal: Path) -> bytes:
