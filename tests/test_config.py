@@ -235,7 +235,7 @@ def test_a_working_directory_that_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_p
     with pytest.raises(ConfigurationError) as refused:
         configure(journal="j.db")
     assert str(refused.value) == (
-        "nobody knows where j.db begins (No such file or directory): "
+        "j.db is relative, and the working directory is gone (No such file or directory): "
         "set PREFACTOR_JOURNAL to an absolute path"
     )
 

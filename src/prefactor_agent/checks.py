@@ -153,14 +153,14 @@ def expanded(path: str | os.PathLike[str], start: Path = Path()) -> Path:
         start: Where a relative one begins. Default: the working directory.
 
     Raises:
-        ConfigurationError: Nobody knows that home directory, or the working directory is gone.
+        ConfigurationError: There is no such home directory, or the working directory is gone.
     """
     try:
         return (start / Path(path).expanduser()).absolute()
     except RuntimeError:
         why = f"no home directory is known for {os.fspath(path)}"
     except OSError as error:
-        why = f"nobody knows where {os.fspath(path)} begins ({error.strerror})"
+        why = f"{os.fspath(path)} is relative, and the working directory is gone ({error.strerror})"
     raise ConfigurationError(f"{why}: set PREFACTOR_JOURNAL to an absolute path")
 
 

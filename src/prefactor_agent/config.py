@@ -28,7 +28,7 @@ try:
     _STARTED_IN = Path.cwd()
 except OSError:  # it was deleted
     _STARTED_IN = Path()
-"""Where a relative path in the environment begins: the program may go elsewhere later."""
+"""Where a relative path in the environment begins: the program may change its directory later."""
 
 _chosen: dict[str, Any] = {}
 """What :func:`configure` was called with, by the names of :class:`Settings`."""
@@ -85,8 +85,7 @@ def configure(
 
 
 def _described(name: str, setting: Setting) -> str:
-    """What the documentation of ``configure`` says of one setting, its default and its variable
-    among it."""
+    """A setting in the documentation of ``configure``, with its default and its variable."""
     default = Settings.__dataclass_fields__[name].default
     words = [f"{name}: {setting.about}"]
     if isinstance(default, bool | int | float | str):

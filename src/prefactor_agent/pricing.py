@@ -128,11 +128,10 @@ def _cost(usage: JSON, rates_of: Callable[[str, str], Rates | None]) -> ModelCos
 def _billed(meters: Sequence[Mapping[str, float]], rates: Rates) -> Mapping[str, float]:
     """The one way of several in which a model is billed: the first that is priced as a whole, else
     the first that is priced in part, else the first."""
-    if len(meters) > 1:
-        for enough in (all, any):
-            for meter in meters:
-                if enough(_rate(rates, unit) is not None for unit in meter):
-                    return meter
+    for enough in (all, any):
+        for meter in meters:
+            if enough(_rate(rates, unit) is not None for unit in meter):
+                return meter
     return meters[0] if meters else {}
 
 

@@ -170,14 +170,18 @@ class _Uses(cst.CSTVisitor):
 def _refuse_names_taken(wrapper: MetadataWrapper, uses: _Uses) -> None:
     """Refuse a file in which one of our names is something else already."""
     scopes = {scope for scope in wrapper.resolve(metadata.ScopeProvider).values() if scope}
-    for name in {use.after for use in uses.found.values()}:
-        for scope in scopes:
-            for assignment in scope.assignments[name]:
-                meant = {known.name for known in assignment.get_qualified_names_for(name)}
-                if meant != {f"{_OURS}.{name}"} and not isinstance(
-                    assignment, metadata.BuiltinAssignment
-                ):
-                    raise NotUnderstoodError(f"{name} is a name of its own in this file")
+    for name in _names(uses.found):
+        assigned = (one for scope in scopes for one in scope.assignments[name])
+        if any(_is_another(name, one) for one in assigned):
+            raise NotUnderstoodError(f"{name} is a name of its own in this file")
+
+
+def _is_another(name: str, assignment: metadata.BaseAssignment) -> bool:
+    """Whether an assignment gives one of our names another meaning."""
+    if isinstance(assignment, metadata.BuiltinAssignment):
+        return False
+    meant = {known.name for known in assignment.get_qualified_names_for(name)}
+    return meant != {f"{_OURS}.{name}"}
 
 
 def _exported(module: cst.Module) -> set[str]:

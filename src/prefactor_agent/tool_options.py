@@ -1,7 +1,7 @@
-"""What a program says of single tools where it decorates them: for this process, by tool name.
+"""What a program declares of single tools on their decorators: by tool name, for this process.
 
-Kept apart from the calls: what is said here is of the program's author, goes to Prefactor with the
-schemas of a call, and is not subject to redaction."""
+It is kept apart from the calls. The program's author wrote it, so it goes to Prefactor with the
+schemas of a call and is not redacted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from .config import ConfigurationError
 from .core.json import JSON
 
 MOST_TOOLS = 500
-"""So many tools a process can tell Prefactor of before a call begins; more are sent as tools in
-general."""
+"""How many tools of a process are registered at Prefactor under their names; the calls of further
+tools are sent as those of tools in general."""
 
 _ACTIONS = frozenset(
     [
@@ -61,7 +61,7 @@ is not imported where an agent runs. (A test holds the two against each other.)"
 
 
 class ToolOptions(NamedTuple):
-    """What is said of one tool."""
+    """What a program declares of one tool."""
 
     data_risk: JSON | None = None
     summary: str | None = None
@@ -72,13 +72,13 @@ class ToolOptions(NamedTuple):
 
 _known: dict[str, ToolOptions] = {}
 _hidden: frozenset[str] = frozenset()
-"""Once hidden, a name stays so: another tool of the same name may be its replacement. Replaced as a
-whole, as the journal's thread reads it."""
+"""Names of tools. One that is hidden stays hidden: another tool of the same name may replace it.
+The set is replaced as a whole, because the journal's thread reads it."""
 
 
 def declare(name: str, options: ToolOptions) -> None:
-    """Note a tool, and what is said of it. Two agents may have tools of one name: what is said last
-    holds, with the arguments of both, as one summary stands for the calls of both."""
+    """Note a tool with its options. Two agents may have tools of one name: the last options hold,
+    with the arguments of both, because one summary is used for the calls of both."""
     global _hidden
     if name in _known:
         both = dict.fromkeys((*options.arguments, *_known[name].arguments))
@@ -90,12 +90,12 @@ def declare(name: str, options: ToolOptions) -> None:
 
 
 def also_named(name: str, other: str) -> None:
-    """Note that the model knows a tool by another name: what is hidden stays so."""
-    said = _known.get(name, ToolOptions())
+    """Note that the model knows a tool by another name, under which it is hidden, too."""
+    options = _known.get(name, ToolOptions())
     if name in _hidden or name in config.settings().hide_tools:
-        said = said._replace(capture_content=False)
-    if other not in _known or not said.capture_content:
-        declare(other, said)
+        options = options._replace(capture_content=False)
+    if other not in _known or not options.capture_content:
+        declare(other, options)
 
 
 def hidden_tools() -> frozenset[str]:
@@ -110,13 +110,13 @@ def declared_tools() -> JSON:
         name: {
             key: value
             for key, value in (
-                ("data_risk", said.data_risk),
-                ("template", said.summary),
-                ("arguments", said.arguments if said.summary is None else None),
+                ("data_risk", options.data_risk),
+                ("template", options.summary),
+                ("arguments", options.arguments if options.summary is None else None),
             )
             if value
         }
-        for name, said in list(_known.items())
+        for name, options in list(_known.items())
     }
 
 

@@ -97,18 +97,18 @@ def traced_tool(
         ConfigurationError: ``data_risk``, ``summary`` or ``capture_content`` cannot be used.
         TypeError: ``options`` were given for a tool object that is already made.
     """
-    said = tool_options.checked(data_risk, summary, capture_content)
+    declared = tool_options.checked(data_risk, summary, capture_content)
 
     def decorate(target: Any) -> Any:
         tool = make(target)
-        if said != ToolOptions() or tool is not target:
-            tool_options.declare(tool.info.name, said._replace(arguments=_arguments(tool)))
+        if declared != ToolOptions() or tool is not target:
+            tool_options.declare(tool.info.name, declared._replace(arguments=_arguments(tool)))
         return tool
 
     def make(target: Any) -> Any:
         if not isinstance(target, FunctionTool | RawFunctionTool):
             if not hasattr(target, "__name__"):
-                function_tool(target, **options)  # LiveKit has words for that: ours has a name
+                function_tool(target, **options)  # raises LiveKit's own error
             recorded = _recording(target, target)
             tool: Any = function_tool(recorded, **options)
         elif options:
@@ -140,11 +140,11 @@ def _recording(call: Callable[..., Any], like: Callable[..., Any]) -> Any:
         return _ObservedTool(args, kwargs, record)
 
     recorded: Any = observed(call, begin, like)
-    # From 3.14 on it has both, and the first can be asked for before what it names is there.
+    # From 3.14 on a function has both, and the first can be read before the names in it exist.
     if not (hasattr(like, "__annotate__") or hasattr(like, "__annotations__")):
-        recorded.__annotations__ = {}  # ours mean nothing where LiveKit looks them up
+        recorded.__annotations__ = {}  # those of our wrapper mean nothing to LiveKit
     if signature is not None and _names(signature) != _names(_signature(recorded)):
-        # Only then: a class method's would hide from 3.13 on that its class is given already.
+        # Only if they differ: from 3.13 on, a class method's would hide that its class is bound.
         recorded.__signature__ = signature
     setattr(recorded, _MARK, "")  # the tool's name, once LiveKit has made the tool
     return recorded
@@ -160,8 +160,8 @@ def _signature(call: Callable[..., Any]) -> inspect.Signature | None:
 def _arguments(
     tool: FunctionTool[..., Any] | RawFunctionTool[..., Any],
 ) -> tuple[tuple[str, ...], ...]:
-    """Where the arguments of a tool are among the inputs of its calls, in order: what a method is
-    bound to and the run context are none of them."""
+    """Where the arguments of a tool are among the inputs of its calls, in order. ``self`` and the
+    run context are no arguments."""
     if isinstance(tool, RawFunctionTool):
         schema = tool.info.raw_schema.get("parameters")
         known = schema.get("properties") if isinstance(schema, dict) else None

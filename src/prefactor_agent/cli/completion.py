@@ -17,7 +17,7 @@ from ..view.model import numbers
 from .shared import place_of
 
 _MOST = 50
-"""Calls that are offered: more is no help."""
+"""How many calls are offered at most."""
 
 
 class Shell(StrEnum):
@@ -34,15 +34,15 @@ def completion(
 
     It completes commands, options, and the ids of calls.
     """
-    # Typer's own protocol, which the script that it prints keeps to, too.
+    # Typer's own protocol, which the printed script uses as well.
     os.environ["_PREFACTOR_AGENT_COMPLETE"] = f"source_{shell.value}"
     root = context.find_root()
     root.command.main([], root.info_name)
 
 
 def call_names(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """The newest calls that a name can still mean, each with its time and status. An archive is not
-    asked: it may be far away."""
+    """The newest calls whose ids begin with what was typed, each with its time and status. An
+    archive is not read for this: it may be far away."""
     if context.params.get("from_") is not None:
         return []
     try:

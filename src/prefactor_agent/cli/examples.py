@@ -90,7 +90,7 @@ prefactor-agent archive compact s3://bucket/calls
 prefactor-agent archive ls s3://bucket/calls --json
 """,
 }
-"""By name of the command; of the program itself: the first things to do."""
+"""By the name of the command. The empty name has those of the program: the first things to do."""
 
 
 def add(app: typer.Typer, *commands: Callable[..., Any], group: str = "") -> None:

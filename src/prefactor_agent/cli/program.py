@@ -38,20 +38,20 @@ _COMMANDS: Mapping[str, str] = {
     "completion": "starting",
     "archive": "archive",
 }
-"""In which module a command is, in the order in which they are listed."""
+"""The module of each command, in the order in which the commands are listed."""
 _ALLOCATIONS = 100_000
-"""Between two looks for circles of objects: calls are many objects, and have none."""
+"""Allocations between two runs of the garbage collector: calls are many objects, and no cycles."""
 
 
 class _Commands(TyperGroup):
-    """The commands. A module is imported when one of its commands is asked for: to import all of
-    them takes longer than many a command."""
+    """The commands. A module is imported when one of its commands is run: to import all of them
+    takes longer than many commands do."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        # Of a name that there is not, whichever are like it are suggested.
+        # For an unknown name all are loaded, so that similar ones can be suggested.
         for name in [cmd_name] if cmd_name in _COMMANDS else _COMMANDS:
             if name not in self.commands:
                 self._load(_COMMANDS[name])
@@ -98,7 +98,7 @@ def main() -> None:
 def command() -> TyperGroup:
     """The program as it is run."""
     made = typer.main.get_command(app)
-    # They are Typer's own, and change the user's files: the command ``completion`` only prints.
+    # Typer's own options for completion change the user's files; our command only prints.
     made.params = [one for one in made.params if not (one.name or "").endswith("_completion")]
     assert isinstance(made, TyperGroup)
     return made

@@ -15,7 +15,7 @@ class Part:
     text = False
     """A text here is kept."""
     number = False
-    """A number, or whether something is so, is kept here."""
+    """A number or a boolean here is kept."""
     keys = False
     """The keys of an object here are kept."""
     own_keys = False
