@@ -205,6 +205,7 @@ NOT_IN_THIS_CALL = {
     "record.models.realtime:Realtime._on_metrics",
     "record.models.realtime:Realtime._on_server_event",
     "record.turns.assistant_turns:AssistantTurns.on_false_interruption",
+    "record.turns.playback:Playback._on_progressed",
     "record.session.pickup_budget:PickupBudget._due",
     "record.session.process:_look",
     "record.session.states:States._on_agent",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from conversation.turns import MS
-from prefactor_agent.conversation import Playout
+from prefactor_agent.conversation import Playout, told_together
 
 
 def test_audio_that_comes_in_time_is_played_through():
@@ -34,3 +36,22 @@ def test_how_much_was_played_by_a_moment():
 
 def test_audio_that_waited_for_its_turn_is_not_late():
     assert Playout(5000 * MS, [(0, 1000 * MS), (10 * MS, 1200 * MS)]).gaps() == []
+
+
+def test_short_waits_are_told_with_the_next_and_no_time_is_lost():
+    waits = [(10 * MS, MS // 4), (20 * MS, MS // 4), (30 * MS, MS // 2), (40 * MS, 5 * MS)]
+    assert told_together(waits, MS, 9) == [(29 * MS + MS // 2, MS), (40 * MS, 5 * MS)]
+    assert told_together([(10 * MS, MS // 4)], MS, 9) == []
+
+
+@pytest.mark.parametrize("most", [1, 3, 10, 300])
+def test_many_waits_are_told_in_few_words(most: int):
+    waits = [(at * 20 * MS, (1 + at % 7) * MS) for at in range(200)]
+    told = told_together(waits, MS, most)
+    assert 1 <= len(told) <= most
+    # Where a told wait ends, as much was waited as in truth: what follows is where it was.
+    ended = {at + lasted for at, lasted in waits}
+    for count, (at, lasted) in enumerate(told, 1):
+        assert at + lasted in ended
+        until = sum(one for began, one in waits if began + one <= at + lasted)
+        assert until == sum(one for _, one in told[:count])

@@ -18,7 +18,7 @@ from .hangup import Departure, hung_up_by
 from .interruptions import cut_in_us, interrupted_by, overlap_of
 from .measure import Latency, exceeded, lengths, measure, so_far
 from .pickup import Arrival, Pickup, Setup, arrived, clocks_apart, pickup_of, pickup_so_far
-from .playout import Playout
+from .playout import Late, Playout, Wait, told_together
 from .sides import AgentSide, ModelCall, ToolRun, UserSide, VoiceCall
 from .silences import (
     first_sound_after,
@@ -37,6 +37,7 @@ __all__ = [
     "AgentSide",
     "Arrival",
     "Departure",
+    "Late",
     "Latency",
     "ModelCall",
     "Part",
@@ -51,6 +52,7 @@ __all__ = [
     "ToolRun",
     "UserSide",
     "VoiceCall",
+    "Wait",
     "answered_question",
     "arrived",
     "clocks_apart",
@@ -75,6 +77,7 @@ __all__ = [
     "so_far",
     "starved",
     "summarize",
+    "told_together",
     "totals",
     "waiting_so_far",
 ]

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+Late = tuple[int, int]
+"""A frame that came later, against its place in the audio, than every frame before it: that place,
+and the arrival less it, in nanoseconds."""
+Wait = tuple[int, int]
+"""When a player had nothing to play, and for how long, in nanoseconds."""
 
 
 class Playout:
@@ -15,11 +21,10 @@ class Playout:
 
     Args:
         started: When playback started, in nanoseconds.
-        late: These frames, as pairs of the place in the audio and of the arrival less that place,
-            both in nanoseconds.
+        late: These frames, in the order of their places.
     """
 
-    def __init__(self, started: int, late: Sequence[tuple[int, int]]) -> None:
+    def __init__(self, started: int, late: Sequence[Late]) -> None:
         self._started = started
         # The first frame is what playback started with, however long it waited for its turn.
         self._late = [pair for pair in late if pair[0] > 0 and pair[1] > started]
@@ -44,8 +49,8 @@ class Playout:
                 return place  # it waits there
         return max(0, moment - shift)
 
-    def gaps(self, until: int | None = None) -> list[tuple[int, int]]:
-        """The waits of a player that had nothing to play: when each began, and how long it was.
+    def gaps(self, until: int | None = None) -> list[Wait]:
+        """The waits of a player that had nothing to play.
 
         Args:
             until: The place in the audio, in nanoseconds, up to which it was played; ``None``: all.
@@ -59,3 +64,26 @@ class Playout:
                 gaps.append((place + shift, latest - shift))
                 shift = latest
         return gaps
+
+
+def told_together(waits: Iterable[Wait], least: int, most: int) -> list[Wait]:
+    """Waits with few words: a short one is told together with the next. What was played in between
+    seems to have been played by so much too early, and nothing after it.
+
+    Args:
+        least: No wait that is shorter than this, in nanoseconds, is told on its own.
+        most: How many are told at most: where there are more, ``least`` is as much longer as it
+            takes.
+    """
+    waits = list(waits)
+    while True:
+        told = []
+        owed = 0
+        for at, lasted in waits:
+            owed += lasted
+            if owed >= least:
+                told.append((at + lasted - owed, owed))
+                owed = 0
+        if len(told) <= most:
+            return told
+        least *= 2

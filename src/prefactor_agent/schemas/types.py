@@ -75,7 +75,11 @@ TYPES = (
             "status finished_at interrupted interrupted_by preemptive playback_position_s"
             " barge_in_ms overlap_ms user_turn_id first_sound_by answer_ms tool_calls",
             outputs=shape(message=shape(content=parts.KEPT_PARTS, metrics=measures())),
-            segments=each(fields("started_us finished_us position_s interrupted")),
+            segments=each(
+                fields(
+                    "started_us finished_us position_s interrupted", waits=each(fields("at_us ms"))
+                )
+            ),
             pauses=each(fields("at_us state")),
             gaps=each(fields("at_us ms cause")),
             latency=fields(

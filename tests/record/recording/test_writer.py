@@ -141,6 +141,20 @@ def test_a_voice_waits_while_it_pauses_and_for_frames_that_come_late(time: Time)
     assert heard(time)[1] == near((0, 0.4), (1.4, 2.0), (2.5, 3.0))
 
 
+def test_a_voice_waits_where_the_output_had_run_dry(time: Time) -> None:
+    """What it was given in time lay there: the event loop was held up."""
+    put = time.writer
+    put.speak(frame(1.0), time.at(0))
+    put.playback("started", time.at(0), None)
+    put.playback("waited", time.at(0.7), 0.4)
+    time.looks(1.0)
+    put.playback("waited", time.at(1.5), 0.75)
+    time.looks(1.6)
+    put.playback("finished", time.at(1.8), 1.0)
+    time.ends(2.5)
+    assert heard(time)[1] == near((0, 0.4), (0.7, 1.05), (1.5, 1.75))
+
+
 def test_a_voice_that_was_given_up_before_it_was_played_is_not_heard(time: Time) -> None:
     put = time.writer
     put.speak(frame(1.0), time.at(0))

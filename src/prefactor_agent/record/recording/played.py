@@ -4,8 +4,8 @@ A frame that the agent's output was given is not heard yet: a voice is made fast
 played, waits while the agent pauses for the caller, and is thrown away where it is interrupted.
 The same facts say here when it was heard as say it in the trace (see
 :class:`prefactor_agent.conversation.Playout` and ``view/model/sounds.py``): when playback started,
-which frames came too late to be played without a gap, the pauses, and how much had been played
-when it was over."""
+which frames came too late to be played without a gap, when the output had run dry, the pauses, and
+how much had been played when it was over."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ class _Segment:
     """When what was played so far ended; ``None``: it does not play yet."""
     played_ns: int = 0
     pauses: list[tuple[int, int | None]] = field(default_factory=list)
+    waits: list[tuple[int, int]] = field(default_factory=list)
+    """How much had been played when the output ran dry, and when it went on."""
     ended_ns: int | None = None
     limit_ns: int | None = None
     """How much of it was played in all; ``None``: nobody has said so."""
@@ -97,6 +99,15 @@ class PlayedAudio:
         if segment is not None and segment.pauses and segment.pauses[-1][1] is None:
             segment.pauses[-1] = segment.pauses[-1][0], at
 
+    def waited(self, at: int, position_s: float) -> None:
+        """The output had nothing to play, and goes on now.
+
+        Args:
+            position_s: How much of the segment it had played, in seconds.
+        """
+        if (segment := self._playing()) is not None:
+            segment.waits.append((round(position_s * 1e9), at))
+
     def finished(self, at: int, position_s: float | None) -> None:
         """No more of a segment is played.
 
@@ -141,12 +152,13 @@ class PlayedAudio:
             assert at is not None
             at, pause = _after_pauses(segment, at)
             frame = segment.frames[0]
+            came, further = _after_waits(segment)
             if at is not None and segment.played_ns:
-                at, pause = _after_pauses(segment, max(at, frame.arrived_ns))  # it waited for it
+                at, pause = _after_pauses(segment, max(at, frame.arrived_ns, came))
             if at is None or at >= until_ns:
                 return
             segment.head_ns = at
-            ns = min(frame.ns, until_ns - at, pause - at)
+            ns = min(frame.ns, until_ns - at, pause - at, further)
             if segment.limit_ns is not None:
                 ns = min(ns, segment.limit_ns - segment.played_ns)
             count = len(frame.samples) if ns == frame.ns else ns * frame.rate // 1_000_000_000
@@ -169,6 +181,19 @@ class PlayedAudio:
 
 
 _NEVER = 1 << 63
+_SAME_NS = 1_000_000
+
+
+def _after_waits(segment: _Segment) -> tuple[int, int]:
+    """When what is played next had come to the output, as far as it told, and how much of the
+    segment is played before it waits again."""
+    came, further, played = 0, _NEVER, segment.played_ns
+    for place, at in segment.waits:
+        if place > played + _SAME_NS:
+            further = place - played
+            break
+        came = max(came, at + played - place)
+    return came, further
 
 
 def _after_pauses(segment: _Segment, at: int) -> tuple[int | None, int]:

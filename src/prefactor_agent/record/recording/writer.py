@@ -91,15 +91,13 @@ class RecordingWriter:
         self._add(self._played.flush)
 
     def playback(self, what: str, at: int, position_s: float | None) -> None:
-        """Playback ``started``, was ``paused``, ``resumed`` or ``finished``.
+        """Playback ``started``, ``waited`` for more, was ``paused``, ``resumed`` or ``finished``.
 
         Args:
-            position_s: How much was played in all, in seconds, where it finished.
+            position_s: How much was played, in seconds, where it waited or finished.
         """
-        if what == "finished":
-            self._add(self._played.finished, at, position_s)
-        else:
-            self._add(getattr(self._played, what), at)
+        told = (at, position_s) if what in ("finished", "waited") else (at,)
+        self._add(getattr(self._played, what), *told)
 
     def hide(self, since_ns: int) -> None:
         """From this moment on both channels are silent."""

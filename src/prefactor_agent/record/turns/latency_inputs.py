@@ -20,6 +20,7 @@ from ...core.clock import now_ns
 from ...core.span import Span
 from ..spans.stream import LLMOutput
 from .facts import TurnFacts
+from .segments import late_in, voice_of
 from .turn import HeardVoice, Segment, UserTurn
 
 
@@ -164,7 +165,8 @@ def _model_calls(turn: TurnFacts, since: int) -> list[ModelCall]:
 def _voice_calls(turn: TurnFacts, since: int) -> list[VoiceCall]:
     """The requests to the voice: as its node saw them, else as LiveKit measured them, who counts
     from the first text."""
-    seen = [_voice_call(one) for one in turn.voices if one.called_ns >= since]
+    first = {id(voice_of(segment, turn.voices)): segment for segment in reversed(turn.segments)}
+    seen = [_voice_call(one, first.get(id(one))) for one in turn.voices if one.called_ns >= since]
     return seen or [
         VoiceCall(one.called_ns, text=one.called_ns, first_frame=one.first_ns)
         for one in turn.measured_voices
@@ -193,30 +195,33 @@ def _tool_run(span: Span) -> ToolRun:
     return ToolRun(span.name, span.started_ns, span.finished_ns)
 
 
-def _voice_call(one: HeardVoice) -> VoiceCall:
+def _voice_call(one: HeardVoice, played: Segment | None) -> VoiceCall:
+    """A request to the voice.
+
+    Args:
+        played: The first stretch of its audio.
+    """
     return VoiceCall(
         called=one.called_ns,
         text=_text_sent(one.text.first if one.text is not None else None, one.asked_ns),
         first_frame=one.first_frame_ns,
         sound_at=one.voice.sound_begins_ns,
-        late=tuple(one.voice.late),
+        late=late_in(one, played),
         llm=one.text is None,
         sound_until=one.voice.sound_ends_ns,
     )
 
 
 def _segment(segment: Segment, voices: Sequence[HeardVoice]) -> conversation.Segment:
-    """A stretch of audio with the request that it came from: the last that had begun to give audio
-    when it began to be played."""
-    began = segment.started_ns
-    made = [one for one in voices if one.first_frame_ns and one.first_frame_ns <= began]
+    """A stretch of audio with the request that it came from."""
+    voice = voice_of(segment, voices)
     position = segment.position_s
     return conversation.Segment(
-        started=began,
+        started=segment.started_ns,
         finished=segment.finished_ns,
         played=int(position * 1e9) if position is not None else None,
         interrupted=segment.interrupted,
-        voice=_voice_call(made[-1]) if made else None,
+        voice=_voice_call(voice, segment) if voice is not None else None,
     )
 
 

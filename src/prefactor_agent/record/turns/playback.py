@@ -7,22 +7,31 @@ recorder, an avatar): ``follow`` is called again before each speech and moves th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ...conversation import Playout
+from ...conversation import Late, Playout
 from ...core.clock import from_wall, now_ns
 from ...core.guard import guarded, listener
+from ..audio.agent_voice import LATE_KEPT
 from ..livekit import private as livekit_private
 from .signals import Signals
 from .state import SessionState
 from .turn import AssistantTurn, Segment
 
 if TYPE_CHECKING:
-    from livekit.agents.voice.io import AudioOutput, PlaybackFinishedEvent, PlaybackStartedEvent
+    from livekit.agents.voice.io import (
+        AudioOutput,
+        PlaybackFinishedEvent,
+        PlaybackProgressedEvent,
+        PlaybackStartedEvent,
+    )
 
 _DISCARDED_S = 0.35
 """What a room's output may throw away at a pause: the 200 ms that its source holds, the frame of
 50 ms before it, and what plays on until a busy loop gets there."""
+
+_SAME_NS = 1_000_000
+"""Two places in the audio that are this close are the same one."""
 
 
 class Playback:
@@ -44,21 +53,27 @@ class Playback:
         self._output: AudioOutput | None = None
         self._counts_discarded = False
         self._finished_ns: int | None = None
-        self._started, self._finished = listener(self._on_started), listener(self._on_finished)
+        self._dry: Late | None = None
+        """Where the output ran dry, and what comes next if anything does: see ``Segment.late``."""
+        self._listeners: dict[str, Callable[..., None]] = {
+            "playback_started": listener(self._on_started),
+            "playback_progressed": listener(self._on_progressed),
+            "playback_finished": listener(self._on_finished),
+        }
 
     @guarded("playback.follow")
     def follow(self, output: AudioOutput | None) -> None:
         """Listen to this output from now on, and to no other."""
         if output is self._output:
             return
-        if self._output is not None:
-            self._output.off("playback_started", self._started)
-            self._output.off("playback_finished", self._finished)
-        self._output = output
+        before, self._output = self._output, output
         self._counts_discarded = livekit_private.counts_discarded(output)
-        if output is not None:
-            output.on("playback_started", self._started)
-            output.on("playback_finished", self._finished)
+        for name, listen in self._listeners.items():
+            event: Any = name
+            if before is not None:
+                before.off(event, listen)
+            if output is not None:
+                output.on(event, listen)
         self._signals.output_followed.emit(output)
 
     @guarded("playback.started")
@@ -71,7 +86,7 @@ class Playback:
         # Stamped by the output when the first frame was played; the event itself may come a little
         # later.
         moment = min(now_ns(), from_wall(event.created_at))
-        first = not turn.segments
+        first, self._dry = not turn.segments, None
         turn.segments.append(Segment(started_ns=moment))
         turn.moments.setdefault("playback_started", moment)
         state.output_reports_playback = True
@@ -79,6 +94,25 @@ class Playback:
             turn.previous_ended_ns = self._finished_ns
         self._signals.playback.emit("started", moment, None)
         self._segment_started(turn)
+
+    @guarded("playback.progressed")
+    def _on_progressed(self, event: PlaybackProgressedEvent) -> None:
+        """A room's output has played all that it had. It tells so when the next of it comes, which
+        it then plays; at the end, when nothing comes; and at a pause, when that has to wait. After
+        a pause the place in the audio does not tell any more when it came too late."""
+        now, turn = now_ns(), self._state.last_played
+        dry, self._dry = self._dry, None
+        if turn is None or (segment := turn.playing) is None:
+            return
+        begins, length = round(event.offset * 1e9), round(event.duration * 1e9)
+        if dry is not None and abs(begins - dry[0]) < _SAME_NS:
+            segment.late.append(dry)
+        if turn.is_paused:
+            return
+        place = begins + length
+        self._signals.playback.emit("waited", now, place / 1e9)
+        if not turn.was_paused_since(segment.started_ns) and len(segment.late) < LATE_KEPT:
+            self._dry = place, now - place
 
     @guarded("playback.finished")
     def _on_finished(self, event: PlaybackFinishedEvent) -> None:

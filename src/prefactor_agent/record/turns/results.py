@@ -26,6 +26,7 @@ from ..spans.stream import Stream
 from ..spans.tree import SpanTree
 from .echo import echo_in, echo_json, summarize_echoes
 from .facts import TurnFacts
+from .segments import waits_in
 from .turn import HeardMeanwhile, UserTurn
 
 
@@ -234,6 +235,11 @@ def _segments(spans: SpanTree, facts: TurnFacts) -> list[JSON]:
                 "position_s": segment.position_s,
                 "interrupted": segment.interrupted,
                 "spoken_text": segment.spoken,
+                "waits": [
+                    {"at_us": spans.offset_us(at), "ms": round(lasted / 1e6, 3)}
+                    for at, lasted in waits_in(segment, facts.voices, facts.pauses)
+                ]
+                or None,
             }
         )
         for segment in facts.segments

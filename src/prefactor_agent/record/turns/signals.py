@@ -82,8 +82,9 @@ class Signals:
         self.output_followed: Signal[AudioOutput | None] = Signal("output_followed")
         """Another audio output of the session is listened to from now on."""
         self.playback: Signal[str, int, float | None] = Signal("playback")
-        """The audio of a speech ``started`` to play, was ``paused``, ``resumed`` or ``finished``:
-        what, the moment, and at the end how much of it was played, in seconds."""
+        """The audio of a speech ``started`` to play, ``waited`` for more of it, was ``paused``,
+        ``resumed`` or ``finished``: what, the moment, and where it waited or finished how much of
+        it was played, in seconds."""
         self.measured: Signal[Any] = Signal("measured")
         """LiveKit measured something that belongs to no model of the session's (its avatar)."""
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from livekit.agents import llm
 
-from ...conversation import Question
+from ...conversation import Late, Question
 from ...core.clock import from_wall
 from ...core.json import JSON
 from ...core.span import Span
@@ -120,6 +120,8 @@ class Segment:
     position_s: float | None = None
     interrupted: bool = False
     spoken: str | None = None
+    late: list[Late] = field(default_factory=list)
+    """What came to the output when it had nothing left to play, where the output tells."""
 
 
 @dataclass(eq=False)
@@ -259,6 +261,16 @@ class AssistantTurn:
         """LiveKit measured a request of one of the turn's models."""
         if len(noted := self.measured.setdefault(kind, [])) < MEASURED_KEPT:
             noted.append(as_json)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether its audio stands still for what may be an interruption."""
+        turned = (state for _, state in reversed(self.pauses) if state in ("paused", "resumed"))
+        return next(turned, None) == "paused"
+
+    def was_paused_since(self, moment: int) -> bool:
+        """Whether its audio has stood still after a moment."""
+        return any(at >= moment and state == "paused" for at, state in self.pauses)
 
     @property
     def by_program(self) -> bool:

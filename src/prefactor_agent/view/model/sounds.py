@@ -61,8 +61,7 @@ def played(call: CallTree, answer: Node) -> tuple[list[Stretch], list[Sound]]:
         return [], [] if answer.span.finished_us is not None else _made(voices)
     stretches: list[Stretch] = []
     sounds: list[Sound] = []
-    waits = _waits_in_silence(call, answer)
-    pauses = sorted([*_pauses(answer.span), *waits], key=lambda pause: pause[0])
+    pauses = sorted(_pauses(call, answer), key=lambda pause: pause[0])
     parts = [list(_frames(span)) for span in voices]
     if len(parts) != len(segments):
         parts = list(_split([frame for part in parts for frame in part], segments))
@@ -195,14 +194,23 @@ def _waits_in_silence(call: CallTree, answer: Node) -> list[tuple[int, int | Non
     return [(at - zero, at - zero + lasted) for at, lasted in waits]
 
 
-def _pauses(turn: StoredSpan) -> list[tuple[int, int | None]]:
-    """When the playback paused: from when to when, on the clock of the segments."""
-    pauses = held_back(turn)
-    for hole in mappings(turn.result.get("gaps")):
-        at, lasted = as_int(hole.get("at_us")), number(hole.get("ms"))
-        if at is not None and lasted is not None:  # the player had nothing to play
-            pauses.append((at, at + round(lasted * 1000)))
-    return sorted(pauses, key=lambda pause: pause[0])
+def _pauses(call: CallTree, answer: Node) -> list[tuple[int, int | None]]:
+    """When the playback stood still: from when to when, on the clock of the segments."""
+    waits = [wait for one in _segments(answer) for wait in mappings(one.get("waits"))]
+    if waits:
+        return [*held_back(answer.span), *_stretches(waits)]
+    # A version that did not write the waits down, or a call without any.
+    gaps = _stretches(mappings(answer.span.result.get("gaps")))
+    return [*held_back(answer.span), *gaps, *_waits_in_silence(call, answer)]
+
+
+def _stretches(waits: Sequence[JSON]) -> list[tuple[int, int | None]]:
+    found: list[tuple[int, int | None]] = []
+    for wait in waits:
+        at, lasted = as_int(wait.get("at_us")), number(wait.get("ms"))
+        if at is not None and lasted is not None:
+            found.append((at, at + round(lasted * 1000)))
+    return found
 
 
 def _played(
