@@ -220,7 +220,7 @@ def metrics(
     if output is None:
         typer.echo(text, nl=False)
         return
-    with writing_to(output, "--output"):
+    with writing_to(output, "-o"):
         replace(output, text)
 
 
