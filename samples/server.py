@@ -17,8 +17,8 @@ import typer
 from rich.console import Console
 
 from samples.offline import livekit_binary
-from samples.offline.livekit_server import LiveKitServer, is_free
-from samples.offline.processes import Program, StartError
+from samples.offline.livekit_server import LiveKitServer
+from samples.offline.processes import Program, StartError, is_free
 
 ROOT = Path(__file__).parents[1]
 

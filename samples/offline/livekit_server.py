@@ -8,33 +8,14 @@ from pathlib import Path
 from livekit import api
 
 from . import livekit_binary
-from .processes import Program
+from .processes import Program, Server, free_port
 
 KEY = "devkey"
 SECRET = "only-for-a-server-on-loopback-0123456789"
 """LiveKit warns about one of less than 32 characters."""
 
 
-def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
-    """A port of loopback that is free now."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def is_free(port: int) -> bool:
-    """Whether this port of loopback is free now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
-
-
-class LiveKitServer:
+class LiveKitServer(Server):
     """The server's process, on ports that stay its own when it is started again.
 
     Args:
@@ -84,30 +65,9 @@ class LiveKitServer:
         """A client of its API; to be closed."""
         return api.LiveKitAPI(self.url.replace("ws", "http", 1), KEY, SECRET)
 
-    def start(self, timeout: float = 60.0) -> None:
-        """
-        Raises:
-            StartError: It did not answer within so many seconds.
-        """
-        self.program.start_until(self._answers, timeout)
-
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}", timeout=1) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
-
-    def kill(self) -> None:
-        """As when its machine dies."""
-        self.program.kill()
-
-    def end(self) -> None:
-        self.program.end()
-
-    def __enter__(self) -> "LiveKitServer":
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()

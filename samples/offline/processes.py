@@ -5,9 +5,11 @@ import contextlib
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import weakref
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Self
@@ -132,6 +134,56 @@ class Program:
 
     def __enter__(self) -> Self:
         return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+
+def free_port(kind: socket.SocketKind = socket.SOCK_STREAM) -> int:
+    """A port of loopback that is free now."""
+    with socket.socket(socket.AF_INET, kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def is_free(port: int) -> bool:
+    """Whether this port of loopback is free now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+class Server(ABC):
+    """A program that other programs talk to. It keeps its ports when it is started again."""
+
+    program: Program
+
+    @abstractmethod
+    def answers(self) -> bool:
+        """Whether it can be talked to now."""
+
+    def start(self, timeout: float = 60.0) -> None:
+        """
+        Raises:
+            StartError: It did not answer within so many seconds.
+        """
+        self.program.start_until(self.answers, timeout)
+
+    def kill(self) -> None:
+        """As when its machine dies."""
+        self.program.kill()
+
+    def end(self) -> None:
+        self.program.end()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.end()

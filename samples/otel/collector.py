@@ -4,10 +4,9 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
-from samples.offline.livekit_server import free_port
-from samples.offline.processes import Program
+from samples.offline.processes import Program, Server, free_port
 
 from .collector_binary import COLLECTOR
 
@@ -33,7 +32,7 @@ class Arrived(NamedTuple):
     resource: dict[str, Any]
 
 
-class Collector:
+class Collector(Server):
     """The collector's process, on a port that stays its own when it is started again.
 
     Args:
@@ -61,20 +60,6 @@ class Collector:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, timeout: float = 60.0) -> None:
-        """
-        Raises:
-            StartError: It did not listen within so many seconds.
-        """
-        self.program.start_until(self._listens, timeout)
-
-    def kill(self) -> None:
-        """As when its machine dies."""
-        self.program.kill()
-
-    def end(self) -> None:
-        self.program.end()
-
     def spans(self) -> list[Arrived]:
         """All spans that have arrived, in order; one that was sent twice is here twice."""
         text = self.file.read_text() if self.file.exists() else ""
@@ -85,16 +70,9 @@ class Collector:
         """The bytes that it wrote."""
         return self.file.read_text() if self.file.exists() else ""
 
-    def _listens(self) -> bool:
+    def answers(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.end()
 
 
 def _spans(request: Any) -> Iterator[Arrived]:

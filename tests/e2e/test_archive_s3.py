@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from samples.offline.go_program import UnavailableError
+from samples.offline.processes import free_port
 
 from archive.hosts import calls, journal, push, say
 from prefactor_agent.archive.archiver import Archiver
@@ -20,7 +21,7 @@ from prefactor_agent.archive.storage import ArchiveError
 from prefactor_agent.config import Settings
 from prefactor_agent.journal.archiving import ArchiveTodo
 from prefactor_agent.view.model.digest import digest_text
-from support.s3 import Bucket, free_port, s3, with_faults
+from support.s3 import Bucket, s3, with_faults
 from support.waiting import PATIENCE
 from view.ui.ui_server import ui_server
 

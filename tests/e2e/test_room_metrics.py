@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from samples.offline.livekit_server import free_port
+from samples.offline.processes import free_port
 
 from e2e.test_room_failures import ask
 from prefactor_agent.demo.script import CANCEL, INTERRUPTED, WHERE

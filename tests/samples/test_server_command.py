@@ -4,7 +4,7 @@ import socket
 
 import pytest
 import typer
-from samples.offline.livekit_server import free_port, is_free
+from samples.offline.processes import free_port, is_free
 from samples.server import serve
 
 

@@ -6,18 +6,17 @@ import json
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlencode
 
-from samples.offline.livekit_server import free_port
-from samples.offline.processes import Program
+from samples.offline.processes import Program, Server, free_port
 
 from .waiting import until
 
 PROJECT = "default"
 
 
-class Phoenix:
+class Phoenix(Server):
     """A Phoenix with an empty database.
 
     Args:
@@ -34,7 +33,7 @@ class Phoenix:
             "PHOENIX_GRPC_PORT": str(free_port()),
             "PHOENIX_TELEMETRY_ENABLED": "false",
         }
-        self._program = Program(
+        self.program = Program(
             "phoenix", [str(program), "serve"], folder / "phoenix.log", environment
         )
 
@@ -43,11 +42,7 @@ class Phoenix:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, timeout: float = 180.0) -> None:
-        """
-        Raises:
-            StartError: It did not answer within so many seconds.
-        """
-        self._program.start_until(self._answers, timeout)
+        super().start(timeout)
 
     def spans(self, session_id: str = "") -> list[dict[str, Any]]:
         """The spans of a call, or of all."""
@@ -83,16 +78,9 @@ class Phoenix:
             if not (cursor := told.get("next_cursor")):
                 return found
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
         try:
             with urllib.request.urlopen(f"{self.url}/v1/projects", timeout=2) as answer:
                 return bool(answer.status == 200)
         except (OSError, urllib.error.URLError):
             return False
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._program.end()

@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from samples.offline.livekit_server import free_port
-from samples.offline.processes import Program
+from samples.offline.processes import Program, free_port
 
 from support.waiting import PATIENCE
 

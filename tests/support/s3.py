@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from samples.fleet.versitygw_binary import VERSITYGW
+from samples.offline.processes import free_port
 
 KEY, SECRET, BUCKET = "a-key", "a-secret-of-some-length", "calls"
 Fault = Literal["503", "no answer"]
@@ -47,13 +48,6 @@ class Bucket:
 
     def objects(self) -> list[Path]:
         return sorted(self.folder.rglob("*.parquet"))
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @contextmanager
