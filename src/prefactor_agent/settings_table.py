@@ -37,6 +37,16 @@ def _setting(*about: Any, **more: Any) -> Mapping[str, Setting]:
     return {"setting": Setting(*about, **more)}
 
 
+def _flag(default: bool, about: str, variable: str | None = None) -> Any:
+    """A field that is true or false."""
+    return field(default=default, metadata=_setting(checks.YES_OR_NO, about, variable, checks.flag))
+
+
+def _text(about: str, variable: str | None = None) -> Any:
+    """A field that is a text, or ``None``."""
+    return field(default=None, metadata=_setting(checks.TEXT, about, variable))
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, as they are in force. Times are in seconds."""
@@ -49,12 +59,7 @@ class Settings:
             lambda _: None,
         )
     )
-    disabled: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO, "``True`` turns tracing off.", "PREFACTOR_DISABLED", checks.flag
-        ),
-    )
+    disabled: bool = _flag(False, "``True`` turns tracing off.", "PREFACTOR_DISABLED")
     flush_interval: float = 0.1
     """How soon what begins or ends is in the journal; words and loudness a little later: see
     ``journal/schedule.py``. What a killed process can lose. Not chosen."""
@@ -79,29 +84,17 @@ class Settings:
             checks.secret,
         ),
     )
-    agent_id: str | None = field(
-        default=None,
-        metadata=_setting(
-            checks.TEXT,
-            "The agent's id at Prefactor, for an account-scoped token.",
-            "PREFACTOR_AGENT_ID",
-        ),
+    agent_id: str | None = _text(
+        "The agent's id at Prefactor, for an account-scoped token.",
+        "PREFACTOR_AGENT_ID",
     )
-    environment_id: str | None = field(
-        default=None,
-        metadata=_setting(
-            checks.TEXT,
-            "The environment's id at Prefactor, for an account-scoped token.",
-            "PREFACTOR_ENVIRONMENT_ID",
-        ),
+    environment_id: str | None = _text(
+        "The environment's id at Prefactor, for an account-scoped token.",
+        "PREFACTOR_ENVIRONMENT_ID",
     )
-    agent_version: str | None = field(
-        default=None,
-        metadata=_setting(
-            checks.TEXT,
-            "Your name for this version of the agent; without one its class, tools and"
-            " instructions make one.",
-        ),
+    agent_version: str | None = _text(
+        "Your name for this version of the agent; without one its class, tools and instructions"
+        " make one.",
     )
     agent_name: str | None = None
     """What the agent is registered as; its class otherwise. Set by ``PrefactorLiveKitSession``."""
@@ -115,11 +108,9 @@ class Settings:
             " ``smoke_test`` or ``eval``.",
         ),
     )
-    allow_http: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO, "``True`` sends the token over plain http to other machines, too."
-        ),
+    allow_http: bool = _flag(
+        False,
+        "``True`` sends the token over plain http to other machines, too.",
     )
 
     quality_schemas: Mapping[str, Mapping[str, Any]] = field(
@@ -131,55 +122,35 @@ class Settings:
             " ``data_risk``. ``record_quality`` records a payload of one.",
         ),
     )
-    mark_sensitive: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``True`` marks what was said, given and returned as sensitive where it is sent to"
-            " Prefactor.",
-            "PREFACTOR_MARK_SENSITIVE",
-            checks.flag,
-        ),
+    mark_sensitive: bool = _flag(
+        False,
+        "``True`` marks what was said, given and returned as sensitive where it is sent to"
+        " Prefactor.",
+        "PREFACTOR_MARK_SENSITIVE",
     )
-    otlp: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``True`` sends each span that has ended to an OpenTelemetry backend, too. Its address"
-            " and headers come from OpenTelemetry's own variables: see ``docs/otlp.md``.",
-            "PREFACTOR_OTLP",
-            checks.flag,
-        ),
+    otlp: bool = _flag(
+        False,
+        "``True`` sends each span that has ended to an OpenTelemetry backend, too. Its address"
+        " and headers come from OpenTelemetry's own variables: see ``docs/otlp.md``.",
+        "PREFACTOR_OTLP",
     )
-    otlp_content: bool = field(
-        default=True,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``False`` sends no words, inputs and outputs to OpenTelemetry, only names, times and"
-            " sizes.",
-            "PREFACTOR_OTLP_CONTENT",
-            checks.flag,
-        ),
+    otlp_content: bool = _flag(
+        True,
+        "``False`` sends no words, inputs and outputs to OpenTelemetry, only names, times and"
+        " sizes.",
+        "PREFACTOR_OTLP_CONTENT",
     )
-    otlp_usage: bool = field(
-        default=True,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``False`` sends no token counts to OpenTelemetry: a project that gets LiveKit's own"
-            " spans, too, would count them twice.",
-            "PREFACTOR_OTLP_USAGE",
-            checks.flag,
-        ),
+    otlp_usage: bool = _flag(
+        True,
+        "``False`` sends no token counts to OpenTelemetry: a project that gets LiveKit's own"
+        " spans, too, would count them twice.",
+        "PREFACTOR_OTLP_USAGE",
     )
 
-    capture_content: bool = field(
-        default=True,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``False`` keeps no words, inputs and outputs, only names, times and sizes.",
-            "PREFACTOR_CAPTURE_CONTENT",
-            checks.flag,
-        ),
+    capture_content: bool = _flag(
+        True,
+        "``False`` keeps no words, inputs and outputs, only names, times and sizes.",
+        "PREFACTOR_CAPTURE_CONTENT",
     )
     redact_keys: frozenset[str] = field(
         default=frozenset(),
@@ -212,34 +183,22 @@ class Settings:
         ),
     )
 
-    keep_audio: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``True`` records the sound of each call beside the journal: see"
-            " ``docs/recording.md``.",
-            "PREFACTOR_KEEP_AUDIO",
-            checks.flag,
-        ),
+    keep_audio: bool = _flag(
+        False,
+        "``True`` records the sound of each call beside the journal: see ``docs/recording.md``.",
+        "PREFACTOR_KEEP_AUDIO",
     )
-    states: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``True`` also records each change of the user's and the agent's state (listening,"
-            " speaking, thinking, away …), as spans of their own.",
-        ),
+    states: bool = _flag(
+        False,
+        "``True`` also records each change of the user's and the agent's state (listening,"
+        " speaking, thinking, away …), as spans of their own.",
     )
 
-    metrics: bool = field(
-        default=True,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``False`` counts nothing: no series on the worker's ``/metrics``, and no totals in the"
-            " journal.",
-            "PREFACTOR_METRICS",
-            checks.flag,
-        ),
+    metrics: bool = _flag(
+        True,
+        "``False`` counts nothing: no series on the worker's ``/metrics``, and no totals in the"
+        " journal.",
+        "PREFACTOR_METRICS",
     )
 
     keep_days: float = field(
@@ -278,14 +237,10 @@ class Settings:
             checks.archive,
         ),
     )
-    archive_audio: bool = field(
-        default=False,
-        metadata=_setting(
-            checks.YES_OR_NO,
-            "``True`` writes the recordings of calls to the archive, too.",
-            "PREFACTOR_ARCHIVE_AUDIO",
-            checks.flag,
-        ),
+    archive_audio: bool = _flag(
+        False,
+        "``True`` writes the recordings of calls to the archive, too.",
+        "PREFACTOR_ARCHIVE_AUDIO",
     )
 
     on_terminate: Callable[[Any, str | None], Any] | None = field(
