@@ -78,6 +78,7 @@ FLOORS = {
     "testing": "tracing replay view.model journal stored record.livekit redact tool_options config"
     " conversation core",
     "demo": "view.terminal view.report journal .",
+    "__main__": "cli",
     "cli": "demo view.terminal view.report view.export view.ui view.many view.model replay deliver"
     # The last is the package itself, which has the version.
     " deliver.common deliver.prefactor metrics.prometheus archive journal stored config checks"

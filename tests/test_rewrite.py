@@ -216,7 +216,7 @@ def test_line_ends_encodings_and_tabs_stay() -> None:
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "prefactor_agent.cli", "init", *map(str, arguments)]
+    command = [sys.executable, "-m", "prefactor_agent", "init", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 

@@ -1,5 +1,0 @@
-"""``python -m prefactor_agent.cli``."""
-
-from . import main
-
-main()
