@@ -19,7 +19,10 @@ from .moments import moment_us, period_us
 from .shared import FromOption, JournalOption, JsonOption, place_of, write_lines, writing_to
 
 if TYPE_CHECKING:
+    from ..core.json import JSON
+    from ..view.model.costs import CallCost
     from ..view.model.digest import Wanted
+    from ..view.model.summary import Summary
 
 WidthOption = Annotated[
     int | None,
@@ -54,10 +57,9 @@ def sessions(
     Dead air is the longest silence before an answer.
     """
     from ..view.export.jsonlines import json_line
-    from ..view.model.costs import cost_json, cost_of_digest
+    from ..view.model.costs import cost_of_digest
     from ..view.model.digest import Wanted, digests
-    from ..view.model.summary import summary_object
-    from ..view.terminal.listing import how_to_see, page_of, table
+    from ..view.terminal.listing import how_to_see, table
 
     with closing(_open(journal, from_)) as opened:
         at_us = moment_us(at, "--at") if at is not None else None
@@ -69,17 +71,8 @@ def sessions(
         ids = opened.ids_around()
     costs = [cost_of_digest(digest) for digest in read]
     if json:
-        pages = (page_of(call.id) for call in listed)
-        write_lines(
-            json_line(
-                {
-                    **summary_object(call.summary),
-                    "cost": cost_json(cost),
-                    "report": str(page) if page else None,
-                }
-            )
-            for call, cost, page in zip(read, costs, pages, strict=True)
-        )
+        lines = (_listed_json(*each) for each in zip(listed, costs, strict=True))
+        write_lines(map(json_line, lines))
         return
     if not listed:
         which = "failed" if failed else "went on"
@@ -91,6 +84,16 @@ def sessions(
     print_lines(lambda width, glyphs: table(listed, ids, width, glyphs, costs))
     if sys.stdout.isatty():
         print_lines(lambda *_: how_to_see())
+
+
+def _listed_json(call: Summary, cost: CallCost | None) -> JSON:
+    from ..view.model.costs import cost_json
+    from ..view.model.summary import summary_object
+    from ..view.terminal.listing import page_of
+
+    page = page_of(call.id)
+    report = str(page) if page is not None else None
+    return {**summary_object(call), "cost": cost_json(cost), "report": report}
 
 
 def show(
