@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .core.text import why
 from .core.values import number
 
 if TYPE_CHECKING:
@@ -158,10 +159,10 @@ def expanded(path: str | os.PathLike[str], start: Path = Path()) -> Path:
     try:
         return (start / Path(path).expanduser()).absolute()
     except RuntimeError:
-        why = f"no home directory is known for {os.fspath(path)}"
+        problem = f"no home directory is known for {os.fspath(path)}"
     except OSError as error:
-        why = f"{os.fspath(path)} is relative, and the working directory is gone ({error.strerror})"
-    raise ConfigurationError(f"{why}: set PREFACTOR_JOURNAL to an absolute path")
+        problem = f"{os.fspath(path)} is relative, and the working directory is gone ({why(error)})"
+    raise ConfigurationError(f"{problem}: set PREFACTOR_JOURNAL to an absolute path")
 
 
 def token(_name: str, value: Any) -> Any:

@@ -14,6 +14,7 @@ import typer
 from ..checks import ARCHIVE
 from ..config import ConfigurationError, Settings, expanded, settings
 from ..core.json import JSON
+from ..core.text import why
 from ..journal.errors import StorageError, UnusableJournalError
 from ..journal.reader import JournalPlace, nothing_yet
 from ..stored.source import Place
@@ -88,7 +89,7 @@ def writing_to(path: Path, option: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror}): choose another with {option}"
+            f"{path} cannot be written ({why(error)}): choose another with {option}"
         ) from None
 
 
@@ -109,12 +110,12 @@ def say(value: JSON, words: str, *, as_json: bool) -> None:
     typer.echo(json.dumps(value) if as_json else words)
 
 
-def complain(why: object) -> None:
+def complain(problem: object) -> None:
     """Print in one line what is wrong."""
-    typer.echo(f"prefactor-agent: {' '.join(str(why).split())}", err=True)
+    typer.echo(f"prefactor-agent: {' '.join(str(problem).split())}", err=True)
 
 
-def fail(why: object) -> NoReturn:
+def fail(problem: object) -> NoReturn:
     """Print in one line what is wrong, and end the command."""
-    complain(why)
+    complain(problem)
     raise typer.Exit(1)

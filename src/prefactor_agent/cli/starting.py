@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..config import ConfigurationError
+from ..core.text import why
 from .completion import completion
 from .examples import add
 from .shared import fail, writing_to
@@ -99,7 +100,7 @@ def _rewritten(path: Path) -> Rewritten:
     except NotUnderstoodError as error:
         fail(f"{path}: {error}; nothing was changed")
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read ({error.strerror})") from None
+        raise ConfigurationError(f"{path} cannot be read ({why(error)})") from None
 
 
 def _show_diff(path: Path, new: Rewritten) -> None:
@@ -119,4 +120,4 @@ def _replace(path: Path, source: bytes) -> None:
         shutil.copymode(target, new.name)
         Path(new.name).replace(target)
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written ({error.strerror})") from None
+        raise ConfigurationError(f"{path} cannot be written ({why(error)})") from None

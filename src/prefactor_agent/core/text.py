@@ -1,4 +1,5 @@
-"""Texts: numbers of things in words that agree, long texts cut to a length, broken ones mended."""
+"""Texts: numbers of things in words that agree, why a file cannot be used, long texts cut to a
+length, broken ones mended."""
 
 from __future__ import annotations
 
@@ -23,6 +24,11 @@ def cut_text(text: str, limit: int) -> str:
         if len(text) <= limit:
             return f"{text}{marked[0]}"
     return f"{text[:limit]}… [{missing + len(text) - limit} more characters]"
+
+
+def why(error: OSError) -> str:
+    """What the system says of a file that cannot be used: ``No such file or directory``."""
+    return error.strerror or type(error).__name__
 
 
 def well_formed(text: str) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
+from ...core.text import why
 from ...stored import recording
 from ...stored.recording import Recording
 from ..model.calltree import CallTree
@@ -70,8 +71,7 @@ def beside(page: Path, sound: Recording) -> PageSound:
         if not (path.exists() and path.samefile(sound.path)):
             shutil.copy(sound.path, path)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise SoundError(f"the recording cannot be copied to {path} ({reason})") from None
+        raise SoundError(f"the recording cannot be copied to {path} ({why(error)})") from None
     return PageSound(sound, quote(path.name), path)
 
 
@@ -89,8 +89,7 @@ def embedded(sound: Recording) -> PageSound:
     try:
         data = sound.path.read_bytes()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise SoundError(f"{sound.path} cannot be read ({reason})") from None
+        raise SoundError(f"{sound.path} cannot be read ({why(error)})") from None
     return PageSound(sound, f"data:{TYPE};base64,{base64.b64encode(data).decode('ascii')}")
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined, Template
 
 from ...conversation import stages
+from ...core.text import why
 from ...stored.recording import keep_private
 from ...stored.source import Source, SourceError
 from ...stored.span import StoredSpan
@@ -90,8 +91,9 @@ def write_report(
             keep_private(path)
         path.write_text(page, encoding="utf-8", newline="\n")
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise ReportError(f"{path} cannot be written ({reason}): choose another with -o") from None
+        raise ReportError(
+            f"{path} cannot be written ({why(error)}): choose another with -o"
+        ) from None
     return sound
 
 
