@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from prefactor_agent import config, tool_options
 from prefactor_agent.core import guard
 from prefactor_agent.tracing import tracer
-from support.memory_sink import MemorySink
+from support.tree import Recorder
 from support.virtual_time import VirtualLoop
 
 # How long an example takes is up to the machine.
@@ -66,8 +66,8 @@ def isolated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def sink() -> MemorySink:
-    """Takes the spans of every session that the test starts."""
-    sink = MemorySink()
+def sink() -> Recorder:
+    """Takes the spans of every session that the test starts, and notes each put."""
+    sink = Recorder()
     tracer.send_to(sink)
     return sink

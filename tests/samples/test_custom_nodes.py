@@ -5,16 +5,9 @@ from __future__ import annotations
 from livekit.agents import AgentSession
 from samples.custom_nodes import CarefulAgent
 
-from prefactor_agent.tracing import tracer
 from support.line import Line
 from support.scripted import Heard, ScriptedLLM, ScriptedSTT
 from support.tree import JSON, Recorder, check, outline
-
-
-def recorder() -> Recorder:
-    sink = Recorder()
-    tracer.send_to(sink)
-    return sink
 
 
 def only(sink: Recorder, type_: str) -> JSON:
@@ -22,8 +15,7 @@ def only(sink: Recorder, type_: str) -> JSON:
     return span
 
 
-async def test_each_override_is_traced_once() -> None:
-    sink = recorder()
+async def test_each_override_is_traced_once(sink: Recorder) -> None:
     line = Line(
         hears=ScriptedSTT(Heard("um, what is uh my number")),
         thinks=ScriptedLLM(["It is ", "12345678, ", "approx."]),
@@ -46,8 +38,7 @@ async def test_each_override_is_traced_once() -> None:
     assert audio > 0.2
 
 
-async def test_a_long_history_is_cut_for_the_model_alone() -> None:
-    sink = recorder()
+async def test_a_long_history_is_cut_for_the_model_alone(sink: Recorder) -> None:
     model = ScriptedLLM(*(f"answer {n}" for n in range(10)))
     session: AgentSession[None] = AgentSession(llm=model)
     session.output.audio = None

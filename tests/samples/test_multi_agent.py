@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from samples.multi_agent import Receptionist
 
-from prefactor_agent.tracing import tracer
 from support.line import Line
 from support.scripted import ScriptedLLM, ScriptedSTT, Use
 from support.tree import Recorder, check, outline
 
 
-async def test_a_table_is_booked_and_the_kitchen_asked() -> None:
-    sink = Recorder()
-    tracer.send_to(sink)
+async def test_a_table_is_booked_and_the_kitchen_asked(sink: Recorder) -> None:
     line = Line(
         hears=ScriptedSTT("a table at eight", "ada and two friends", "what is the soup", "tomato"),
         thinks=ScriptedLLM(

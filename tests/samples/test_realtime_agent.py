@@ -9,7 +9,6 @@ import pytest
 from livekit.plugins import openai
 from samples.realtime_agent import Counter, new_session
 
-from prefactor_agent.tracing import tracer
 from support.line import until
 from support.realtime_server import RealtimeServer
 from support.scripted import Microphone, Speaker, Use, silence, sound
@@ -17,15 +16,24 @@ from support.scripted_realtime import ScriptedRealtime
 from support.tree import Recorder, check, outline
 from support.waiting import PATIENCE
 
+ASKED = [
+    "session",
+    "  user_turn: how much is the kettle",
+    "  assistant_turn: Thirty pounds.",
+    "    realtime",
+    "    llm",
+    "    tool:price: returned",
+    "      tool_result price: returned",
+    "    transcription: Thirty pounds.",
+]
+
 
 async def test_it_is_made_with_openais_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "key")
     assert isinstance(new_session().llm, openai.realtime.RealtimeModel)
 
 
-async def test_a_price_is_asked_for() -> None:
-    sink = Recorder()
-    tracer.send_to(sink)
+async def test_a_price_is_asked_for(sink: Recorder) -> None:
     model = ScriptedRealtime(
         [Use("price", {"item": "kettle"})], "Thirty pounds.", heard=["how much is the kettle"]
     )
@@ -36,24 +44,13 @@ async def test_a_price_is_asked_for() -> None:
     microphone.play([*silence(0.3), *sound(0.4), *silence(0.5)])
     await until(lambda: speaker.finished)
     await session.aclose()
-    assert outline(sink) == [
-        "session",
-        "  user_turn: how much is the kettle",
-        "  assistant_turn: Thirty pounds.",
-        "    realtime",
-        "    llm",
-        "    tool:price: returned",
-        "      tool_result price: returned",
-        "    transcription: Thirty pounds.",
-    ]
+    assert outline(sink) == ASKED
     check(sink)
 
 
-async def spoken_to(server: RealtimeServer) -> Recorder:
+async def speak_to(server: RealtimeServer) -> None:
     """A call in which something is said once: OpenAI's plugin, over a socket, against a stand-in
     for its service."""
-    sink = Recorder()
-    tracer.send_to(sink)
     async with (
         asyncio.timeout(PATIENCE),
         server.running() as address,
@@ -69,27 +66,17 @@ async def spoken_to(server: RealtimeServer) -> Recorder:
         microphone.play(silence(0.8, rate=24_000))
         await until(lambda: speaker.finished)
         await session.aclose()
-    check(sink)
-    return sink
 
 
 @pytest.mark.real_time
-async def test_the_providers_own_client_is_traced() -> None:
-    sink = await spoken_to(
+async def test_the_providers_own_client_is_traced(sink: Recorder) -> None:
+    await speak_to(
         RealtimeServer(
             Use("price", {"item": "kettle"}), "Thirty pounds.", hears=["how much is the kettle"]
         )
     )
-    assert outline(sink) == [
-        "session",
-        "  user_turn: how much is the kettle",
-        "  assistant_turn: Thirty pounds.",
-        "    realtime",
-        "    llm",
-        "    tool:price: returned",
-        "      tool_result price: returned",
-        "    transcription: Thirty pounds.",
-    ]
+    check(sink)
+    assert outline(sink) == ASKED
     (answer,) = [sink.plain(span) for span in sink.of("livekit:assistant_turn")]
     used = [sink.plain(sink.of(f"livekit:{kind}")[0]) for kind in ("llm", "realtime")]
     assert [span["result"]["token_usage"]["total_tokens"] for span in used] == [25, 25]
@@ -100,7 +87,7 @@ async def test_the_providers_own_client_is_traced() -> None:
 
 
 @pytest.mark.real_time
-async def test_a_tool_that_the_provider_runs_is_traced() -> None:
+async def test_a_tool_that_the_provider_runs_is_traced(sink: Recorder) -> None:
     """Told of by what the model's session passes on: when it began, and what came of it."""
     searched = {
         "id": "ws_1",
@@ -108,9 +95,10 @@ async def test_a_tool_that_the_provider_runs_is_traced() -> None:
         "status": "completed",
         "action": {"type": "search", "query": "kettle"},
     }
-    sink = await spoken_to(
+    await speak_to(
         RealtimeServer("Thirty pounds.", hears=["how much is it"], ran=[searched], ran_for=0.1)
     )
+    check(sink)
     (turn,) = sink.of("livekit:assistant_turn")
     (search,) = [sink.plain(span) for span in sink.of("livekit:tool")]
     assert (search["name"], search["parent_id"], search["status"]) == (

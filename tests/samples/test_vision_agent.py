@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator
 from livekit import rtc
 from samples.vision_agent import Onlooker
 
-from prefactor_agent.tracing import tracer
 from support.job import Job
 from support.line import Line
 from support.scripted import ScriptedLLM, ScriptedSTT, Use
@@ -22,9 +21,7 @@ async def camera() -> AsyncIterator[rtc.VideoFrame]:
         await asyncio.sleep(0)
 
 
-async def test_the_model_is_shown_the_latest_picture() -> None:
-    sink = Recorder()
-    tracer.send_to(sink)
+async def test_the_model_is_shown_the_latest_picture(sink: Recorder) -> None:
     job = Job()
     line = Line(
         hears=ScriptedSTT("is it done"),
