@@ -1,1 +1,1 @@
-"""The span types: what they are called, what they hold, and how Prefactor is told."""
+"""The span types: their names, what they hold, and how they are declared to Prefactor."""

@@ -34,7 +34,7 @@ class ToolSchema(NamedTuple):
 
 
 class SpanTypeSchema(NamedTuple):
-    """One span type: what Prefactor is told of it, and which of its fields are no content."""
+    """One span type: its declaration to Prefactor, and which of its fields are no content."""
 
     name: str
     """``livekit:llm`` …"""

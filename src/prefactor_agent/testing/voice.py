@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -103,18 +104,23 @@ def _windows(recorded: replay.Recording, begins_us: int) -> list[_Window]:
 
 def _cut(path: Path, windows: list[_Window]) -> dict[int, _Samples]:
     """The windows of the caller's channel: of a long call, what is far from them is let go."""
-    resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
     parts: dict[int, list[_Samples]] = {window.number: [] for window in windows}
     at = 0
+    for caller in _caller(path):
+        for number, begins, ends in windows:
+            if begins < at + len(caller) and at < ends:
+                parts[number].append(caller[max(0, begins - at) : ends - at].copy())
+        at += len(caller)
+    return {number: np.concatenate(cut) for number, cut in parts.items() if cut}
+
+
+def _caller(path: Path) -> Iterator[_Samples]:
+    """The caller's channel of a recording, piece by piece, at ``RATE``."""
+    resampler = av.AudioResampler(format="s16", layout="stereo", rate=RATE)
     with av.open(path) as container:
         for decoded in container.decode(audio=0):
             for frame in resampler.resample(decoded):
-                caller = np.asarray(frame.to_ndarray(), np.int16).reshape(-1, 2)[:, 0]
-                for number, begins, ends in windows:
-                    if begins < at + len(caller) and at < ends:
-                        parts[number].append(caller[max(0, begins - at) : ends - at].copy())
-                at += len(caller)
-    return {number: np.concatenate(cut) for number, cut in parts.items() if cut}
+                yield np.asarray(frame.to_ndarray(), np.int16).reshape(-1, 2)[:, 0]
 
 
 def _unix_us(rfc3339: str) -> int:

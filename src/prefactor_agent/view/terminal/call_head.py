@@ -96,14 +96,14 @@ class Head(Lines):
 
     def _recorded(self) -> Iterator[Text]:
         session = self.call.session
-        told = mapping(session.result.get("recording")) if session is not None else {}
-        seconds, missing = number(told.get("duration_s")), number(told.get("missing_s"))
+        known = mapping(session.result.get("recording")) if session is not None else {}
+        seconds, missing = number(known.get("duration_s")), number(known.get("missing_s"))
         if seconds is not None:
             line = f"recorded: {numbers.length(seconds * 1e6)}"
             if missing:
                 line += f", {numbers.length(missing * 1e6)} could not be"
             yield Text(f"{line}{self._dot}prefactor-agent report plays it", "dim")
-        if error := text(told.get("error")):
+        if error := text(known.get("error")):
             yield Text(f"the recording failed: {self.safe(error)}", "yellow")
 
     def _cost(self) -> Iterator[Text]:

@@ -314,7 +314,7 @@ class _Turns(Lines):
                     yield from self._tools.tool(span)
 
     def _moment(self, part: Keys | CallMoment) -> Iterator[Text]:
-        """Keys that were pressed, or what LiveKit told of."""
+        """Keys that were pressed, or another moment of the call."""
         at = numbers.clock(part.started_us - self.call.started_us)
         yield Text()
         yield from self.folded(Text(f"  {self.safe(part.words)} at {at}", "cyan"))
@@ -368,7 +368,7 @@ def _words(answer: Node) -> str:
 
 
 def _why_wordless(answer: Node) -> str:
-    """Why an answer has no words, as far as the trace tells."""
+    """Why an answer has no words, as far as the trace shows it."""
     result = answer.span.result
     if result.get("playback_position_s") and not answer.spans("tts", "realtime"):
         return "(audio without words)"
