@@ -153,3 +153,15 @@ def test_what_was_broken_off_before_it_was_heard_ends_no_gap() -> None:
         played=0.02,
     )
     assert gaps(call, a1) == []
+
+
+def test_a_realtime_model_is_waited_for_where_its_own_voice_breaks_off() -> None:
+    """It has no voice beside it that could be late."""
+    late = ((0, 1_000 * MS), (500 * MS, 1_800 * MS))
+    spoken = AgentSide(
+        created=0,
+        models=[ModelCall(900 * MS, 900 * MS, realtime=True)],
+        voices=[VoiceCall(950 * MS, None, 1_000 * MS, 0, late, llm=True)],
+        playback_started=1_000 * MS,
+    )
+    assert [gap.cause for gap in starved(spoken)] == ["llm"]

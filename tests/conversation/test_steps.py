@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from conversation.turns import MS, asked, model, ms, reply, told, voice
-from prefactor_agent.conversation import ToolRun, UserSide, VoiceCall, measure
+from prefactor_agent.conversation import ModelCall, ToolRun, UserSide, VoiceCall, measure
 
 
 def test_a_plain_turn_has_every_stage_in_order():
@@ -390,3 +390,67 @@ def test_tools_that_do_not_run_before_the_speech_before_is_over_wait_for_it():
     assert stages["llm_tool_call"] == 101
     assert stages["previous_speech"] == 500
     assert stages["tool:look"] == 399
+
+
+def test_a_realtime_model_that_is_asked_again_with_a_tools_result():
+    """Each of its replies has a stage; the tool between them is neither's."""
+    replies = [ModelCall(ms(at) or 0, ms(at), realtime=True) for at in (300, 1400)]
+    audio = VoiceCall(ms(1410) or 0, None, ms(1420), 50 * MS, ((0, ms(1420) or 0),), llm=True)
+    latency = measure(
+        UserSide(vad_ended=ms(200), final_transcript=ms(900), ended_by_model=True),
+        reply(
+            created=250,
+            playing=1430,
+            models=replies,
+            voices=[audio],
+            tools=[ToolRun("look", ms(310) or 0, ms(1000))],
+        ),
+        begun=(ms(0) or 0, "audio"),
+    )
+    assert latency is not None
+    assert [(name, us / 1000) for name, us in latency.stages] == [
+        ("vad", 200),
+        ("realtime_response", 100),
+        ("llm_tool_call", 10),
+        ("tool:look", 690),
+        ("realtime_response", 400),
+        ("realtime_ttfb", 20),
+        ("playback", 10),
+        ("leading_silence", 50),
+    ]
+
+
+def test_a_realtime_reply_waits_for_the_speech_before_it():
+    """LiveKit asks for one when that is over; one that the model makes by itself is there before,
+    and not listened to until then."""
+    audio = VoiceCall(ms(710) or 0, None, ms(720), 0, ((0, ms(720) or 0),), llm=True)
+    for made, expected in (
+        (700, [("previous_speech", 400), ("realtime_response", 100)]),
+        (450, [("realtime_response", 250), ("previous_speech", 150)]),
+    ):
+        latency = measure(
+            UserSide(vad_ended=ms(200)),
+            reply(
+                created=210,
+                playing=720,
+                previous_ended=ms(600),
+                models=[ModelCall(ms(made) or 0, ms(made), realtime=True)],
+                voices=[audio],
+            ),
+            begun=(ms(0) or 0, "audio"),
+        )
+        assert latency is not None
+        found = [(name, us / 1000) for name, us in latency.stages]
+        assert found[: len(expected) + 1] == [("vad", 200), *expected]
+
+
+def test_words_that_come_after_the_turn_was_taken_are_not_waited_for():
+    latency = measure(
+        UserSide(vad_ended=ms(200), final_transcript=ms(900), committed=ms(300)),
+        reply(created=300, playing=1000, models=[model(310, 400)], voices=[voice(410, 420, 990)]),
+        begun=(ms(0) or 0, "audio"),
+    )
+    assert latency is not None
+    names = [name for name, _ in latency.stages]
+    assert "transcript" not in names
+    assert names[:2] == ["vad", "endpointing"]

@@ -8,15 +8,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
-from livekit.agents import RunContext, StopResponse, ToolError, llm
+from livekit.agents import llm
 from livekit.agents.types import DEFAULT_API_CONNECT_OPTIONS, APIConnectOptions
-from livekit.agents.voice import io
 
-from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
 from support.line import Line, until
 from support.scripted import (
     ScriptedLLM,
@@ -24,23 +21,11 @@ from support.scripted import (
     ScriptedTTS,
     ScriptedVAD,
     Step,
-    Use,
     Wait,
-    silence,
-    sound,
 )
 
-TOOLS = ("look", "speaks", "nothing", "fails", "breaks", "stops", "asks", "gives", "task", "swaps")
-TOOL_SECONDS = 0.7
-HOOK_SECONDS = 0.3
-
-
-class Stretch(NamedTuple):
-    """When something was heard, in seconds of the loop's clock."""
-
-    began: float
-    ended: float
-    words: str = ""
+from .desk import TOOLS, desk, last_item, words_for
+from .truth import Truth, does
 
 
 @dataclass
@@ -75,7 +60,10 @@ def plan(seed: int) -> Plan:
             for number in range(some.randint(2, 5))
         ],
         says=[
-            (some.uniform(1, 10), some.choice(("say", "reply", "interrupt", "change")))
+            (
+                some.uniform(1, 10),
+                some.choice(("say", "reply", "types", "interrupt", "forces", "change")),
+            )
             for _ in range(some.choice((0, 0, 1, 2)))
         ],
         hook=some.choice(("", "", "", "waits", "says", "declines", "breaks")),
@@ -113,122 +101,19 @@ class Model(ScriptedLLM):
         return super().chat(chat_ctx=chat_ctx, tools=tools, conn_options=conn_options, **options)
 
     def _reply(self, chat_ctx: llm.ChatContext, tools: set[str]) -> list[Step]:
-        last = next((i for i in reversed(chat_ctx.items) if i.type in KINDS), None)
+        last = last_item(chat_ctx)
         if last is None or last.type != "message" or last.role != "user":
             return [f"Number {next(self._counter)} of what I say by myself."]
-        how = (last.text_content or "").split()[-1]
-        if "answered" in tools:
-            return [Use("answered")]
-        if how == "before":
-            return ["One moment, let me see. ", Use("look")]
-        if how == "emptily":
-            return []
-        return [Use(how)] if how in tools else ["This is the answer to your question."]
+        return [*words_for(last.text_content or "", tools)]
 
 
-KINDS = ("message", "function_call_output")
+async def call(made: Plan, *, traced: bool = True) -> Truth:
+    """Play a call.
 
-
-class Name(TracedAgentTask[str]):
-    async def on_enter(self) -> None:
-        self.session.say("What is your name?")
-
-    @traced_tool
-    async def answered(self) -> None:
-        """Note it."""
-        self.complete("Ann")
-
-
-class Desk(TracedAgent):
-    """Does in its hooks and its tools what agents do."""
-
-    def __init__(self, hook: str, greets: str) -> None:
-        super().__init__(instructions="x")
-        self._hook, self._greets = hook, greets
-
-    async def on_enter(self) -> None:
-        if self._greets == "say":
-            self.session.say("Good morning to you.")
-        elif self._greets == "reply":
-            self.session.generate_reply(instructions="Greet.")
-
-    async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
-        second = "question 1" in (new_message.text_content or "")
-        if self._hook == "waits":
-            await asyncio.sleep(HOOK_SECONDS)
-        elif self._hook == "says":
-            self.session.say("I heard you.")
-        elif self._hook == "declines" and second:
-            raise StopResponse
-        elif self._hook == "breaks" and second:
-            raise ConnectionError("no knowledge base")
-
-    @traced_tool
-    async def look(self) -> str:
-        """Look."""
-        await asyncio.sleep(TOOL_SECONDS)
-        return "found"
-
-    @traced_tool
-    async def speaks(self, ctx: RunContext[None]) -> str:
-        """Speak."""
-        ctx.session.say("One moment please.")
-        await asyncio.sleep(TOOL_SECONDS)
-        return "found"
-
-    @traced_tool
-    async def nothing(self) -> None:
-        """Do something that needs no words."""
-
-    @traced_tool
-    async def fails(self) -> str:
-        """Fail."""
-        raise ToolError("no such order")
-
-    @traced_tool
-    async def breaks(self) -> str:
-        """Break."""
-        raise ValueError("a defect")
-
-    @traced_tool
-    async def stops(self) -> str:
-        """Stop."""
-        raise StopResponse
-
-    @traced_tool
-    async def asks(self, ctx: RunContext[None]) -> None:
-        """Have the model say something."""
-        ctx.session.generate_reply(instructions="Say it.")
-
-    @traced_tool
-    async def gives(self) -> Desk:
-        """Hand over."""
-        return Desk(self._hook, self._greets)
-
-    @traced_tool
-    async def task(self) -> str:
-        """Ask for a name."""
-        return await Name(instructions="y")
-
-    @traced_tool
-    async def swaps(self, ctx: RunContext[None]) -> str:
-        """Hand over, and say so."""
-        ctx.session.update_agent(Desk(self._hook, ""))
-        return "handed over"
-
-
-@dataclass
-class Truth:
-    """What was heard."""
-
-    caller: list[Stretch] = field(default_factory=list)
-    agent: list[float] = field(default_factory=list)
-    """When each stretch of the agent's audio was first heard."""
-
-
-async def call(made: Plan) -> Truth:
-    """Play a call."""
-    truth = Truth()
+    Args:
+        traced: Otherwise to LiveKit's own agent.
+    """
+    truth, agent = Truth(), desk(traced)
     line = Line(
         hears=ScriptedSTT(*(words for _, _, words in made.questions)),
         thinks=Model(made.thinks),
@@ -239,39 +124,14 @@ async def call(made: Plan) -> Truth:
         **made.turns,
     )
     clock = asyncio.get_running_loop().time
-    playing: list[float] = []
-
-    def finished(event: io.PlaybackFinishedEvent) -> None:
-        # What was held back and given up never started.
-        started = playing.pop() if playing else None
-        if started is not None and event.playback_position > made.leads:
-            truth.agent.append(started + made.leads)
-
-    line.speaker.on("playback_started", lambda _: playing.append(clock()))
-    line.speaker.on("playback_finished", finished)
-    async with line.to(Desk(made.hook, made.greets)):
-        began = at = clock()
-        for pause, length, words in made.questions:
-            line.microphone.play([*silence(pause), *sound(length)])
-            truth.caller.append(Stretch(at + pause, at + pause + length, words))
-            at += pause + length
-        line.microphone.play(silence(6))
+    truth.listen(line.speaker, made.leads)
+    async with line.to(agent(made.hook, made.greets)):
+        began = clock()
+        truth.ask(line.microphone, made.questions)
         for when, what in sorted(made.says):
             await asyncio.sleep(max(0.0, began + when - clock()))
-            with suppress(RuntimeError):  # LiveKit takes no new speech while an agent leaves
-                await _does(line, what, made)
+            await does(line.session, what, agent(made.hook, ""), truth)
         await line.microphone.heard()
         await until(lambda: not line.speaker.playing)
+    truth.read(line.session)
     return truth
-
-
-async def _does(line: Line, what: str, made: Plan) -> None:
-    """What the program does by itself."""
-    if what == "say":
-        line.session.say("By the way.")
-    elif what == "reply":
-        line.session.generate_reply(instructions="Speak.")
-    elif what == "interrupt":
-        await line.session.interrupt()
-    else:
-        line.session.update_agent(Desk(made.hook, ""))

@@ -23,6 +23,8 @@ from livekit.agents.types import NOT_GIVEN, NotGivenOr
 
 from .scripted import FRAME_SECONDS, Use, Wait, is_sound, silence, sound
 
+KNOWN = llm.RealtimeCapabilities.__dataclass_fields__
+"""What this version of LiveKit knows that a model can do."""
 Step = str | Wait | Use
 """A piece of speech, a pause, or a tool call."""
 
@@ -31,7 +33,8 @@ class ScriptedRealtime(llm.RealtimeModel):
     """Answers with the next of ``replies``; a lone string is a reply of one piece.
 
     ``heard`` are the transcripts of the stretches of sound, ``None`` for one that never gets its
-    words; without any the model does not transcribe. Times are in seconds."""
+    words; without any the model does not transcribe. ``audio`` is whether it speaks by itself: else
+    it writes, and a TTS speaks. Other ``capabilities`` are LiveKit's. Times are in seconds."""
 
     def __init__(
         self,
@@ -42,17 +45,22 @@ class ScriptedRealtime(llm.RealtimeModel):
         begin: float = 0.05,
         end: float = 0.2,
         turn_detection: bool = True,
+        audio: bool = True,
         seconds_per_character: float = 0.02,
         leading_silence: float = 0.1,
+        **capabilities: bool,
     ) -> None:
         super().__init__(
             capabilities=llm.RealtimeCapabilities(
                 message_truncation=True,
                 turn_detection=turn_detection,
                 user_transcription=heard is not None,
-                auto_tool_reply_generation=False,
-                audio_output=True,
-                manual_function_calls=True,
+                audio_output=audio,
+                **{
+                    "auto_tool_reply_generation": False,
+                    "manual_function_calls": True,
+                    **{name: has for name, has in capabilities.items() if name in KNOWN},
+                },
             )
         )
         self.replies = deque([reply] if isinstance(reply, str) else reply for reply in replies)
@@ -63,6 +71,10 @@ class ScriptedRealtime(llm.RealtimeModel):
         self.leading_silence = leading_silence
         self.sessions: list[ScriptedRealtimeSession] = []
         self.numbers = itertools.count(1)
+
+    def next_reply(self, session: ScriptedRealtimeSession) -> Sequence[Step] | None:
+        """What it says next; ``None``: nothing."""
+        return self.replies.popleft() if self.replies else None
 
     @property
     def model(self) -> str:
@@ -118,7 +130,11 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         self.instructions.append(str(instructions))
 
     async def update_chat_ctx(self, chat_ctx: llm.ChatContext) -> None:
+        known = {item.id for item in self._chat_ctx.items}
+        results = {one.id for one in chat_ctx.items if one.type == "function_call_output"}
         self._chat_ctx = chat_ctx.copy()
+        if results - known and self.script.capabilities.auto_tool_reply_generation:
+            self._start(self._answer_by_itself())
 
     async def update_tools(self, tools: list[Any]) -> None:
         self._tools = llm.ToolContext(tools)
@@ -157,9 +173,13 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
 
     async def _take_turn(self) -> None:
         self._start(self._transcribe())
+        await self._answer_by_itself()
+
+    async def _answer_by_itself(self) -> None:
         await asyncio.sleep(self.script.answers_after)
-        if self.script.replies:
-            self._generate(None)
+        if self._speaking:
+            return  # the user goes on
+        self._generate(None, self.script.next_reply(self))
 
     async def _transcribe(self) -> None:
         if not self.script.capabilities.user_transcription or not self.script.heard:
@@ -192,9 +212,17 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
     async def _reply(self, asked: asyncio.Future[llm.GenerationCreatedEvent]) -> None:
         await asyncio.sleep(self.script.answers_after)
         if not asked.done():
-            self._generate(asked)
+            reply = self.script.next_reply(self)
+            assert reply is not None, "a reply was asked for that is not in the script"
+            self._generate(asked, reply)
 
-    def _generate(self, asked: asyncio.Future[llm.GenerationCreatedEvent] | None) -> None:
+    def _generate(
+        self,
+        asked: asyncio.Future[llm.GenerationCreatedEvent] | None,
+        reply: Sequence[Step] | None,
+    ) -> None:
+        if reply is None:
+            return
         messages = utils.aio.Chan[llm.MessageGeneration]()
         functions = utils.aio.Chan[llm.FunctionCall]()
         event = llm.GenerationCreatedEvent(
@@ -203,7 +231,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
             user_initiated=asked is not None,
             response_id=f"response-{next(self.script.numbers)}",
         )
-        self._generating = self._start(self._speak(event, messages, functions))
+        self._generating = self._start(self._speak(event, reply, messages, functions))
         self._send("generation_created", event)
         if asked is not None:
             self._arrived.put_nowait(lambda: _answer(asked, event))
@@ -211,22 +239,23 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
     async def _speak(
         self,
         event: llm.GenerationCreatedEvent,
+        reply: Sequence[Step],
         messages: utils.aio.Chan[llm.MessageGeneration],
         functions: utils.aio.Chan[llm.FunctionCall],
     ) -> None:
-        assert self.script.replies, f"{event.response_id} is not in the script"
         text, audio = utils.aio.Chan[str](), utils.aio.Chan[rtc.AudioFrame]()
         begun, cancelled = time.time(), False
         said = 0
         try:
-            for step in self.script.replies.popleft():
+            for step in reply:
                 if isinstance(step, Wait):
                     await asyncio.sleep(step.seconds)
                 elif isinstance(step, Use):
                     functions.send_nowait(_call(step, next(self.script.numbers)))
                 else:
                     if not said:
-                        messages.send_nowait(_message(text, audio))
+                        spoken = self.script.capabilities.audio_output
+                        messages.send_nowait(_message(text, audio, spoken))
                         self._say(audio, silence(self.script.leading_silence))
                     said += len(step)
                     text.send_nowait(step)
@@ -243,7 +272,7 @@ class ScriptedRealtimeSession(llm.RealtimeSession[Any]):
         self._send("metrics_collected", self._usage(event, begun, said, cancelled))
 
     def _say(self, audio: utils.aio.Chan[rtc.AudioFrame], frames: Sequence[rtc.AudioFrame]) -> None:
-        for frame in frames:
+        for frame in frames if self.script.capabilities.audio_output else ():
             audio.send_nowait(frame)
 
     def _usage(
@@ -303,10 +332,10 @@ def _call(use: Use, number: int) -> llm.FunctionCall:
 
 
 def _message(
-    text: utils.aio.Chan[str], audio: utils.aio.Chan[rtc.AudioFrame]
+    text: utils.aio.Chan[str], audio: utils.aio.Chan[rtc.AudioFrame], spoken: bool
 ) -> llm.MessageGeneration:
     modalities: asyncio.Future[list[Literal["text", "audio"]]] = asyncio.Future()
-    modalities.set_result(["text", "audio"])
+    modalities.set_result(["text", "audio"] if spoken else ["text"])
     return llm.MessageGeneration(
         message_id=utils.shortuuid("item_"),
         text_stream=text,

@@ -74,7 +74,7 @@ def starved(reply: AgentSide, until: int | None = None) -> list[Gap]:
     playout = Playout(reply.playback_started, voice.late)
     heard_from = playout.moment(voice.sound_at or 0)
     return [
-        Gap(at, length // 1000, _model_or_voice(reply.models, at))
+        Gap(at, length // 1000, _model_or_voice(reply, at))
         for at, length in playout.gaps(until)
         if length > GAP_NS and at >= heard_from
     ]
@@ -113,7 +113,7 @@ def _cause(speech: Speech, begin: int, end: int) -> str:
     run = max(speech.tools, key=lambda tool: _shared(tool, begin, end), default=None)
     if run is not None and _shared(run, begin, end) > (end - begin) // 2:
         return of_tool(run.name)
-    return _model_or_voice(speech.side.models, begin)
+    return _model_or_voice(speech.side, begin)
 
 
 def _shared(tool: ToolRun, begin: int, end: int) -> int:
@@ -122,9 +122,14 @@ def _shared(tool: ToolRun, begin: int, end: int) -> int:
     return max(0, until - max(begin, tool.began))
 
 
-def _model_or_voice(models: Sequence[ModelCall], at: int) -> str:
-    writing_until = max((model.ended or 0 for model in models), default=0)
-    return "llm" if writing_until > at else "tts"
+def _model_or_voice(reply: AgentSide, at: int) -> str:
+    if any(voice.llm for voice in reply.voices):
+        return "llm"  # it speaks by itself
+    return "llm" if any(_at_work_until(model) > at for model in reply.models) else "tts"
+
+
+def _at_work_until(model: ModelCall) -> int:
+    return model.called if model.realtime else model.ended or 0
 
 
 def _is_heard(segment: Segment) -> bool:

@@ -32,6 +32,8 @@ class UserSide:
     """Its words are of a sound that an earlier turn has: there is no silence after it."""
     end_of_turn: int | None = None
     """When LiveKit decided that the turn was over, if it says so."""
+    ended_by_model: bool = False
+    """A realtime model decided by itself that the turn was over: LiveKit waited for nothing."""
     held_by: str | None = None
     """What LiveKit waited for from there until it took the turn: ``previous_speech``, or
     ``tool:NAME``."""
@@ -89,6 +91,9 @@ class ModelCall:
     ended: int | None = None
     tools: tuple[str, ...] = ()
     """The names of the tools that it asked for."""
+    realtime: bool = False
+    """A reply of a realtime model, which thinks and speaks in one: ``called`` is when the model
+    said that it makes one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -204,7 +204,7 @@ def _is_filler(timeline: Timeline, speech: Speech, found: EndedSilence, agent: A
     """Whether words ended the silence that came before the answer itself."""
     if agent.enter_began is not None or agent.awaited is not None:
         return False
-    if not found.tied or agent.cause is not None:
+    if not found.tied or (agent.cause is not None and not speech.tool_reply):
         return True
     return any(
         other.id != speech.id and other.question == found.question.id and other.asks_model
@@ -217,7 +217,7 @@ def _chained(
     timeline: Timeline, speech: Speech, part: Part, question: Question, depth: int
 ) -> AgentSide:
     """A part of a speech with the speeches that led to it, as far back as the question."""
-    own_word = speech.question is not None and not part.since
+    own_word = speech.question is not None and not part.since and not speech.tool_reply
     by_program = speech.by_program and not part.since
     cause = timeline.speech(part.cause) if not own_word else None
     at = part.since or speech.created

@@ -50,12 +50,21 @@ def until_commit(asked: UserSide, first: AgentSide | None) -> list[Step]:
         and asked.committed <= first.created < hook_done
     ):
         hook_done = first.created  # said by the hook itself
+    vad = Step(stages.VAD, None, asked.vad_ended)
+    if asked.ended_by_model:
+        return [vad]  # LiveKit waited for nothing, and calls no hook
     return [
-        Step(stages.VAD, None, asked.vad_ended),
-        Step(stages.TRANSCRIPT, None, asked.final_transcript),
+        vad,
+        Step(stages.TRANSCRIPT, None, _awaited_transcript(asked)),
         *_endpointing(asked),
         Step(stages.TURN_HOOK, None, hook_done),
     ]
+
+
+def _awaited_transcript(asked: UserSide) -> int | None:
+    """The words that came before the turn was taken; the later ones were not waited for."""
+    final, taken = asked.final_transcript, asked.committed
+    return final if final is None or taken is None or final <= taken else None
 
 
 def _endpointing(asked: UserSide) -> list[Step]:
@@ -127,16 +136,28 @@ def _thinking(speech: AgentSide, end: int, *, speaks: bool) -> list[Step]:
     models = speech.models_before(voice)
     found: list[Step] = []
     for number, (model, following) in enumerate(zip_longest(models, models[1:]), start=1):
-        found.append(Step(stages.numbered(stages.LLM_QUEUE, number), None, model.called))
-        found.append(
-            Step(stages.numbered(stages.LLM_TTFT, number), model.called, model.first_token)
-        )
+        found += _asking(model, speech, number)
         if voice is not None and following is None:
             break  # what is spoken came out of this one
         until = following.called if following is not None else end
         waited = following is not None or (not speaks and bool(model.tools))
         found += _calling_tools(model, speech, until, number, waited=waited)
     return found
+
+
+def _asking(model: ModelCall, speech: AgentSide, number: int) -> list[Step]:
+    """One request to the model, up to the first that comes of it."""
+    if not model.realtime:
+        return [
+            Step(stages.numbered(stages.LLM_QUEUE, number), None, model.called),
+            Step(stages.numbered(stages.LLM_TTFT, number), model.called, model.first_token),
+        ]
+    response = Step(stages.REALTIME_RESPONSE, None, model.called)
+    queued = Step(stages.PREVIOUS_SPEECH, None, speech.previous_ended)
+    # LiveKit asks for a reply when the speech before it is over. One that the model makes by itself
+    # is there before, and is not listened to until then.
+    asked = queued.end is not None and queued.end <= model.called
+    return [queued, response] if asked else [response, queued]
 
 
 def _calling_tools(
@@ -190,15 +211,18 @@ def _speaking(reply: AgentSide) -> list[Step]:
         if models:
             found.append(Step(stages.FIRST_SENTENCE, begun, reply.first_text))
         if not reply.voices:
-            # Ready-made audio, or text alone.
+            # Ready-made audio, text alone, or a realtime model's voice that nobody watched.
             found += [previous, *_held_back(reply, begun)]
-            found.append(Step(stages.PLAYBACK, begun, reply.playback_started))
+            unseen = bool(models) and models[-1].realtime and reply.first_text is None
+            name = stages.REALTIME_TTFB if unseen else stages.PLAYBACK
+            found.append(Step(name, begun, reply.playback_started))
         return found
     if not models and voice.text is not None and (reply.previous_ended or 0) <= voice.text:
         found.append(previous)  # ready-made words are not given to the voice before
     if voice.llm:
-        found.append(Step(stages.REALTIME_RESPONSE, None, reply.created))
-        found.append(Step(stages.REALTIME_TTFB, reply.created, voice.first_frame))
+        if not models:
+            found.append(Step(stages.REALTIME_RESPONSE, None, reply.created))
+        found.append(Step(stages.REALTIME_TTFB, begun, voice.first_frame))
     else:
         found.append(Step(stages.FIRST_SENTENCE, begun, voice.text))
         found.append(Step(stages.TTS_TTFB, voice.text or voice.called, voice.first_frame))

@@ -71,6 +71,9 @@ class Speech:
     """It was created by ``generate_reply``: what is said comes from a model."""
     heard: bool = False
     """Some of it came out: audio was played or, without audio, its text was shown."""
+    tool_reply: bool = False
+    """A realtime model answers by itself with it to the result of a tool of the speech that it
+    came out of."""
     during: Question | None = None
     """The question that was still open when it was first heard, as it was known then."""
     user_until: int | None = None

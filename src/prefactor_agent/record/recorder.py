@@ -18,6 +18,7 @@ from livekit.agents import (
     AgentSession,
     AgentStateChangedEvent,
     CloseEvent,
+    FunctionToolsExecutedEvent,
     UserInputTranscribedEvent,
     UserStateChangedEvent,
 )
@@ -200,7 +201,8 @@ class SessionRecorder:
         """Have the parts listen to the signals of those below them."""
         signals = self.signals
         signals.turn_beginning.connect(self.handoffs.poll_history)
-        signals.speech_beginning.connect(self.realtime.follow_current)
+        for moment in (signals.turn_beginning, signals.speech_beginning):
+            moment.connect(self.realtime.follow_current)
         signals.speech_beginning.connect(self.handoffs.on_speech_beginning)
         signals.speech_beginning.connect(self.toolsets.check)
         signals.speech_created.connect(self.realtime.on_speech_created)
@@ -224,6 +226,8 @@ class SessionRecorder:
         signals.tool_began.connect(self.history.on_tool_began)
         signals.tool_began.connect(self.tool_calls.on_tool_began)
         signals.tool_ending.connect(self.handoffs.tool_ends)
+        # The agent that awaited a task is resumed, not entered.
+        signals.tool_ending.connect(lambda _: self.realtime.follow_current())
         signals.tool_over.connect(self.tool_calls.on_tool_over)
         signals.provider_item.connect(self.provider_tools.on_item)
         signals.error.connect(self.errors.record)
@@ -239,7 +243,7 @@ class SessionRecorder:
             "overlapping_speech": self.call_moments.on_overlap,
             "user_transcription_timeout": self.call_moments.on_transcription_timeout,
             "conversation_item_added": self.history.on_item,
-            "function_tools_executed": self.tool_calls.on_executed,
+            "function_tools_executed": self._on_executed,
             "tool_execution_updated": self.tool_calls.on_updated,
             "session_usage_updated": self.session_span.on_usage,
             "error": self.errors.on_event,
@@ -284,6 +288,10 @@ class SessionRecorder:
     def _on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         self.end_of_turns.on_transcribed(event)
         self.user_turns.on_transcribed(event)
+
+    def _on_executed(self, event: FunctionToolsExecutedEvent) -> None:
+        self.tool_calls.on_executed(event)
+        self.realtime.on_executed(event)
 
     def _on_false_interruption(self, event: AgentFalseInterruptionEvent) -> None:
         self.call_moments.on_false_interruption(event)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from livekit import rtc
-from livekit.agents import Agent, AgentSession
 
 from prefactor_agent import TracedAgent, traced_tool
 from prefactor_agent.core import guard
@@ -19,17 +16,14 @@ from prefactor_agent.record.audio.block import Block
 from prefactor_agent.record.models.realtime import Realtime
 from support.line import Line as NodesLine
 from support.line import until
+from support.realtime_line import RealtimeLine as Line
 from support.scripted import (
     Heard,
-    Microphone,
     ScriptedLLM,
     ScriptedSTT,
     ScriptedVAD,
-    Speaker,
     Use,
     Wait,
-    silence,
-    sound,
 )
 from support.scripted_realtime import ScriptedRealtime
 from support.seams import broken
@@ -45,35 +39,6 @@ class Host(TracedAgent):
         """What an item costs."""
         await asyncio.sleep(0.1)
         return f"{item}: 3"
-
-
-class Line:
-    """A call with a realtime model at the other end."""
-
-    def __init__(self, model: ScriptedRealtime, **options: Any) -> None:
-        self.model = model
-        options.setdefault("vad", None)
-        self.session: AgentSession[None] = AgentSession(
-            llm=model, aec_warmup_duration=None, **options
-        )
-        self.microphone, self.speaker = Microphone(), Speaker()
-        self.session.input.audio = self.microphone
-        self.session.output.audio = self.speaker
-
-    @asynccontextmanager
-    async def to(self, agent: Agent) -> AsyncIterator[Line]:
-        async with asyncio.timeout(25):
-            await self.session.start(agent)
-            await asyncio.sleep(0.05)
-            yield self
-            await self.session.aclose()
-
-    async def says(self, seconds: float = 0.4, *, then: float = 0.5) -> None:
-        self.microphone.play([*silence(0.3), *sound(seconds), *silence(then)])
-        await self.microphone.heard()
-
-    async def answers(self, count: int = 1) -> None:
-        await until(lambda: len(self.speaker.finished) >= count)
 
 
 def stages(turn: JSON) -> dict[str, float]:
@@ -193,9 +158,9 @@ async def test_a_model_that_does_not_tell_what_it_heard(sink: Recorder) -> None:
 async def test_words_that_never_come_are_not_those_of_the_next_turn(
     sink: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from prefactor_agent.record.turns import user_turns
+    from prefactor_agent.record.turns import awaited_words
 
-    monkeypatch.setattr(user_turns, "AWAITED_NS", 300_000_000)
+    monkeypatch.setattr(awaited_words, "AWAITED_NS", 300_000_000)
     line = Line(ScriptedRealtime("Noon.", "One.", heard=[None, "and now"]))
     async with line.to(Host()):
         for count in (1, 2):

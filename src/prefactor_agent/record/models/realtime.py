@@ -12,15 +12,22 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from livekit import rtc
-from livekit.agents import Agent, AgentSession, SpeechCreatedEvent, llm
+from livekit.agents import (
+    Agent,
+    AgentSession,
+    FunctionToolsExecutedEvent,
+    SpeechCreatedEvent,
+    llm,
+)
 
 from ...core.clock import now_ns
 from ...core.guard import guarded, listener
 from ...core.json import JSON
 from ..audio.clock import Hear
 from ..livekit.models import model_of
+from ..turns.context import current_turn
 from ..turns.state import Scope
-from ..turns.turn import AssistantTurn
+from ..turns.turn import MEASURED_KEPT, AssistantTurn
 from .metrics import ModelMetrics
 
 _REPLIES_KEPT = 32
@@ -45,19 +52,23 @@ class Realtime:
     """
 
     def __init__(self, scope: Scope, hear: Hear, metrics: ModelMetrics) -> None:
+        self._scope = scope
         _, self._state, self._signals = scope
         self._hear_user = hear
         self._metrics = metrics
         self._model: llm.RealtimeSession[Any] | None = None
         self._own: AssistantTurn | None = None
         """The last speech that the model began by itself."""
+        self._awaits_reply: AssistantTurn | None = None
+        """The speech to the result of whose tool the model replies by itself."""
         self._latest: AssistantTurn | None = None
         self._turns: dict[str, AssistantTurn] = {}
         """The speeches of the last replies, by the model's id of the reply."""
         self._calls: list[RealtimeCall] = []
         self._unclaimed: list[tuple[AssistantTurn, JSON, Any]] = []
         """Replies that were reported before their audio began to pass."""
-        self._tap: Callable[[Any], Any] | None = None
+        self._taps: dict[str, Callable[..., Any]] = {}
+        """The methods of the model that are listened to, by their names."""
         self._handlers: dict[Any, Callable[[Any], None]] = {
             "generation_created": listener(self._on_generation),
             "metrics_collected": listener(self._on_metrics),
@@ -82,7 +93,10 @@ class Realtime:
         """Listen to the realtime session of this agent from now on, and to no other."""
         try:
             model: llm.RealtimeSession[Any] | None = agent.realtime_llm_session
-        except RuntimeError:  # it has none
+        except RuntimeError:
+            # It has none; or none yet, while the agent before it speaks its last words.
+            if isinstance(model_of(agent, session, "llm"), llm.RealtimeModel):
+                return
             model = None
         if model is self._model:
             return
@@ -94,6 +108,7 @@ class Realtime:
         self._state.realtime_transcribes = model.realtime_model.capabilities.user_transcription
         for event, handler in self._handlers.items():
             model.on(event, handler)
+        self._tap(model, "commit_audio", self._note_commit)
         # With an STT its node is called, and hears the same (AgentActivity._start_session).
         if model_of(agent, session, "stt") is None:
             self._listen(model)
@@ -102,25 +117,39 @@ class Realtime:
     def let_go(self) -> None:
         """Listen to nobody."""
         model, self._model = self._model, None
+        self._awaits_reply = None
         if model is None:
             return
         for event, handler in self._handlers.items():
             model.off(event, handler)
         state = self._state
         state.realtime_used = state.realtime_transcribes = state.realtime_listens = False
-        if self._tap is not None and model.__dict__.get("push_audio") is self._tap:
-            del model.__dict__["push_audio"]
-        self._tap = None
+        for name, tap in self._taps.items():
+            if model.__dict__.get(name) is tap:
+                del model.__dict__[name]
+        self._taps.clear()
 
     def _listen(self, model: llm.RealtimeSession[Any]) -> None:
-        hand_over, hear = model.push_audio, self._hear
-
-        def push_audio(frame: rtc.AudioFrame) -> None:
-            hear(frame)
-            hand_over(frame)
-
-        self._tap = model.__dict__["push_audio"] = push_audio
+        self._tap(model, "push_audio", self._hear)
         self._state.realtime_listens = True
+
+    def _tap(self, model: llm.RealtimeSession[Any], name: str, note: Callable[..., None]) -> None:
+        """Have ``note`` called before each call of a method of the model's, with the same."""
+        method = getattr(model, name)
+
+        def tap(*args: Any, **options: Any) -> Any:
+            note(*args)
+            return method(*args, **options)
+
+        self._taps[name] = model.__dict__[name] = tap
+
+    @guarded("realtime.commit")
+    def _note_commit(self) -> None:
+        self._state.audio_committed = True
+        asyncio.get_running_loop().call_soon(self._forget_commit)
+
+    def _forget_commit(self) -> None:
+        self._state.audio_committed = False
 
     @guarded("realtime.audio")
     def _hear(self, frame: rtc.AudioFrame) -> None:
@@ -134,6 +163,16 @@ class Realtime:
             return
         if not event.user_initiated:
             self._own = turn
+            turn.replies_for, self._awaits_reply = self._awaits_reply, None
+
+    @guarded("realtime.tools_executed")
+    def on_executed(self, event: FunctionToolsExecutedEvent) -> None:
+        """The model gets the results of tools. Some models speak after that without being asked."""
+        self.follow_current()
+        if self._model is None:
+            return
+        if self._model.realtime_model.capabilities.auto_tool_reply_generation:
+            self._awaits_reply = current_turn.of(self._scope)
 
     # What was used
 
@@ -141,15 +180,17 @@ class Realtime:
     def _on_generation(self, event: llm.GenerationCreatedEvent) -> None:
         # LiveKit's own handler makes the speech, and may come after this one.
         asyncio.get_running_loop().call_soon(
-            self._note_reply, event.response_id, event.user_initiated
+            self._note_reply, event.response_id, event.user_initiated, now_ns()
         )
 
     @guarded("realtime.reply")
-    def _note_reply(self, reply_id: str | None, asked_for: bool) -> None:
+    def _note_reply(self, reply_id: str | None, asked_for: bool, at: int) -> None:
         turn = self._state.speaking() if asked_for else self._own
         if turn is None:
             return
         self._latest = turn
+        if len(turn.generations) < MEASURED_KEPT:
+            turn.generations.append(at)
         if reply_id:
             self._turns[reply_id] = turn
             while len(self._turns) > _REPLIES_KEPT:

@@ -66,7 +66,9 @@ class History:
         self._counts["user_messages"] += 1
         if not any(item.content):
             return  # a session that closes commits what it has not heard
-        turn = current_turn.of(self._scope)
+        told = self._user_turns.awaited.told(item)
+        # The context of what comes from a realtime model is that of whoever connected it.
+        turn = current_turn.of(self._scope) if not told else None
         answered = self._user_turns.of_message(item, turn)
         self._off_the_record.note_message(item, answered.span)
         heard_by_model = self._scope.state.realtime_used and answered.modality == "audio"

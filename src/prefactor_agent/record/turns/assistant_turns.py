@@ -103,6 +103,11 @@ class AssistantTurns:
             taken.reply = turn
             self.link(turn, taken)
             return
+        if self._state.realtime_used and not event.user_initiated:
+            # The model spoke by itself. The context is that of whoever connected it.
+            if (first := turn.replies_for) is not None:
+                turn.question, turn.caused_by = first.question, first.span.id
+            return
         # Code that is at work for no speech created earlier ones by itself, and remembers them.
         at_work = livekit_private.running_speech() is not None
         cause = current_turn.of(self._scope) if at_work else None
@@ -155,7 +160,12 @@ class AssistantTurns:
         """The user's turn that a realtime model answers with a speech that was just created."""
         if not self._state.realtime_used or event.source != "generate_reply":
             return None
-        return self._user_turns.taken_by_model(own=not event.user_initiated)
+        asked = current_turn.asked_in(self._scope)
+        hook = asked is not None and is_hook_task(asked)
+        # ``commit_user_turn`` has the model answer at once, without a hook
+        # (voice/agent_activity.py).
+        pushed = event.user_initiated and self._state.audio_committed and not hook
+        return self._user_turns.taken_by_model(own=not event.user_initiated, pushed=pushed)
 
     def came_back(self, tool: Span, at: int) -> None:
         """A task came back to the tool that awaited it."""

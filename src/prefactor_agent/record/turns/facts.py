@@ -36,6 +36,7 @@ class TurnFacts:
     came_out: bool
     cut_short: bool
     caused_by: str | None
+    tool_reply: bool
     entered: tuple[int | None, int | None] | None
     left_ns: int | None
     resumed: Resumed | None
@@ -45,6 +46,7 @@ class TurnFacts:
     voices: Sequence[HeardVoice]
     measured_models: Sequence[MeasuredRequest]
     measured_voices: Sequence[MeasuredRequest]
+    generations: Sequence[int]
     tools: Sequence[Span]
     segments: Sequence[Segment]
     pauses: Sequence[tuple[int, str]]
@@ -84,6 +86,7 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         came_out=turn.came_out,
         cut_short=turn.cut_short,
         caused_by=turn.caused_by,
+        tool_reply=turn.replies_for is not None and turn.caused_by == turn.replies_for.span.id,
         entered=entered,
         left_ns=turn.left_ns,
         resumed=turn.resumed,
@@ -93,6 +96,7 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         voices=tuple(turn.voices),
         measured_models=tuple(turn.measured_models),
         measured_voices=tuple(turn.measured_voices),
+        generations=tuple(turn.generations),
         tools=tuple(turn.tool_spans),
         segments=tuple(turn.segments),
         pauses=tuple(turn.pauses),

@@ -87,12 +87,13 @@ def user_side(user: UserTurn) -> UserSide:
         heard_until=moments.get("speech_ended"),
         vad_estimate=moments.get("vad_estimate"),
         vad_ended=moments.get("vad_ended"),
-        final_transcript=moments.get("final_transcript"),
+        final_transcript=None if user.heard_by_model else moments.get("final_transcript"),
         committed=moments.get("committed"),
         hook_done=moments.get("hook_done"),
         typed=user.modality == "text",
         soundless=user.soundless,
         end_of_turn=user.end_of_turn_ns,
+        ended_by_model=user.ended_by_model,
     )
 
 
@@ -111,6 +112,7 @@ def speech_of(turn: TurnFacts) -> Speech:
         asks_model=turn.source == "generate_reply" or turn.from_hook,
         heard=turn.came_out,
         during=turn.during,
+        tool_reply=turn.tool_reply,
         user_until=turn.user_until_ns,
         inside=turn.inside,
         ended=turn.ended_ns,
@@ -153,8 +155,10 @@ def agent_side(turn: TurnFacts, since: int = 0) -> AgentSide:
 
 
 def _model_calls(turn: TurnFacts, since: int) -> list[ModelCall]:
-    """The requests to the language model: as its node saw them, else as LiveKit measured them."""
+    """The requests to the language model: as its node saw them, or as the realtime model said,
+    else as LiveKit measured them."""
     seen = [_model_call(output) for output in turn.outputs if output.started_ns >= since]
+    seen += [ModelCall(at, at, realtime=True) for at in turn.generations if at >= since]
     return seen or [
         ModelCall(one.called_ns, one.first_ns, one.ended_ns)
         for one in turn.measured_models

@@ -73,6 +73,8 @@ class SessionState:
     realtime_used: bool = False  # Realtime
     realtime_transcribes: bool = False  # Realtime
     """The realtime model tells what it heard."""
+    audio_committed: bool = False  # Realtime
+    """LiveKit has just told the realtime model that the user's turn is over."""
     realtime_listens: bool = False  # Realtime
     """The user's audio is heard on its way to the realtime model: no STT node passes it."""
     untraced_spans: Mapping[str, Span] = field(default_factory=dict)  # ToolCalls

@@ -24,6 +24,8 @@ PARTIALS_KEPT = 50
 WORDS_WITHIN_NS = 1_000_000_000
 """A sound of which an STT has said nothing for this long, counted from when the voice detector
 reported its end, has no words: a cough, a door."""
+AWAITED_NS = 15_000_000_000
+"""How long a realtime model is waited for to tell what it heard."""
 MEASURED_KEPT = 20
 """Requests that a turn keeps the metrics of, of each kind; a turn seldom has more than three."""
 
@@ -40,6 +42,8 @@ class UserTurn:
     interims: int = 0
     partials: deque[JSON] = field(default_factory=lambda: deque(maxlen=PARTIALS_KEPT))
     """The last interim transcripts: what there is of them where the STT node is not traced."""
+    announced: int = 0
+    """How often a realtime model said that it will tell words: after each stretch of speech."""
     language: str | None = None
     speaker_id: str | None = None
     confidence: float | None = None
@@ -55,6 +59,10 @@ class UserTurn:
     """A realtime model took it and did not say what it heard."""
     reply: AssistantTurn | None = None
     """The speech that a realtime model answers it with."""
+    heard_by_model: bool = False
+    """A realtime model hears it, and nobody else: what it tells of the words is not waited for."""
+    ended_by_model: bool = False
+    """A realtime model decided that it was over, not LiveKit."""
     soundless: bool = False
     """It began with words whose sound an earlier turn has."""
     inside: str | None = None
@@ -81,17 +89,28 @@ class UserTurn:
         """Whether something was understood of it, or still may be: it is more than a sound."""
         if self.finals or self.interims or self.transcript is not None:
             return True
-        if self.utterance is None:
+        heard_by_stt = self.utterance is not None
+        if not heard_by_stt and not self.heard_by_model:
             return False
         ended = self.moments.get("vad_ended")
         if ended is None:
-            return not self.utterance.is_mute()
-        return now - ended < WORDS_WITHIN_NS
+            return self.utterance is None or not self.utterance.is_mute()
+        return now - ended < (WORDS_WITHIN_NS if heard_by_stt else AWAITED_NS)
+
+    def goes_on(self) -> bool:
+        """Whether a realtime model, which has told some of the words, has more to tell: the user
+        goes on, or has, after a pause."""
+        known = self.moments.keys()
+        speaks = "vad_started" in known and not known & {"vad_ended", "committed"}
+        return self.heard_by_model and (speaks or len(self.finals) < self.announced)
 
     def take_message(self, message: llm.ChatMessage) -> None:
         """LiveKit took the turn with this message."""
         self.message_id = message.id
-        self.transcript = message.text_content or self.text()
+        if len(self.finals) > 1 and self.heard_by_model:
+            self.transcript = self.text()  # the message has the last words alone
+        else:
+            self.transcript = message.text_content or self.text()
         # LiveKit says 0.0 where the STT tells no confidence.
         self.confidence = getattr(message, "transcript_confidence", None) or None
         self.metrics |= dict(message.metrics or {})
@@ -222,12 +241,16 @@ class AssistantTurn:
     measured_models: list[MeasuredRequest] = field(default_factory=list)
     measured_voices: list[MeasuredRequest] = field(default_factory=list)
     """The requests of an agent whose nodes are not traced."""
+    generations: list[int] = field(default_factory=list)
+    """When a realtime model said that it makes a reply."""
     tool_spans: list[Span] = field(default_factory=list)
     voices: list[HeardVoice] = field(default_factory=list)
     handed_over_by: Span | None = None
     """The tool that answered with another agent."""
     caused_by: str | None = None
     """The speech, by its span's id, in whose context (a tool, a handoff) this one was created."""
+    replies_for: AssistantTurn | None = None
+    """The speech to the result of whose tool a realtime model replies by itself with this one."""
     entered: list[int | None] | None = None
     """When ``on_enter`` that it came out of began, and ended."""
     left_ns: int | None = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from ...core.clock import to_unix_us
+from livekit.agents import llm
+
+from ...core.clock import now_ns, to_unix_us
 from ...core.span import SpanType, Status
 from ..audio.user_voice import UserVoice
 from ..spans.outcome import PREFACTOR_STATUS
@@ -13,7 +15,7 @@ from ..spans.stream import AudioLevels
 from .recent import RecentTurns
 from .results import user_turn_result
 from .state import Scope
-from .turn import UserTurn
+from .turn import AssistantTurn, UserTurn
 
 
 class UserTurnSpans:
@@ -62,6 +64,15 @@ class UserTurnSpans:
             inside=owning_tool.id if owning_tool is not None else None,
         )
         self._recent.add_question(turn)
+        return turn
+
+    def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
+        """The user typed, or the program passed on words: a turn without a duration."""
+        at = reply.span.started_ns if reply is not None else now_ns()
+        turn = self.begin("text", at)
+        turn.moments["committed"] = at
+        turn.take_message(message)
+        self.end(turn, Status.COMPLETE, at=at)
         return turn
 
     def end(self, turn: UserTurn, status: Status, *, at: int | None = None) -> None:

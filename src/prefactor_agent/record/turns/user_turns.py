@@ -15,6 +15,7 @@ from ...core.span import Status
 from ..audio.user_voice import UserVoice
 from ..livekit import private as livekit_private
 from .added_silence import added_silence_ns
+from .awaited_words import AwaitedWords
 from .context import TurnRefs
 from .recent import RecentTurns
 from .state import Partial, Scope
@@ -25,8 +26,6 @@ from .utterance import end_utterance
 STALE_NS = 2_000_000_000
 """A user turn without a word, when there is sound again this long after its own ended, was no
 turn."""
-AWAITED_NS = 15_000_000_000
-"""How long the words of a turn that a realtime model has taken are waited for."""
 
 
 class UserTurns:
@@ -44,8 +43,9 @@ class UserTurns:
         """When the VAD was last sure that the user speaks."""
         self._typing = False
         self._committed: deque[UserTurn] = deque(maxlen=8)
-        self._awaiting_transcript: deque[UserTurn] = deque()
-        """Taken by a realtime model, which has not said yet what it heard."""
+        self.awaited = AwaitedWords(
+            lambda turn: self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
+        )
         self._taken: UserTurn | None = None
         """The last one that a realtime model took."""
         self._latest: UserTurn | None = None
@@ -69,7 +69,7 @@ class UserTurns:
         if turn is not None and (taken := turn.moments.get("committed")) is not None:
             if at <= taken:
                 return turn
-            end_utterance(self._spans, self._voice, turn.take_utterance(), at=now_ns())
+            end_utterance(self._spans, self._voice, turn.take_utterance(), at=at)
             self._take(turn)
             turn = self._state.user_turn
         if turn is not None and self._was_let_go(turn, at):
@@ -87,7 +87,7 @@ class UserTurns:
         turn.moments["speech_started"] = at
         if resumed is not None and resumed >= at:
             turn.moments["vad_started"] = resumed
-        turn.soundless = soundless
+        turn.soundless, turn.heard_by_model = soundless, self._state.realtime_listens
         self._state.user_turn = self._latest = turn
         self._spoken_over = None
         playing = self._state.playing
@@ -161,7 +161,11 @@ class UserTurns:
 
     def commit(self, message: llm.ChatMessage) -> UserTurn:
         """LiveKit took the user's turn as finished: it hands this message to the hook."""
-        turn = self._commit(message)
+        told = self.awaited.claim_told(message)
+        if told is not None:
+            told.moments["committed"] = now_ns()
+            self._taken = told
+        turn = told or self._commit(message)
         self._refs.set_asked(turn)
         return turn
 
@@ -207,21 +211,27 @@ class UserTurns:
     # A realtime model takes a turn when it begins to answer, and may tell only later, or never,
     # what it heard.
 
-    def taken_by_model(self, *, own: bool) -> UserTurn | None:
+    def taken_by_model(self, *, own: bool, pushed: bool) -> UserTurn | None:
         """The user's turn that a reply of a realtime model is to, if it is to one.
 
         Args:
-            own: The model decided to speak; otherwise LiveKit asked it to."""
+            own: The model decided to speak; otherwise LiveKit asked it to.
+            pushed: The program said that the turn is over (``commit_user_turn``)."""
         self.catch_up()
+        if pushed and (onset := self._voice.recent_onset(now_ns())) is not None:
+            self.begin(onset)  # without a VAD nobody said that the user speaks
         turn = self._state.user_turn
-        if own and turn is not None and "vad_ended" in turn.moments:
+        over = turn is not None and "vad_ended" in turn.moments and "committed" not in turn.moments
+        if turn is not None and (pushed or (own and over)):
             self._note_speech_end(turn)
             turn.moments["committed"] = now_ns()
             self._signals.turn_committed.emit(turn)
             self._take(turn)
         turn = self._taken
-        if turn is None or turn.reply is not None or not (own or "hook_done" in turn.moments):
+        decided = own or pushed or (turn is not None and "hook_done" in turn.moments)
+        if turn is None or turn.reply is not None or not decided:
             return None
+        turn.ended_by_model = own
         return turn
 
     def given_up(self, turn: UserTurn, *, declined: bool) -> None:
@@ -239,30 +249,20 @@ class UserTurns:
         if turn.utterance is not None:
             return  # an STT beside the model is still at it: its final ends the turn
         self._state.user_turn = None
-        if turn.text():
+        if turn.text() and not turn.goes_on():
             self._committed.append(turn)
             self._end(turn, Status.COMPLETE, at=now_ns())
             return
         turn.wordless = True
         if self._state.realtime_transcribes:
-            self._awaiting_transcript.append(turn)
+            self.awaited.add(turn)
         else:
             self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
 
-    def _awaiting_words(self, now: int) -> UserTurn | None:
-        """The oldest turn that the next words of a realtime model's are of."""
-        while (
-            self._awaiting_transcript
-            and now - self._awaiting_transcript[0].moments["committed"] > AWAITED_NS
-        ):
-            self._end_awaiting()
-        return self._awaiting_transcript[0] if self._awaiting_transcript else None
-
-    def _end_awaiting(self) -> UserTurn:
-        turn = self._awaiting_transcript.popleft()
-        turn.wordless = not turn.text()
-        self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
-        return turn
+    def heard_out(self, turn: UserTurn) -> None:
+        """An STT has said all that it heard of an open turn: LiveKit has passed it on, or will."""
+        if "committed" in turn.moments and turn.finals:
+            self._take(turn)
 
     def _note_speech_end(self, turn: UserTurn) -> None:
         if turn.soundless:
@@ -285,15 +285,6 @@ class UserTurns:
         if turn is not None:
             turn.measured[kind] = measurement
 
-    def typed(self, message: llm.ChatMessage, reply: AssistantTurn | None) -> UserTurn:
-        """The user typed, or the program passed on words: a turn without a duration."""
-        at = reply.span.started_ns if reply is not None else now_ns()
-        turn = self._turn_spans.begin("text", at)
-        turn.moments["committed"] = at
-        turn.take_message(message)
-        self._end(turn, Status.COMPLETE, at=at)
-        return turn
-
     def of_message(self, message: llm.ChatMessage, speech: AssistantTurn | None) -> UserTurn:
         """The turn that a message of the user's in LiveKit's history is of.
 
@@ -305,10 +296,9 @@ class UserTurns:
         Args:
             speech: The speech that LiveKit adds it with.
         """
-        if self._awaiting_transcript and self._awaiting_transcript[0].finals:
-            self._awaiting_transcript[0].take_message(message)
-            return self._end_awaiting()
-        known = (turn for turn in self._committed if turn.message_id == message.id)
+        if (turn := self.awaited.claim(message)) is not None:
+            return turn
+        known = (one for one in self._committed if one.message_id == message.id)
         if (turn := next(known, None)) is not None:
             turn.take_end(message)
             self._committed.remove(turn)
@@ -317,16 +307,24 @@ class UserTurns:
             if "committed" in asked.moments or not speech.ahead:
                 return asked
         elif speech is not None and speech.modality == "text":
-            return self.typed(message, speech)
+            return self._turn_spans.typed(message, speech)
         waiting = self._state.user_turn
+        if waiting is not None and self.awaited.told(message) and waiting.goes_on():
+            return waiting
         if (waiting is not None and waiting.finals) or self._set_aside:
             # The agent is not traced, or LiveKit skipped the hook: this is the commit.
             turn = self._commit(message)
             turn.declined = speech is None and not self._state.realtime_used
+            self.awaited.note_taken(turn, message)
             if turn in self._committed:
                 self._committed.remove(turn)
             return turn
-        return self.typed(message, speech)
+        # A session that closes adds the words of an STT beside a realtime model, too.
+        closing = self._state.realtime_used and livekit_private.is_closing(self._state.session)
+        if closing and self._committed and self._committed[-1].message_id is None:
+            self._committed[-1].take_message(message)
+            return self._committed.pop()
+        return self._turn_spans.typed(message, speech)
 
     @guarded("event.user_state_changed")
     def on_state(self, event: UserStateChangedEvent) -> None:
@@ -353,11 +351,10 @@ class UserTurns:
     @guarded("event.user_input_transcribed")
     def on_transcribed(self, event: UserInputTranscribedEvent) -> None:
         now = now_ns()
-        awaited = self._awaiting_words(now)
-        if not event.transcript:
-            if awaited is not None and event.is_final:
-                self._end_awaiting()
-            return  # nothing was heard, or will be told later
+        awaited = self.awaited.next(now)
+        if not event.transcript:  # nothing was heard, or will be told later
+            self.awaited.announce(self._state.user_turn or awaited, event)
+            return
         turn = awaited or self.of_words(now)
         if event.language:
             turn.language = str(event.language)
@@ -370,6 +367,8 @@ class UserTurns:
             self._state.partials.append(Partial(turn.span.id, partial))
         else:
             turn.finals.append(event.transcript)
+            if self._state.realtime_transcribes:
+                self.awaited.note_told(event)
             if turn is not awaited:
                 turn.moments["final_transcript"] = now
                 if "committed" in turn.moments:
@@ -384,5 +383,4 @@ class UserTurns:
         if (open_turn := self._state.user_turn) is not None:
             end_utterance(self._spans, self._voice, open_turn.take_utterance())
             self._give_up(open_turn)
-        while self._awaiting_transcript:
-            self._end_awaiting()
+        self.awaited.end_all()

@@ -84,6 +84,7 @@ class Utterances:
             turn = self._state.user_turn
             assert turn is not None
             self._end(turn)
+            self._user_turns.heard_out(turn)
 
     def _end(self, turn: UserTurn, *, at: int | None = None) -> None:
         end_utterance(self._spans, self._voice, turn.take_utterance(), at=at)
