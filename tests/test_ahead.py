@@ -7,9 +7,15 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from support.otlp_receiver import OtlpReceiver
+from support.prefactor_server import PrefactorServer
+from support.server_fixtures import running_server as running_server
+from support.server_fixtures import server as server
 
 DIGEST = "prefactor_agent.view.model.digesting"
 PREFACTOR = "prefactor_agent.deliver.prefactor.call_delivery"
@@ -42,6 +48,22 @@ if __name__ == "__main__":
     process.start()
     modules, threads = answer.get(timeout=120)
     process.join()
+"""
+CALL = """
+import json, sys
+from deliver.calls import whole_call
+from prefactor_agent.config import settings
+from prefactor_agent.pipeline import Pipeline
+
+ready = set(sys.modules)
+pipeline = Pipeline(settings(), lambda session_id, reason: None)
+pipeline.begin()
+whole_call(pipeline)
+assert pipeline.flush(120)
+pipeline.stop()
+added = set(sys.modules) - ready
+ours = {name for name in added if name.partition(".")[0] not in sys.stdlib_module_names}
+print(json.dumps({"modules": sorted(ours)}))
 """
 REPORT = """
 import json, sys, threading
@@ -107,6 +129,35 @@ asyncio.run(entrypoint())
 def test_who_only_imports_the_names_imports_no_more(tmp_path: Path) -> None:
     found = _run(tmp_path, "from prefactor_agent import TracedAgent, traced_tool" + REPORT)
     assert not {DIGEST, PREFACTOR, OTLP, CLIENT} & set(found["modules"])
+
+
+@pytest.fixture
+def receiver() -> Iterator[OtlpReceiver]:
+    made = OtlpReceiver()
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.mark.parametrize("target", ["journal", "prefactor", "otlp", "archive"])
+def test_a_call_imports_nothing_more(
+    tmp_path: Path, server: PrefactorServer, receiver: OtlpReceiver, target: str
+) -> None:
+    settings = {
+        "journal": {},
+        "prefactor": {
+            "PREFACTOR_API_URL": server.url,
+            "PREFACTOR_API_TOKEN": server.token,
+        },
+        "otlp": {
+            "PREFACTOR_OTLP": "1",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{receiver.url}/v1/traces",
+        },
+        "archive": {"PREFACTOR_ARCHIVE": str(tmp_path / "archive")},
+    }[target]
+    path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    found = _run(tmp_path, AGENT + CALL, PYTHONPATH=os.pathsep.join(path), **settings)
+    assert found["modules"] == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="LiveKit has a fork server on Linux only")

@@ -8,6 +8,8 @@ is for importing once for all processes."""
 
 from __future__ import annotations
 
+import contextlib
+
 from .config import ConfigurationError, settings
 from .core.guard import guarded, on_event_loop
 
@@ -30,15 +32,21 @@ def import_for_calls() -> None:
         import_for_prefactor()
     if chosen.exports:
         import_for_otlp()
+    if chosen.archive is not None:
+        import_for_archive()
 
 
 def import_for_journal() -> None:
     """The digest of a call that has ended."""
-    from .view.model import digesting  # noqa: F401
+    from .view.model import digest, digesting  # noqa: F401
 
 
 def import_for_prefactor() -> None:
     """The clients of Prefactor, and the prices for the quality of a call."""
+    # Its client imports them at the first request.
+    from prefactor_http.endpoints import agent_instance  # noqa: F401
+
+    from .deliver import targets  # noqa: F401
     from .deliver.common import deliverer  # noqa: F401
     from .deliver.prefactor import target  # noqa: F401
     from .view.model import catalogue
@@ -48,5 +56,15 @@ def import_for_prefactor() -> None:
 
 def import_for_otlp() -> None:
     """The sender to OpenTelemetry."""
+    from .deliver import targets  # noqa: F401
     from .deliver.common import deliverer  # noqa: F401
     from .deliver.otlp import delivery, target  # noqa: F401
+
+
+def import_for_archive() -> None:
+    """The archive's writer. What its extra brings may be missing: the call says so."""
+    from .archive import archiver  # noqa: F401
+
+    with contextlib.suppress(ImportError):
+        import duckdb  # noqa: F401
+        import obstore.store  # noqa: F401

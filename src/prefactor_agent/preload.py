@@ -18,7 +18,12 @@ process imports later. As it may want any target, all are imported."""
 from __future__ import annotations
 
 from . import agent, tools
-from .ahead import import_for_journal, import_for_otlp, import_for_prefactor
+from .ahead import (
+    import_for_archive,
+    import_for_journal,
+    import_for_otlp,
+    import_for_prefactor,
+)
 from .compat import session
 
 __all__ = ["agent", "session", "tools"]
@@ -28,3 +33,4 @@ plain ones."""
 import_for_journal()
 import_for_prefactor()
 import_for_otlp()
+import_for_archive()
