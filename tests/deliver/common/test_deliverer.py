@@ -12,6 +12,7 @@ from prefactor_agent.config import Settings
 from prefactor_agent.deliver.common.backoff import Backoff
 from prefactor_agent.deliver.common.deliverer import FIRST_WAIT_S, MANY_SPANS, Deliverer
 from prefactor_agent.deliver.prefactor.target import Prefactor
+from support.waiting import PATIENCE
 
 
 class Sending:
@@ -49,3 +50,24 @@ async def test_a_round_that_sends_many_spans_is_followed_sooner(
         deliverer._pending = True
         await deliverer._rest(rounds, Backoff(FIRST_WAIT_S))
     assert [round(rest, 1) for rest in rests] == [0.8, 0.4, 0.8]
+
+
+async def test_what_is_new_wakes_a_deliverer_that_sleeps_and_none_that_rests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliverer = Deliverer(Prefactor(Settings(journal=tmp_path / "journal.db")))
+    wakened = asyncio.Event()
+    monkeypatch.setattr(deliverer, "_wakened", wakened)
+    monkeypatch.setattr(deliverer, "_loop", asyncio.get_running_loop())
+    deliverer._pending = False
+    deliverer.wake()
+    await asyncio.sleep(0)
+    assert not wakened.is_set(), "between two rounds there is nothing to do sooner"
+    await asyncio.wait_for(deliverer._until_woken(None), PATIENCE)  # it looks before it sleeps
+
+    deliverer._pending = False
+    sleeps = asyncio.create_task(deliverer._until_woken(None))
+    await asyncio.sleep(0)
+    assert not sleeps.done()
+    deliverer.wake()
+    await asyncio.wait_for(sleeps, PATIENCE)

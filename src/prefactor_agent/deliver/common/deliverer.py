@@ -54,6 +54,9 @@ class Deliverer:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakened: asyncio.Event | None = None
+        self._idle = False
+        """The thread sleeps until something is new. While it rests between rounds, it looks for
+        that by itself."""
         self._pending = True
         self._stopping = False
         self._flushing = 0
@@ -94,7 +97,9 @@ class Deliverer:
         """Note that something new is in the journal. Cheap enough to call after every write."""
         if self._pending:
             return
-        self.nudge()
+        self._pending = True
+        if self._idle:
+            self._poke()
 
     def nudge(self) -> None:
         """Have a round made soon."""
@@ -256,18 +261,26 @@ class Deliverer:
             await self._sleep(backoff.remaining, until_stopped=True)
             return
         begun = time.monotonic()
-        if not self._pending:
-            self._wakened.clear()
-            if not self._pending and not self._stopping:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(rounds.patience()):
-                        await self._wakened.wait()
+        await self._until_woken(rounds.patience())
         interval = self._target.interval_s
         if self._sent >= MANY_SPANS:
             interval = self._target.busy_interval_s or interval
         rest = interval - (time.monotonic() - begun)
         if not self._flushing and rounds.patience() != 0:
             await self._sleep(rest)
+
+    async def _until_woken(self, seconds: float | None) -> None:
+        """Sleep until something is new, for so many seconds at most."""
+        assert self._wakened is not None
+        self._wakened.clear()
+        self._idle = True  # before the look: who wakes looks at the two the other way round
+        try:
+            if not self._pending and not self._stopping:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(seconds):
+                        await self._wakened.wait()
+        finally:
+            self._idle = False
 
     async def _sleep(self, seconds: float, *, until_stopped: bool = False) -> None:
         end = time.monotonic() + seconds

@@ -74,6 +74,9 @@ class Delivery(ABC, Generic[C]):
                     raise
                 self._failed_tries.pop(row.session_id, None)
 
+        if len(calls) <= 1:  # most often: a task would cost more than it does
+            await work()
+            return
         workers = [asyncio.ensure_future(work()) for _ in range(min(CALLS_AT_ONCE, len(calls)))]
         try:
             await asyncio.gather(*workers)
