@@ -86,14 +86,13 @@ def mean_squares_of(frame: rtc.AudioFrame) -> list[float]:
     samples = np.frombuffer(bytes(frame.data), dtype=np.int16).astype(np.float32)
     window = max(1, frame.sample_rate * 10 // 1000) * frame.num_channels
     count = max(1, samples.size // window)
-    head, rest = samples[: (count - 1) * window], samples[(count - 1) * window :]
+    ends = [*range(window, count * window, window), samples.size]
     found = []
-    if head.size:
-        rows = head.reshape(count - 1, window)
-        means = rows.sum(axis=1) / window
-        found = (np.einsum("ij,ij->i", rows, rows) / window - means * means).tolist()
-    mean = float(rest.dot(np.ones(rest.size, dtype=np.float32))) / rest.size
-    return [*found, float(rest.dot(rest)) / rest.size - mean * mean]
+    for begun, ended in zip([0, *ends], ends, strict=False):
+        one = samples[begun:ended]
+        mean = float(one.dot(np.ones(one.size, dtype=np.float32))) / one.size
+        found.append(float(one.dot(one)) / one.size - mean * mean)
+    return found
 
 
 class Notes:

@@ -73,17 +73,22 @@ def _alike(frames: list[bytes], size: int, window: int) -> list[list[float]]:
     if not size:
         return [[] for _ in frames]
     whole = frames[0] if len(frames) == 1 else b"".join(frames)
-    samples = np.frombuffer(whole, dtype=np.int16).astype(np.float32).reshape(len(frames), size)
-    count = size // window
-    if count <= 1:
-        return [[found] for found in _variances(samples)]
-    head = samples[:, : (count - 1) * window].reshape(len(frames), count - 1, window)
-    means = head.sum(axis=2) / window
-    squares = np.einsum("ijk,ijk->ij", head, head) / window - means * means
-    found: list[list[float]] = squares.tolist()
-    for of_frame, rest in zip(found, _variances(samples[:, (count - 1) * window :]), strict=True):
-        of_frame.append(rest)
-    return found
+    samples = np.frombuffer(whole, dtype=np.int16).astype(np.float32)
+    count = max(1, size // window)
+    if size == count * window:
+        return _by(count, _variances(samples.reshape(-1, window)))
+    samples = samples.reshape(len(frames), size)
+    last = (count - 1) * window
+    rest = _by(1, _variances(samples[:, last:]))
+    if not last:
+        return rest
+    heads = _by(count - 1, _variances(samples[:, :last].reshape(-1, window)))
+    return [head + left_over for head, left_over in zip(heads, rest, strict=True)]
+
+
+def _by(count: int, values: list[float]) -> list[list[float]]:
+    """The values in groups of so many."""
+    return [values[begun : begun + count] for begun in range(0, len(values), count)]
 
 
 _ones = np.ones((4_800, 1), dtype=np.float32)
