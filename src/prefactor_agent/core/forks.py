@@ -9,10 +9,10 @@ it opens or closes a file: the child would wait for it for ever."""
 
 from __future__ import annotations
 
-import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 _LONGEST_S = 0.5
@@ -30,11 +30,9 @@ def at_fork(**callbacks: Callable[[], object]) -> None:
         os.register_at_fork(**callbacks)
 
 
-@contextlib.contextmanager
-def fork_safe() -> Iterator[None]:
+def fork_safe() -> AbstractContextManager[object]:
     """A fork waits for what is done in here: every transaction that writes, and every closing."""
-    with _transaction:
-        yield
+    return _transaction
 
 
 def never_close(connection: Any) -> None:
