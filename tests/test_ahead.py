@@ -49,6 +49,7 @@ if __name__ == "__main__":
     modules, threads = answer.get(timeout=120)
     process.join()
 """
+PLAIN = "from prefactor_agent import PrefactorLiveKitSession"
 CALL = """
 import json, sys
 from deliver.calls import whole_call
@@ -139,16 +140,23 @@ def receiver() -> Iterator[OtlpReceiver]:
     made.stop()
 
 
-@pytest.mark.parametrize("target", ["journal", "prefactor", "otlp", "archive"])
+@pytest.mark.parametrize(
+    ("agent", "target"),
+    [
+        (AGENT, "journal"),
+        (AGENT, "prefactor"),
+        (PLAIN, "prefactor"),
+        (AGENT, "otlp"),
+        (AGENT, "archive"),
+    ],
+    ids=["journal", "prefactor", "plain", "otlp", "archive"],
+)
 def test_a_call_imports_nothing_more(
-    tmp_path: Path, server: PrefactorServer, receiver: OtlpReceiver, target: str
+    tmp_path: Path, server: PrefactorServer, receiver: OtlpReceiver, agent: str, target: str
 ) -> None:
     settings = {
         "journal": {},
-        "prefactor": {
-            "PREFACTOR_API_URL": server.url,
-            "PREFACTOR_API_TOKEN": server.token,
-        },
+        "prefactor": {"PREFACTOR_API_URL": server.url, "PREFACTOR_API_TOKEN": server.token},
         "otlp": {
             "PREFACTOR_OTLP": "1",
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": f"{receiver.url}/v1/traces",
@@ -156,7 +164,7 @@ def test_a_call_imports_nothing_more(
         "archive": {"PREFACTOR_ARCHIVE": str(tmp_path / "archive")},
     }[target]
     path = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    found = _run(tmp_path, AGENT + CALL, PYTHONPATH=os.pathsep.join(path), **settings)
+    found = _run(tmp_path, agent + CALL, PYTHONPATH=os.pathsep.join(path), **settings)
     assert found["modules"] == []
 
 

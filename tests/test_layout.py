@@ -69,7 +69,7 @@ FLOORS = {
     # What a user's program and tests meet, which joins the rest.
     "tracing": "pipeline metrics.prometheus record record.session record.intercept record.livekit"
     " config core",
-    "ahead": "view.model deliver.prefactor deliver.otlp deliver.common config core",
+    "ahead": "view.model archive deliver deliver.prefactor deliver.otlp deliver.common config core",
     "preload": "agent tools ahead compat",
     "agent": "tracing ahead record.session record.intercept",
     "tools": "agent config record.tools record.turns record.intercept record.livekit tool_options"

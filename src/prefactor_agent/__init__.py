@@ -42,6 +42,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         livekit_version.require_livekit()
         value = globals()[name] = getattr(import_module(module, __name__), name)
+        if name == "PrefactorLiveKitSession":  # the agents of its calls are LiveKit's own
+            import_module(".ahead", __name__).import_for_calls(have_token=True)
         return value
 
 

@@ -15,10 +15,14 @@ from .core.guard import guarded, on_event_loop
 
 
 @guarded("ahead")
-def import_for_calls() -> None:
+def import_for_calls(*, have_token: bool = False) -> None:
     """Import what calls need with the settings in force. Settings that cannot be used are left to
     the first call, which says so; and on an event loop, where a program can also make its classes,
-    nothing is imported."""
+    nothing is imported.
+
+    Args:
+        have_token: The calls are delivered to Prefactor with a token that is not in the settings.
+    """
     if on_event_loop():
         return
     try:
@@ -28,7 +32,7 @@ def import_for_calls() -> None:
     if chosen.disabled:
         return
     import_for_journal()
-    if chosen.delivers:
+    if chosen.delivers or have_token:
         import_for_prefactor()
     if chosen.exports:
         import_for_otlp()
@@ -43,22 +47,23 @@ def import_for_journal() -> None:
 
 def import_for_prefactor() -> None:
     """The clients of Prefactor, and the prices for the quality of a call."""
-    # Its client imports them at the first request.
-    from prefactor_http.endpoints import agent_instance  # noqa: F401
-
     from .deliver import targets  # noqa: F401
     from .deliver.common import deliverer  # noqa: F401
-    from .deliver.prefactor import target  # noqa: F401
+    from .deliver.prefactor import target
     from .view.model import catalogue
 
     catalogue.load()
+    target.sdk_entry()  # reads the versions of the packages
 
 
 def import_for_otlp() -> None:
     """The sender to OpenTelemetry."""
     from .deliver import targets  # noqa: F401
     from .deliver.common import deliverer  # noqa: F401
+    from .deliver.common.http import version_of
     from .deliver.otlp import delivery, target  # noqa: F401
+
+    version_of("prefactor-agent")
 
 
 def import_for_archive() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import email.utils
 import time
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import distribution, version
 from typing import Any, NamedTuple
 from urllib.request import (  # type: ignore[attr-defined]  # typeshed lacks the second
@@ -117,9 +118,10 @@ def _reason(error: BaseException) -> str:
     return f"{type(error).__name__}: {cause}"[:200]
 
 
+@cache
 def version_of(name: str) -> str:
     """The version of an installed package; ``0``: it is not installed, as when this program runs
-    from a source tree.
+    from a source tree. The first look takes a millisecond or two.
 
     As ``importlib.metadata.version``, which parses the whole description as a mail first."""
     try:

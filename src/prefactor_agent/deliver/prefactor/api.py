@@ -15,6 +15,7 @@ prefactor-http 0.4. It does not use
 from __future__ import annotations
 
 from prefactor_http import HttpClientConfig, PrefactorHttpClient
+from prefactor_http.endpoints import agent_instance  # noqa: F401  # else with the first request
 from prefactor_http.exceptions import PrefactorApiError, PrefactorAuthError
 from prefactor_http.models.agent_instance import AgentInstance
 from prefactor_http.models.base import ApiResponse
