@@ -5,7 +5,7 @@ its beginning is the tone of its room."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +38,7 @@ _RECENT = 300
 """A loud sound later than this counts for less and less."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sound:
+class Sound(NamedTuple):
     """The audible part of some levels: its first and its last window, and the level above which it
     goes on."""
 

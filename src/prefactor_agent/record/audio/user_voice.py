@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import islice
+from typing import NamedTuple
 
 from ...core.guard import guarded
 from ..spans.stream import UNABSORBED, AudioLevels
@@ -32,8 +32,7 @@ _UNFED = 500
 """Frames that wait, at most, until it is known when they were recorded."""
 
 
-@dataclass(slots=True)
-class _Before:
+class _Before(NamedTuple):
     """What was heard before a stretch of audio that can prove to go on without a gap."""
 
     ended_ns: int
