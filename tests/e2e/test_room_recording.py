@@ -71,7 +71,7 @@ async def talk(caller: Caller) -> None:
 async def change_the_microphone(caller: Caller) -> None:
     await caller.ask(WHERE)
     await caller.phone.change_microphone(48_000)
-    await asyncio.sleep(1.0)  # the agent has to hear of it first
+    await asyncio.sleep(2.0)  # the agent has to hear of it first
     await caller.ask(OWE)
     await caller.interrupt()
     await caller.ask(CANCEL)
@@ -94,7 +94,7 @@ async def mute(caller: Caller) -> None:
     caller.phone.mute()
     await caller.ask_in_vain()
     caller.phone.unmute()
-    await asyncio.sleep(1.0)  # the server has to hear of it first
+    await asyncio.sleep(2.0)  # the server has to hear of it first
     await caller.ask(OWE, CANCEL, WHERE)
 
 
