@@ -198,6 +198,7 @@ NOT_IN_THIS_CALL = {
     "record.tools.provider:_logged",
     "record.models.realtime:Realtime._hear",
     "record.models.tts_input:GivenText.synthesizes",
+    "record.models.realtime:Realtime._note_commit",
     "record.models.realtime:Realtime._note_item",
     "record.models.realtime:Realtime._note_reply",
     "record.models.realtime:Realtime._note_usage",
