@@ -7,15 +7,26 @@ import asyncio
 from typing import Any
 
 import pytest
-from livekit.agents import RunContext
+from livekit.agents import Agent, RunContext, StopResponse
 
 from prefactor_agent import TracedAgent, TracedAgentTask, traced_tool
 from prefactor_agent.core import guard
 from prefactor_agent.testing import Trace
+from prefactor_agent.tracing import tracer
 from prefactor_agent.view.model.calltree import build
 from prefactor_agent.view.model.silences import Silence, silences
+from support.line import Line, until
 from support.realtime_line import RealtimeLine
-from support.scripted import Heard, ScriptedSTT, ScriptedTTS, ScriptedVAD, Use, silence, sound
+from support.scripted import (
+    Heard,
+    ScriptedLLM,
+    ScriptedSTT,
+    ScriptedTTS,
+    ScriptedVAD,
+    Use,
+    silence,
+    sound,
+)
 from support.scripted_realtime import ScriptedRealtime
 
 
@@ -223,3 +234,56 @@ async def test_a_text_model_with_a_voice(trace: Trace) -> None:
         ("tts_ttfb", 200),
         ("leading_silence", 100),
     ]
+
+
+@pytest.mark.parametrize("takes", ["model", "vad"])
+async def test_an_agent_that_is_not_traced(trace: Trace, takes: str) -> None:
+    """Nobody sees its hook: LiveKit's own word says which turn an answer is made for, also where it
+    stops the speech before first."""
+    model = ScriptedRealtime(
+        "This answer is so long that it goes on while the caller says the next thing.",
+        "B.",
+        "C.",
+        answers_after=0.3,
+        turn_detection=takes == "model",
+    )
+    options: dict[str, Any] = {}
+    if takes == "vad":
+        options = {"vad": ScriptedVAD(), "turn_detection": "vad", "min_endpointing_delay": 0.05}
+    line = RealtimeLine(model, **options)
+    plain = Agent(instructions="x")
+    tracer.trace(line.session, plain)
+    async with line.to(plain):
+        await line.says()
+        await until(lambda: line.speaker.playing)
+        await line.says(0.2)
+        await line.answers(2)
+        await line.says()
+        await line.answers(3)
+    for one in found(trace):
+        assert stages(one) == [("vad", 200), ("realtime_response", 300)]
+    asked = [span.id for span in trace.spans("user_turn")]
+    answers = [span.result["user_turn_id"] for span in trace.spans("assistant_turn")]
+    assert answers == asked
+    assert heard(trace) == [None, None, None]
+
+
+async def test_a_turn_that_a_hook_declines_which_nobody_sees(trace: Trace) -> None:
+    """It ends where the caller was silent again, not in the middle of the next."""
+
+    class Declining(Agent):
+        async def on_user_turn_completed(self, turn_ctx: Any, new_message: Any) -> None:
+            if new_message.text_content == "one":
+                raise StopResponse
+
+    line = Line(hears=ScriptedSTT("one", "two"), thinks=ScriptedLLM("B."))
+    plain = Declining(instructions="x")
+    tracer.trace(line.session, plain)
+    async with line.to(plain):
+        await line.says()
+        await line.says(then=1)
+        await line.answers()
+    first, second = trace.spans("user_turn")
+    assert (first.status, second.status) == ("cancelled", "complete")
+    assert first.finished_us is not None
+    assert first.finished_us < second.started_us

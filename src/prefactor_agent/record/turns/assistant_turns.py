@@ -99,7 +99,7 @@ class AssistantTurns:
 
     def _note_origin(self, turn: AssistantTurn, event: SpeechCreatedEvent) -> None:
         """Note who created a speech, from which context, and for which of the user's turns."""
-        if (taken := self._taken_by_model(event)) is not None:
+        if (taken := self._taken_by_model(turn, event)) is not None:
             taken.reply = turn
             self.link(turn, taken)
             return
@@ -156,15 +156,16 @@ class AssistantTurns:
         open_tools = [tool for tool in cause.tool_spans if tool.open] if cause is not None else []
         return open_tools[0] if len(open_tools) == 1 else None
 
-    def _taken_by_model(self, event: SpeechCreatedEvent) -> UserTurn | None:
+    def _taken_by_model(self, turn: AssistantTurn, event: SpeechCreatedEvent) -> UserTurn | None:
         """The user's turn that a realtime model answers with a speech that was just created."""
         if not self._state.realtime_used or event.source != "generate_reply":
             return None
         asked = current_turn.asked_in(self._scope)
         hook = asked is not None and is_hook_task(asked)
-        # ``commit_user_turn`` has the model answer at once, without a hook
-        # (voice/agent_activity.py).
-        pushed = event.user_initiated and self._state.audio_committed and not hook
+        # ``commit_user_turn`` has the model answer at once, without a hook; and of an agent that is
+        # not traced the hook is not seen (voice/agent_activity.py).
+        heard = self._state.audio_committed or turn.modality == "audio"
+        pushed = event.user_initiated and heard and not hook
         return self._user_turns.taken_by_model(own=not event.user_initiated, pushed=pushed)
 
     def came_back(self, tool: Span, at: int) -> None:

@@ -97,6 +97,10 @@ class UserTurn:
             return self.utterance is None or not self.utterance.is_mute()
         return now - ended < (WORDS_WITHIN_NS if heard_by_stt else AWAITED_NS)
 
+    def over_ns(self) -> int | None:
+        """When the user was silent again: heard of a traced agent's, else as the VAD said."""
+        return self.moments.get("speech_ended", self.moments.get("vad_ended"))
+
     def goes_on(self) -> bool:
         """Whether a realtime model, which has told some of the words, has more to tell: the user
         goes on, or has, after a pause."""

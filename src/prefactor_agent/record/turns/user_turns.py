@@ -76,7 +76,7 @@ class UserTurns:
             self._let_go(turn)
             turn = None
         if turn is not None:
-            ended = turn.moments.get("speech_ended", turn.moments.get("vad_ended"))
+            ended = turn.over_ns()
             if turn.heard_anything() or ended is None or at - ended < STALE_NS:
                 return turn
             if "vad_ended" not in turn.moments:
@@ -146,7 +146,7 @@ class UserTurns:
             following = self._set_aside[0] if self._set_aside else self._state.user_turn
             if following is None or (at is not None and at < following.span.started_ns):
                 return turn
-            self._give_up(turn, at=turn.moments.get("speech_ended"))
+            self._give_up(turn, at=turn.over_ns())
         return None
 
     def of_words(self, now: int) -> UserTurn:
@@ -224,6 +224,8 @@ class UserTurns:
         over = turn is not None and "vad_ended" in turn.moments and "committed" not in turn.moments
         if turn is not None and (pushed or (own and over)):
             self._note_speech_end(turn)
+            if (ended := turn.moments.get("speech_ended")) is not None:
+                self._voice.taken_until(ended)
             turn.moments["committed"] = now_ns()
             self._signals.turn_committed.emit(turn)
             self._take(turn)
@@ -379,7 +381,7 @@ class UserTurns:
         self.catch_up()
         while self._set_aside:
             turn = self._set_aside.popleft()
-            self._give_up(turn, at=turn.moments.get("speech_ended"))
+            self._give_up(turn, at=turn.over_ns())
         if (open_turn := self._state.user_turn) is not None:
             end_utterance(self._spans, self._voice, open_turn.take_utterance())
             self._give_up(open_turn)
