@@ -385,7 +385,7 @@ def test_a_file_that_is_no_journal_is_left_as_it_is(path: Path, caplog, make: An
     dealt_with(kept)
     (line,) = messages(caplog)
     assert str(path) in line
-    assert "set PREFACTOR_JOURNAL to another file" in line
+    assert "set PREFACTOR_JOURNAL (or --journal) to another file" in line
     for use in (Outbox, partial(retention.prune, days=0, limit=0), Journal):
         with pytest.raises((UnusableJournalError, JournalError)):
             use(path)

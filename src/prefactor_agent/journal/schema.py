@@ -15,6 +15,7 @@ from typing import NamedTuple
 from . import place
 from .errors import UnusableJournalError
 
+_ELSEWHERE = "set PREFACTOR_JOURNAL (or --journal) to another file"
 VERSION = 8
 
 _STEPS: dict[int, str] = {
@@ -329,17 +330,13 @@ def refuse_others(connection: sqlite3.Connection, path: Path) -> None:
     except sqlite3.DatabaseError as error:
         if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB or _blank(path):
             raise
-        raise UnusableJournalError(
-            f"{path} is no journal: set PREFACTOR_JOURNAL to another file"
-        ) from None
+        raise UnusableJournalError(f"{path} is no journal: {_ELSEWHERE}") from None
     if tables and not tables >= {"spans", "chunks"}:
-        raise UnusableJournalError(
-            f"{path} is another program's database: set PREFACTOR_JOURNAL to another file"
-        )
+        raise UnusableJournalError(f"{path} is another program's database: {_ELSEWHERE}")
     if version > VERSION:
         raise UnusableJournalError(
             f"{path} was written by a newer prefactor-agent: pip install -U prefactor-agent, or "
-            "set PREFACTOR_JOURNAL to another file"
+            f"{_ELSEWHERE}"
         )
 
 

@@ -5,13 +5,14 @@ together from text, and nothing is decoded that does not change."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from pydantic_core import from_json, to_json
 
 from ...core.bounds import PAYLOAD_LIMIT, bounded, bounded_object
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON, without_none
+from ...core.values import mapping
 from ...journal import columns
 from ...journal.todo import SpanState, Todo
 from .marks import Marks
@@ -224,7 +225,7 @@ def _payload_with(
 def _referring(known: JSON, instructions: str | JSON) -> JSON:
     """The payload of a request to a model, of which a message that is only the instructions says
     where they are: they are in every request of a call again."""
-    inputs = _mapping(known.get("inputs"))
+    inputs = mapping(known.get("inputs"))
     messages = inputs.get("messages")
     if not isinstance(messages, list):
         return known
@@ -241,18 +242,18 @@ def _request(known: JSON, outcome: JSON) -> JSON:
     """Of a request to a model: tokens and model, where the dashboard's view of costs reads them,
     and the keys that ``prefactor-livekit`` sends. A request of which nothing was counted has its
     ``token_usage`` without a number: without the key it would be no request."""
-    added: JSON = {"token_usage": _mapping(outcome.get("token_usage"))}
+    added: JSON = {"token_usage": mapping(outcome.get("token_usage"))}
     named, provider = known.get("model_name"), known.get("provider")
-    inputs = _mapping(known.get("inputs"))
+    inputs = mapping(known.get("inputs"))
     if isinstance(named, str) and "ai" not in inputs:
         added["inputs"] = {**inputs, "ai": {"model": {"id": named}}}
     if isinstance(reason := outcome.get("finish_reason"), str):
         ai = {"ai": {"finishReason": reason}}
-        added["outputs"] = {**_mapping(known.get("outputs")), **ai}
+        added["outputs"] = {**mapping(known.get("outputs")), **ai}
     if "request_id" not in known and (request_id := outcome.get("request_id")):
         added["request_id"] = request_id
     model = {"model_name": named, "model_provider": provider}
-    metadata = {**without_none(model), **_mapping(known.get("metadata"))}
+    metadata = {**without_none(model), **mapping(known.get("metadata"))}
     return {**added, "metadata": metadata} if metadata else added
 
 
@@ -263,13 +264,13 @@ def _result(todo: Todo, outcome: JSON, streams: Streams, limit: int, marks: Mark
     if not streams:
         return _kept(todo.result or "{}", limit)
     # The user may have redacted anything in them.
-    summaries = dict(_mapping(outcome.get("streams")))
+    summaries = dict(mapping(outcome.get("streams")))
     share = STREAM_LIMIT // max(1, len(streams))
     for name, parts in streams.items():
         rows = limited(parts, share)
         if marks is not None:
             rows = marks.result({"streams": {name: rows}})["streams"][name]
-        summaries[name] = {**_mapping(summaries.get(name)), **rows}
+        summaries[name] = {**mapping(summaries.get(name)), **rows}
     return bounded_object({**outcome, "streams": summaries}, limit)
 
 
@@ -316,10 +317,6 @@ def _object(text: str) -> JSON:
     if not isinstance(value, dict):
         raise ValueError(f"{type(value).__name__} in the place of an object")
     return value
-
-
-def _mapping(value: Any) -> JSON:
-    return value if isinstance(value, dict) else {}
 
 
 def _text(value: str) -> str:

@@ -7,7 +7,6 @@ below the other's."""
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 from livekit.agents import Agent, RunContext
 
 from ...core.clock import now_ns
-from ...core.guard import guarded
+from ...core.guard import guarded, on_event_loop
 from ...core.json import JSON
 from ...core.plain import plain
 from ...core.span import SpanType
@@ -41,7 +40,7 @@ class ToolCall:
         """Begin the input span; ``None`` outside a session, where a tool is just a function, and in
         a thread of the program's: a call is recorded on its loop only."""
         found = current_turn.with_scope()
-        if found is None or found[1].state.closed or not _on_a_loop():
+        if found is None or found[1].state.closed or not on_event_loop():
             return None
         return _begun(*found, name, signature, args, kwargs)
 
@@ -149,11 +148,3 @@ def _named(
 def _is_owner(name: str, value: Any) -> bool:
     """What a method is bound to, whatever it is called there."""
     return name == "self" or isinstance(value, Agent) or (name == "cls" and isinstance(value, type))
-
-
-def _on_a_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True
