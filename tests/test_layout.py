@@ -17,7 +17,7 @@ SOURCE = Source.read(Path(prefactor_agent.__file__).parent)
 FLOORS = {
     "core": "",
     "conversation": "core",
-    "schemas": "core",
+    "schemas": "stored core",
     "pricing": "core",
     "request_usage": "core",
     "livekit_version": "",
@@ -48,7 +48,7 @@ FLOORS = {
     "metrics": "conversation core",
     "metrics.prometheus": "journal metrics config core",
     "journal": "stored redact tool_options config metrics core",
-    "figures": "view.model journal core",
+    "figures": "view.model journal stored core",
     "deliver.common": "journal config core",
     "deliver.prefactor": "figures deliver.common journal stored schemas config core",
     "deliver.otlp": "deliver.common journal redact schemas config pricing request_usage"

@@ -8,9 +8,9 @@ from pydantic import BaseModel
 
 from prefactor_agent.core.span import SpanType
 from prefactor_agent.deliver.prefactor.quality import quality
-from prefactor_agent.figures import NAMES
 from prefactor_agent.schemas.catalog import QUALITY, agent_schema_version
 from prefactor_agent.schemas.entry import ToolSchema
+from prefactor_agent.stored.figures import FIGURES
 from prefactor_agent.tool_options import DATA_RISK
 
 
@@ -100,7 +100,7 @@ def test_a_quality_payload_fits_its_schema() -> None:
     )
     for payload in (full, quality([], {})):
         jsonschema.validate(payload, entry["schema"])
-    assert {*NAMES, "tools_failed"} <= entry["schema"]["properties"].keys()
+    assert {one.name for one in FIGURES} <= entry["schema"]["properties"].keys()
     assert (full["total_tokens"], full["user_speech_seconds"], full["tools"]) == (9, 1.25, 1)
     assert "prompt_tokens" not in full
     assert quality([], {}) == {}

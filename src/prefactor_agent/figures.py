@@ -8,23 +8,10 @@ from pathlib import Path
 
 from .core.json import JSON, without_none
 from .journal.reader import Journal
+from .stored.figures import FIGURES
 from .view.model.costs import cost_of_digest, rounded
 from .view.model.digest import Digest, digest_of, kept
 from .view.model.summary import summary_object
-
-NAMES = (
-    "turns",
-    "tools",
-    "errors",
-    "interrupted",
-    "over_budget",
-    "pickup_ms",
-    "silence_median_ms",
-    "silence_worst_ms",
-    "answer_worst_ms",
-    "gap_worst_ms",
-)
-"""Those of a line of ``sessions --json`` that say how the call went."""
 
 
 def figures(journal: Path, session_id: str) -> JSON:
@@ -41,7 +28,11 @@ def figures(journal: Path, session_id: str) -> JSON:
     summary = summary_object(digest.summary)
     failed = sum(tool.status == "failed" for tool in digest.tools)
     return without_none(
-        {**{name: summary[name] for name in NAMES}, "tools_failed": failed, **_cost(digest)}
+        {
+            **{one.name: summary[one.name] for one in FIGURES if one.field is not None},
+            "tools_failed": failed,
+            **_cost(digest),
+        }
     )
 
 

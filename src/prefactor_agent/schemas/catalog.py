@@ -10,6 +10,7 @@ from prefactor_core import SchemaRegistry  # type: ignore[import-untyped]
 from pydantic_core import to_json
 
 from ..core.json import JSON
+from ..stored.figures import FIGURES
 from . import parts, risk, templates
 from .entry import ToolSchema
 from .types import BASE_TYPES, TOOL_TYPE, TYPES
@@ -24,17 +25,7 @@ _COUNT = {"type": "integer", "minimum": 0}
 QUALITY_SCHEMA: JSON = {
     "type": "object",
     "properties": {
-        "turns": _COUNT,
-        "tools": _COUNT,
-        "tools_failed": _COUNT,
-        "errors": _COUNT,
-        "interrupted": _COUNT,
-        "over_budget": _COUNT,
-        "pickup_ms": _NUMBER,
-        "silence_median_ms": _NUMBER,
-        "silence_worst_ms": _NUMBER,
-        "answer_worst_ms": _NUMBER,
-        "gap_worst_ms": _NUMBER,
+        **{one.name: _COUNT if one.counts else _NUMBER for one in FIGURES},
         "cost_usd": _NUMBER,
         "cost_partial": {"const": True},
         "prompt_tokens": _COUNT,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ...core.clock import unix_us_to_rfc3339
 from ...core.json import JSON
+from ...stored.figures import FIGURES
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +72,5 @@ def summary_object(summary: Summary) -> JSON:
         "close_reason": summary.close_reason,
         "started_at": unix_us_to_rfc3339(summary.started_us),
         "duration_ms": summary.duration_us / 1000,
-        "turns": summary.turns,
-        "tools": summary.tools,
-        "errors": summary.errors,
-        "interrupted": summary.interrupted,
-        "over_budget": summary.over_budget,
-        "pickup_ms": summary.pickup_ms,
-        "silence_median_ms": summary.median_ms,
-        "silence_worst_ms": summary.worst_ms,
-        "answer_worst_ms": summary.worst_answer_ms,
-        "gap_worst_ms": summary.worst_gap_ms,
+        **{one.name: getattr(summary, one.field) for one in FIGURES if one.field is not None},
     }
