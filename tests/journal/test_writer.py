@@ -20,11 +20,12 @@ import pytest
 from prefactor_agent.config import Settings
 from prefactor_agent.core import guard
 from prefactor_agent.core.span import Span, Status
-from prefactor_agent.journal import place, retention, schema, writer
+from prefactor_agent.journal import place, retention, schema, totals, writer
 from prefactor_agent.journal.errors import UnusableJournalError
 from prefactor_agent.journal.outbox import Outbox
 from prefactor_agent.journal.reader import Journal, JournalError
 from prefactor_agent.journal.writer import JournalWriter
+from prefactor_agent.metrics import series
 from prefactor_agent.record.spans.stream import Stream
 from prefactor_agent.record.spans.tree import SpanTree
 from support.waiting import PATIENCE, until
@@ -81,6 +82,26 @@ def test_a_span_ends_once(path: Path) -> None:
     assert kept.flush(PATIENCE)
     (_, span) = Journal(path).call(call.root.id)
     assert (span.status, span.result) == ("complete", {"first": True})
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["at once", "once it is written"])
+def test_more_can_be_told_of_a_span_that_has_ended(path: Path, written: bool) -> None:
+    kept, call = begin(path)
+    text = Stream(call.root.started_ns)
+    turn = call.begin("livekit:user_turn", "user_turn", None, {}, streams={"text": text})
+    text.add("hello")
+    call.amend(turn, {"too": "early"})  # it has not ended
+    call.end(turn, Status.COMPLETE, {"transcript": "hello"})
+    if written:
+        assert kept.flush(PATIENCE)
+    call.amend(turn, {"transcript": "hello", "declined": True})
+    finish(call)
+    assert kept.flush(PATIENCE)
+    (_, span) = Journal(path).call(call.root.id)
+    assert (span.status, span.result["declined"]) == ("complete", True)
+    assert span.stream("text")["text"] == ["hello"]
+    counts = totals.read(path).counts
+    assert [amount for (name, _), amount in counts.items() if name == series.TURNS] == [1]
 
 
 def test_an_end_that_was_written_before_it_was_put_stays(path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from prefactor_agent.core import guard
-from prefactor_agent.core.span import Span
+from prefactor_agent.core.span import Span, Status
 
 from .memory_sink import MemorySink
 
@@ -24,10 +24,16 @@ class Recorder(MemorySink):
         super().__init__()
         self.ends: Counter[str] = Counter()
         """How often each span was put with a terminal status."""
+        self._known: dict[str, tuple[int, Status, int | None]] = {}
+        """By id: which object it was, and how it ended."""
 
     def put(self, span: Span) -> None:
         super().put(span)
-        if not span.open:
+        known = self._known.get(span.id)
+        self._known[span.id] = id(span), span.status, span.finished_ns
+        if known is not None and known[0] != id(span):  # more is known of it, nothing else is new
+            assert known[1:] == (span.status, span.finished_ns)
+        elif not span.open:
             self.ends[span.id] += 1
 
 

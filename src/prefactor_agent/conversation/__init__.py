@@ -31,12 +31,15 @@ from .silences import (
 from .split import UNATTRIBUTED, Stage, totals
 from .statistics import median, percentile, summarize
 from .timeline import Part, Question, Segment, Speech, Timeline
+from .unanswered import Asked, End, Replied, Unanswered, replied, unanswered
 
 __all__ = [
     "UNATTRIBUTED",
     "AgentSide",
     "Arrival",
+    "Asked",
     "Departure",
+    "End",
     "Late",
     "Latency",
     "ModelCall",
@@ -44,12 +47,14 @@ __all__ = [
     "Pickup",
     "Playout",
     "Question",
+    "Replied",
     "Segment",
     "Setup",
     "Speech",
     "Stage",
     "Timeline",
     "ToolRun",
+    "Unanswered",
     "UserSide",
     "VoiceCall",
     "Wait",
@@ -72,6 +77,7 @@ __all__ = [
     "pickup_of",
     "pickup_so_far",
     "question_of",
+    "replied",
     "silence_ended_by",
     "silences_ended_by",
     "so_far",
@@ -79,5 +85,6 @@ __all__ = [
     "summarize",
     "told_together",
     "totals",
+    "unanswered",
     "waiting_so_far",
 ]

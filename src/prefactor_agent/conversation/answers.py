@@ -70,3 +70,12 @@ def answered_question(timeline: Timeline, speech: Speech) -> Question | None:
     if found is None or (found.inside != speech.inside and speech.question != found.id):
         return None
     return found
+
+
+def sounded(timeline: Timeline, question: Question) -> Question:
+    """The question that the sound of this one's words was part of: words that an STT sends late
+    are a turn of their own for LiveKit."""
+    if not question.side.soundless:
+        return question
+    before = (one for one in reversed(timeline.questions) if one.began < question.began)
+    return next((one for one in before if not one.side.soundless and one.has_words), question)

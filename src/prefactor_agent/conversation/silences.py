@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from . import stages
-from .answers import question_of
+from .answers import question_of, sounded
 from .measure import Latency, measure, so_far
 from .sides import AgentSide, UserSide
 from .timeline import Part, Question, Speech, Timeline
@@ -59,7 +59,7 @@ def _silence_before(
     if question is None or (end := question.side.end()) is None:
         return None
     own = question_of(timeline, speech, max(part.since, speech.created))
-    tied = own is not None and _sounded(timeline, own).id == question.id
+    tied = own is not None and sounded(timeline, own).id == question.id
     if not question.side.is_over() or (not tied and end[0] > sound):
         return None  # the user still spoke
     if not tied and question.declined:
@@ -91,15 +91,6 @@ def _as_heard(question: Question, speech: Speech, sound: int) -> Question:
         return question
     end = side.end()
     return question if side.is_over() and end is not None and end[0] <= sound else then
-
-
-def _sounded(timeline: Timeline, question: Question) -> Question:
-    """The question that the sound of this one's words was part of: words that an STT sends late
-    are a turn of their own for LiveKit."""
-    if not question.side.soundless:
-        return question
-    before = (one for one in reversed(timeline.questions) if one.began < question.began)
-    return next((one for one in before if not one.side.soundless and one.has_words), question)
 
 
 def _with_late_words(question: Question, late: Question) -> Question:
@@ -222,7 +213,7 @@ def _chained(
     cause = timeline.speech(part.cause) if not own_word else None
     at = part.since or speech.created
     led_to = question_of(timeline, cause, at) if cause is not None and depth > 0 else None
-    if cause is None or led_to is None or _sounded(timeline, led_to).id != question.id:
+    if cause is None or led_to is None or sounded(timeline, led_to).id != question.id:
         return replace(
             part.side,
             by_program=by_program,

@@ -81,6 +81,10 @@ class Speech:
     inside: str | None = None
     """The tool call whose ``AgentTask`` it was said in."""
     ended: int | None = None
+    declined: bool = False
+    """The tools that it called last wanted no words after them."""
+    cut_off: bool = False
+    """The user broke it off."""
     tools: tuple[ToolRun, ...] = ()
     segments: tuple[Segment, ...] = ()
 

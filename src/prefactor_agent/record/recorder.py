@@ -179,6 +179,7 @@ class SessionRecorder:
             self.history,
             self.hooks,
             self.assistant_turns.latency_summary,
+            self.assistant_turns.unanswered_summary,
             self.pickup,
             self._more,
         )

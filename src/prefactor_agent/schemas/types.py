@@ -29,13 +29,14 @@ TYPES = (
             speaker_id="who spoke",
             confidence="of the STT",
             is_final="whether the turn was committed",
+            declined="true: the program wanted no answer to it",
             metrics="LiveKit's",
             finished_at="when it ended",
             metadata="for keys of Prefactor's",
         ),
         kept=fields(f"{parts.KEPT_TURN} modality", metadata=shape()),
         kept_result=fields(
-            "status finished_at is_final language speaker_id confidence interim_revisions"
+            "status finished_at is_final declined language speaker_id confidence interim_revisions"
             " end_of_turn_delay_ms transcription_delay_ms",
             partial_transcripts=each(fields("created_at")),
             metrics=parts.KEPT_METRICS,
@@ -63,6 +64,7 @@ TYPES = (
             generated_text="all of it",
             spoken_text="what was heard",
             interrupted="cut off by the user",
+            declined="true: the tools that it called wanted no words after them",
             latency=parts.LATENCY,
         ),
         kept=fields(
@@ -73,7 +75,7 @@ TYPES = (
         ),
         kept_result=fields(
             "status finished_at interrupted interrupted_by preemptive playback_position_s"
-            " barge_in_ms overlap_ms user_turn_id first_sound_by answer_ms tool_calls",
+            " declined barge_in_ms overlap_ms user_turn_id first_sound_by answer_ms tool_calls",
             outputs=shape(message=shape(content=parts.KEPT_PARTS, metrics=measures())),
             segments=each(
                 fields(

@@ -26,7 +26,10 @@ class Collector:
         self._ended: dict[str, StoredSpan] = {}
 
     def put(self, span: Span) -> None:
-        self._spans.setdefault(span.id, span)
+        known = self._spans.setdefault(span.id, span)
+        if known is not span:  # more is known of a span that has ended
+            self._spans[span.id] = span
+            self._ended.pop(span.id, None)
 
     def flush(self, timeout: float) -> bool:
         return True

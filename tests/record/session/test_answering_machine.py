@@ -3,6 +3,7 @@ the conversation."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from prefactor_agent import TracedAgent
 from prefactor_agent.config import Settings
 from prefactor_agent.redact import Redactor
 from support.job import Job
-from support.scripted import ScriptedLLM
+from support.line import Line
+from support.scripted import ScriptedLLM, ScriptedSTT
 from support.tree import JSON, Recorder, check
 
 amd = pytest.importorskip("livekit.agents.voice.amd", reason="before LiveKit 1.6")
@@ -75,6 +77,25 @@ async def test_the_verdict_is_a_moment_of_the_call(sink: Recorder) -> None:
     clean: Any = redactor.value(result(sink), "livekit:session", is_result=True)
     assert clean["answering_machine"][0]["category"] == "machine-vm"
     assert "message" not in json.dumps(clean["answering_machine"])
+
+
+@pytest.mark.parametrize("category, unanswered", [("machine-vm", 0), ("human", 1)])
+async def test_what_a_machine_says_is_no_question(
+    sink: Recorder, category: str, unanswered: int
+) -> None:
+    """The reply to it was made ahead, and the program breaks it off after the verdict."""
+    job = Job()
+    line = Line(hears=ScriptedSTT("leave a message"), thinks=ScriptedLLM("Good day."))
+    with job.running():
+        async with line.to(Agent()):
+            async with Detector(line.session, suppress_compatibility_warning=True) as detector:
+                await line.says(then=1.0)
+                await line.session.interrupt()
+                detector._on_amd_prediction(verdict(category))
+            await asyncio.sleep(7)
+        await job.end("done")
+    check(sink)
+    assert result(sink)["unanswered"]["turns"] == unanswered
 
 
 async def test_a_verdict_that_nothing_came_before_is_read_from_the_tags(sink: Recorder) -> None:

@@ -334,6 +334,8 @@ async def test_a_turn_that_wants_no_reply_is_complete_without_one(sink: Recorder
     assert moments(user)["hook_done"] - moments(user)["committed"] >= 45_000
     (hook,) = [h for h in root["result"]["hooks"] if h["name"] == "on_user_turn_completed"]
     assert hook["duration_ms"] >= 45
+    assert user["result"]["declined"] is True
+    assert root["result"]["unanswered"] == {"turns": 0}
     assert "tracer_failures" not in root["result"]
 
 

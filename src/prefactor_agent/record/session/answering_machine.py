@@ -16,6 +16,8 @@ from ..turns.state import Scope
 KEPT = 20
 """Verdicts of a session: there is usually one."""
 _EVENT = "amd_prediction"
+_MACHINE = "machine"
+"""What the categories of machines begin with (voice/amd/classifier.py)."""
 
 
 class AnsweringMachine:
@@ -55,8 +57,10 @@ class AnsweringMachine:
         for speech in self._state.speeches.values():
             if not speech.came_out:  # LiveKit plays none before the verdict
                 speech.screened_ns = now
+        category = getattr(verdict.category, "value", verdict.category)
+        if str(category).startswith(_MACHINE):
+            self._state.machine_until_ns = now
         if len(self._verdicts) < KEPT:
-            category = getattr(verdict.category, "value", verdict.category)
             self._verdicts.append(
                 without_none(
                     {

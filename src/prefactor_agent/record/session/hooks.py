@@ -12,6 +12,7 @@ from ...core.guard import guarded
 from ...core.json import JSON
 from ...core.span import Status
 from ..intercept.forms import HookCall
+from ..livekit.models import model_of
 from ..spans.outcome import status_of
 from ..turns.state import Scope
 from ..turns.turn import UserTurn
@@ -141,3 +142,5 @@ class _UserTurnHook(_Hook):
             self._hooks.user_turns.given_up(self._turn, declined=declined)
         if self._hooks.state.in_hook is self._turn:
             self._hooks.state.in_hook = None
+        if (session := self._hooks.state.session) is not None:
+            self._turn.answer_due = model_of(self._agent, session, "llm") is not None

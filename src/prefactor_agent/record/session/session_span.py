@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from livekit.agents import Agent, AgentSession
+from livekit.agents import Agent, AgentSession, CloseReason
 
 from ...config import Settings
+from ...conversation import End
 from ...core.clock import now_ns
 from ...core.guard import begin_count, end_count, guarded
 from ...core.json import JSON, without_none
@@ -33,6 +34,7 @@ class SessionSpan:
     Args:
         about: What the program says itself of the session.
         latency: The summary of all turns' latencies. Called off the event loop.
+        unanswered: Gives, once all turns are over, what gives the questions that nobody answered.
         more: What the other parts say at the end. Called off the event loop.
     """
 
@@ -45,6 +47,7 @@ class SessionSpan:
         history: History,
         hooks: Hooks,
         latency: Callable[[], JSON | None],
+        unanswered: Callable[[End], Callable[[], JSON | None] | None],
         pickup: PickupFacts,
         more: Callable[[], JSON],
     ) -> None:
@@ -56,6 +59,7 @@ class SessionSpan:
         self._history = history
         self._hooks = hooks
         self._latency = latency
+        self._unanswered = unanswered
         self._pickup = pickup
         self._more = more
         self._usage: Any = None
@@ -105,6 +109,9 @@ class SessionSpan:
         )
         hooks = list(self._hooks.noted)
         pickup = self._pickup.result()
+        failed = error is not None or reason == CloseReason.ERROR.value
+        left = reason == CloseReason.PARTICIPANT_DISCONNECTED.value
+        unanswered = self._unanswered(End(closed, failed, by_program=not failed and not left))
         trouble = end_count(self._spans.session_id)
 
         def finish() -> None:
@@ -127,6 +134,7 @@ class SessionSpan:
                         "hooks": hooks or None,
                         "pickup": pickup(),
                         "latency": self._latency(),
+                        "unanswered": unanswered() if unanswered is not None else None,
                         "metadata": {"close_reason": reason},
                         **job,
                         **self._more(),

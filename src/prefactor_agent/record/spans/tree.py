@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ...core.clock import now_ns
@@ -115,6 +116,15 @@ class SpanTree:
         span.status = status  # last: see span.py
         self.sink.put(span)
         return True
+
+    def amend(
+        self, span: Span, result: Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+    ) -> None:
+        """Put out an ended span once more: more is known of what came of it. Whoever was sent its
+        end already is not told."""
+        if not span.open:
+            # A span of its own, as whoever keeps the first may be about to let go of its result.
+            self.sink.put(replace(span, result=result))
 
     def _limit_open_children(self, ended: Span, at: int) -> None:
         below = {ended.id}

@@ -182,6 +182,8 @@ class ToolCalls:
     def on_executed(self, event: FunctionToolsExecutedEvent) -> None:
         """The model's calls that were made together have their answers."""
         turn = self._turn()
+        if turn is not None:
+            turn.executed = event
         pairs: _Pairs = event.zipped()
         for call, output in pairs:
             if call.id not in self._calls:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from livekit.agents import (
@@ -15,7 +15,7 @@ from livekit.agents import (
     llm,
 )
 
-from ...conversation import interrupted_by
+from ...conversation import End, interrupted_by
 from ...core.clock import now_ns
 from ...core.guard import guarded
 from ...core.json import JSON
@@ -27,7 +27,13 @@ from .context import TurnRefs, current_turn, is_hook_task, running_tool
 from .latency_inputs import question_of
 from .playback import Playback
 from .recent import RecentTurns
-from .results import EndedTurn, assistant_turn_result, echo_summary, latency_summary
+from .results import (
+    EndedTurn,
+    assistant_turn_result,
+    echo_summary,
+    latency_summary,
+    unanswered_summary,
+)
 from .state import Scope
 from .turn import AssistantTurn, Resumed, UserTurn
 from .user_turns import UserTurns
@@ -201,6 +207,7 @@ class AssistantTurns:
             self._note_sound(turn)  # there is no audio, or an output that does not tell
         said = turn.span.payload["source"] == "say"
         turn.uncommitted = said and not turn.spoken and not interrupted and turn.error is None
+        turn.settle_tools(interrupted=bool(speech.interrupted))
         self._signals.speech_over.emit(turn)
         status = self._status(turn, speech, interrupted)
         for span in list(turn.open_nodes.values()):
@@ -335,3 +342,10 @@ class AssistantTurns:
     def echo_summary(self) -> JSON | None:
         """The echoes of all turns that are over. Called off the event loop."""
         return echo_summary(self._ended)
+
+    @guarded("unanswered.asked")
+    def unanswered_summary(self, end: End) -> Callable[[], JSON | None]:
+        """The questions of the session that nobody answered. To be called off the event loop, once
+        all turns are over."""
+        asked, machine_until = self._recent.asked(), self._state.machine_until_ns
+        return lambda: unanswered_summary(asked, self._ended, end, machine_until)

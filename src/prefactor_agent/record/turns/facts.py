@@ -56,6 +56,7 @@ class TurnFacts:
     message: JSON | None
     uncommitted: bool
     tools_executed: int
+    declined: bool
     item_metrics: JSON
     measured: Mapping[str, Sequence[Callable[[], JSON]]]
     error: JSON | None
@@ -106,6 +107,7 @@ def facts_of(turn: AssistantTurn) -> TurnFacts:
         message=turn.message,
         uncommitted=turn.uncommitted,
         tools_executed=turn.tools_executed,
+        declined=turn.declined,
         item_metrics=dict(turn.item_metrics),
         measured={kind: tuple(told) for kind, told in turn.measured.items()},
         error=turn.error,

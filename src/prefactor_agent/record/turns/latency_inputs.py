@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ... import conversation
 from ...conversation import (
     AgentSide,
+    Asked,
     ModelCall,
     Part,
     Question,
@@ -80,6 +81,21 @@ def question_of(user: UserTurn) -> Question:
     )
 
 
+def asked_of(user: UserTurn) -> Asked:
+    """The same as far as the question is whether anybody answered."""
+    side = user_side(user)
+    end = side.end()
+    return Asked(
+        user.span.id,
+        began=user.span.started_ns,
+        ended=end[0] if end is not None else None,
+        taken=side.committed,
+        hook_done=side.hook_done,
+        words=user.asks,
+        declined=user.declined or not user.answer_due,
+    )
+
+
 def user_side(user: UserTurn) -> UserSide:
     """What is known of when the user spoke, and of what LiveKit did with it."""
     moments = user.moments
@@ -116,6 +132,8 @@ def speech_of(turn: TurnFacts) -> Speech:
         user_until=turn.user_until_ns,
         inside=turn.inside,
         ended=turn.ended_ns,
+        declined=turn.declined,
+        cut_off=turn.interrupted_by == "user",
         tools=tuple(map(_tool_run, turn.tools)),
         segments=tuple(_segment(segment, turn.voices) for segment in turn.segments),
     )

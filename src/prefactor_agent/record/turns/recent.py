@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from ...conversation import Question, Timeline
+from ...conversation import Asked, Question, Timeline
 from ...core.clock import now_ns
 from ...core.json import JSON
 from .facts import TurnFacts, facts_of
-from .latency_inputs import EndedSpeech, question_of, timeline_of
+from .latency_inputs import EndedSpeech, asked_of, question_of, timeline_of
 from .turn import AssistantTurn, UserTurn
 
 QUESTIONS_KEPT = 8
@@ -32,11 +32,14 @@ class RecentTurns:
         self._speeches: deque[AssistantTurn] = deque(maxlen=SPEECHES_KEPT)
         self._ended: dict[str, EndedSpeech] = {}
         self._settled: dict[str, Question] = {}
+        self._earlier: list[Asked] = []
+        """The questions of the whole session that nothing changes any more."""
 
     def add_question(self, turn: UserTurn) -> None:
         """A turn of the user's begins."""
         if len(self._users) == QUESTIONS_KEPT:
             self._settled.pop(self._users[0].span.id, None)
+            self._keep(self._users[0])
         self._users.append(turn)
 
     def drop_question(self, turn: UserTurn) -> None:
@@ -44,6 +47,16 @@ class RecentTurns:
         if turn in self._users:
             self._users.remove(turn)
             self._settled.pop(turn.span.id, None)
+            self._keep(turn)
+
+    def _keep(self, turn: UserTurn) -> None:
+        if turn.asks:
+            self._earlier.append(asked_of(turn))
+
+    def asked(self) -> list[Asked]:
+        """What the user said in the whole session, as far as it is known now."""
+        self._catch_up()
+        return [*self._earlier, *(asked_of(one) for one in self._users if one.asks)]
 
     def add_speech(self, turn: AssistantTurn) -> None:
         """LiveKit created a speech."""
@@ -110,6 +123,7 @@ class RecentTurns:
         self._speeches.clear()
         self._ended.clear()
         self._settled.clear()
+        self._earlier.clear()
 
 
 def _has_words(turn: UserTurn) -> bool:

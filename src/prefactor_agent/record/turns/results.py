@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ...conversation import (
+    Asked,
+    End,
     Latency,
+    Replied,
     Speech,
     Timeline,
     answered_question,
@@ -16,8 +19,10 @@ from ...conversation import (
     latency_of,
     later_answer,
     overlap_of,
+    replied,
     silence_ended_by,
     summarize,
+    unanswered,
 )
 from ...core.guard import guarded
 from ...core.json import JSON, without_none
@@ -28,6 +33,9 @@ from .echo import echo_in, echo_json, summarize_echoes
 from .facts import TurnFacts
 from .segments import waits_in
 from .turn import HeardMeanwhile, UserTurn
+
+_UNANSWERED_KEPT = 100
+"""Questions that nobody answered, of which a session's result has the ids."""
 
 
 class EndedTurn:
@@ -60,6 +68,7 @@ class EndedTurn:
         self._budgets = budgets
         self._latency: Latency | None = None
         self._question: str | None = None
+        self._replied: Replied | None = None
         self._measured: JSON = {}
 
     @property
@@ -67,6 +76,12 @@ class EndedTurn:
         """The user's turn that it answers, by its span's id."""
         self._resolve()
         return self._question
+
+    @property
+    def replied(self) -> Replied | None:
+        """What it may have answered; ``None``: it was dropped, or that is not known."""
+        self._resolve()
+        return self._replied
 
     @property
     def latency(self) -> Latency | None:
@@ -118,6 +133,8 @@ class EndedTurn:
         if latency is not None and (ended := silence_ended_by(timeline, speech)) is not None:
             latency.over_budget = exceeded(latency, self._budgets)
             network = networks.get(ended.question.id)
+        if facts.preemptive != "dropped":
+            self._replied = replied(timeline, speech)
         question = answered_question(timeline, speech)
         self._question = question.id if question is not None else None
         self._measured = without_none(
@@ -153,6 +170,23 @@ def echo_summary(ended: Iterable[EndedTurn]) -> JSON | None:
 def latency_summary(ended: Iterable[EndedTurn]) -> JSON | None:
     """The latencies of all turns of a session."""
     return summarize([one.latency for one in ended if one.latency is not None])
+
+
+@guarded("unanswered")
+def unanswered_summary(
+    asked: Sequence[Asked], ended: Iterable[EndedTurn], end: End, machine_until: int | None
+) -> JSON:
+    """The questions of a session that nobody answered."""
+    replies = [one.replied for one in ended]
+    found = unanswered(asked, [one for one in replies if one is not None], end, machine_until)
+    longest = max((one.waited_us for one in found), default=None)
+    return without_none(
+        {
+            "turns": len(found),
+            "longest_ms": longest / 1000 if longest is not None else None,
+            "user_turn_ids": [one.id for one in found[:_UNANSWERED_KEPT]] or None,
+        }
+    )
 
 
 def _overlap(speech: Speech, facts: TurnFacts) -> JSON:
@@ -216,6 +250,7 @@ def assistant_turn_result(
             or None,
             "user_turn_id": question,
             "tool_calls": facts.tools_executed,
+            "declined": facts.declined or None,
             "metrics": {**facts.item_metrics, **measured} or None,
             "error": facts.error,
             "finished_at": finished_at,
@@ -257,6 +292,7 @@ def user_turn_result(spans: SpanTree, turn: UserTurn, status: str, finished_at: 
             "speaker_id": turn.speaker_id,
             "confidence": turn.confidence,
             "is_final": status == "completed",
+            "declined": turn.declined or None,
             "interim_revisions": turn.interims
             if turn.modality == "audio" and not turn.wordless
             else None,

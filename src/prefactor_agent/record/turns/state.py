@@ -70,6 +70,8 @@ class SessionState:
     latest_handoff: LatestHandoff = field(default_factory=LatestHandoff)  # Handoffs
     screened_ns: int | None = None  # AnsweringMachine
     """When the answering machine detection was done."""
+    machine_until_ns: int | None = None  # AnsweringMachine
+    """When that found that a machine, and no person, had taken the call."""
     realtime_used: bool = False  # Realtime
     realtime_transcribes: bool = False  # Realtime
     """The realtime model tells what it heard."""

@@ -69,6 +69,10 @@ class UserTurn:
     """The tool call, by its span's id, whose ``AgentTask`` it was said to."""
     declined: bool = False
     """The agent's code, or the program, wanted no answer to it."""
+    answer_due: bool = True
+    """LiveKit was to have it answered: not if there is no model, or it was only noted down."""
+    transcript_awaited: bool = False
+    """A realtime model took it, and was to say what it heard."""
     end_of_turn: EndOfTurn = field(default_factory=EndOfTurn)
     """Why LiveKit waited before it took it."""
     end_of_turn_ns: int | None = None
@@ -81,6 +85,11 @@ class UserTurn:
 
     def text(self) -> str:
         return self.transcript if self.transcript is not None else " ".join(self.finals)
+
+    @property
+    def asks(self) -> bool:
+        """Whether there are words in it, as far as anybody can tell."""
+        return bool(self.text()) or (self.wordless and not self.transcript_awaited)
 
     def heard_anything(self) -> bool:
         return bool(self.finals or self.interims or self.utterance)
@@ -238,6 +247,10 @@ class AssistantTurn:
     segments: list[Segment] = field(default_factory=list)
     pauses: list[tuple[int, str]] = field(default_factory=list)
     tools_executed: int = 0
+    executed: Any = None
+    """LiveKit's last ``FunctionToolsExecutedEvent`` of it, while it lasts."""
+    declined: bool = False
+    """The tools that it called last wanted no words after them."""
     item_metrics: JSON = field(default_factory=dict)
     measured: dict[str, list[Callable[[], JSON]]] = field(default_factory=dict)
     """LiveKit's measurements of single model calls, by kind of model, to be told when they are
@@ -283,6 +296,13 @@ class AssistantTurn:
         """The model's call of a tool has a span."""
         self.tools_executed += 1
         self.tool_spans.append(span)
+
+    def settle_tools(self, *, interrupted: bool) -> None:
+        """The speech is over: did its tools want it to end there? They say so by raising
+        ``StopResponse`` or returning nothing; LiveKit says it of all that it breaks off, too."""
+        event, self.executed = self.executed, None
+        if event is not None and not interrupted:
+            self.declined = not (event.has_tool_reply or event.has_agent_handoff)
 
     def add_measured(self, kind: str, as_json: Callable[[], JSON]) -> None:
         """LiveKit measured a request of one of the turn's models."""

@@ -71,6 +71,7 @@ class UserTurnSpans:
         at = reply.span.started_ns if reply is not None else now_ns()
         turn = self.begin("text", at)
         turn.moments["committed"] = at
+        turn.answer_due = reply is not None
         turn.take_message(message)
         self.end(turn, Status.COMPLETE, at=at)
         return turn
@@ -87,3 +88,12 @@ class UserTurnSpans:
             lambda: user_turn_result(self._spans, turn, PREFACTOR_STATUS[status], finished),
             at=at,
         )
+
+    def decline(self, turn: UserTurn) -> None:
+        """The program wants no answer to a turn, whose span may have ended: its result says so."""
+        turn.declined = True
+        if self._state.closed:
+            return
+        finished = to_unix_us(turn.moments["committed"]) / 1e6
+        status = PREFACTOR_STATUS[turn.span.status] if not turn.span.open else ""
+        self._spans.amend(turn.span, lambda: user_turn_result(self._spans, turn, status, finished))

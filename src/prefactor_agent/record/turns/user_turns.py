@@ -175,7 +175,7 @@ class UserTurns:
         if (turn := self._state.user_turn) is not None:
             self._refs.set_asked(turn)
 
-    def _commit(self, message: llm.ChatMessage) -> UserTurn:
+    def _commit(self, message: llm.ChatMessage, *, declined: bool = False) -> UserTurn:
         self.catch_up()
         now = now_ns()
         turn = (
@@ -187,6 +187,7 @@ class UserTurns:
         if turn is self._state.user_turn:
             self._note_speech_end(turn)
         turn.moments["committed"] = now
+        turn.declined = declined
         if (ended := turn.moments.get("speech_ended")) is not None:
             self._voice.taken_until(ended)
         turn.take_message(message)
@@ -242,7 +243,8 @@ class UserTurns:
         Args:
             declined: The agent's code wants none. (If its hook failed, the user waits for one.)
         """
-        turn.declined = declined
+        if declined:
+            self._turn_spans.decline(turn)
         if self._taken is turn:
             self._taken = None
 
@@ -257,6 +259,7 @@ class UserTurns:
             return
         turn.wordless = True
         if self._state.realtime_transcribes:
+            turn.transcript_awaited = True
             self.awaited.add(turn)
         else:
             self._end(turn, Status.COMPLETE, at=turn.moments["committed"])
@@ -315,8 +318,8 @@ class UserTurns:
             return waiting
         if (waiting is not None and waiting.finals) or self._set_aside:
             # The agent is not traced, or LiveKit skipped the hook: this is the commit.
-            turn = self._commit(message)
-            turn.declined = speech is None and not self._state.realtime_used
+            declined = speech is None and not self._state.realtime_used
+            turn = self._commit(message, declined=declined)
             self.awaited.note_taken(turn, message)
             if turn in self._committed:
                 self._committed.remove(turn)
