@@ -362,7 +362,8 @@ def test_stats_prints_json(tmp_path: Path) -> None:
     ]
     [line] = run("stats", "--json", journal=write(tmp_path / "j.db", call)).stdout.splitlines()
     told = json.loads(line)
-    assert list(told) == ["calls", "turns", "over_budget", "stages", "gaps", "pickup", "cost"]
+    keys = ["calls", "turns", "over_budget", "unanswered", "stages", "gaps", "pickup", "cost"]
+    assert list(told) == keys
     perceived, vad = told["stages"]
     assert list(perceived) == ["name", "count", "median_ms", "p95_ms", "worst_ms"]
     assert (perceived["name"], vad["name"], vad["worst_ms"]) == ("perceived", "vad", 900.0)

@@ -9,12 +9,18 @@ import pytest
 from field.checks import check_call
 from field.desk import HOOK_SECONDS
 from field.random_sessions import Plan, call, plan
+from field.truth import Truth
 from prefactor_agent.testing import Trace
 from prefactor_agent.tracing import tracer
+from prefactor_agent.view.model.calltree import CallTree, build
+from prefactor_agent.view.model.turns import user_text
+from prefactor_agent.view.model.unanswered import unanswered_of
 from support import virtual_time
 from support.tree import Recorder, check
 
 SEEDS = range(40)
+WAITED, OUTLASTED = 2.5, 6.0
+"""Seconds after which a reply without words is over, and those that the line stays open for."""
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -26,6 +32,7 @@ def test_a_random_call(seed: int) -> None:
         spans = Trace(sink).calls[0].spans
     # Nobody waits for an answer to some of those that the hook declines.
     check_call([*spans], truth, limits(made), all_awaited=made.hook != "declines")
+    check_unanswered(made, truth, build([*spans]))
 
 
 @pytest.mark.parametrize("seed", SEEDS[::8])
@@ -50,3 +57,20 @@ def limits(made: Plan) -> dict[str, float]:
         "leading_silence": made.leads,
         "unattributed": 0.0,
     }
+
+
+def check_unanswered(made: Plan, truth: Truth, tree: CallTree) -> None:
+    """After a question that counts as unanswered nobody was heard; and where the model had no
+    words, nor anybody else, and the caller waited, it counts."""
+    found = unanswered_of(tree)
+    assert found is not None
+    named = [user_text(turn.user) for turn in tree.turns if turn.user and found.has(turn)]
+    assert found.count == len(named)
+    ends = [*(one.began for one in truth.caller[1:]), truth.caller[-1].ended + OUTLASTED]
+    for one, until in zip(truth.caller, ends, strict=True):
+        heard = any(one.ended < sound < until for sound in truth.agent)
+        counts = any(one.words in words for words in named)
+        assert not (counts and heard), one
+        undisturbed = made.hook in ("", "waits") and not made.says
+        if one.words.endswith("emptily") and undisturbed and until - one.ended >= WAITED:
+            assert counts or heard, one

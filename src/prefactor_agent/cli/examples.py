@@ -17,7 +17,7 @@ prefactor-agent ui --open                  # all of its calls, in the browser
     "sessions": """
 prefactor-agent sessions -n 5
 prefactor-agent sessions --at 14:05        # those that went on then
-prefactor-agent sessions --failed          # those with an error, or a tool call that failed
+prefactor-agent sessions --failed          # an error, a failed tool, an unanswered question
 prefactor-agent sessions --json | jq -r .id
 """,
     "show": """

@@ -48,7 +48,10 @@ def sessions(
         typer.Option("--at", metavar="WHEN", help="Those that went on at about 14:05."),
     ] = None,
     failed: Annotated[
-        bool, typer.Option("--failed", help="Only calls with an error, or that failed.")
+        bool,
+        typer.Option(
+            "--failed", help="Only calls with an error or an unanswered question, or that failed."
+        ),
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object a call.")] = False,
 ) -> None:
@@ -268,7 +271,9 @@ def stats(
             found.append((collect(call.latencies for call in calls), spent))
     if as_json:
         write_lines(json_line({**each.as_json(), "cost": spent.as_json()}) for each, spent in found)
-    elif (since or agent or version) and not any(each.turns or each.pickup for each, _ in found):
+    elif (since or agent or version) and not any(
+        each.turns or each.pickup or each.unanswered for each, _ in found
+    ):
         typer.echo("No such call has an answered turn: prefactor-agent sessions lists all calls.")
     else:
         for each, spent in found:

@@ -83,6 +83,9 @@ def _of_call(agent: str, outcome: str, payload: JSON, result: JSON) -> Iterator[
     ):
         # Also none: a counter whose first value is not 0 hides its first increase.
         yield Observation(name, (agent,), max(0.0, number(result.get(key)) or 0.0))
+    left = number(mapping(result.get("unanswered")).get("turns"))
+    if left is not None:  # of a call that was killed, nobody knows
+        yield Observation(series.UNANSWERED, (agent,), max(0.0, left))
     pickup = mapping(result.get("pickup"))
     if mapping(pickup.get("basis")).get("to") != CALLER:  # nobody can tell how long it would be
         yield from _seconds(series.PICKUP, (agent,), pickup.get("ms"))

@@ -46,6 +46,7 @@ BARGE_IN = "prefactor_barge_in_seconds"
 CALLS = "prefactor_calls_total"
 TURNS = "prefactor_turns_total"
 INTERRUPTIONS = "prefactor_interruptions_total"
+UNANSWERED = "prefactor_unanswered_turns_total"
 TOOL_CALLS = "prefactor_tool_calls_total"
 ERRORS = "prefactor_errors_total"
 LOST_SPANS = "prefactor_lost_spans_total"
@@ -70,6 +71,7 @@ _TABLE = (
     Series(CALLS, _C, "Calls that are over.", ("agent", "outcome")),
     Series(TURNS, _C, "Turns that are over.", ("agent", "role")),
     Series(INTERRUPTIONS, _C, "Turns of the agent that were interrupted.", ("agent",)),
+    Series(UNANSWERED, _C, "Turns of the user that nobody answered.", ("agent",)),
     Series(TOOL_CALLS, _C, "Tool calls that are over.", ("tool", "outcome")),
     Series(ERRORS, _C, "Errors of models and of the agent's code.", ("agent", "source")),
     Series(LOST_SPANS, _C, "Spans that could not be kept.", ("agent",)),

@@ -162,6 +162,7 @@ CALL = _line(
     "{% if silence_worst_ms %}, dead air {{ silence_median_ms | divided_by: 1000.0 | round: 1 }} s "
     "(worst {{ silence_worst_ms | divided_by: 1000.0 | round: 1 }} s){% endif %}"
     "{% if interrupted and interrupted > 0 %}, interrupted {{ interrupted }}x{% endif %}"
+    "{% if unanswered and unanswered > 0 %}, {{ unanswered }} unanswered{% endif %}"
     "{% if tools and tools > 0 %}, {% if tools_failed and tools_failed > 0 %}"
     "{{ tools_failed }} of {{ tools }} tool calls failed{% else %}{{ tools }} tool call"
     "{% unless tools == 1 %}s{% endunless %}{% endif %}{% endif %}"

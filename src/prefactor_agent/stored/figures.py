@@ -30,6 +30,8 @@ FIGURES = (
     Figure("errors", "errors"),
     Figure("interrupted", "interrupted"),
     Figure("over_budget", "over_budget"),
+    Figure("unanswered", "unanswered"),
+    Figure("unanswered_worst_ms", "unanswered_ms"),
     Figure("pickup_ms", "pickup_ms"),
     Figure("silence_median_ms", "median_ms"),
     Figure("silence_worst_ms", "worst_ms"),

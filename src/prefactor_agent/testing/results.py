@@ -206,6 +206,8 @@ class Turn:
     errors: NamedSequence[Failed]
     spans: tuple[StoredSpan, ...] = field(repr=False, compare=False)
     """All spans of the turn, in the order in which they began."""
+    unanswered: bool = False
+    """Nobody answered the question (docs/latency.md)."""
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,8 @@ class Call:
     pickup: Pickup | None = None
     """From the caller's arrival to the agent's first sound (in a test without a room, from the
     start of the session); ``None``: the agent did not greet."""
+    unanswered: int | None = None
+    """How many questions nobody answered; ``None``: an older version recorded it."""
 
 
 def _count(number: int, noun: str) -> str:

@@ -15,6 +15,7 @@ from ..view.model.pickup import pickup_of
 from ..view.model.silences import Silence, recorded, silences
 from ..view.model.turns import Node, generated_text, kind, spoken_text, user_text
 from ..view.model.turns import Turn as TurnTree
+from ..view.model.unanswered import Unanswered, unanswered_of
 from .collect import Collector
 from .results import (
     Assistant,
@@ -113,7 +114,7 @@ def collecting() -> Iterator[Trace]:
 
 def _call(spans: list[StoredSpan]) -> Call:
     tree = build(spans)
-    found = silences(tree)
+    found, left = silences(tree), unanswered_of(tree)
     session = tree.session
     result = session.result if session else {}
     payload = session.payload if session else {}
@@ -121,10 +122,11 @@ def _call(spans: list[StoredSpan]) -> Call:
         agent=str(payload.get("agent_class", "")),
         status=session.status if session else "",
         close_reason=result.get("close_reason"),
-        turns=NamedSequence([_turn(turn, found.of(turn)) for turn in tree.turns], "turn"),
+        turns=NamedSequence([_turn(turn, found.of(turn), left) for turn in tree.turns], "turn"),
         errors=_errors(spans),
         spans=tuple(spans),
         pickup=_pickup(tree),
+        unanswered=left.count if left is not None else None,
     )
 
 
@@ -136,7 +138,7 @@ def _pickup(call: CallTree) -> Pickup | None:
     return Pickup(found.ms, stages, caller_first=not found.answered)
 
 
-def _turn(turn: TurnTree, silence: Silence | None) -> Turn:
+def _turn(turn: TurnTree, silence: Silence | None, left: Unanswered | None) -> Turn:
     spans = tuple(
         sorted(
             (span for node in turn.nodes for span in node.within()),
@@ -151,6 +153,7 @@ def _turn(turn: TurnTree, silence: Silence | None) -> Turn:
         latency=_latency(turn, silence),
         errors=_errors(spans),
         spans=spans,
+        unanswered=left is not None and left.has(turn),
     )
 
 

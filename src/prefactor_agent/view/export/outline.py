@@ -24,6 +24,7 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
+from ..model.unanswered import declined, unanswered_of
 from ..model.updates import ReplyTo, Update, reply_to, updates
 
 
@@ -32,8 +33,15 @@ def outline(
 ) -> JSON:
     """A call as turns. Times are milliseconds after the beginning of the call."""
     call = build(spans)
-    found = silences(call)
-    turns = [_turn(call, turn, turn_bars(call, turn, found.of(turn))) for turn in call.turns]
+    found, unanswered = silences(call), unanswered_of(call)
+    turns = [
+        {
+            **_turn(call, turn, turn_bars(call, turn, found.of(turn))),
+            "unanswered": unanswered.has(turn) if unanswered is not None and turn.user else None,
+            "declined": declined(turn),
+        }
+        for turn in call.turns
+    ]
     summary = summary_object(summarize(call, now_us, alive))
     recorded = mapping(call.session.result.get("pickup")) if call.session is not None else {}
     summary["pickup"] = recorded or None

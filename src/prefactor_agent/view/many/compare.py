@@ -16,7 +16,7 @@ from .gathered import Several, by_name, gather, sample
 Of = Literal["turns", "calls", "tool calls"]
 """What is counted."""
 Group = Literal["dead air", "pickup", "turns", "tools"]
-GAP, INTERRUPTED = "gap", "interrupted"
+GAP, INTERRUPTED, UNANSWERED = "gap", "interrupted", "unanswered"
 _TIMES: Mapping[str, Statistic] = {"median": median, "p95": p95}
 
 
@@ -36,10 +36,10 @@ class Row:
 
     group: Group
     name: str
-    """Of a stage, the pickup, or a tool; ``gap`` or ``interrupted``."""
+    """Of a stage, the pickup, or a tool; ``gap``, ``interrupted`` or ``unanswered``."""
     statistic: str
     """``median_ms``, ``p95_ms``, or of tools that failed and turns that were interrupted
-    ``share``, from 0 to 1."""
+    or unanswered ``share``, from 0 to 1."""
     of: Of
     before: float | None
     after: float | None
@@ -178,6 +178,7 @@ def _figures(old: Several, new: Several) -> Iterator[_Figure]:
     for name, before, after in named("pickup", stagenames.place):
         yield from _times("pickup", name, "calls", before, after)
     yield from _share("turns", INTERRUPTED, "turns", *whole("interrupted"))
+    yield from _share("turns", UNANSWERED, "turns", *whole("unanswered"))
     took = {name: (before, after) for name, before, after in named("tool_ms", str)}
     for name, before, after in named("tool_failed", str):
         yield from _share("tools", name, "tool calls", before, after)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ...conversation.stages import PERCEIVED, PICKUP
 from ..model.numbers import milliseconds
 from .bootstrap import CONFIDENCE, LEAST_CALLS, LEAST_EVENTS, LEAST_VALUES
-from .compare import GAP, INTERRUPTED, Comparison, Row
+from .compare import GAP, Comparison, Row
 
 WHOLE = (PERCEIVED, PICKUP)
 """The names of rows that the others are parts of."""
@@ -24,7 +24,7 @@ def label_of(row: Row, stage: Callable[[str], str]) -> str:
         return f"tool {row.name}"
     if row.name == GAP:
         return "gap in an answer"
-    return "interrupted" if row.name == INTERRUPTED else stage(row.name)
+    return row.name if row.group == "turns" else stage(row.name)
 
 
 def statistic_of(row: Row) -> str:

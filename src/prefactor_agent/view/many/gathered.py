@@ -56,6 +56,10 @@ class Gathered:
         """Of each call as a whole (``pickup``), and by stage."""
         self.interrupted = Values()
         """1 or 0, of each turn."""
+        self.unanswered = Values()
+        """The same, in the calls of which it is known: whether nobody answered it."""
+        self.unanswered_count: int | None = None
+        """All of them; ``None``: it is known of no call."""
         self.tool_ms: dict[str, Values] = defaultdict(Values)
         """By the tool's name, of each call of it whose time is known."""
         self.tool_failed: dict[str, Values] = defaultdict(Values)
@@ -85,9 +89,11 @@ class Gathered:
             if tool.status != "active":
                 self.tool_failed[tool.name].add(call, float(tool.status == "failed"))
         summary = digest.summary
-        self.interrupted.extend(
-            call, [float(index < summary.interrupted) for index in range(summary.turns)]
-        )
+        turns = range(summary.turns)
+        self.interrupted.extend(call, [float(index < summary.interrupted) for index in turns])
+        if (left := summary.unanswered) is not None:
+            self.unanswered_count = (self.unanswered_count or 0) + left
+            self.unanswered.extend(call, [float(index < left) for index in turns])
 
 
 Several = Sequence[Gathered]

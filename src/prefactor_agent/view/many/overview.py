@@ -78,6 +78,8 @@ class Figures:
     milliseconds. They sum to the mean dead air."""
     interrupted: Share
     """Of the turns."""
+    unanswered: Share
+    """Of the turns of the calls of which it is known."""
     tools_failed: Share
     errors: int
     spent: Spending
@@ -154,6 +156,7 @@ def figures(chosen: Sequence[VersionCalls]) -> Figures:
         stats=stats_of(gathered),
         parts=_parts(gathered),
         interrupted=_share([one.interrupted for one in gathered]),
+        unanswered=_share([one.unanswered for one in gathered]),
         tools_failed=_share(failed),
         errors=sum(one.errors.total() for one in chosen),
         spent=spent,
@@ -171,6 +174,7 @@ def stats_of(calls: Several) -> Stats:
         calls=sum(one.answered_calls for one in calls),
         turns=sum(one.turns for one in calls),
         over_budget=sum(one.over_budget for one in calls),
+        unanswered=_unanswered(calls),
         lines=_lines([one.dead_air for one in calls]),
         gaps=line_of("gap", gaps) if gaps else None,
         pickup=_lines([one.pickup for one in calls]),
@@ -190,6 +194,11 @@ def _parts(calls: Several) -> dict[str, float]:
         if name != PERCEIVED
     }
     return {name: means[name] for name in sorted(means, key=stagenames.place)}
+
+
+def _unanswered(calls: Several) -> int | None:
+    counts = [one.unanswered_count for one in calls if one.unanswered_count is not None]
+    return sum(counts) if counts else None
 
 
 def _share(parts: Sequence[Values]) -> Share:

@@ -32,6 +32,8 @@ class Stats:
     calls: int
     turns: int
     over_budget: int = 0
+    unanswered: int | None = None
+    """Questions that nobody answered, of the calls of which that is known; ``None``: of none."""
     lines: tuple[Line, ...] = field(default=())
     gaps: Line | None = None
     """The longest silence inside each answer that had one."""
@@ -48,6 +50,7 @@ class Stats:
             "calls": self.calls,
             "turns": self.turns,
             "over_budget": self.over_budget,
+            "unanswered": self.unanswered,
             "stages": [asdict(line) for line in self.lines],
             "gaps": asdict(self.gaps) if self.gaps else None,
             "pickup": [asdict(line) for line in self.pickup],
@@ -56,14 +59,17 @@ class Stats:
 
 def collect(found: Iterable[CallLatencies]) -> Stats:
     """Count, median, p95 and worst of the perceived silence and of each stage, and the same of the
-    pickups.
+    pickups; and how many questions nobody answered.
 
     A stage's figures are over the turns that had it; its count says how many those were."""
     values: dict[str, list[float | None]] = defaultdict(list)
     picked_up: dict[str, list[float | None]] = defaultdict(list)
     gaps: list[float | None] = []
     calls = over_budget = 0
+    unanswered: int | None = None
     for call in found:
+        if call.unanswered is not None:
+            unanswered = (unanswered or 0) + call.unanswered
         if call.perceived_ms:
             calls += 1
             values[PERCEIVED] += call.perceived_ms
@@ -79,6 +85,7 @@ def collect(found: Iterable[CallLatencies]) -> Stats:
         calls=calls,
         turns=len(values[PERCEIVED]) if values else 0,
         over_budget=over_budget,
+        unanswered=unanswered,
         lines=_lines(values),
         gaps=_line("gap", gaps),
         pickup=_lines(picked_up),

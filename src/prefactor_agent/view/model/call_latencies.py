@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...conversation import totals
 from . import stagenames
@@ -11,11 +12,14 @@ from .gaps import longest_gap
 from .latencies import CallLatencies, PickupLatency, TurnLatency
 from .pickup import pickup_of
 from .silences import silences
+from .unanswered import unanswered_of
 
 
 def call_latencies(session_id: str, call: CallTree) -> CallLatencies:
     """The silences of a call."""
-    return in_columns(session_id, latencies(call), pickup_latency(call))
+    found = in_columns(session_id, latencies(call), pickup_latency(call))
+    left = unanswered_of(call)
+    return replace(found, unanswered=left.count if left is not None else None)
 
 
 def in_columns(

@@ -16,12 +16,15 @@ from .latencies import CallLatencies, PickupLatency, TurnLatency
 from .numbers import about
 from .summary import Summary
 
-VERSION = 5
-"""Of what a digest holds. One of another version is not read, save that before (:func:`kept`): the
-call is worked out again. Raise it with each change of what is computed here or below."""
-_BEFORE = 4
-"""It had an object for each turn in the place of the columns, and nothing of what a call used that
-had not told its sum. Archives have it, and what is in an archive is never changed."""
+VERSION = 6
+"""Of what a digest holds. One of another version is not read, save those of :data:`_EARLIER`
+(:func:`kept`): the call is worked out again. Raise it with each change of what is computed here or
+below."""
+_EARLIER = (4, 5)
+"""Archives have them, and what is in an archive is never changed. 5 had nothing of unanswered
+questions; 4 had besides an object for each turn in the place of the columns, and nothing of what a
+call used that had not told its sum."""
+_COLUMNS_SINCE = 5
 
 
 class ToolUse(NamedTuple):
@@ -86,6 +89,7 @@ class Digest:
             self.id,
             **self.data["turns"],
             pickup=PickupLatency(*pickup) if pickup is not None else None,
+            unanswered=self.data["summary"].get("unanswered"),
         )
 
     @cached_property
@@ -129,7 +133,7 @@ class Wanted(NamedTuple):
     version: str | None = None
     """Those of this version of the agent."""
     failed: bool = False
-    """Only those with an error, and those that failed or were lost."""
+    """Only those in which something failed (:attr:`.summary.Summary.failed`)."""
 
     def may_include(self, listed: Listed) -> bool:
         """Whether a call can be among them, as far as its times say."""
@@ -142,16 +146,12 @@ class Wanted(NamedTuple):
         return (
             (self.agent is None or self.agent in digest.agents)
             and (self.version is None or self.version == digest.version)
-            and (not self.failed or _failed(digest.summary))
+            and (not self.failed or digest.summary.failed)
             and (
                 self.at_us is None
                 or about(self.at_us, digest.summary.started_us, digest.summary.ended_us)
             )
         )
-
-
-def _failed(summary: Summary) -> bool:
-    return summary.errors > 0 or summary.status in ("failed", "lost")
 
 
 ALL = Wanted()
@@ -183,10 +183,10 @@ def digests(source: Source, wanted: Wanted = ALL) -> Iterator[Digest]:
 def kept(listed: Listed) -> Digest | None:
     """The digest that is kept of a call, if this version can read it."""
     data = listed.digest
-    if data is None or (version := data.get("digest")) not in (VERSION, _BEFORE):
+    if data is None or (version := data.get("digest")) not in (VERSION, *_EARLIER):
         return None
-    if version == VERSION:
-        return Digest(data)
+    if version >= _COLUMNS_SINCE:
+        return Digest(data)  # what an earlier one did not have is absent
     from .digesting import renewed  # no call of today needs it
 
     found = renewed(data)

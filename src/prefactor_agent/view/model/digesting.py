@@ -72,8 +72,8 @@ def digested(session_id: str, call: CallTree, summary: Summary, spans: int) -> J
 
 
 def renewed(data: Mapping[str, Any]) -> JSON | None:
-    """The data of a digest of the version before; ``None``: the call has to be worked out again,
-    because it had not told what it used."""
+    """The data of a digest of version 4; ``None``: the call has to be worked out again, because it
+    had not told what it used."""
     if not data["usage"]:
         return None
     turns = [TurnLatency(data["id"], **turn) for turn in data["turns"]]

@@ -34,19 +34,16 @@ def timeline_near(call: CallTree, turn: Turn) -> Timeline:
     """The turns of a call around one of them."""
     at = turn.number - 1
     near = call.turns[max(0, at - NEAR) : at + NEAR + 1]
-    questions = [_question(call, one, one.user) for one in near if one.user is not None]
-    speeches = [
-        _speech(call, one, answer, heard=answer in heard_answers(one))
-        for one in near
-        for answer in one.answers
-    ]
+    questions = [question_of(call, one, one.user) for one in near if one.user is not None]
+    speeches = [speech_of(call, one, answer) for one in near for answer in one.answers]
     return Timeline(
         sorted(questions, key=lambda question: question.began),
         sorted(speeches, key=lambda speech: speech.created),
     )
 
 
-def _question(call: CallTree, turn: Turn, user: Node) -> Question:
+def question_of(call: CallTree, turn: Turn, user: Node) -> Question:
+    """The facts of a turn of the caller's."""
     moments = {
         name: _ns(user_moment(call, turn, name))
         for name in (
@@ -71,8 +68,9 @@ def _question(call: CallTree, turn: Turn, user: Node) -> Question:
     return Question(user.span.id, user.span.started_us * 1000, side)
 
 
-def _speech(call: CallTree, turn: Turn, answer: Node, *, heard: bool) -> Speech:
-    side = _side(call, answer)
+def speech_of(call: CallTree, turn: Turn, answer: Node) -> Speech:
+    """The facts of one of a turn's answers."""
+    side, heard = _side(call, answer), answer in heard_answers(turn)
     return Speech(
         id=answer.span.id,
         created=side.created,

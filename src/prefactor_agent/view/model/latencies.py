@@ -52,6 +52,8 @@ class CallLatencies:
     stages: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
     """By stage, in the order in which they happen; ``None``: the turn has none of it."""
     pickup: PickupLatency | None = None
+    unanswered: int | None = None
+    """Questions that nobody answered, which have no silence; ``None``: it is not known."""
 
     @property
     def turns(self) -> list[TurnLatency]:

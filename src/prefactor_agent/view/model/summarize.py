@@ -11,6 +11,7 @@ from .gaps import longest_gaps
 from .pickup import pickup_of
 from .silences import silences
 from .summary import Summary
+from .unanswered import unanswered_of
 
 QUIET_US = 15 * 60 * 1_000_000
 """A call without an end and without a sign for this long has most likely lost its process. Used
@@ -29,7 +30,7 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
     payload, result = (session.payload, session.result) if session else ({}, {})
     now = time.time_ns() // 1000 if now_us is None else now_us
     status = _status(call, now, alive)
-    found, picked_up = silences(call), pickup_of(call)
+    found, picked_up, left = silences(call), pickup_of(call), unanswered_of(call)
     ended = session.finished_us if session else None
     tools = call.spans("tool")
     return Summary(
@@ -52,6 +53,8 @@ def summarize(call: CallTree, now_us: int | None = None, alive: bool | None = No
         worst_answer_ms=found.worst_answer_ms,
         over_budget=found.over_budget,
         worst_gap_ms=max((gap.ms for gap in longest_gaps(call)), default=None),
+        unanswered=left.count if left is not None else None,
+        unanswered_ms=left.longest_ms if left is not None else None,
         pickup_ms=picked_up.ms if picked_up is not None and picked_up.answered else None,
         pickup_over_budget=picked_up is not None and picked_up.over_budget,
         participant=_participant(payload, result),

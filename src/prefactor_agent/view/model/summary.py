@@ -36,6 +36,10 @@ class Summary:
     """Answers that were over a budget."""
     worst_gap_ms: float | None = None
     """The longest silence inside an answer."""
+    unanswered: int | None = None
+    """Questions that nobody answered; ``None``: it is not known."""
+    unanswered_ms: float | None = None
+    """How long the caller waited in vain at most."""
     pickup_ms: float | None = None
     """From the caller's arrival to the agent's first sound, if that came before the caller's."""
     pickup_over_budget: bool = False
@@ -49,6 +53,13 @@ class Summary:
     @property
     def ended_us(self) -> int:
         return self.started_us + self.duration_us
+
+    @property
+    def failed(self) -> bool:
+        """Whether something failed in it, or it as a whole: an error, a tool call, a question that
+        nobody answered, a process that died."""
+        wrong = self.errors > 0 or bool(self.unanswered)
+        return wrong or self.status in ("failed", "lost")
 
     @property
     def which(self) -> str:

@@ -31,6 +31,7 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
+from ..model.unanswered import Unanswered, declined, unanswered_of
 from ..model.updates import Update, omitted, origin, over_us, ran_us, result_turn, updates
 
 KEYS = "keys-"
@@ -100,10 +101,13 @@ class Entry:
 def conversation(call: CallTree, silences: Silences) -> list[Entry | Note]:
     """In the order of time."""
     placed: list[tuple[int, int, Entry | Note]] = []
+    unanswered = unanswered_of(call)
     for turn in call.turns:
         for node in turn.nodes:
             user = kind(node.span) == "user_turn"
-            entry = _user(call, turn, node) if user else _agent(call, turn, node, silences)
+            entry = (
+                _user(call, turn, node, unanswered) if user else _agent(call, turn, node, silences)
+            )
             placed.append((heard_at(call, node) - call.started_us, 0 if user else 1, entry))
     for node in call.loose:
         placed += [(note.at_us, 2, note) for note in _notes(call, node)]
@@ -147,7 +151,7 @@ def _notes(call: CallTree, node: Node) -> list[Note]:
     return [_note(call, span) for span in spans]
 
 
-def _user(call: CallTree, turn: Turn, node: Node) -> Entry:
+def _user(call: CallTree, turn: Turn, node: Node, unanswered: Unanswered | None) -> Entry:
     span = node.span
     chips: list[Chip] = []
     if typed(node):
@@ -157,6 +161,10 @@ def _user(call: CallTree, turn: Turn, node: Node) -> Entry:
     if confidence := number(span.result.get("confidence")):
         chips.append((f"{confidence:.0%} sure", ""))
     chips += [(line, "") for line in why_it_waited(node)]
+    if unanswered is not None and unanswered.has(turn):
+        chips.append(("unanswered", "bad"))
+    elif declined(turn):
+        chips.append(("no answer wanted", ""))
     chips += _status_chips(span, "not taken as a turn")
     return Entry(
         "user",

@@ -63,6 +63,11 @@ class Head(Lines):
         ):
             line.append(numbers.count(many, one)).append(self._dot)
         line.append(numbers.count(summary.errors, "error"), "bold red" if summary.errors else "")
+        if summary.unanswered:
+            line.append(self._dot)
+            line.append(numbers.count(summary.unanswered, "unanswered question"), "bold red")
+            if summary.unanswered_ms is not None:
+                line.append(f" (waited {numbers.length(summary.unanswered_ms * 1000)} in vain)")
         if summary.over_budget:
             line.append(self._dot).append(f"{summary.over_budget} over budget", "bold red")
         return line

@@ -18,9 +18,11 @@ from .glyphs import UNICODE, Glyphs
 _LEAST_ID = 8
 _HEADINGS = (
     "call", "when", "agent", "room", "length", "pickup", "dead air", "gap", "turns", "err", "cut",
-    "cost", "status",
+    "no answer", "cost", "status",
 )  # fmt: skip
-_RIGHT = frozenset({"length", "pickup", "dead air", "gap", "turns", "err", "cut", "cost"})
+_RIGHT = frozenset(
+    {"length", "pickup", "dead air", "gap", "turns", "err", "cut", "no answer", "cost"}
+)
 """Columns of numbers, which stand at the right."""
 _LEAST_NAME = 6
 _NOT_ALL = "+"
@@ -66,6 +68,7 @@ def table(
             ("room", any(call.room for call in listed)),
             ("pickup", any(call.pickup_ms is not None for call in listed)),
             ("gap", any(call.worst_gap_ms for call in listed)),
+            ("no answer", any(call.unanswered for call in listed)),
             ("cost", any(map(_usd, costs))),
         )
         if not used
@@ -142,7 +145,10 @@ def _row(call: Summary, cost: CallCost | None, shown: int, this_year: str) -> tu
         words.harmless(call.room or ""),
         numbers.length(call.duration_us),
         *map(_took, (call.pickup_ms, call.worst_ms, call.worst_gap_ms)),
-        *(str(number or "") for number in (call.turns, call.errors, call.interrupted)),
+        *(
+            str(number or "")
+            for number in (call.turns, call.errors, call.interrupted, call.unanswered)
+        ),
         _usd(cost),
         {"complete": "ended", "lost": "no end"}.get(call.status, call.status),
     )
@@ -193,7 +199,7 @@ def _squeeze(widths: list[int], columns: Sequence[int], width: int) -> None:
 
 
 def _style(name: str, cell: str) -> str:
-    if name == "err" or cell == "failed":
+    if name in {"err", "no answer"} or cell == "failed":
         return "red"
     if name == "status":
         return {"running": "green", "no end": "yellow"}.get(cell, "")

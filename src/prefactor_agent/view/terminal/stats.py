@@ -25,6 +25,9 @@ def table(stats: Stats) -> RenderableType:
         rows = [(_name(line.name), line) for line in stats.lines]
         rows += [("gap in an answer", stats.gaps)] if stats.gaps else []
         parts += [Text(_heading(stats)), Text(), _figures("turns", rows)]
+    if stats.unanswered:
+        parts += [Text()] if parts else []
+        parts += [Text(count(stats.unanswered, "unanswered question"), "red")]
     if stats.pickup:
         parts += [Text()] if parts else []
         rows = [(_name(line.name), line) for line in stats.pickup]

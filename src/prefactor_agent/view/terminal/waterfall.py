@@ -37,6 +37,7 @@ from ..model.turns import (
     unspoken_text,
     user_text,
 )
+from ..model.unanswered import declined, unanswered_of
 from ..model.updates import origin, reports
 from . import words
 from .call_head import Head
@@ -131,6 +132,7 @@ class _Turns(Lines):
         super().__init__(width, glyphs)
         self.call = call
         self._tools = ToolLines(call, self)
+        self._unanswered = unanswered_of(call)
 
     def turn(self, turn: Turn, found: TurnBars) -> Iterator[Text]:
         yield from self._heading(turn, found)
@@ -204,10 +206,17 @@ class _Turns(Lines):
         if turn.user is None:
             self._on_its_own(line, turn)
         elif not_taken(turn.user):
-            line.append(f" {self.glyphs.dot} not taken" if line.plain else " not taken", "yellow")
+            self._remark(line, "not taken", "yellow")
+        if self._unanswered is not None and self._unanswered.has(turn):
+            self._remark(line, "unanswered", "bold red")
+        elif declined(turn):
+            self._remark(line, "no answer wanted", "dim")
         if turn.interrupted:
-            line.append(f" {self.glyphs.dot} interrupted" if line.plain else " interrupted")
+            self._remark(line, "interrupted", "")
         return line
+
+    def _remark(self, line: Text, words: str, style: str) -> None:
+        line.append(f" {self.glyphs.dot} {words}" if line.plain else f" {words}", style)
 
     def _on_its_own(self, line: Text, turn: Turn) -> None:
         """Why the agent spoke without being asked."""

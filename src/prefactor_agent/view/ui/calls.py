@@ -90,7 +90,7 @@ def _is_wanted(call: Summary, wanted: Filter, said: set[str]) -> bool:
     return (
         (not words or call.id in said or any(words in name.casefold() for name in names))
         and (not wanted.agent or call.agent == wanted.agent)
-        and (not wanted.errors or call.errors > 0 or call.status in ("failed", "lost"))
+        and (not wanted.errors or call.failed)
         and (not wanted.slow or is_slow(call))
         and (not wanted.interrupted or call.interrupted > 0)
     )
