@@ -132,7 +132,7 @@ def test_the_list_shows_them_and_failed_includes_such_a_call(journal: Path) -> N
 
 def quiet_call() -> list[Any]:
     return [
-        session(8000, unanswered={"turns": 0}),
+        session(8000, unanswered={"turns": 0, "user_turn_ids": []}),
         question("u1", 1000, 2000, "Good day."),
         answer("a1", 2000, 3000, user_turn_id="u1", spoken_text="Good day."),
     ]

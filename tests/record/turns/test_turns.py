@@ -335,7 +335,7 @@ async def test_a_turn_that_wants_no_reply_is_complete_without_one(sink: Recorder
     (hook,) = [h for h in root["result"]["hooks"] if h["name"] == "on_user_turn_completed"]
     assert hook["duration_ms"] >= 45
     assert user["result"]["declined"] is True
-    assert root["result"]["unanswered"] == {"turns": 0}
+    assert root["result"]["unanswered"] == {"turns": 0, "user_turn_ids": []}
     assert "tracer_failures" not in root["result"]
 
 

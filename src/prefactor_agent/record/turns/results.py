@@ -184,7 +184,9 @@ def unanswered_summary(
         {
             "turns": len(found),
             "longest_ms": longest / 1000 if longest is not None else None,
-            "user_turn_ids": [one.id for one in found[:_UNANSWERED_KEPT]] or None,
+            # Always there: Prefactor's evals take a group of nothing but small numbers beside a
+            # text for the agent's verdict on its own run.
+            "user_turn_ids": [one.id for one in found[:_UNANSWERED_KEPT]],
         }
     )
 
