@@ -13,7 +13,7 @@ from field.truth import Truth
 from prefactor_agent.testing import Trace
 from prefactor_agent.tracing import tracer
 from prefactor_agent.view.model.calltree import CallTree, build
-from prefactor_agent.view.model.turns import user_text
+from prefactor_agent.view.model.turns import not_taken, user_text
 from prefactor_agent.view.model.unanswered import unanswered_of
 from support import virtual_time
 from support.tree import Recorder, check
@@ -60,17 +60,20 @@ def limits(made: Plan) -> dict[str, float]:
 
 
 def check_unanswered(made: Plan, truth: Truth, tree: CallTree) -> None:
-    """After a question that counts as unanswered nobody was heard; and where the model had no
-    words, nor anybody else, and the caller waited, it counts."""
+    """After a question that counts as unanswered nobody was heard; and where LiveKit took it, the
+    model had no words, nor anybody else, and the caller waited, it counts."""
     found = unanswered_of(tree)
     assert found is not None
     named = [user_text(turn.user) for turn in tree.turns if turn.user and found.has(turn)]
+    taken = [user_text(turn.user) for turn in tree.turns if turn.user and not not_taken(turn.user)]
     assert found.count == len(named)
     ends = [*(one.began for one in truth.caller[1:]), truth.caller[-1].ended + OUTLASTED]
     for one, until in zip(truth.caller, ends, strict=True):
+        until = min([until, *(other.began for other in truth.typed if other.began > one.began)])
         heard = any(one.ended < sound < until for sound in truth.agent)
         counts = any(one.words in words for words in named)
         assert not (counts and heard), one
         undisturbed = made.hook in ("", "waits") and not made.says
-        if one.words.endswith("emptily") and undisturbed and until - one.ended >= WAITED:
+        empty = one.words.endswith("emptily") and any(one.words in words for words in taken)
+        if empty and undisturbed and until - one.ended >= WAITED:
             assert counts or heard, one

@@ -300,7 +300,9 @@ async def test_tools_that_the_program_breaks_off(trace: Trace) -> None:
     """LiveKit asks for no words after tools that it breaks off: nobody declined any."""
     line = Line(
         hears=ScriptedSTT("one", "two"),
-        thinks=ScriptedLLM([Use("look"), Use("look_long")], ANSWERED),
+        thinks=ScriptedLLM(
+            [Use("look"), Use("look_long")], ANSWERED, ANSWERED
+        ),  # 1.5 asks after the tools, too
     )
     async with line.to(Desk()):
         await line.says(then=1.0)
