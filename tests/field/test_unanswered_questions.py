@@ -136,7 +136,7 @@ class Desk(TracedAgent):
         await Name(instructions="z")
 
     @traced_tool
-    async def pay(self, ctx: RunContext[None]) -> str:
+    async def settle(self, ctx: RunContext[None]) -> str:
         """Pay."""
         ctx.disallow_interruptions()
         await asyncio.sleep(UP)
@@ -259,7 +259,7 @@ async def test_a_caller_who_speaks_while_the_hook_is_at_work(trace: Trace) -> No
 async def test_an_older_question_that_is_answered_after_a_newer_one(trace: Trace) -> None:
     line = Line(
         hears=ScriptedSTT("one", "are you there"),
-        thinks=ScriptedLLM([Use("pay")], "Yes, I am.", "It is paid."),
+        thinks=ScriptedLLM([Use("settle")], "Yes, I am.", "It is paid."),
     )
     async with line.to(Desk()):
         await line.says(then=0.8)
