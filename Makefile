@@ -21,12 +21,12 @@ REST_OLDEST := $(REST) --ignore=tests/view --ignore=tests/support \
 	--ignore=tests/test_docs.py --ignore=tests/test_site.py
 # Real receivers that take minutes to build, start or fill, and the documentation site, have targets of their own.
 SLOW := tests/e2e/test_archive_s3.py tests/e2e/test_otlp_phoenix.py tests/e2e/test_room_metrics.py \
-	tests/e2e/test_site.py
+	tests/e2e/test_site.py tests/e2e/test_room_recording.py
 CALLS := tests/e2e samples/tests $(SLOW:%=--ignore=%)
 
 .PHONY: demo test test-newest-voices test-newest-kept test-newest-rest test-oldest-voices test-oldest-rest \
 	test-newest-calls test-oldest-calls may-have-livekit-server livekit-server may-have-otelcol otelcol otel test-phoenix \
-	versitygw test-fleet test-s3 test-prometheus \
+	versitygw test-fleet test-s3 test-prometheus test-recording \
 	soak lint bench bench-peers commands dist docs test-docs workflows picture gallery lock clean
 
 # A stamp file, so that a second run installs nothing.
@@ -111,6 +111,9 @@ test-fleet: $(VENV)/.installed $(FLEET)/.installed  ## the archive in ClickHouse
 
 test-s3: versitygw  ## the archive on a real S3 server: five minutes, most of them to build it
 	@PREFACTOR_TEST_S3=required $(BIN)/python -m pytest -q tests/e2e/test_archive_s3.py
+
+test-recording: $(VENV)/.installed livekit-server  ## recordings against the trace, to 20 ms, in four calls at once over a LiveKit server: a minute
+	@PREFACTOR_TEST_LIVEKIT=required $(BIN)/python -m pytest -q tests/e2e/test_room_recording.py
 
 test-prometheus: livekit-server  ## a real Prometheus scrapes real workers: three minutes; wants prometheus
 	@PREFACTOR_TEST_PROMETHEUS=required $(BIN)/python -m pytest -q tests/e2e/test_room_metrics.py

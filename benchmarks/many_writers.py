@@ -184,7 +184,8 @@ class Figures:
     strangers: int = 0
     """Spans in the journal that nobody put."""
     readings: int = 0
-    failed_readings: int = 0
+    failed_readings: list[str] = field(default_factory=list)
+    """What each said."""
     slowest_reading_ms: float = 0.0
     waited_s: list[float] = field(default_factory=list)
     """Of each process that was killed: for how long the oldest beginning or end had waited."""
@@ -225,7 +226,7 @@ def run(writers: int, seconds: float, kill_every: float) -> Figures:
             for notes in (*killed_at, *running.values()):
                 _compare(opened, notes, killed_at.get(notes), found)
         read = json.loads((folder / "reader").read_text())
-        found.readings, found.failed_readings = len(read["took"]), len(read["failed"])
+        found.readings, found.failed_readings = len(read["took"]), read["failed"]
         found.slowest_reading_ms = max(read["took"], default=0.0)
     return found
 
@@ -314,11 +315,12 @@ def main() -> None:
         title=f"{chosen.writers} writers for {chosen.seconds:.0f} s, {found.killed} of them killed",
     )
     marks = {True: "✓", False: "✗"}
+    failed = len(found.failed_readings)
     for what, count in (
         (f"flushed and lost, of {found.spans:,} spans", found.lost),
         ("spans that nobody put", found.strangers),
         ("streams with something doubled or missing", found.doubled),
-        (f"failed readings, of {found.readings + found.failed_readings}", found.failed_readings),
+        (f"failed readings, of {found.readings + failed}", failed),
     ):
         table.add_row(what, str(count), "0", marks[count == 0])
     table.add_row("slowest reading", f"{found.slowest_reading_ms:.0f} ms", "", "")

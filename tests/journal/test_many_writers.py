@@ -27,4 +27,4 @@ def test_what_was_written_before_a_process_was_killed_is_kept_once_and_can_be_re
     assert found["lost"] == 0
     assert found["doubled"] == 0
     assert found["strangers"] == 0
-    assert found["failed_readings"] == 0
+    assert found["failed_readings"] == []
