@@ -141,6 +141,27 @@ def test_a_voice_waits_while_it_pauses_and_for_frames_that_come_late(time: Time)
     assert heard(time)[1] == near((0, 0.4), (1.4, 2.0), (2.5, 3.0))
 
 
+def test_a_caller_who_was_held_up_is_not_cut_where_the_first_of_it_arrives(time: Time) -> None:
+    """The event loop was busy for a second, and then takes a while to hand over what had come."""
+    put = time.writer
+    for tenth in range(10):
+        put.hear(frame(0.1, 8_000 if tenth >= 5 else 0), time.at(tenth / 10 + 0.1))
+    time.looks(1.0)
+    for late in range(5):
+        put.hear(frame(0.1), time.at(2.0 + late / 100))
+    time.looks(2.06)
+    for late in range(5, 10):
+        put.hear(frame(0.1), time.at(2.1 + late / 100))
+    time.looks(2.3)
+    for tenth in range(21, 30):
+        put.hear(frame(0.1), time.at(tenth / 10 + 0.1))
+    time.looks(3.0)
+    time.ends(3.5)
+    assert heard(time)[0] == near((0.5, 3.0))
+    written = put.result()
+    assert written is not None and written.missing_s == 0
+
+
 def test_a_voice_waits_where_the_output_had_run_dry(time: Time) -> None:
     """What it was given in time lay there: the event loop was held up."""
     put = time.writer

@@ -31,8 +31,9 @@ class HeardAudio:
         self._clock = AudioClock()
         self._waiting: deque[_Piece] = deque()
         self._longest_ns = 0
-        self.ended_ns: int | None = None
-        """When the last frame ended; ``None``: there was none yet."""
+        self._ended_ns: int | None = None
+        self._ended_before_ns: int | None = None
+        """When the audio before the present stretch ended."""
 
     def add(self, frame: Any, arrived_ns: int) -> None:
         """One frame passed."""
@@ -45,13 +46,23 @@ class HeardAudio:
             padding = duration > self._longest_ns
         position = clock.position
         begun = clock.advance(arrived_ns, duration, padding=padding)
+        if clock.began:
+            self._ended_before_ns = self._ended_ns
         clock.began = False
         clock.moves.clear()
         if not padding:
-            self.ended_ns = begun + duration
+            self._ended_ns = begun + duration
             self._waiting.append(_Piece(position, samples, rate))
             while clock.position - self._waiting[0].position > MOST_NS:
                 self._waiting.popleft()
+
+    def settled_ns(self, now: int) -> int | None:
+        """Up to which moment all that was heard is here; ``None``: there was no frame yet. What
+        comes after a gap can prove to belong into it, if the frames behind it follow in a burst:
+        then they were held up."""
+        if now < self._clock.settles_ns and self._ended_before_ns is not None:
+            return self._ended_before_ns
+        return self._ended_ns
 
     @property
     def first_ns(self) -> int | None:

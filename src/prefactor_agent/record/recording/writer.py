@@ -173,7 +173,7 @@ class RecordingWriter:
         return now
 
     def _settled(self, now: int) -> int:
-        heard = self._heard.ended_ns
+        heard = self._heard.settled_ns(now)
         settled = now - _SETTLES_NS
         return settled if heard is None else min(settled, max(heard, now - _STALLS_NS))
 
