@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conversation.turns import MS
-from prefactor_agent.conversation import Playout, told_together
+from prefactor_agent.conversation import Playout, join_short_waits
 
 
 def test_audio_that_comes_in_time_is_played_through():
@@ -40,14 +40,14 @@ def test_audio_that_waited_for_its_turn_is_not_late():
 
 def test_short_waits_are_told_with_the_next_and_no_time_is_lost():
     waits = [(10 * MS, MS // 4), (20 * MS, MS // 4), (30 * MS, MS // 2), (40 * MS, 5 * MS)]
-    assert told_together(waits, MS, 9) == [(29 * MS + MS // 2, MS), (40 * MS, 5 * MS)]
-    assert told_together([(10 * MS, MS // 4)], MS, 9) == []
+    assert join_short_waits(waits, MS, 9) == [(29 * MS + MS // 2, MS), (40 * MS, 5 * MS)]
+    assert join_short_waits([(10 * MS, MS // 4)], MS, 9) == []
 
 
 @pytest.mark.parametrize("most", [1, 3, 10, 300])
 def test_many_waits_are_told_in_few_words(most: int):
     waits = [(at * 20 * MS, (1 + at % 7) * MS) for at in range(200)]
-    told = told_together(waits, MS, most)
+    told = join_short_waits(waits, MS, most)
     assert 1 <= len(told) <= most
     # Where a told wait ends, as much was waited as in truth: what follows is where it was.
     ended = {at + lasted for at, lasted in waits}

@@ -18,7 +18,7 @@ from .hangup import Departure, hung_up_by
 from .interruptions import cut_in_us, interrupted_by, overlap_of
 from .measure import Latency, exceeded, lengths, measure, so_far
 from .pickup import Arrival, Pickup, Setup, arrived, clocks_apart, pickup_of, pickup_so_far
-from .playout import Late, Playout, Wait, told_together
+from .playout import Late, Playout, Wait, join_short_waits
 from .sides import AgentSide, ModelCall, ToolRun, UserSide, VoiceCall
 from .silences import (
     first_sound_after,
@@ -67,6 +67,7 @@ __all__ = [
     "gaps_of",
     "hung_up_by",
     "interrupted_by",
+    "join_short_waits",
     "latency_of",
     "later_answer",
     "lengths",
@@ -83,7 +84,6 @@ __all__ = [
     "so_far",
     "starved",
     "summarize",
-    "told_together",
     "totals",
     "unanswered",
     "waiting_so_far",

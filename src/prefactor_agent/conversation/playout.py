@@ -66,24 +66,23 @@ class Playout:
         return gaps
 
 
-def told_together(waits: Iterable[Wait], least: int, most: int) -> list[Wait]:
-    """Waits with few words: a short one is told together with the next. What was played in between
-    seems to have been played by so much too early, and nothing after it.
+def join_short_waits(waits: Iterable[Wait], least: int, most: int) -> list[Wait]:
+    """The same waits in a shorter list: a short one is added to the next, so that what was played
+    in between seems to have been played by so much too early, and nothing after it.
 
     Args:
-        least: No wait that is shorter than this, in nanoseconds, is told on its own.
-        most: How many are told at most: where there are more, ``least`` is as much longer as it
-            takes.
+        least: A wait that is shorter than this, in nanoseconds, is a short one.
+        most: The length of the list at most: ``least`` is doubled until it is kept.
     """
     waits = list(waits)
     while True:
-        told = []
+        joined = []
         owed = 0
         for at, lasted in waits:
             owed += lasted
             if owed >= least:
-                told.append((at + lasted - owed, owed))
+                joined.append((at + lasted - owed, owed))
                 owed = 0
-        if len(told) <= most:
-            return told
+        if len(joined) <= most:
+            return joined
         least *= 2

@@ -203,6 +203,7 @@ def test_the_root_shows_the_conversation() -> None:
     ]
     assert lines[5].startswith("Agent (interrupted): Sending it back")
     assert root["prefactor.dead_air.worst"] > 0
+    assert root["prefactor.unanswered"] == 0
 
 
 def test_an_answer_has_its_question_and_stages_that_sum_to_the_dead_air() -> None:

@@ -22,6 +22,7 @@ from .reading import Reading
 def session(call: Reading) -> JSON:
     payload, result = call.payload, call.result
     latency, pickup = mapping(result.get("latency")), mapping(result.get("pickup"))
+    unanswered = mapping(result.get("unanswered"))
     room, job = mapping(payload.get("room")), mapping(payload.get("job"))
     agent = call.row.around.agent
     participant = mapping(payload.get("participant"))
@@ -52,6 +53,8 @@ def session(call: Reading) -> JSON:
         "prefactor.pickup": seconds(pickup.get("ms")),
         **_stages("prefactor.pickup_stage", pickup),
         "prefactor.over_budget": latency.get("over_budget"),
+        "prefactor.unanswered": unanswered.get("turns"),
+        "prefactor.unanswered_worst": seconds(unanswered.get("longest_ms")),
     }
 
 

@@ -138,7 +138,7 @@ class Realtime:
         method = getattr(model, name)
 
         def tap(*args: Any, **options: Any) -> Any:
-            note(*args)
+            note(*args, **options)
             return method(*args, **options)
 
         self._taps[name] = model.__dict__[name] = tap

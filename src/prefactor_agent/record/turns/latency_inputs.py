@@ -187,8 +187,8 @@ def _model_calls(turn: TurnFacts, since: int) -> list[ModelCall]:
 def _voice_calls(turn: TurnFacts, since: int) -> list[VoiceCall]:
     """The requests to the voice: as its node saw them, else as LiveKit measured them, who counts
     from the first text."""
-    first = {id(voice_of(segment, turn.voices)): segment for segment in reversed(turn.segments)}
-    seen = [_voice_call(one, first.get(id(one))) for one in turn.voices if one.called_ns >= since]
+    first = {voice_of(segment, turn.voices): segment for segment in reversed(turn.segments)}
+    seen = [_voice_call(one, first.get(one)) for one in turn.voices if one.called_ns >= since]
     return seen or [
         VoiceCall(one.called_ns, text=one.called_ns, first_frame=one.first_ns)
         for one in turn.measured_voices

@@ -54,7 +54,7 @@ class Playback:
         self._counts_discarded = False
         self._finished_ns: int | None = None
         self._dry: Late | None = None
-        """Where the output ran dry, and what comes next if anything does: see ``Segment.late``."""
+        """Where the output has run dry. What comes there is late: see ``Segment.late``."""
         self._listeners: dict[str, Callable[..., None]] = {
             "playback_started": listener(self._on_started),
             "playback_progressed": listener(self._on_progressed),

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from heapq import merge
 
-from ...conversation import Late, Playout, Wait, told_together
+from ...conversation import Late, Playout, Wait, join_short_waits
 from .turn import HeardVoice, Segment
 
 WAIT_NS = 1_000_000
+"""A shorter wait is not told on its own: nobody hears it."""
 WAITS_KEPT = 100
+"""Waits that are told of a stretch of audio at most."""
 
 
 def voice_of(segment: Segment, voices: Sequence[HeardVoice]) -> HeardVoice | None:
@@ -43,4 +45,4 @@ def waits_in(
     stood = (at for at, state in pauses if state == "paused" and at >= segment.started_ns)
     paused = next(stood, None)
     before = [wait for wait in waits if paused is None or wait[0] < paused]
-    return told_together(before, WAIT_NS, WAITS_KEPT)
+    return join_short_waits(before, WAIT_NS, WAITS_KEPT)
